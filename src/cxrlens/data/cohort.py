@@ -1,0 +1,98 @@
+"""The cohort: one row an image, the same columns whatever the source; unknown is NaN or None, never 0 or ''."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from cxrlens.errors import UserError
+
+TEXT_COLUMNS = ("image", "path", "patient", "finding", "view", "source", "site", "date", "sex", "license", "notes")
+NUMBER_COLUMNS = ("label", "age")
+COLUMNS = ("image", "patient", "label", "finding", "view", "source", "site", "date", "sex", "age", "license", "notes", "path")
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One image as read.
+
+    Attributes:
+        pixels: float32 [1, height, width] in [0, 1]; higher is brighter, so air is dark and bone is bright.
+        facts: what the file is, apart from what it shows: `width`, `height`, `bytes`, `mode`, `format`, `bits`.
+        steps: what was done to read it, such as "MONOCHROME1 inverted" or "alpha over black".
+        sha256: of the file's bytes (of the pixels, where there is no file).
+    """
+
+    pixels: np.ndarray
+    facts: dict[str, object] = field(default_factory=dict)
+    steps: tuple[str, ...] = ()
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A study's images.
+
+    Attributes:
+        name: of the source.
+        table: one row an image, with `COLUMNS` first and whatever else the source knows behind them. `image` is unique
+            and is how every later file names it; `patient` is never empty; `label` is 1, 0 or NaN (unknown).
+        read: turns a cell of `path` into a `Decoded`, or raises `UserError` with the reason.
+        missing: image → why it has no readable file. The rows stay in `table`: counts are of the listed rows.
+        left_out: reason → number of the source's rows that the study's options leave out.
+        unlisted: files beside the listed ones that no row names.
+    """
+
+    name: str
+    table: pd.DataFrame
+    read: Callable[[str], Decoded]
+    missing: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+    unlisted: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        repeated = self.table["image"][self.table["image"].duplicated()].tolist()
+        if repeated:
+            raise UserError(f"{self.name}: an image may be listed once; listed again: {', '.join(map(str, repeated[:5]))}")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def images(self) -> list[str]:
+        """Every listed image, in file order."""
+        return self.table["image"].tolist()
+
+    @property
+    def readable(self) -> pd.DataFrame:
+        """The rows whose image can be read (as far as is known), in file order."""
+        return self.table[~self.table["image"].isin(list(self.missing))]
+
+    def with_missing(self, missing: dict[str, str]) -> Cohort:
+        """The same cohort with more images known to have no readable file."""
+        return replace(self, missing={**self.missing, **missing})
+
+
+def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with every column of the cohort, in order, text as `str` or None and numbers as float; extras kept behind.
+
+    >>> cohort_table(pd.DataFrame({"image": ["a.png"], "label": [1]})).loc[0, ["image", "patient", "label"]].tolist()
+    ['a.png', 'a.png', 1.0]
+    """
+    table = rows.reset_index(drop=True).copy()
+    for name in TEXT_COLUMNS:
+        column = table[name] if name in table else pd.Series([None] * len(table))
+        table[name] = pd.Series([_text(value) for value in column], dtype=object)
+    for name in NUMBER_COLUMNS:
+        table[name] = pd.to_numeric(table[name], errors="coerce").astype(float) if name in table else np.nan
+    table["patient"] = table["patient"].where(table["patient"].notna(), table["image"])
+    return table[[*COLUMNS, *(name for name in table.columns if name not in COLUMNS)]]
+
+
+def _text(value: object) -> str | None:
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return None
+    return str(value).strip() or None

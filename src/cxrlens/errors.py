@@ -1,0 +1,22 @@
+"""Errors that are the user's to mend: the command line prints them without a traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """What was needed, what came, and what to do, in one message."""
+
+
+def near_miss(kind: str, name: object, known: Iterable[str]) -> str:
+    """One sentence for a name that is not known, with the nearest one that is.
+
+    >>> near_miss("method", "gradcma", ["saliency", "grad_cam"])
+    "unknown method 'gradcma'; did you mean 'grad_cam'? Known: grad_cam, saliency"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"; did you mean '{close[0]}'?" if close else "."
+    return f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}"
