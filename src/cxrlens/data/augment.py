@@ -1,0 +1,176 @@
+"""The paper's six augmentations, after Keras' `ImageDataGenerator`: sampled, then applied, so that they replay.
+
+The order is Keras': one affine transform (rotation, shift and zoom together, the nearest pixel outside), channel shift,
+flip, brightness. Three things differ: an image has one zoom factor, not one an axis, and a factor of 1.2 shows it
+1.2 times as large (in Keras, 1/1.2 times); `width_shift` is always a fraction of the width; and the affine transform
+turns about the image's true centre.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, field_validator
+from scipy import ndimage
+
+from cxrlens.config import Config
+
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Range = tuple[Positive, Positive]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What is done to one image; the defaults leave it as it is.
+
+    Attributes:
+        flip: left and right exchanged.
+        shift: to the right, as a fraction of the width.
+        zoom: factor about the centre; above 1 is larger.
+        brightness: factor after the image is stretched to its own minimum and maximum; None leaves the image alone,
+            while 1.0 still stretches it and quantises it to 8 bits, as Keras does.
+        channel_shift: added to every pixel, then clipped to the image's own minimum and maximum.
+        rotation: degrees about the centre, anticlockwise as one looks at the image.
+    """
+
+    flip: bool = False
+    shift: float = 0.0
+    zoom: float = 1.0
+    brightness: float | None = None
+    channel_shift: float = 0.0
+    rotation: float = 0.0
+
+
+class Augmentation(Config):
+    """A study's `[augment]`: what may be done to a training image. Nothing is, unless named.
+
+    Attributes:
+        horizontal_flip: half of the images are flipped.
+        width_shift: uniform in ± this fraction of the width, below 1.
+        zoom: range of the factor, above 0; above 1 is larger.
+        brightness: range of the factor, above 0. [1, 1] is not the same as none: see `Parameters.brightness`.
+        channel_shift: uniform in ± this, in units of the full intensity range.
+        rotation: uniform in ± this many degrees, up to 180.
+    """
+
+    horizontal_flip: bool = False
+    width_shift: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    zoom: Range | None = None
+    brightness: Range | None = None
+    channel_shift: Fraction = 0.0
+    rotation: float = Field(default=0.0, ge=0, le=180, allow_inf_nan=False)
+
+    @field_validator("width_shift")
+    @classmethod
+    def _fraction(cls, value: float) -> float:
+        if value >= 1:
+            raise ValueError(
+                "needs a fraction of the width below 1, such as 0.1 "
+                "(Keras' integer width_shift_range=1 shifts nothing: write 0)"
+            )
+        return value
+
+    @field_validator("zoom", "brightness")
+    @classmethod
+    def _ordered(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] > value[1]:
+            raise ValueError("needs [lowest, highest]")
+        return value
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every image stays as it is."""
+        return self.variants == (Parameters(),)
+
+    @property
+    def variants(self) -> tuple[Parameters, ...] | None:
+        """All parameters that can be sampled where they are few (nothing, a flip, a fixed factor), else None.
+
+        >>> [parameters.flip for parameters in Augmentation(horizontal_flip=True).variants or ()]
+        [False, True]
+        """
+        ranges = [each for each in (self.zoom, self.brightness) if each is not None]
+        if self.width_shift or self.channel_shift or self.rotation or any(low < high for low, high in ranges):
+            return None
+        flips = (False, True) if self.horizontal_flip else (False,)
+        zoom = self.zoom[0] if self.zoom else 1.0
+        brightness = self.brightness[0] if self.brightness else None
+        return tuple(Parameters(flip=flip, zoom=zoom, brightness=brightness) for flip in flips)
+
+    def sample(self, rng: np.random.Generator) -> Parameters:
+        """Draws one image's parameters: always six random numbers, so turning one on leaves the others' draws alone."""
+        flip, shift, zoom, brightness, channel_shift, rotation = rng.random(6).tolist()
+        return Parameters(
+            flip=self.horizontal_flip and flip < 0.5,
+            shift=_between(-self.width_shift, self.width_shift, shift),
+            zoom=_between(*self.zoom, zoom) if self.zoom else 1.0,
+            brightness=_between(*self.brightness, brightness) if self.brightness else None,
+            channel_shift=_between(-self.channel_shift, self.channel_shift, channel_shift),
+            rotation=_between(-self.rotation, self.rotation, rotation),
+        )
+
+
+def apply(image: np.ndarray, parameters: Parameters) -> np.ndarray:
+    """The image after these parameters; a new array.
+
+    Args:
+        image: float32 [height, width] in [0, 1].
+        parameters: such as `Augmentation.sample` draws.
+
+    Returns:
+        float32 [height, width] in [0, 1].
+    """
+    assert image.ndim == 2 and image.dtype == np.float32, f"needs float32 [H, W]; got {image.dtype} {image.shape}"
+    done = _affine(image, parameters)
+    if parameters.channel_shift:
+        done = np.clip(done + np.float32(parameters.channel_shift), done.min(), done.max())
+    if parameters.flip:
+        done = done[:, ::-1]
+    if parameters.brightness is not None:
+        done = _brightness(done, parameters.brightness)
+    return np.array(done, dtype=np.float32, order="C")
+
+
+def _between(low: float, high: float, uniform: float) -> float:
+    return min(high, low + (high - low) * uniform)  # min: the sum may round up beyond the range
+
+
+def _affine(image: np.ndarray, parameters: Parameters) -> np.ndarray:
+    """Zoom, then rotate, about the centre, then shift; bilinear, the nearest pixel outside."""
+    height, width = image.shape
+    shift = round(parameters.shift * width, 6)  # 1 / 49 * 49 is 1 pixel, not 0.9999999999999999
+    if parameters.rotation == 0 and parameters.zoom == 1:
+        return _shift(image, shift) if shift else image
+    angle = math.radians(parameters.rotation)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    # Output to input, in (row, column) with rows downwards: anticlockwise to the eye.
+    inverse = np.array([[cosine, sine], [-sine, cosine]]) / parameters.zoom
+    centre = np.array([(height - 1) / 2, (width - 1) / 2])
+    offset = centre - inverse @ (centre + np.array([0.0, shift]))
+    return ndimage.affine_transform(image, inverse, offset=offset, order=1, mode="nearest")
+
+
+def _shift(image: np.ndarray, pixels: float) -> np.ndarray:
+    """The affine transform where it only shifts: the same numbers, several times as fast."""
+    whole = math.floor(pixels)
+    part = np.float32(pixels - whole)
+    width = image.shape[1]
+    right = image[:, np.clip(np.arange(width) - whole, 0, width - 1)]
+    if part == 0:
+        return right
+    left = image[:, np.clip(np.arange(width) - whole - 1, 0, width - 1)]
+    return right + part * (left - right)
+
+
+def _brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    """Keras' brightness shift: stretch to the own range, cut to 8 bits, PIL's `Brightness`, cut to 8 bits again."""
+    bytes_ = image * np.float32(255)
+    bytes_ = bytes_ - bytes_.min()
+    peak = bytes_.max()
+    if peak > 0:  # an image of one value becomes black, there as here
+        bytes_ = np.floor(bytes_ / peak * np.float32(255))
+    return np.floor(np.minimum(bytes_ * np.float32(factor), np.float32(255))) / np.float32(255)
