@@ -55,7 +55,7 @@ def test_a_shift_by_whole_pixels_is_exact_and_repeats_the_edge():
     assert np.array_equal(apply(RAMP, Parameters(shift=0.25)), RAMP[:, [0, 0, 1, 2]])
     assert np.array_equal(apply(RAMP, Parameters(shift=-0.5)), RAMP[:, [2, 3, 3, 3]])
     for width in (49, 224):  # 1 / 49 * 49 is not 1
-        wide = noise(4, width)
+        wide = noise(4, width) ** 2
         for pixels in range(-40, 41):
             columns = np.clip(np.arange(width) - pixels, 0, width - 1)
             assert np.array_equal(apply(wide, Parameters(shift=pixels / width)), wide[:, columns])
