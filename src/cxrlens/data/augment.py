@@ -9,6 +9,7 @@ turns about the image's true centre.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -103,7 +104,15 @@ class Augmentation(Config):
 
     def sample(self, rng: np.random.Generator) -> Parameters:
         """Draws one image's parameters: always six random numbers, so turning one on leaves the others' draws alone."""
-        flip, shift, zoom, brightness, channel_shift, rotation = rng.random(6).tolist()
+        return self.at(rng.random(6).tolist())
+
+    def at(self, uniforms: Sequence[float]) -> Parameters:
+        """The parameters at six numbers in [0, 1], each the share of its own range, in the order of `Parameters`.
+
+        >>> Augmentation(horizontal_flip=True, rotation=10).at([0.2, 0.5, 0.5, 0.5, 0.5, 1.0])
+        Parameters(flip=True, shift=0.0, zoom=1.0, brightness=None, channel_shift=0.0, rotation=10.0)
+        """
+        flip, shift, zoom, brightness, channel_shift, rotation = uniforms
         return Parameters(
             flip=self.horizontal_flip and flip < 0.5,
             shift=_between(-self.width_shift, self.width_shift, shift),
