@@ -1,0 +1,201 @@
+"""Training and validation sides: by patient (the default), k-fold of the same, and the paper's draw by image.
+
+A side is drawn on the labelled rows that the source lists; only then are images without a readable file left out of
+it. So a missing file moves no other image, and the paper's draw (West et al. 2020: scikit-learn's `train_test_split`
+with `test_size=.33, random_state=42` on the rows in file order) stays the paper's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+from sklearn.model_selection import train_test_split
+
+from cxrlens.config import Config
+from cxrlens.data.cohort import Cohort
+from cxrlens.data.grouping import group_labels, grouped_folds, grouped_share
+from cxrlens.data.leaks import Leak, cohort_summary, leak, refuse_leaks, split_warning
+from cxrlens.errors import UserError
+
+__all__ = [
+    "Kind",
+    "Leak",
+    "Split",
+    "SplitOptions",
+    "check_sides",
+    "cohort_summary",
+    "inner_folds",
+    "leak",
+    "make_splits",
+    "refuse_leaks",
+    "split_warning",
+]
+
+Kind = Literal["patient", "patient-kfold", "paper"]
+
+
+class SplitOptions(Config):
+    """The study's `[split]`.
+
+    Attributes:
+        kind: `patient` (no patient on both sides, both sides alike in prevalence), `patient-kfold` (the same, `folds`
+            times, every image validated once) or `paper` (by image: it leaks, and has to be asked for by this name).
+        validation: share of the images to validate on; not used by `patient-kfold`.
+        folds: how many, for `patient-kfold`.
+        seed: of the draw.
+        merge_duplicates: whether patients who share a duplicated image count as one, where duplicates are known.
+    """
+
+    kind: Kind = "patient"
+    validation: Annotated[float, Field(gt=0, lt=1)] = 0.33
+    folds: Annotated[int, Field(ge=2)] = 5
+    seed: Annotated[int, Field(ge=0)] = 42
+    merge_duplicates: bool = True
+
+
+@dataclass(frozen=True)
+class Split:
+    """One training side and one validation side, as image names in file order.
+
+    Attributes:
+        kind: how it was drawn.
+        fold: 0, or the fold's number in a k-fold.
+        train: images to train on; each has a label and a readable file (as far as is known).
+        validation: images to validate on, likewise.
+        listed_train: the training side as drawn, images without a readable file included.
+        listed_validation: the validation side as drawn.
+    """
+
+    kind: Kind
+    fold: int
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    listed_train: tuple[str, ...]
+    listed_validation: tuple[str, ...]
+
+    def without(self, images: Iterable[str]) -> Split:
+        """The same draw with more images found to be unusable."""
+        out = set(images)
+        return Split(
+            self.kind,
+            self.fold,
+            tuple(name for name in self.train if name not in out),
+            tuple(name for name in self.validation if name not in out),
+            self.listed_train,
+            self.listed_validation,
+        )
+
+
+def make_splits(cohort: Cohort, options: SplitOptions, groups: Mapping[str, str] | None = None) -> tuple[Split, ...]:
+    """Draws the study's split: one, or one a fold.
+
+    Args:
+        cohort: the listed images; rows without a label take no part.
+        options: the study's `[split]`.
+        groups: patient → group, from `integrity.merge_groups`; patients of one group stay on one side.
+
+    Raises:
+        UserError: one class only, fewer patients of a class than the split needs, or a side left without a class.
+    """
+    table = cohort.table[cohort.table["label"].notna()].reset_index(drop=True)
+    if not options.merge_duplicates:
+        groups = None
+    splits = _draw(table, options, groups)
+    splits = tuple(split.without(cohort.missing) for split in splits)
+    for split in splits:
+        check_sides(table, split)
+        refuse_leaks(table, split, groups)
+    return splits
+
+
+def inner_folds(
+    table: pd.DataFrame,
+    images: Iterable[str],
+    folds: int,
+    seed: int,
+    groups: Mapping[str, str] | None = None,
+) -> tuple[Split, ...]:
+    """Folds inside a training side, by patient, for choices that may not see the validation side.
+
+    Args:
+        table: the cohort's.
+        images: the training side; nothing outside it appears in a fold.
+        folds: how many.
+        seed: of the draw.
+        groups: patient → group, as for `make_splits`.
+
+    Raises:
+        UserError: fewer than `folds` patients of a class.
+    """
+    chosen = set(images)
+    rows = table[table["image"].isin(list(chosen)) & table["label"].notna()].reset_index(drop=True)
+    options = SplitOptions(kind="patient-kfold", folds=folds, seed=seed)
+    splits = _draw(rows, options, groups)
+    for split in splits:
+        check_sides(rows, split)
+    return splits
+
+
+def check_sides(table: pd.DataFrame, split: Split) -> None:
+    """Stops before training where a side lacks a class.
+
+    Raises:
+        UserError: with what each side has.
+    """
+    label = dict(zip(table["image"], table["label"], strict=True))
+    for side, images in (("training", split.train), ("validation", split.validation)):
+        positive = sum(label[name] == 1 for name in images)
+        if positive in (0, len(images)):
+            raise UserError(
+                f"the {side} side (kind '{split.kind}', fold {split.fold}) needs readable images of both classes; got "
+                f"{positive} positive and {len(images) - positive} negative: change [split] (share, folds or seed), or "
+                "add images"
+            )
+
+
+def _draw(table: pd.DataFrame, options: SplitOptions, groups: Mapping[str, str] | None) -> tuple[Split, ...]:
+    _two_classes(table)
+    if options.kind == "paper":
+        return (_paper(table, options),)
+    group, patients_of_class = group_labels(table, groups)
+    needed = options.folds if options.kind == "patient-kfold" else 2
+    if min(patients_of_class.values()) < needed:
+        raise UserError(
+            f"a split by patient (kind '{options.kind}') needs at least {needed} patients with positive images and "
+            f"{needed} with negative ones; got {patients_of_class[1]} and {patients_of_class[0]}"
+        )
+    label = table["label"].to_numpy(dtype=float)
+    rng = np.random.default_rng(options.seed)
+    if options.kind == "patient":
+        sides = [grouped_share(group, label, options.validation, rng)]
+    else:
+        sides = grouped_folds(group, label, options.folds, rng)
+    return tuple(_split(options.kind, fold, table, validation) for fold, validation in enumerate(sides))
+
+
+def _paper(table: pd.DataFrame, options: SplitOptions) -> Split:
+    _, chosen = train_test_split(np.arange(len(table)), test_size=options.validation, random_state=options.seed)
+    validation = np.zeros(len(table), dtype=bool)
+    validation[chosen] = True
+    return _split("paper", 0, table, validation)
+
+
+def _split(kind: Kind, fold: int, table: pd.DataFrame, validation: np.ndarray) -> Split:
+    train = tuple(table["image"][~validation])
+    held_out = tuple(table["image"][validation])
+    return Split(kind, fold, train, held_out, train, held_out)
+
+
+def _two_classes(table: pd.DataFrame) -> None:
+    positive = int((table["label"] == 1).sum())
+    negative = int((table["label"] == 0).sum())
+    if min(positive, negative) < 2:
+        raise UserError(
+            f"a split needs at least 2 images of each class; got {positive} positive and {negative} negative: see how "
+            "the study maps findings to labels"
+        )
