@@ -65,7 +65,7 @@ def test_the_caption_says_what_was_done():
 
 
 def test_a_file_name_with_dollars_is_no_formula_and_the_sheet_can_be_saved():
-    figure = augment_sheet(images(1), ["$x^{" + "long" * 20 + ".PNG"], combinations(), seed=0)
+    figure = augment_sheet(images(1), ["$\\frac{x$" + "long" * 20 + ".PNG"], combinations(), seed=0)
     saved = io.BytesIO()
     figure.savefig(saved, format="png", dpi=40)
     assert saved.getvalue().startswith(b"\x89PNG")
