@@ -1,0 +1,99 @@
+"""From attenuation to grey: Beer-Lambert, scatter, quantum noise, detector blur, and the site's processing.
+
+Whatever looks at the whole image (scatter, window, tone) is measured on the attenuation without the finding, so that a
+finding changes the pixels where it lies and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from cxrlens.data.phantom.sites import Site
+from cxrlens.data.phantom.texture import upsample
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How one image was taken.
+
+    Attributes:
+        dose: photons relative to the site's habit.
+        scatter: scattered light relative to the primary beam.
+        low: shift of the black point, in the site's window.
+        high: shift of the white point.
+        gamma: factor on the site's.
+    """
+
+    dose: float
+    scatter: float
+    low: float
+    high: float
+    gamma: float
+
+
+def draw_exposure(rng: np.random.Generator, view: str) -> Exposure:
+    """An exposure as that view gets it: at the bedside with more scatter and less care."""
+    bed = view != "PA"
+    return Exposure(
+        dose=float(np.exp(rng.normal(-0.4 if bed else 0, 0.35))),
+        scatter=float(np.clip(rng.normal(0.26 if bed else 0.12, 0.05), 0.02, 0.5)),
+        low=float(rng.normal(0, 0.05)),
+        high=float(rng.normal(0, 0.06 if bed else 0.04)),
+        gamma=float(np.exp(rng.normal(0, 0.14))),
+    )
+
+
+def develop(
+    healthy: np.ndarray, ill: np.ndarray, scale: float, site: Site, exposure: Exposure, rng: np.random.Generator
+) -> np.ndarray:
+    """Takes the picture.
+
+    Args:
+        healthy: attenuation without the finding, nepers, float32 [height, width].
+        ill: attenuation with it.
+        scale: pixels a cm.
+        site: whose detector.
+        exposure: of this image.
+        rng: for the noise.
+
+    Returns:
+        Float32 [height, width], about 0 to 1, bright where little passed.
+    """
+    beam = np.exp(-healthy)
+    scattered = exposure.scatter * _broad(beam, 2.2 * scale) + np.float32(0.004)
+    window = -np.log(beam + scattered)
+    seen = np.exp(-ill) + scattered
+
+    white = rng.standard_normal((2, *healthy.shape), dtype=np.float32)
+    noise = 0.7 * white[0] + 1.5 * ndimage.gaussian_filter(white[1], 0.8)
+    count = site.photons * exposure.dose * (6.5 / scale) ** 2
+    density = -np.log(seen) + noise / np.sqrt(count * seen)
+    density = ndimage.gaussian_filter(density, max(0.35, 0.04 * scale))
+
+    body = window[healthy > 0.6]
+    low, high = np.quantile(body[::7], [site.low, site.high]) if body.size > 700 else (0.0, 3.0)
+    span = high - low
+    low, high = low + exposure.low * span - 0.08 * span, high + exposure.high * span
+    base = _broad(np.clip((window - low) / (high - low), -0.2, 1.1), 2.6 * scale)
+    grey = (density - low) / (high - low)
+    grey = grey - site.flatten * (base - 0.55) * np.clip(grey * 3, 0, 1)
+    grey = grey + site.sharpen * (grey - ndimage.gaussian_filter(grey, 0.22 * scale))
+    grey = np.clip(grey, 0, None)
+    grey = np.where(grey > 0.8, 0.8 + 0.2 * np.tanh((grey - 0.8) / 0.2), grey)  # the shoulder of the film
+    bent = grey * grey * (3 - 2 * grey)
+    grey = (1 - site.toe) * grey + site.toe * bent
+    grey = np.power(np.maximum(grey, 0), site.gamma * exposure.gamma)
+    return (site.veil + (1 - site.veil) * grey).astype(np.float32)
+
+
+def _broad(field: np.ndarray, sigma: float) -> np.ndarray:
+    """A wide Gaussian blur, done on an eighth of the pixels."""
+    height, width = field.shape
+    rows, columns = -(-height // 8), -(-width // 8)
+    padded = np.pad(field, ((0, rows * 8 - height), (0, columns * 8 - width)), mode="edge")
+    small = padded.reshape(rows, 8, columns, 8).mean((1, 3), dtype=np.float32)
+    small = ndimage.gaussian_filter(small, sigma / 8, mode="nearest")
+    return upsample(np.pad(small, 1, mode="edge"), (height, width))

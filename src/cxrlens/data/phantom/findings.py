@@ -1,0 +1,124 @@
+"""The findings: tissue where there should be air, shaped by the lung it fills and broken up by fractal texture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from cxrlens.data.phantom.chest import Chest, bell
+from cxrlens.data.phantom.grid import Grid
+from cxrlens.data.phantom.texture import cloud
+
+Opacity = tuple[
+    np.ndarray, float
+]  # share of the lung that is filled (0 to 1, [height, width]), and its density (0 to 1)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a finding adds.
+
+    Attributes:
+        tissue: float32 [height, width], cm of tissue in place of air, at strength 1.
+        veiled: float32 [height, width], 0 to 1: how far the vessels there are hidden.
+        mask: bool [height, width], where a reader would draw it.
+    """
+
+    tissue: np.ndarray
+    veiled: np.ndarray
+    mask: np.ndarray
+
+
+def make_finding(name: str, grid: Grid, chest: Chest, extent: float, rng: np.random.Generator) -> Finding | None:
+    """Draws one finding into `chest`; None for a name without a drawing ("No finding").
+
+    Args:
+        name: the finding.
+        grid: the image plane.
+        chest: where it lies.
+        extent: 0 (slight) to 1 (severe).
+        rng: the patient's own, so that the pattern stays through a patient's images.
+    """
+    draw = _DRAWINGS.get(name)
+    if draw is None:
+        return None
+    filled, density = draw(grid, chest, extent, rng)
+    # a patch is as thick as it is wide, not as deep as the chest
+    tissue = np.minimum(chest.lung, 9.0) * filled * np.float32(density)
+    tissue = ndimage.gaussian_filter(tissue.astype(np.float32), 0.06 * grid.scale)
+    return Finding(
+        tissue, np.clip(filled * density * 1.6, 0, 1), (tissue > 0.35) & (tissue > 0.12 * tissue.max(initial=0))
+    )
+
+
+def _step(value: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = np.clip((value - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _patchy(prior: np.ndarray, rng: np.random.Generator, need: float, soft: float = 1.3) -> np.ndarray:
+    """Ill-defined patches where `prior` and chance are high, with a grain of their own."""
+    shape = (prior.shape[0], prior.shape[1])
+    patches = _step(prior + 0.55 * cloud(rng, shape, first=6, octaves=4, roughness=0.62), need, need + soft)
+    grain = np.clip(0.8 + 0.28 * cloud(rng, shape, first=20, octaves=3, roughness=0.8), 0.2, 1.5)
+    return np.clip(patches * grain, 0, 1)
+
+
+def _peripheral(grid: Grid, chest: Chest, extent: float, rng: np.random.Generator) -> Opacity:
+    """Ground glass and consolidation of both lungs, outer and lower (what COVID-19 pneumonia typically shows)."""
+    right, left = rng.normal(0, 0.22, 2)
+    lean = np.where(grid.x < 0, right, left).astype(np.float32)
+    outer = _step(chest.across, -0.75, 0.75)
+    lower = 0.3 + 0.7 * _step(chest.down, 0.25, 0.8)
+    return _patchy(2.1 * outer * lower + lean, rng, 1.75 - 1.0 * extent), 0.24 + 0.24 * extent
+
+
+def _edema(grid: Grid, chest: Chest, extent: float, rng: np.random.Generator) -> Opacity:
+    """A butterfly about the hila, the outer third spared."""
+    outer = _step(chest.across, -0.3, 0.65)
+    level = np.exp(-(((chest.down - 0.55) / 0.30) ** 2))
+    return _patchy(2.2 * (1 - outer) * level, rng, 1.5 - 0.8 * extent), 0.26 + 0.22 * extent
+
+
+def _lobar(grid: Grid, chest: Chest, extent: float, rng: np.random.Generator) -> Opacity:
+    """One lobe, dense, with a sharp side where the fissure is."""
+    side = rng.choice([-1.0, 1.0])
+    tilt, upper = rng.normal(0.06, 0.05), rng.random() < 0.45
+    fissure = (0.50 if upper else 0.56) + rng.normal(0, 0.03) + tilt * chest.across
+    beyond = (fissure - chest.down) if upper else (chest.down - fissure)
+    lobe = _step(beyond, -0.01, 0.03) * (1 - _step(beyond, 0.14 + 0.25 * extent, 0.42 + 0.3 * extent))
+    shape = grid.shape
+    fill = lobe * np.clip(0.85 + 0.3 * cloud(rng, shape, first=7, octaves=5, roughness=0.7), 0, 1.1)
+    return np.clip(fill * (np.sign(grid.x) == side), 0, 1), 0.40 + 0.25 * extent
+
+
+def _effusion(grid: Grid, chest: Chest, extent: float, rng: np.random.Generator) -> Opacity:
+    """Fluid in one costophrenic angle, climbing the outer wall."""
+    side = rng.choice([-1.0, 1.0])
+    level = 0.99 - 0.22 * extent - 0.16 * np.clip(chest.across, -0.3, 1) ** 3
+    level = level + 0.012 * cloud(rng, grid.shape, first=4, octaves=2)
+    fluid = _step(chest.down - level, -0.03, 0.05)
+    return fluid * (np.sign(grid.x) == side), 0.85
+
+
+def _nodule(grid: Grid, chest: Chest, extent: float, rng: np.random.Generator) -> Opacity:
+    """A ball of 1 to 3 cm with an uneven rim."""
+    side = rng.choice([-1.0, 1.0])
+    x, y = side * rng.uniform(0.42, 0.72) * 13.0, rng.uniform(0.25, 0.75) * chest.dome
+    radius = 0.6 + 1.1 * extent
+    uneven = 1 + 0.14 * cloud(rng, grid.shape, first=14, octaves=3)
+    away = ((grid.x - x) ** 2 + (grid.y - y) ** 2) / (radius * uneven) ** 2
+    return bell(away) * np.float32(min(1.0, radius / 3.5)), 0.9
+
+
+_DRAWINGS: dict[str, Callable[[Grid, Chest, float, np.random.Generator], Opacity]] = {
+    "COVID-19-like": _peripheral,
+    "Consolidation": _lobar,
+    "Effusion": _effusion,
+    "Nodule": _nodule,
+    "Edema": _edema,
+}

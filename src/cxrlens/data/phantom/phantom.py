@@ -1,0 +1,143 @@
+"""One phantom X-ray, from two seeds: the patient's and the image's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxrlens.data.phantom.body import draw_body
+from cxrlens.data.phantom.chest import make_chest
+from cxrlens.data.phantom.devices import devices
+from cxrlens.data.phantom.exposure import develop, draw_exposure
+from cxrlens.data.phantom.facts import Facts, draw_facts
+from cxrlens.data.phantom.findings import make_finding
+from cxrlens.data.phantom.grid import Pose, make_grid
+from cxrlens.data.phantom.markers import letter, plant
+from cxrlens.data.phantom.options import PhantomOptions
+from cxrlens.data.phantom.sites import SITES, Site
+from cxrlens.data.phantom.skeleton import skeleton
+from cxrlens.data.phantom.streams import stream
+from cxrlens.data.phantom.texture import cloud
+from cxrlens.data.phantom.vessels import vessels
+
+TISSUE, LUNG, BONE = 0.150, 0.036, 0.34  # nepers a cm at chest energies, lung at a quarter of tissue's density
+
+
+@dataclass(frozen=True)
+class PhantomImage:
+    """One image and its truth.
+
+    Attributes:
+        pixels: float32 [1, height, width] in [0, 1], in steps of 1/255.
+        lungs: bool [height, width], the lung fields.
+        finding: bool [height, width], the finding; empty where there is none or its strength is 0.
+        marker: bool [height, width], the planted marker.
+        text: bool [height, width], every other letter.
+        facts: what a table says of it.
+    """
+
+    pixels: np.ndarray
+    lungs: np.ndarray
+    finding: np.ndarray
+    marker: np.ndarray
+    text: np.ndarray
+    facts: Facts
+
+
+def render(patient_seed: int, image_seed: int, options: PhantomOptions | None = None) -> PhantomImage:
+    """Draws one image. The same arguments give the same bytes, in any order and in any process.
+
+    Args:
+        patient_seed: who; a patient's build, findings and site stay the same in all images.
+        image_seed: which of the patient's images; pose, breath, exposure and noise change.
+        options: see `PhantomOptions`.
+
+    >>> image = render(3, 1, PhantomOptions(size=64))
+    >>> image.pixels.dtype, max(image.pixels.shape), bool(image.lungs.any())
+    (dtype('float32'), 64, True)
+    """
+    options = options or PhantomOptions()
+    who, which = (options.seed, patient_seed), (options.seed, patient_seed, image_seed)
+    facts = draw_facts(patient_seed, image_seed, options)
+    site, body = SITES[facts.site], draw_body(stream("body", *who), facts.sex, facts.age)
+    bed = {"PA": 0.0, "AP": 1.0, "AP Supine": 1.5}[facts.view]
+
+    rng = stream("pose", *which)
+    grid = make_grid(_shape(options.size, site), _pose(rng, bed, site))
+    breath = float(np.clip(rng.normal(0.3 + 1.0 * bed, 0.7), -0.6, 3.5))
+    chest = make_chest(grid, body, breath, 1.0 + 0.05 * bed)
+    bones = skeleton(grid, body, breath, min(1.0, bed * float(rng.uniform(0.5, 1.0)) + 0.15 * float(rng.random())))
+    blood = vessels(grid, body, chest.dome) * np.minimum(chest.lung / 4.0, 1.0)
+
+    soft, fine = stream("tissue", *which), np.minimum(chest.lung / 8.0, 1.0)
+    tissue = chest.tissue * (1 + 0.012 * cloud(soft, grid.shape, first=7, octaves=5, roughness=0.7))
+    mesh = cloud(soft, grid.shape, first=40, octaves=3, roughness=0.8) * fine
+    healthy = TISSUE * (tissue + 0.16 * mesh) + LUNG * chest.lung + BONE * 1.4 * (1 - np.exp(-bones / 1.4))
+    metal = devices(grid, body, facts.view, stream("devices", *which))
+    if metal is not None:
+        healthy = healthy + metal
+
+    course = float(np.clip(stream("course", *who).beta(2.2, 2.0) + stream("course", *which).normal(0, 0.08), 0.05, 1))
+    finding = make_finding(facts.finding, grid, chest, course, stream("finding", *who))
+    vascular, mask = TISSUE * 2.0 * blood, np.zeros(grid.shape, bool)
+    if finding is not None and options.strength > 0:
+        veiled = np.minimum(finding.veiled * options.strength, 1)
+        ill = healthy + vascular * (1 - 0.75 * veiled) + (TISSUE - LUNG) * options.strength * finding.tissue
+        mask = finding.mask
+    else:
+        ill = healthy + vascular
+    grey = develop(
+        healthy + vascular,
+        ill,
+        grid.scale,
+        site,
+        draw_exposure(stream("exposure", *which), facts.view),
+        stream("noise", *which),
+    )
+
+    open_field = _collimate(grey, site, stream("collimator", *which))
+    pixels = np.round(np.clip(grey, 0, 1) * 255)
+    return _lettered(pixels, open_field & chest.fields, open_field & mask, facts, which)
+
+
+def _lettered(
+    levels: np.ndarray, lungs: np.ndarray, mask: np.ndarray, facts: Facts, which: tuple[int, int, int]
+) -> PhantomImage:
+    """Prints the letters and closes the record."""
+    grey = (levels / 255).astype(np.float32)
+    text = letter(grey, facts, which[1], stream("letters", *which))
+    marker = plant(grey, stream("planted", *which)) if facts.planted else np.zeros(grey.shape, bool)
+    pixels = (np.round(np.clip(grey, 0, 1) * 255) / 255).astype(np.float32)
+    return PhantomImage(pixels[None], lungs, mask, marker, text & ~marker, facts)
+
+
+def _shape(size: int, site: Site) -> tuple[int, int]:
+    return (size, round(size / site.aspect)) if site.aspect >= 1 else (round(size * site.aspect), size)
+
+
+def _pose(rng: np.random.Generator, bed: float, site: Site) -> Pose:
+    loose = 1.0 + 0.6 * bed
+    return Pose(
+        zoom=float(np.clip(rng.normal(1.09 - 0.05 * bed, 0.05), 0.88, 1.25)),
+        shift=(float(rng.normal(0, 0.5 * loose)), float(rng.normal(0.0, 0.8 * loose))),
+        roll=float(rng.normal(0, 0.014 * loose)),
+        turn=float(rng.normal(0, 0.030 * loose)),
+        tilt=float(rng.normal(-0.02 - 0.05 * bed, 0.035)),
+    )
+
+
+def _collimate(grey: np.ndarray, site: Site, rng: np.random.Generator) -> np.ndarray:
+    """Blackens what the collimator covers, in place; returns what it leaves open (bool)."""
+    height, width = grey.shape
+    v, u = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
+    lean, sides = rng.normal(0, 0.012, 4), 1.0 - rng.uniform(0.01, 0.09, 4)
+    use = (rng.random(4) < 0.6) & (rng.random() < site.border)
+    shade = np.ones_like(grey)
+    for on, (across, along, edge, slant) in zip(
+        use, zip((u, -u, v, -v), (v, v, u, u), sides, lean, strict=True), strict=True
+    ):
+        if on:
+            shade *= np.clip((edge - across - slant * along) * width / 4 + 0.5, 0, 1)
+    grey *= np.maximum(shade, rng.uniform(0, 0.06)).astype(np.float32)
+    return shade > 0.5

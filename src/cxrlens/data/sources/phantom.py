@@ -1,0 +1,152 @@
+"""The built-in phantom as a data set: procedural chest X-rays with known truth, drawn when they are read."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from pydantic import Field, field_validator
+
+from cxrlens.data.cohort import Cohort, Decoded, cohort_table
+from cxrlens.data.phantom import PhantomImage, PhantomOptions, draw_facts, render
+from cxrlens.data.phantom.sites import SITES
+from cxrlens.data.phantom.streams import stream
+from cxrlens.data.sources import SOURCES, Source
+from cxrlens.errors import UserError
+
+Count = Annotated[int, Field(ge=1)]
+
+
+@SOURCES.register("phantom")
+class Phantom(PhantomOptions, Source):
+    """Synthetic patients; the options of one image are those of `PhantomOptions`.
+
+    Attributes:
+        patients: how many.
+        images_per_patient: fewest and most.
+    """
+
+    patients: int = Field(120, ge=1, le=9999)
+    images_per_patient: tuple[Count, Count] = (1, 4)
+
+    @field_validator("images_per_patient")
+    @classmethod
+    def _fewest_first(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value[0] > value[1]:
+            raise ValueError("needs the fewest images first, then the most")
+        return value
+
+    @property
+    def needs_root(self) -> bool:
+        """No folder is needed."""
+        return False
+
+    @property
+    def options(self) -> PhantomOptions:
+        """How one image is drawn."""
+        return PhantomOptions(**{name: getattr(self, name) for name in PhantomOptions.model_fields})
+
+    def cohort(self, root: Path | None = None) -> Cohort:
+        """Lists the images without drawing one. `root` is not looked at."""
+        return Cohort(
+            name="phantom",
+            table=cohort_table(pd.DataFrame([self._row(*each) for each in self._numbers()])),
+            read=self.read,
+        )
+
+    def read(self, path: str) -> Decoded:
+        """Draws the image that a cell of `path`, such as "phantom:3/1", names.
+
+        Raises:
+            UserError: the cell is not of that form.
+        """
+        pixels = self.truth(path).pixels
+        height, width = pixels.shape[1:]
+        digest = hashlib.sha256(f"{height}x{width}:".encode() + np.round(pixels * 255).astype(np.uint8).tobytes())
+        facts: dict[str, object] = {
+            "width": width,
+            "height": height,
+            "bytes": width * height,
+            "mode": "L",
+            "format": "phantom",
+            "bits": 8,
+        }
+        return Decoded(pixels, facts, (), digest.hexdigest())
+
+    def truth(self, path: str) -> PhantomImage:
+        """The same image with its masks and facts."""
+        match = re.fullmatch(r"phantom:(\d+)/(\d+)", path)
+        if not match:
+            raise UserError(f"a phantom is named like 'phantom:3/1' (patient 3, image 1); got {path!r}")
+        return render(int(match[1]), int(match[2]), self.options)
+
+    def export(self, folder: Path) -> Iterator[str]:
+        """Writes the set, one image a step: `images/*.png`, `masks/{lungs,finding,marker}/*.png`, `cohort.csv`.
+
+        The table, whose `path` is relative to `folder`, is written last and says that the set is whole.
+
+        Yields:
+            The name of the image just written.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        rows = []
+        try:
+            for part in ("images", "masks/lungs", "masks/finding", "masks/marker"):
+                (folder / part).mkdir(parents=True, exist_ok=True)
+            for patient, image in self._numbers():
+                row = self._row(patient, image)
+                drawn, name = render(patient, image, self.options), str(row["image"])
+                _write(folder / "images" / name, np.round(drawn.pixels[0] * 255).astype(np.uint8))
+                for part in ("lungs", "finding", "marker"):
+                    _write(folder / "masks" / part / name, getattr(drawn, part).astype(np.uint8) * 255)
+                rows.append({**row, "path": f"images/{name}"})
+                yield name
+            draft = folder / "cohort.csv.part"
+            with draft.open("w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, fieldnames=list(rows[0]))
+                table.writeheader()
+                table.writerows(rows)
+            draft.replace(folder / "cohort.csv")
+        except OSError as error:
+            raise UserError(f"cannot write the phantom to {folder}: {error.strerror}; choose another folder") from error
+
+    def _numbers(self) -> Iterator[tuple[int, int]]:
+        """Patient and image numbers, in the table's order."""
+        low, high = self.images_per_patient
+        for patient in range(self.patients):
+            for image in range(int(stream("visits", self.seed, patient).integers(low, high + 1))):
+                yield patient, image + 1
+
+    def _row(self, patient: int, image: int) -> dict[str, object]:
+        facts = draw_facts(patient, image, self.options)
+        return {
+            "image": f"phantom-{patient:04d}-{image}.png",
+            "patient": f"P{patient:04d}",
+            "label": facts.label,
+            "finding": facts.finding,
+            "view": facts.view,
+            "source": "phantom",
+            "site": SITES[facts.site].name,
+            "date": facts.date,
+            "sex": facts.sex,
+            "age": facts.age,
+            "license": "CC0 (synthetic)",
+            "notes": facts.notes,
+            "path": f"phantom:{patient}/{image}",
+        }
+
+
+def _write(path: Path, levels: np.ndarray) -> None:
+    """A grey PNG, written beside its place and then moved there."""
+    draft = path.with_suffix(".part")
+    Image.fromarray(levels).save(draft, format="PNG")
+    draft.replace(path)
