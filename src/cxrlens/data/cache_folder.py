@@ -1,0 +1,166 @@
+"""One cache on disk: `pixels.u8`, raw rows, beside `cache.json`, what they are; written aside, then renamed whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import PIL
+
+from cxrlens.data.cohort import Decoded
+from cxrlens.errors import UserError
+
+FORMAT = 1
+"""Raised whenever the same file would give other pixels or facts."""
+
+FACTS = ("image", "width", "height", "bytes", "mode", "format", "bits", "sha256", "steps")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image to be had: its name and the cohort's `path` cell."""
+
+    image: str
+    path: str | None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the cell names a file, rather than a recipe."""
+        return self._stat() is not None
+
+    def identity(self) -> list[object]:
+        """What changes when the image does."""
+        stat = self._stat()
+        return [self.image, self.path, *((stat.st_size, stat.st_mtime_ns) if stat else ())]
+
+    def _stat(self) -> os.stat_result | None:
+        try:
+            return Path(self.path).stat() if self.path else None
+        except (OSError, ValueError):
+            return None
+
+
+def key(rows: list[Entry], size: int, interpolation: str) -> str:
+    """The name of the folder for these images at this size; another release of Pillow may resize otherwise."""
+    said = [FORMAT, PIL.__version__, size, interpolation, [row.identity() for row in rows]]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+
+
+def stored(place: Path, size: int) -> tuple[np.memmap, dict[str, int], dict[str, str], pd.DataFrame] | None:
+    """Pixels, index, missing and facts of the cache at `place`; None where it is absent, half or damaged."""
+    try:
+        said = json.loads((place / "cache.json").read_text(encoding="utf-8"))
+        facts = pd.DataFrame(said["facts"], columns=said["columns"])
+        images = [str(image) for image in facts["image"]]
+        file = place / "pixels.u8"
+        pixels = np.memmap(file, dtype=np.uint8, mode="r", shape=(len(images), size, size))
+        whole = file.stat().st_size == pixels.size and _checksum(pixels.ravel()) == said["crc32"]
+        missing = {str(image): str(reason) for image, reason in said["missing"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not whole:
+        return None
+    index = {image: row for row, image in enumerate(images)}
+    return pixels, index, missing, facts
+
+
+def _checksum(pixels: np.ndarray, step: int = 2**26) -> int:
+    value = 0
+    for start in range(0, pixels.size, step):
+        value = zlib.crc32(pixels[start : start + step].data, value)
+    return value
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Tells a full disk or a folder that cannot be written as the user's to mend."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise UserError(
+            f"cannot keep decoded images in {folder}: {why}; free some space or set CXRLENS_CACHE to another folder"
+        ) from error
+
+
+class CacheWriter:
+    """Writes one cache beside its place; nothing is at the place before `keep`, nothing stays aside after the block.
+
+    The caller holds the lock of `place`.
+    """
+
+    def __init__(self, place: Path, size: int) -> None:
+        self.images: list[str] = []
+        self.missing: dict[str, str] = {}
+        self._place = place
+        self._size = size
+        self._facts: list[dict[str, Any]] = []
+        self._crc = 0
+
+    def __enter__(self) -> CacheWriter:
+        with writing(self._place.parent):
+            self._open()
+        return self
+
+    def _open(self) -> None:
+        for left in self._place.parent.glob(f"{self._place.name}.part-*"):  # of a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        self._aside = Path(tempfile.mkdtemp(prefix=f"{self._place.name}.part-", dir=self._place.parent))
+        # Written, not mapped: a full disk is an error here, and a signal that kills there.
+        self._file = (self._aside / "pixels.u8").open("wb")
+
+    def add(self, image: str, pixels: np.ndarray, decoded: Decoded) -> None:
+        """Appends one image: uint8 [size, size] and the record of its reading."""
+        assert pixels.shape == (self._size, self._size) and pixels.dtype == np.uint8
+        row = np.ascontiguousarray(pixels).tobytes()
+        with writing(self._place.parent):
+            self._file.write(row)
+        self._crc = zlib.crc32(row, self._crc)
+        self.images.append(image)
+        steps = "; ".join(decoded.steps)
+        self._facts.append({**decoded.facts, "image": image, "sha256": decoded.sha256, "steps": steps})
+
+    def miss(self, image: str, reason: str) -> None:
+        """Records an image that cannot be read."""
+        self.missing[image] = reason
+
+    def keep(self) -> None:
+        """Puts the cache in its place, whole."""
+        with writing(self._place.parent):
+            self._keep()
+
+    def _keep(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        extra = dict.fromkeys(name for row in self._facts for name in row if name not in FACTS)
+        columns = [*FACTS, *extra]
+        facts = [[row.get(name) for name in columns] for row in self._facts]
+        said = {"format": FORMAT, "columns": columns, "facts": facts, "missing": self.missing, "crc32": self._crc}
+        with (self._aside / "cache.json").open("w", encoding="utf-8") as file:
+            json.dump(said, file, default=_plain)
+            file.flush()
+            os.fsync(file.fileno())
+        if self._place.exists():  # damaged, or no longer true
+            shutil.rmtree(self._place)
+        self._aside.replace(self._place)
+
+    def __exit__(self, *fault: object) -> None:
+        with suppress(OSError):  # of a full disk, told already
+            self._file.close()
+        shutil.rmtree(self._aside, ignore_errors=True)
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else str(value)

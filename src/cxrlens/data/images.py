@@ -1,0 +1,118 @@
+"""PNG, JPEG, TIFF, BMP, WebP or DICOM, told apart by content → float32 [1, H, W] in [0, 1]; from there to uint8."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cxrlens.data.cohort import Decoded
+from cxrlens.data.dicom import is_dicom, read_dicom
+from cxrlens.data.raster import read_raster
+from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage
+from cxrlens.errors import UserError, near_miss
+
+__all__ = ["INTERPOLATIONS", "UnreadableImage", "check_resize", "read_image", "to_uint8"]
+
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "area": Image.Resampling.BOX,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def read_image(path: Path) -> Decoded:
+    """Reads one X-ray; the file's content says what it is, its name does not.
+
+    Colour becomes grey by ITU-R 601 weights, transparency is laid over black, EXIF rotation is applied, integers are
+    divided by the largest number of their bit depth. `steps` says what was done; what is odd but usable (under 64
+    pixels, a side three times the other) is a step that begins with "warning:". `facts` are of the file as stored,
+    before any rotation.
+
+    Returns:
+        Pixels float32 [1, height, width] in [0, 1], brighter is higher.
+
+    Raises:
+        UnreadableImage: the file is absent, empty, truncated, no image, too large or too small, constant, not finite,
+            or a DICOM that is not one frontal radiograph.
+    """
+    try:
+        return _checked(_read(path))
+    except UnreadableImage as error:
+        raise error.of(path) from error.__cause__
+
+
+def _read(path: Path) -> Decoded:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise UnreadableImage(f"{size:,} bytes; at most {MAX_BYTES:,} are read")
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(error.strerror or type(error).__name__) from error
+    except ValueError as error:  # a null byte in the name
+        raise UnreadableImage(str(error)) from error
+    if not data:
+        raise UnreadableImage("empty file")
+    decoded = read_dicom(data) if is_dicom(data) else read_raster(data)
+    return replace(decoded, facts={**decoded.facts, "bytes": len(data)}, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _checked(decoded: Decoded) -> Decoded:
+    pixels = decoded.pixels
+    assert pixels.ndim == 3, pixels.shape
+    low, high = float(pixels.min()), float(pixels.max())
+    if not np.isfinite([low, high]).all():  # NaN and infinity reach the extremes
+        raise UnreadableImage("pixels that are NaN or infinite")
+    if low == high:
+        done = f" after {', '.join(decoded.steps)}" if decoded.steps else ""
+        raise UnreadableImage(f"every pixel has the same value{done}")
+    _, height, width = pixels.shape
+    odd = []
+    if min(height, width) < 64:
+        odd.append(f"warning: only {width} x {height} pixels")
+    if max(height, width) > 3 * min(height, width):
+        odd.append(f"warning: {width} x {height} pixels is no shape of a chest X-ray")
+    return replace(decoded, steps=(*decoded.steps, *odd))
+
+
+def check_resize(size: int, interpolation: str) -> None:
+    """Raises `UserError` unless images can be brought to `size` by `interpolation`."""
+    if size < 1:
+        raise UserError(f"an image size is at least 1 pixel; got {size}")
+    if interpolation not in INTERPOLATIONS:
+        raise UserError(near_miss("interpolation", interpolation, INTERPOLATIONS))
+
+
+def to_uint8(pixels: np.ndarray, size: int, interpolation: str = "bicubic") -> np.ndarray:
+    """Resizes to a square with Pillow; the aspect is not kept.
+
+    Pillow widens its filter when it makes an image smaller, so all but "nearest" are anti-aliased; Keras' `load_img`
+    does the same, for it calls Pillow. An image of 8-bit levels is resized as Pillow resizes the 8-bit image, to the
+    last bit; any other is resized in floating point and rounded once.
+
+    Args:
+        pixels: float [1, H, W] in [0, 1].
+        size: of both sides of the result.
+        interpolation: one of `INTERPOLATIONS`.
+
+    Returns:
+        uint8 [size, size].
+
+    Raises:
+        UserError: an unknown interpolation or a size below 1.
+    """
+    check_resize(size, interpolation)
+    scaled = pixels[0].astype(np.float32) * np.float32(255)
+    levels = np.rint(scaled)
+    filtering = INTERPOLATIONS[interpolation]
+    if np.abs(scaled - levels).max() < 1e-3:
+        return np.array(Image.fromarray(levels.astype(np.uint8)).resize((size, size), filtering))
+    resized = np.asarray(Image.fromarray(scaled).resize((size, size), filtering))
+    return np.clip(np.rint(resized), 0, 255).astype(np.uint8)

@@ -1,0 +1,98 @@
+"""What every image reader shares: one error with a short reason, limits on size, and warnings turned into records."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cxrlens.errors import UserError
+
+MAX_PIXELS = 64_000_000
+"""Four times what the largest chest detectors give; a header that says more is a mistake or an attack."""
+
+MAX_BYTES = 512 * 2**20
+
+_warnings = threading.Lock()  # warnings.catch_warnings changes state of the whole process
+
+
+class UnreadableImage(UserError):
+    """One file that cannot be used as a chest X-ray, and why.
+
+    Attributes:
+        reason: one line without the file's name, to stand beside it in a table.
+        name: the file's name, once it is known.
+    """
+
+    def __init__(self, reason: str, name: str = "") -> None:
+        super().__init__(f"{name}: {reason}" if name else reason)
+        self.reason = reason
+        self.name = name
+
+    def of(self, path: Path) -> UnreadableImage:
+        """The same error, told of `path`."""
+        return UnreadableImage(self.reason, path.name)
+
+
+@contextmanager
+def decoding(what: str) -> Iterator[None]:
+    """Whatever a decoder raises on the file's bytes means an unreadable file; to be put around decoders only."""
+    try:
+        yield
+    except (UnreadableImage, MemoryError):
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:160]
+        raise UnreadableImage(f"damaged or truncated {what}: {said or type(error).__name__}") from error
+
+
+@contextmanager
+def heard(steps: list[str]) -> Iterator[None]:
+    """Nothing is printed: a decoder's warnings become steps. One thread at a time is inside."""
+    with _warnings, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            said = (" ".join(str(warning.message).split())[:160] for warning in caught)
+            steps.extend(dict.fromkeys(f"warning: {line}" for line in said))
+
+
+def check_header(width: int, height: int) -> None:
+    """Refuses, before anything is decoded, a size that no X-ray has.
+
+    Raises:
+        UnreadableImage: a side under 16 pixels or more than `MAX_PIXELS` in all.
+    """
+    if min(width, height) < 16:
+        raise UnreadableImage(f"{width} x {height} pixels; a side needs at least 16")
+    if width * height > MAX_PIXELS:
+        raise UnreadableImage(f"the header says {width} x {height} pixels; at most {MAX_PIXELS:,} are decoded")
+
+
+_KINDS = (
+    (b"\x89PNG", "a PNG with a damaged header"),
+    (b"\xff\xd8\xff", "a JPEG with a damaged header"),
+    (b"<!doctype html", "an HTML page, not an image"),
+    (b"<html", "an HTML page, not an image"),
+    (b"<?xml", "XML, not an image"),
+    (b"<svg", "SVG, not a photograph of pixels"),
+    (b"%pdf", "a PDF, not an image"),
+    (b"pk\x03\x04", "a ZIP archive, not an image"),
+    (b"\x1f\x8b", "a gzip archive, not an image"),
+    (b"version https://git-lfs", "a Git LFS pointer; fetch the image itself with `git lfs pull`"),
+    (b"\x08\x00", "DICOM without its file header, so without a transfer syntax"),
+    (b"\x00\x08", "DICOM without its file header, so without a transfer syntax"),
+)
+
+
+def describe(data: bytes) -> str:
+    """What bytes that no reader knows seem to be.
+
+    >>> describe(b"<!DOCTYPE html><p>404")
+    'an HTML page, not an image'
+    """
+    start = data[:512].lstrip(b" \t\r\n\xef\xbb\xbf").lower()
+    return next((kind for prefix, kind in _KINDS if start.startswith(prefix.lower())), "no image format that is known")
