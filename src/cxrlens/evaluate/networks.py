@@ -1,0 +1,147 @@
+"""Predictions as arrays: the images once, and for each model its trained networks (a seed and a fold each)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from cxrlens.errors import UserError
+from cxrlens.evaluate.threshold import choose_threshold
+
+COLUMNS = ("model", "seed", "fold", "image", "patient", "label", "probability", "logit")
+
+
+@dataclass(frozen=True)
+class Network:
+    """One trained network on its validation images.
+
+    Attributes:
+        seed: of its training.
+        fold: that it was not trained on.
+        rows: its images, as positions in `Validation.images`, [m].
+        logits: finite, [m].
+        probabilities: in [0, 1], [m].
+        threshold: on the logit, chosen on its training side; NaN without one.
+    """
+
+    seed: int
+    fold: int
+    rows: np.ndarray
+    logits: np.ndarray
+    probabilities: np.ndarray
+    threshold: float = np.nan
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation images with a known label ([n] each), each model's networks, and how many images had no label."""
+
+    images: np.ndarray
+    patients: np.ndarray
+    labels: np.ndarray
+    models: dict[str, tuple[Network, ...]]
+    unlabelled: int = 0
+
+
+def read_predictions(
+    predictions: pd.DataFrame, training: pd.DataFrame | None = None, model_order: Sequence[str] | None = None
+) -> Validation:
+    """Checks the tables and sorts them into networks; images without a label are left out and counted.
+
+    Args:
+        predictions: of validation images, with `COLUMNS`.
+        training: the same of the training side, for the thresholds; a network without one gets NaN.
+        model_order: names in the order wanted; by first appearance otherwise.
+
+    Raises:
+        UserError: a column is absent, a logit is not finite, an image has two labels or patients, is predicted twice by
+            one network, or was predicted by some models or seeds only.
+    """
+    known = _checked(predictions, "predictions")
+    unlabelled = int(predictions.loc[predictions["label"].isna(), "image"].nunique())
+    if known.empty:
+        raise UserError("evaluation needs predictions of labelled images; got none")
+    facts = known.drop_duplicates(["image", "patient", "label"])
+    twice = facts["image"][facts["image"].duplicated()]
+    if len(twice):
+        raise UserError(f"an image has one patient and one label; '{twice.iloc[0]}' has several in the predictions")
+    images = np.asarray(facts["image"].tolist(), dtype=object)
+    row_of = {image: row for row, image in enumerate(images)}
+    thresholds = _thresholds(training)
+    models: dict[str, list[Network]] = {}
+    for key, part in known.groupby(["model", "seed", "fold"], sort=True):
+        name, seed, fold = str(part["model"].iloc[0]), int(part["seed"].iloc[0]), int(part["fold"].iloc[0])
+        if part["image"].duplicated().any():
+            image = part["image"][part["image"].duplicated()].iloc[0]
+            raise UserError(
+                f"model '{name}', seed {seed}, fold {fold} predicts '{image}' twice; give one prediction an image"
+            )
+        logits, chances = np.asarray(part["logit"], dtype=float), np.asarray(part["probability"], dtype=float)
+        rows = np.array([row_of[image] for image in part["image"]])
+        models.setdefault(name, []).append(Network(seed, fold, rows, logits, chances, thresholds.get(key, np.nan)))
+    for name, networks in models.items():
+        _check_complete(name, networks, images)
+    order = list(model_order) if model_order is not None else known["model"].astype(str).unique().tolist()
+    absent = [name for name in order if name not in models]
+    if absent:
+        raise UserError(f"no predictions of the model {', '.join(absent)}; there are those of {', '.join(models)}")
+    labels = np.asarray(facts["label"], dtype=float) == 1
+    return Validation(
+        images,
+        np.asarray(facts["patient"].tolist(), dtype=str),
+        labels,
+        {k: tuple(models[k]) for k in order},
+        unlabelled,
+    )
+
+
+def _checked(table: pd.DataFrame, what: str) -> pd.DataFrame:
+    absent = [name for name in COLUMNS if name not in table]
+    if absent:
+        raise UserError(f"the {what} need the columns {', '.join(COLUMNS)}; absent: {', '.join(absent)}")
+    known = table[table["label"].notna()]
+    if not known["label"].isin([0, 1]).all():
+        raise UserError(
+            f"labels are 1, 0 or NaN; the {what} hold {known.loc[~known['label'].isin([0, 1]), 'label'].iloc[0]}"
+        )
+    bad = known[~np.isfinite(known[["logit", "probability"]].to_numpy(dtype=float)).all(axis=1)]
+    if len(bad):
+        first = bad.iloc[0]
+        raise UserError(
+            f"every prediction must be a finite number; {len(bad)} of the {what} are not, such as "
+            f"'{first['image']}' by model '{first['model']}', seed {first['seed']}: did its training diverge?"
+        )
+    return known
+
+
+def _thresholds(training: pd.DataFrame | None) -> dict[object, float]:
+    """(model, seed, fold) → threshold; a training side of one class has none."""
+    if training is None or training.empty:
+        return {}
+    groups = _checked(training, "training predictions").groupby(["model", "seed", "fold"])
+    return {key: choose_threshold(g["label"], g["logit"]) for key, g in groups if g["label"].nunique() == 2}
+
+
+def _check_complete(name: str, networks: list[Network], images: np.ndarray) -> None:
+    for seed in sorted({network.seed for network in networks}):
+        seen = np.unique(np.concatenate([network.rows for network in networks if network.seed == seed]))
+        absent = np.delete(images, seen)
+        if len(absent):
+            listed = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
+            raise UserError(
+                f"models are compared on the same images; model '{name}', seed {seed} has no prediction of "
+                f"{len(absent)} of {len(images)}: {listed}"
+            )
+
+
+def within(networks: Sequence[Network], inside: np.ndarray) -> tuple[Network, ...]:
+    """The same networks on the images where `inside` (bool [n]) is true."""
+    kept = [(network, inside[network.rows]) for network in networks]
+    return tuple(
+        replace(net, rows=net.rows[keep], logits=net.logits[keep], probabilities=net.probabilities[keep])
+        for net, keep in kept
+        if keep.any()
+    )

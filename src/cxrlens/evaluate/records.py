@@ -1,0 +1,115 @@
+"""What is said of the models, as frozen records and as plain values for `results.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cxrlens.evaluate.calibration import Calibration
+from cxrlens.evaluate.compare import Comparison, Winner
+from cxrlens.evaluate.curves import Curves
+from cxrlens.evaluate.subgroups import Subgroup
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """Sensitivity and specificity at a threshold chosen on training data.
+
+    Attributes:
+        value: the threshold as a probability; of several networks, each with its own, the mean.
+        rule: how it was chosen.
+        sensitivity: of the positives; `_low` and `_high` by patients, `_wilson_low` and `_wilson_high` by images.
+        specificity: of the negatives, likewise.
+        reason: why there is none, else "".
+    """
+
+    value: float
+    rule: str
+    sensitivity: float
+    sensitivity_low: float
+    sensitivity_high: float
+    sensitivity_wilson_low: float
+    sensitivity_wilson_high: float
+    specificity: float
+    specificity_low: float
+    specificity_high: float
+    specificity_wilson_low: float
+    specificity_wilson_high: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class SeedAuc:
+    """The AUC of one seed's networks."""
+
+    seed: int
+    auc: float
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """A row of Table 1. `auc_low` and `auc_high` are by patients; `auc_seed_sd` is NaN for one seed."""
+
+    name: str
+    auc: float
+    auc_low: float
+    auc_high: float
+    delong_low: float
+    delong_high: float
+    seeds: int
+    folds: int
+    auc_seed_sd: float
+    seed_aucs: tuple[SeedAuc, ...]
+    images: int
+    patients: int
+    positive: int
+    negative: int
+    calibration: Calibration
+    threshold: OperatingPoint
+    curves: Curves
+    subgroups: tuple[Subgroup, ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the intervals were made; `redrawn` draws held one class only, `unlabelled` images could not be judged."""
+
+    level: float
+    draws: int
+    seed: int
+    redrawn: int
+    unlabelled: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is said of the models."""
+
+    models: tuple[ModelResult, ...]
+    comparisons: tuple[Comparison, ...]
+    winner: Winner
+    settings: Settings
+
+    def to_json(self) -> dict[str, Any]:
+        """`models`, `comparisons`, `winner` and `evaluation` as plain values: 6 decimals, unknown is None."""
+        return {
+            "models": plain(self.models),
+            "comparisons": plain(self.comparisons),
+            "winner": plain(self.winner),
+            "evaluation": plain(self.settings),
+        }
+
+
+def plain(value: Any) -> Any:
+    """Records, arrays and numbers as what JSON knows: floats to 6 decimals, NaN and infinities as None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, (float, np.floating)):
+        return round(float(value), 6) + 0.0 if math.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,116 @@
+"""The same numbers by sex, age group, view and source; a group too small stays, with counts and reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cxrlens.evaluate.cluster_bootstrap import PatientDraws
+from cxrlens.evaluate.networks import Network, Validation, within
+from cxrlens.evaluate.score import auc_interval, rates, without_auc
+
+ATTRIBUTES = ("sex", "age", "view", "source")
+AGE_GROUPS = ((0, 39), (40, 59), (60, 79), (80, np.inf))
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """One group of the validation images; values are NaN where `reason` says why.
+
+    `draws` counts the draws in which the group had both classes: its AUC's interval is of these.
+    """
+
+    by: str
+    group: str
+    images: int
+    patients: int
+    positive: int
+    negative: int
+    auc: float
+    auc_low: float
+    auc_high: float
+    sensitivity: float
+    sensitivity_low: float
+    sensitivity_high: float
+    specificity: float
+    specificity_low: float
+    specificity_high: float
+    draws: int
+    reason: str = ""
+
+
+def groups(images: Sequence[str], cohort: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Attribute → the group of each image, [n]; an attribute that is unknown throughout has no entry."""
+    table = cohort.drop_duplicates("image").set_index("image").reindex(list(images))
+    found = {}
+    for name in ATTRIBUTES:
+        if name not in table or table[name].isna().all():
+            continue
+        column = table[name].map(age_group) if name == "age" else table[name]
+        found[name] = np.array([UNKNOWN if pd.isna(value) else str(value) for value in column], dtype=object)
+    return found
+
+
+def age_group(years: float) -> str:
+    """The decade pair that an age falls in.
+
+    >>> [age_group(age) for age in (39.5, 40, 91, float("nan"))]
+    ['0-39', '40-59', '80+', 'unknown']
+    """
+    for low, high in reversed(AGE_GROUPS):
+        if years >= low:
+            return f"{low}+" if np.isinf(high) else f"{low}-{high}"
+    return UNKNOWN
+
+
+def subgroups(
+    networks: Sequence[Network], data: Validation, draws: PatientDraws, of: dict[str, np.ndarray], level: float = 0.95
+) -> tuple[Subgroup, ...]:
+    """One row a group, in the order of `of` and then of the groups' names, the unknown last."""
+    rows = []
+    for by, group in of.items():
+        for name in sorted(set(group), key=lambda value: (value == UNKNOWN, value)):
+            rows.append(_row(by, name, group == name, networks, data, draws, level))
+    return tuple(rows)
+
+
+def _row(
+    by: str,
+    name: str,
+    inside: np.ndarray,
+    networks: Sequence[Network],
+    data: Validation,
+    draws: PatientDraws,
+    level: float,
+) -> Subgroup:
+    part = within(networks, inside)
+    positive = int(data.labels[inside].sum())
+    reason = without_auc(part, data.labels)
+    value, low, high, used = np.nan, np.nan, np.nan, 0
+    if not reason:
+        value, low, high, drawn = auc_interval(part, data, draws.weights, level)
+        used = int((~np.isnan(drawn)).sum())
+    sensitivity, specificity = rates(part, data, draws.weights, level)
+    return Subgroup(
+        by,
+        name,
+        int(inside.sum()),
+        len(np.unique(data.patients[inside])),
+        positive,
+        int(inside.sum()) - positive,
+        value,
+        low,
+        high,
+        sensitivity.value,
+        sensitivity.low,
+        sensitivity.high,
+        specificity.value,
+        specificity.low,
+        specificity.high,
+        used,
+        reason,
+    )
