@@ -13,10 +13,8 @@ from scipy import ndimage
 
 from cxrlens.data.phantom.body import Body
 from cxrlens.data.phantom.grid import Grid
-
-# the inside of the chest: half-width as a share of the widest, at depths (shares of the height) below the apex
-_LEVELS = np.array([-0.15, 0.0, 0.05, 0.12, 0.25, 0.45, 0.7, 1.0, 1.25, 1.6])
-_SHARES = np.array([0.30, 0.47, 0.58, 0.69, 0.83, 0.94, 1.0, 1.0, 0.97, 0.93])
+from cxrlens.data.phantom.organs import airway, breasts, middle, stomach, trunk
+from cxrlens.data.phantom.solids import bell, wall
 
 
 @dataclass(frozen=True)
@@ -40,26 +38,6 @@ class Chest:
     down: np.ndarray
     fields: np.ndarray
     dome: float
-
-
-def wall(body: Body, y: np.ndarray) -> np.ndarray:
-    """Half-width of the inside of the chest at `y` (cm below the apex)."""
-    fine = np.linspace(_LEVELS[0], _LEVELS[-1], 200)
-    smooth = ndimage.gaussian_filter1d(np.interp(fine, _LEVELS, _SHARES), 6, mode="nearest")
-    return (body.half_width * np.interp(y / 22.0, fine, smooth)).astype(np.float32)
-
-
-def bell(radius_squared: np.ndarray) -> np.ndarray:
-    """Half-chord of a unit ball at a squared distance from its middle."""
-    return np.sqrt(np.maximum(1.0 - radius_squared, 0.0))
-
-
-def ellipse(grid: Grid, x: float, y: float, a: float, b: float, angle: float = 0.0, depth: float = 0.0) -> np.ndarray:
-    """Half-chord (of 1) of an ellipsoid about (`x`, `y`, `depth`); `angle` turns its axis `a` downwards."""
-    u = grid.x - np.float32(x + grid.pose.turn * depth)
-    v = grid.y - np.float32(y + grid.pose.tilt * depth)
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    return bell(((cos * u + sin * v) / np.float32(a)) ** 2 + ((cos * v - sin * u) / np.float32(b)) ** 2)
 
 
 def make_chest(grid: Grid, body: Body, breath: float, magnify: float) -> Chest:
@@ -95,15 +73,16 @@ def make_chest(grid: Grid, body: Body, breath: float, magnify: float) -> Chest:
     front = np.maximum(high - np.maximum(low, 1.5 + reach), 0)
     back = np.maximum(np.minimum(high, 1.5 - reach) - low, 0)
     whole = np.maximum(high - low, 0)
-    air = np.where(under > 0, 0.85 * (0.3 * front + back) * beyond, whole)
+    below = np.clip(under * grid.scale / 2 + 0.5, 0, 1)  # the edge, shared by the pixels it crosses
+    air = below * 0.85 * (0.3 * front + back) * beyond + (1 - below) * whole
 
-    solid = _middle(grid, body, dome, magnify)
+    solid = middle(grid, body, dome, magnify)
     lung = np.maximum(air - solid, 0) * np.minimum(1.0, air / 2.0)
     lung = ndimage.gaussian_filter(lung, 0.08 * grid.scale)
 
-    trunk = _trunk(grid, body, width)
-    tissue = np.maximum(trunk - lung, 0) + _breasts(grid, body)
-    tissue -= _airway(grid, body) + _stomach(grid, body, dome + body.dome_gap)
+    whole_body = trunk(grid, body, width)
+    tissue = np.maximum(whole_body - lung, 0) + breasts(grid, body)
+    tissue -= airway(grid, body) + stomach(grid, body, dome + body.dome_gap)
     inner = 0.18 * width
     return Chest(
         tissue=np.maximum(tissue, 0).astype(np.float32),
@@ -114,95 +93,3 @@ def make_chest(grid: Grid, body: Body, breath: float, magnify: float) -> Chest:
         fields=(under < 0.2) & (lung > np.maximum(0.30 * 2 * cavity, 1.0)) & (rise > 0.3),
         dome=dome,
     )
-
-
-def _middle(grid: Grid, body: Body, dome: float, magnify: float) -> np.ndarray:
-    """Heart, great vessels, spine: full chords that no lung fills."""
-    x, y = grid.x, grid.y
-    size, axis = body.heart * magnify, body.heart_axis
-    base = dome - 3.4 * size
-    ventricle = ellipse(grid, 3.3 * size, base + 0.6, 7.0 * size, 4.7 * size, axis, depth=2)
-    atrium = ellipse(grid, 0.3 * size, base - 0.2, 3.9 * size, 6.8 * size, -0.1, depth=2)
-    outflow = ellipse(grid, 1.5, base - 5.0 * size, 5.6, 2.7 * size, 1.25, depth=2)
-    heart = 16.5 * _union(ventricle, atrium, outflow)
-
-    shift = body.scoliosis * np.sin(y / 9) + grid.pose.turn * -1.0
-    flare = 0.5 * np.exp(-(((y + 1) / 4) ** 2)) - 0.7 * np.clip((y - 9) / 4, 0, 1)
-    column = bell(((x - shift - 0.1) / (1.15 * body.mediastinum + flare)) ** 2) ** 1.5
-    knob = ellipse(grid, 1.5 + 0.3 * body.knob, 6.0, 0.95 * body.knob + 0.4, body.knob + 0.9) ** 0.8
-    cava = ellipse(grid, -1.4, 7.5, 1.7, 7.5)
-    aorta = bell(((x - 2.0 - 0.2 * body.knob + 0.055 * (y - 6)) / (0.6 + 0.5 * body.knob)) ** 2)
-    aorta = aorta * np.clip((y - 6.5) / 1.5, 0, 1)
-    spine = bell(((x - shift + grid.pose.turn * 6) / 2.7) ** 2) ** 1.5
-    hila = np.maximum(ellipse(grid, -3.3, 10.9, 1.7, 2.9, 0.1), ellipse(grid, 3.5, 9.9, 1.7, 2.4))
-    front = 14 * _union(heart / 14, 11 * column / 14, 8 * knob / 14, 7 * cava / 14)
-    return ndimage.gaussian_filter(front + 3.0 * hila**2 + 2.5 * aorta + 3.6 * spine, 0.07 * grid.scale)
-
-
-def _union(*parts: np.ndarray) -> np.ndarray:
-    """Overlapping organs as one, without a crease where they meet."""
-    return np.power(sum((part**8 for part in parts), np.zeros_like(parts[0])), 0.125)
-
-
-def _trunk(grid: Grid, body: Body, width: np.ndarray) -> np.ndarray:
-    """The patient's whole thickness: chest, shoulders, neck, arms."""
-    x, y = grid.x, grid.y
-    skin = width + 1.6 + body.fat + 1.2 * np.exp(-(((y - 8) / 7) ** 2))
-    chest = 2 * (body.half_depth + 1.4 + 0.7 * body.fat) * bell(np.abs(x / skin) ** 2.4)
-    chest = chest * np.clip((y + 8) / 9.5, 0.35, 1)
-    # trapezius to deltoid: half-width of the outline from the neck down to the arms
-    lift = body.shoulder
-    levels = np.array([-14, -8, -5.5, -4, -2.6, -1.2, 0.3, 2.5, 6]) - lift + 2.0
-    spread = np.array([5.6, 5.8, 6.6, 8.3, 11.5, 15.3, 18.4, 20.6, 22.0]) + 0.35 * body.fat
-    fine = np.linspace(-20, 10, 240)
-    smooth = ndimage.gaussian_filter1d(np.interp(fine, levels, spread), 5, mode="nearest")
-    outline = np.interp(y, fine, smooth)
-    depth = np.interp(y, [-10, -4, 2, 6], [11.0, 11.5, 12.0, 11.0])
-    girdle = depth * np.power(bell(np.abs(x / outline) ** 3), 0.7) * np.clip((9 - y) / 5, 0, 1)
-    middle = 19.2 + 0.35 * body.fat + body.arm * 0.03 * (y - 2)
-    arm = 2 * (4.0 + 0.4 * body.fat) * bell(((np.abs(x) - middle) / (4.0 + 0.4 * body.fat)) ** 2)
-    arm = arm * np.clip((y + lift - 0.5) / 3, 0, 1)
-    deep = np.maximum(np.maximum(chest, girdle), arm)
-    return ndimage.gaussian_filter(np.sqrt(deep**2 + 0.3 * np.minimum(chest, arm) ** 2), 0.12 * grid.scale)
-
-
-def _breasts(grid: Grid, body: Body) -> np.ndarray:
-    """Breasts, or the pectoral muscles' soft edge."""
-    total = np.zeros(grid.shape, np.float32)
-    for sign in (-1, 1):
-        if body.breast:
-            x, radius = sign * 0.58 * body.half_width, 5.2 + 0.5 * body.breast
-            u, v = (grid.x - x) / radius, (grid.y - body.breast_drop) / radius
-            v = np.where(v > 0, v * 1.25, v * 0.62)  # a full lower edge and a long upper slope
-            total += 1.3 * body.breast * np.power(np.maximum(1 - u**2 - v**2, 0), 0.6)
-        else:
-            x = sign * 0.62 * body.half_width
-            u, v = (grid.x - x) / 6.5, (grid.y - 8.0 - 0.15 * sign * (grid.x - x)) / 6.0
-            total += 1.0 * np.power(np.maximum(1 - u**2 - np.where(v > 0, v * 1.3, v) ** 2, 0), 0.6)
-    return ndimage.gaussian_filter(total, 0.06 * grid.scale)
-
-
-def _airway(grid: Grid, body: Body) -> np.ndarray:
-    """Trachea and main bronchi: chords of air."""
-    x, y = grid.x, grid.y
-    middle = 0.35 * np.clip((y + 1) / 8, 0, 1) * -1 + body.scoliosis * 0.4 * np.sin(y / 9)
-    trachea = 2.7 * bell(((x - middle) / 0.9) ** 2) * np.clip((9.6 - y) / 0.8, 0, 1)
-    total = trachea
-    for slope, start, radius in ((-1.05, -0.4, 0.72), (1.25, 0.2, 0.62)):
-        down = (x - start) / slope
-        near = np.clip(down / 0.8, 0, 1) * np.clip((3.4 - down) / 1.2, 0, 1)
-        total = np.maximum(total, 1.6 * radius * bell(((y - 9.3 - down) / (radius * 1.3)) ** 2) * near)
-    return ndimage.gaussian_filter(total, 0.12 * grid.scale)
-
-
-def _stomach(grid: Grid, body: Body, dome: float) -> np.ndarray:
-    """The gas under the left dome: a flat-bottomed bubble, and some bowel beside it."""
-    if not body.gas:
-        return np.zeros(grid.shape, np.float32)
-    rng = np.random.default_rng(body.corner)
-    bubble = ellipse(grid, 5.6, dome + 2.6, 2.0 + 1.3 * body.gas, 1.0 + 0.8 * body.gas, 0.15)
-    bubble = bubble * np.clip((dome + 3.2 + 0.4 * body.gas - grid.y) / 0.35, 0.15, 1)
-    for _ in range(int(rng.integers(0, 5))):
-        spot = ellipse(grid, rng.uniform(4, 10), dome + rng.uniform(4.5, 9), *rng.uniform(0.8, 1.9, 2))
-        bubble = np.maximum(bubble, 0.7 * spot)
-    return ndimage.gaussian_filter((3.0 + 1.5 * body.gas) * bubble, 0.15 * grid.scale).astype(np.float32)

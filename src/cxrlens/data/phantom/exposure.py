@@ -74,7 +74,7 @@ def develop(
     density = ndimage.gaussian_filter(density, max(0.35, 0.04 * scale))
 
     body = window[healthy > 0.6]
-    low, high = np.quantile(body[::7], [site.low, site.high]) if body.size > 700 else (0.0, 3.0)
+    low, high = (float(edge) for edge in np.quantile(body[::7], [site.low, site.high]))
     span = high - low
     low, high = low + exposure.low * span - 0.08 * span, high + exposure.high * span
     base = _broad(np.clip((window - low) / (high - low), -0.2, 1.1), 2.6 * scale)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from cxrlens.data.phantom.chest import Chest, bell
+from cxrlens.data.phantom.chest import Chest
 from cxrlens.data.phantom.grid import Grid
+from cxrlens.data.phantom.solids import bell
 from cxrlens.data.phantom.texture import cloud
 
 Opacity = tuple[
@@ -74,7 +75,7 @@ def _peripheral(grid: Grid, chest: Chest, extent: float, rng: np.random.Generato
     lean = np.where(grid.x < 0, right, left).astype(np.float32)
     outer = _step(chest.across, -0.75, 0.75)
     lower = 0.3 + 0.7 * _step(chest.down, 0.25, 0.8)
-    return _patchy(2.1 * outer * lower + lean, rng, 1.75 - 1.0 * extent), 0.24 + 0.24 * extent
+    return _patchy(2.1 * outer * lower + lean, rng, 1.7 - 1.0 * extent), 0.30 + 0.28 * extent
 
 
 def _edema(grid: Grid, chest: Chest, extent: float, rng: np.random.Generator) -> Opacity:

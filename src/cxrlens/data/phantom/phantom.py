@@ -73,7 +73,7 @@ def render(patient_seed: int, image_seed: int, options: PhantomOptions | None = 
     soft, fine = stream("tissue", *which), np.minimum(chest.lung / 8.0, 1.0)
     tissue = chest.tissue * (1 + 0.012 * cloud(soft, grid.shape, first=7, octaves=5, roughness=0.7))
     mesh = cloud(soft, grid.shape, first=40, octaves=3, roughness=0.8) * fine
-    healthy = TISSUE * (tissue + 0.16 * mesh) + LUNG * chest.lung + BONE * 1.4 * (1 - np.exp(-bones / 1.4))
+    healthy = TISSUE * (tissue + 0.24 * mesh) + LUNG * chest.lung + BONE * 1.4 * (1 - np.exp(-bones / 1.4))
     metal = devices(grid, body, facts.view, stream("devices", *which))
     if metal is not None:
         healthy = healthy + metal

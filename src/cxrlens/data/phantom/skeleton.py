@@ -6,12 +6,13 @@ import numpy as np
 from scipy import ndimage
 
 from cxrlens.data.phantom.body import Body
-from cxrlens.data.phantom.chest import bell, ellipse, wall
 from cxrlens.data.phantom.grid import Grid
-from cxrlens.data.phantom.splat import curve, splat, tube
+from cxrlens.data.phantom.shoulders import girdle, shoulder
+from cxrlens.data.phantom.solids import ellipse, wall
+from cxrlens.data.phantom.spine import PITCH, spine
+from cxrlens.data.phantom.splat import splat, tube
 
 _UP = np.array([0.0, 1.0, 0.0])
-PITCH = 0.104  # from one rib to the next, as a share of the height of the lungs
 
 
 def skeleton(grid: Grid, body: Body, breath: float, frontal: float) -> np.ndarray:
@@ -26,30 +27,20 @@ def skeleton(grid: Grid, body: Body, breath: float, frontal: float) -> np.ndarra
     rng = np.random.default_rng([body.corner, 1])
     parts = [*_ribs(grid, body, breath, rng)]
     for side in (-1.0, 1.0):
-        parts += _girdle(grid, body, side, frontal, rng)
+        parts += girdle(grid, body, side, frontal, rng)
     points = np.concatenate([part[0] for part in parts])
     mass = np.concatenate([part[1] for part in parts])
     bones = ndimage.gaussian_filter(splat(grid, points, mass), 0.05 * grid.scale)
     for side in (-1.0, 1.0):
-        x, y = side * _shoulder(body, frontal)[0], _shoulder(body, frontal)[1]
+        x, y = side * shoulder(body, frontal)[0], shoulder(body, frontal)[1]
         outer, inner = ellipse(grid, x, y, 2.35, 2.35), ellipse(grid, x, y, 2.22, 2.22)
         bones += 4.7 * outer - 4.44 * inner + 0.35 * inner
-    return (body.bone * (bones + _spine(grid, body))).astype(np.float32)
-
-
-def _shoulder(body: Body, frontal: float) -> tuple[float, float]:
-    """Middle of the head of the upper arm: distance from the midline and depth below the apex."""
-    return (17.9 + 0.4 * _sway(frontal)) * body.half_width / 13.2, 4.9 - body.shoulder
-
-
-def _sway(frontal: float) -> float:
-    """How far the shoulder blades stand out (cm): rolled off the lungs, or over them."""
-    return 1.2 * (1 - frontal) - 1.4 * frontal
+    return (body.bone * (bones + spine(grid, body))).astype(np.float32)
 
 
 def _ribs(grid: Grid, body: Body, breath: float, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
     """Eleven pairs: flat tubes around the chest, steepest in front."""
-    samples = max(120, int(30 * grid.scale * grid.pose.zoom))
+    samples = max(110, int(26 * grid.scale * grid.pose.zoom))
     pairs = np.arange(11)
     level = -0.3 + PITCH * body.height * pairs + np.where(pairs == 0, 0.7, 0.0) + 0.06 * np.maximum(pairs - 7, 0) ** 2
     slope = body.rib_slope * np.array([0.36, 0.62, 0.82, 0.95, 1.02, 1.06, 1.08, 1.05, 0.98, 0.86, 0.7]) + 0.35 * breath
@@ -57,7 +48,7 @@ def _ribs(grid: Grid, body: Body, breath: float, rng: np.random.Generator) -> li
     lines, cortices, heights = [], [], []
     for side in (-1.0, 1.0):
         jitter = rng.normal(0, 0.12, 11)
-        theta = 0.14 + (end - 0.14)[:, None] * np.linspace(0, 1, samples) ** np.float64(0.95)
+        theta = 0.05 + (end - 0.05)[:, None] * np.linspace(0, 1, samples) ** np.float64(0.95)
         sin, cos = np.sin(theta), np.cos(theta)
         turn = theta / np.pi
         y = (level + jitter)[:, None] + slope[:, None] * (0.5 * turn + 0.25 * (1 - cos) + 0.05 * turn**2) - 0.5 * sin
@@ -72,77 +63,4 @@ def _ribs(grid: Grid, body: Body, breath: float, rng: np.random.Generator) -> li
         small = np.where(pairs == 0, 1.1, np.where(pairs > 8, 0.82, 1.0))
         heights.append(0.5 * body.rib_height * taper * small[:, None] * rng.normal(1, 0.05, 11)[:, None])
     line = np.concatenate(lines)
-    return [tube(line, _UP, np.concatenate(heights), 0.33, np.concatenate(cortices), 0.16, around=16)]
-
-
-def _girdle(
-    grid: Grid, body: Body, side: float, frontal: float, rng: np.random.Generator
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Clavicle, shoulder blade and upper arm of one side."""
-    samples = max(60, int(18 * grid.scale * grid.pose.zoom))
-    wide = body.half_width / 13.2
-    lift = -body.shoulder + 2.0 + rng.normal(0, 0.25)
-    sway = _sway(frontal)
-
-    def place(*knots: tuple[float, float, float]) -> np.ndarray:
-        return curve([(side * x * wide, y, z) for x, y, z in knots], samples)
-
-    share = np.linspace(0, 1, samples)
-    collar = place(
-        (1.7, 4.4, 7),
-        (5.0, 3.5 + 0.25 * lift, 7),
-        (9.5, 2.1 + 0.6 * lift, 4),
-        (13.5, 0.5 + lift, 0),
-        (16.3, -0.3 + lift, -2),
-    )
-    thick = np.interp(share, [0, 0.08, 0.35, 0.7, 1], [0.95, 0.8, 0.58, 0.6, 0.8])
-    parts = [tube(collar, _UP, thick, 0.8 * thick, 0.17 * np.interp(share, [0, 0.15, 0.8, 1], [0.5, 1, 1, 0.5]), 0.2)]
-
-    def blade(x: float, y: float) -> tuple[float, float, float]:
-        return (x + sway + 0.05 * (1 - frontal) * (y - 5), y + lift, -6.5)
-
-    medial = place(blade(9.6, 1.6), blade(9.9, 5.0), blade(10.7, 9.5), blade(12.0, 13.6))
-    lateral = place(blade(12.0, 13.6), blade(13.4, 10.0), blade(15.0, 6.4), blade(16.2, 4.3))
-    ridge = place(blade(10.0, 4.4), blade(13.0, 2.6), blade(15.6, 0.2), blade(17.6, -0.6))
-    upper = place(blade(9.6, 1.6), blade(11.5, 1.5), blade(13.8, 2.3), blade(15.6, 3.0))
-    beak = place(blade(15.4, 3.0), blade(14.8, 1.9), blade(15.9, 2.2), blade(16.4, 2.8))
-    socket = place(blade(16.1, 2.6), blade(15.9, 3.6), blade(16.2, 4.8))
-    borders = ((medial, 0.20, 0.07), (lateral, 0.38, 0.12), (ridge, 0.42, 0.09), (upper, 0.18, 0.06))
-    for line, radius, cortex in (*borders, (beak, 0.55, 0.08), (socket, 0.4, 0.1)):
-        parts.append(tube(line, _UP, radius, radius, cortex, 0.08, around=10))
-    across = np.linspace(0, 1, 40)[None, :, None]  # the plate between its borders: a thin sheet
-    sheet = (medial[::2, None] * (1 - across) + lateral[::-1][::2, None] * across).reshape(-1, 3)
-    parts.append((sheet, np.full(len(sheet), 45.0 * 0.10 / len(sheet))))
-
-    long = np.linspace(0, 1, 3 * samples)
-    knots = [(18.0 + 0.4 * sway, 3.0, -1), (18.9 + 0.4 * sway, 8.0, 0), (19.2 + 0.7 * body.arm, 34.0, 0)]
-    shaft = curve([(side * x * wide, y + lift, z) for x, y, z in knots], 3 * samples)
-    width = np.interp(long, [0, 0.07, 0.17, 1], [1.9, 2.0, 1.15, 1.05])
-    cortex = np.interp(long, [0, 0.08, 0.25], [0.06, 0.1, 0.3])
-    parts.append(tube(shaft, np.array([1.0, 0, 0]), width, width, cortex, 0.06, around=24))
-    return parts
-
-
-def _spine(grid: Grid, body: Body) -> np.ndarray:
-    """Vertebral bodies, discs, pedicles and spinous processes down the middle."""
-    turn, tilt = grid.pose.turn, grid.pose.tilt
-    x = grid.x - (body.scoliosis * np.sin(grid.y / 9)).astype(np.float32) + 5 * turn
-    y = grid.y + 5 * tilt
-    pitch = PITCH * body.height * 1.0
-    phase = np.mod((y + 0.9) / pitch, 1.0)
-    disc = np.exp(-(((phase - 0.5) / 0.10) ** 2))
-    plates = np.exp(-(((np.abs(phase - 0.5) - 0.14) / 0.035) ** 2))
-    half = 1.45 + 0.018 * y + 0.16 * np.exp(-(((np.abs(phase - 0.5) - 0.1) / 0.1) ** 2))
-    inside = np.clip((half - np.abs(x)) / 0.15 + 0.5, 0, 1)
-    rim = np.exp(-(((np.abs(x) - half + 0.1) / 0.12) ** 2)) * (1 - disc)
-    total = inside * (0.42 - 0.30 * disc + 0.22 * plates) + 0.20 * rim
-    from_middle = np.mod(phase + 0.5, 1.0) - 0.5
-    for side in (-1, 1):
-        ring = np.sqrt(((x - side * 0.95) / 0.42) ** 2 + ((from_middle * pitch + 0.15) / 0.55) ** 2)
-        total += 0.40 * np.exp(-(((ring - 0.8) / 0.25) ** 2))
-        wing = np.exp(-(((from_middle * pitch + 0.1) / 0.40) ** 2)) * np.clip((3.1 - side * x) / 0.5, 0, 1)
-        total += 0.14 * wing * np.clip((side * x - 0.8) / 0.5, 0, 1)
-    process = bell((x / 0.33) ** 2 + ((from_middle * pitch - 0.7) / 0.85) ** 2)
-    total += 0.35 * process + 0.10 * np.clip((0.9 - np.abs(x)) / 0.3, 0, 1)
-    manubrium = ellipse(grid, 0.0, 5.2, 2.6, 3.6, depth=8) ** 0.5
-    return ndimage.gaussian_filter(total + 0.10 * manubrium, 0.06 * grid.scale)
+    return [tube(line, _UP, np.concatenate(heights), 0.33, np.concatenate(cortices), 0.16, around=13)]

@@ -62,23 +62,26 @@ def tube(
     Returns:
         Points [n, 3] and masses [n].
     """
+    line = line.astype(np.float32)
     step = np.gradient(line, axis=-2)
     length = np.linalg.norm(step, axis=-1, keepdims=True)
     along = step / np.maximum(length, 1e-9)
+    up = np.asarray(up, np.float32)
     first = up - (up * along).sum(-1, keepdims=True) * along
     first = first / np.maximum(np.linalg.norm(first, axis=-1, keepdims=True), 1e-9)
     second = np.cross(along, first)
     shape = line.shape[:-1]
-    a, b = np.broadcast_to(half_height, shape), np.broadcast_to(half_depth, shape)
+    a = np.broadcast_to(np.asarray(half_height, np.float32), shape)
+    b = np.broadcast_to(np.asarray(half_depth, np.float32), shape)
     # each step starts at another angle (the golden one), so that the samples leave no stripes along the bone
     start = np.arange(shape[-1])[:, None] * 2.399963
-    angle = start / around + np.arange(around) / around * 2 * np.pi
+    angle = (start / around + np.arange(around) / around * 2 * np.pi).astype(np.float32)
     cos, sin = np.cos(angle), np.sin(angle)
     offset = (first * a[..., None])[..., None, :] * cos[..., None] + (second * b[..., None])[..., None, :] * sin[
         ..., None
     ]
     arc = np.sqrt((a[..., None] * sin) ** 2 + (b[..., None] * cos) ** 2) * (2 * np.pi / around)
-    shell = arc * length * np.broadcast_to(cortex, shape)[..., None]
+    shell = arc * length * np.broadcast_to(np.asarray(cortex, np.float32), shape)[..., None]
     core = np.broadcast_to((a * b * np.pi / around)[..., None] * length * marrow, shell.shape)
     centre = line[..., None, :]
     # three shells: the cortex, and two inside it that stand for the marrow (radii that halve the area of a disc)

@@ -34,7 +34,7 @@ def vessels(grid: Grid, body: Body, dome: float) -> np.ndarray:
         )
         lean = rng.normal(0, 0.5, len(trunks))
         for generation in range(_DEPTH):
-            steps, across = (28, 11) if generation < 3 else (12, 5)
+            steps, across = (28, 11) if generation < 3 else (max(8, int(1.1 * grid.scale)), 3)
             path, thick = _branches(place, angle, lean, length, radius, side, steps, rng)
             point, mass = _sample(path, thick, across)
             points.append(point)
