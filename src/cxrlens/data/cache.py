@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import platformdirs
 
-from cxrlens.data.cache_folder import CacheWriter, Entry, key, stored, writing
+from cxrlens.data.cache_folder import CacheWriter, stored, writing
+from cxrlens.data.cache_key import Entry, entries, key
 from cxrlens.data.cohort import Cohort, Decoded
 from cxrlens.data.images import check_resize, to_uint8
 from cxrlens.data.unreadable import UnreadableImage
@@ -74,7 +75,7 @@ def build_cache(
     anew, and so is one whose unreadable images have become readable. Several processes may ask at once: one builds.
 
     Args:
-        cohort: whose readable images are wanted; `path` must say all that decides the pixels.
+        cohort: whose readable images are wanted; `path` and the reader must say all that decides the pixels.
         size: of both sides, in pixels.
         interpolation: one of `cxrlens.data.images.INTERPOLATIONS`.
         folder: where caches are kept.
@@ -85,9 +86,9 @@ def build_cache(
         UserError: no image can be read, or the folder cannot be written.
     """
     check_resize(size, interpolation)
-    rows = [Entry(image, path) for image, path in cohort.readable[["image", "path"]].itertuples(index=False)]
+    rows = entries(cohort)
     folder = folder or default_folder()
-    place = folder / key(rows, size, interpolation)
+    place = folder / key(cohort, rows, size, interpolation)
 
     def known() -> ImageCache | None:
         found = stored(place, size)
@@ -153,7 +154,7 @@ def _still_true(cache: ImageCache, cohort: Cohort, rows: list[Entry], interpolat
         except UserError:
             continue
         return False
-    made = [row for row in rows if row.image in cache.index and not row.is_file]
+    made = [row for row in rows if row.image in cache.index and row.file is None]
     for row in {made[0], made[-1]} if made else ():
         try:
             pixels = to_uint8(_read(cohort, row).pixels, cache.pixels.shape[-1], interpolation)

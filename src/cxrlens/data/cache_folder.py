@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,13 +9,11 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import PIL
 
 from cxrlens.data.cohort import Decoded
 from cxrlens.errors import UserError
@@ -25,36 +22,6 @@ FORMAT = 1
 """Raised whenever the same file would give other pixels or facts."""
 
 FACTS = ("image", "width", "height", "bytes", "mode", "format", "bits", "sha256", "steps")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image to be had: its name and the cohort's `path` cell."""
-
-    image: str
-    path: str | None
-
-    @property
-    def is_file(self) -> bool:
-        """Whether the cell names a file, rather than a recipe."""
-        return self._stat() is not None
-
-    def identity(self) -> list[object]:
-        """What changes when the image does."""
-        stat = self._stat()
-        return [self.image, self.path, *((stat.st_size, stat.st_mtime_ns) if stat else ())]
-
-    def _stat(self) -> os.stat_result | None:
-        try:
-            return Path(self.path).stat() if self.path else None
-        except (OSError, ValueError):
-            return None
-
-
-def key(rows: list[Entry], size: int, interpolation: str) -> str:
-    """The name of the folder for these images at this size; another release of Pillow may resize otherwise."""
-    said = [FORMAT, PIL.__version__, size, interpolation, [row.identity() for row in rows]]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
 def stored(place: Path, size: int) -> tuple[np.memmap, dict[str, int], dict[str, str], pd.DataFrame] | None:

@@ -50,6 +50,7 @@ def windowed(values: np.ndarray, centre: float, width: float, function: str = "L
     >>> windowed(np.array([0.0, 49.5, 99.0]), 50, 100).tolist()
     [0.0, 0.5, 1.0]
     """
+    values = values.astype(np.float64)  # unsigned integers would wrap
     if function == "SIGMOID":
         return 1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -500, 500)))
     if function == "LINEAR_EXACT":
