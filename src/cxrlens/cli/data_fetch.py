@@ -1,0 +1,48 @@
+"""`cxrlens data fetch NAME --out PATH`: a public data set, verified file by file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(help="The data set: covid-chestxray.")],
+    out: Annotated[Path, typer.Option(help="The folder to fetch into; run again to continue.")],
+    base_url: Annotated[
+        str | None, typer.Option(help="A mirror with the same files at the same relative paths.")
+    ] = None,
+    connections: Annotated[int, typer.Option(min=1, max=16, help="Downloads at a time.")] = 4,
+) -> None:
+    """Downloads a public data set at the paper's commit; resumes, and verifies every file."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from cxrlens.data import fetch as fetching
+    from cxrlens.data.published import published
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
+    with Progress(*columns, TextColumn("{task.fields[size]}"), console=console, transient=True) as bar:
+        task = bar.add_task(name, total=None, size="")
+
+        def progress(settled: int, total: int, received: int) -> None:
+            bar.update(task, completed=settled, total=total, size=f"{received / 2**20:.1f} MiB")
+
+        try:
+            report = fetching.fetch(name, out, base_url, progress, connections)
+        except KeyboardInterrupt:
+            bar.stop()
+            typer.echo("stopped; the same command continues", err=True)
+            raise typer.Exit(130) from None
+    typer.echo(f"{out}: {len(report.downloaded)} files downloaded, {len(report.already)} already there, all verified")
+    typer.echo(published(name).note)
+    if not report.complete:
+        for path, reason in [*report.failed.items()][:20]:
+            typer.echo(f"  {path}: {reason}", err=True)
+        more = f" ({len(report.failed) - 20} not shown)" if len(report.failed) > 20 else ""
+        typer.echo(f"{len(report.failed)} files are missing{more}; the same command tries them again", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"next: cxrlens data check studies/paper.toml --data {out}")

@@ -1,0 +1,30 @@
+"""Age and sex as data sets write them → years and M / F; what cannot be is unknown."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([YMWD]?)", re.IGNORECASE)
+_YEARS: Mapping[str, float] = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+def age_in_years(cell: str) -> float:
+    """A plain number or DICOM's age string in years; NaN where it is neither, or over 120.
+
+    >>> [age_in_years(cell) for cell in ("58", "058Y", "006M", "412", "")]
+    [58.0, 58.0, 0.5, nan, nan]
+    """
+    match = _AGE.fullmatch(cell.strip())
+    years = float(match[1]) * _YEARS[match[2].upper()] if match else math.nan
+    return years if years <= 120 else math.nan
+
+
+def sex_letter(cell: str) -> str | None:
+    """M or F, or None where unknown.
+
+    >>> [sex_letter(cell) for cell in ("M", "female", "O", "")]
+    ['M', 'F', None, None]
+    """
+    return {"m": "M", "male": "M", "f": "F", "female": "F"}.get(cell.strip().lower())

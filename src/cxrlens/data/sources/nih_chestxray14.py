@@ -1,0 +1,111 @@
+"""NIH ChestX-ray14 (Wang et al. 2017, arXiv:1705.02315), as published: `Data_Entry_2017*.csv` and `images*/`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from cxrlens.data.cohort import COLUMNS, Cohort
+from cxrlens.data.demographics import age_in_years, sex_letter
+from cxrlens.data.files import data_root, list_files
+from cxrlens.data.findings import Negative, check_occur, label_of
+from cxrlens.data.listed import listed_cohort
+from cxrlens.data.sources import SOURCES, Source
+from cxrlens.data.tables import extras, read_table
+from cxrlens.errors import UserError
+
+FINDINGS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Effusion",
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Pneumothorax",
+)
+NO_FINDING = "No Finding"
+USED = ("Image Index", "Finding Labels", "Patient ID", "Patient Age", "Patient Gender", "Patient Sex", "View Position")
+
+
+@SOURCES.register("nih_chestxray14")
+class NihChestXray14(Source):
+    """NIH's release or a part of it.
+
+    Attributes:
+        positive: findings of the positive class; an image with several is positive if any is among them.
+        negative: findings of the negative class (all of an image's must be), or "rest".
+        views: view positions kept; empty keeps all.
+    """
+
+    positive: tuple[str, ...] = ("Pneumonia",)
+    negative: Negative = (NO_FINDING,)
+    views: tuple[str, ...] = ("PA", "AP")
+
+    def cohort(self, root: Path | None) -> Cohort:
+        """Lists the images in the order of NIH's table, with one column a finding (1 or 0) behind the cohort's own."""
+        root = data_root(
+            root, ("Data_Entry_2017*.csv", "images*"), "Data_Entry_2017*.csv and images/ (or images_001/images/, ...)"
+        )
+        tables = sorted(root.glob("Data_Entry_2017*.csv"))
+        if len(tables) > 1:
+            raise UserError(f"{root} holds {', '.join(path.name for path in tables)}; keep the one to be used")
+        table = read_table(tables[0], ("Image Index", "Finding Labels", "Patient ID", "View Position"))
+        check_occur(
+            {"views": self.views},
+            {*table.rows["View Position"], "PA", "AP"},
+            f"the column View Position of {table.path}",
+        )
+        findings = [self._findings(cell) for cell in table.rows["Finding Labels"]]
+        known = {*FINDINGS, NO_FINDING, *(name for names in findings for name in names)}
+        negative = () if self.negative == "rest" else self.negative
+        check_occur(
+            {"positive": self.positive, "negative": negative}, known, f"the column Finding Labels of {table.path}"
+        )
+        kept, labels, left_out = [], [], Counter[str]()
+        for row, view in enumerate(table.rows["View Position"]):
+            label, reason = label_of(findings[row], self.positive, self.negative)
+            if self.views and view not in self.views:
+                reason = f"view {view or 'not stated'}"
+            if reason:
+                left_out[reason] += 1
+            else:
+                kept.append(row)
+                labels.append(label)
+        chosen = table.rows.iloc[kept]
+        sex = next((name for name in ("Patient Gender", "Patient Sex") if name in chosen), None)
+        cells: dict[str, Sequence[object]] = {
+            "patient": chosen["Patient ID"].tolist(),
+            "label": [*labels],
+            "finding": chosen["Finding Labels"].tolist(),
+            "view": chosen["View Position"].tolist(),
+            "source": ["NIH Clinical Center"] * len(kept),
+            "sex": [sex_letter(cell) for cell in chosen[sex]] if sex else [None] * len(kept),
+            "age": [age_in_years(cell) for cell in chosen["Patient Age"]]
+            if "Patient Age" in chosen
+            else [None] * len(kept),
+            **{
+                name: [float(name in findings[row]) if findings[row] else float("nan") for row in kept]
+                for name in FINDINGS
+            },
+            **extras(chosen, USED, (*COLUMNS, *FINDINGS)),
+        }
+        files = list_files(root, self._folders(root))
+        return listed_cohort("nih_chestxray14", table, "Image Index", cells, kept, files, left_out, root)
+
+    @staticmethod
+    def _findings(cell: str) -> list[str]:
+        return [name.strip() for name in cell.split("|") if name.strip()]
+
+    @staticmethod
+    def _folders(root: Path) -> list[str]:
+        """`images/`, or NIH's twelve parts `images_001/images/` ...; a part without its inner folder is accepted."""
+        folders = [folder for folder in sorted(root.glob("images*")) if folder.is_dir()]
+        return [f"{folder.name}/images" if (folder / "images").is_dir() else folder.name for folder in folders]
