@@ -220,6 +220,13 @@ def test_an_export_into_a_file_is_refused_with_its_reason(tmp_path: Path) -> Non
         list(Phantom(size=64, patients=1).export(tmp_path / "taken"))
 
 
+def test_an_export_does_not_mix_with_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        list(Phantom(size=64, patients=1).export(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
 def test_upsampling_keeps_a_constant_and_a_ramp() -> None:
     np.testing.assert_allclose(upsample(np.full((5, 6), 3, np.float32), (20, 31)), 3, rtol=1e-5)
     ramp = upsample(np.tile(np.arange(8, dtype=np.float32), (4, 1)), (4, 50))

@@ -70,7 +70,7 @@ def draw_body(rng: np.random.Generator, sex: str, age: float) -> Body:
         fat=fat,
         breast=float(np.clip(rng.normal(2.0 + 0.55 * fat, 0.8), 0.8, 5.0)) if female else 0.0,
         breast_drop=float(rng.normal(18.5 + 0.9 * max(old, -1), 1.2)),
-        heart=float(np.clip(rng.normal(0.93 + 0.03 * old, 0.06) + (rng.random() < 0.1) * 0.15, 0.78, 1.2)),
+        heart=float(np.clip(rng.normal(0.90 + 0.03 * old, 0.06) + (rng.random() < 0.1) * 0.15, 0.78, 1.2)),
         heart_axis=float(rng.normal(0.72, 0.12)),
         knob=float(np.clip(rng.normal(1.6 + 0.22 * old, 0.2), 1.0, 2.6)),
         mediastinum=float(np.clip(rng.normal(2.7 + 0.12 * old, 0.25), 2.0, 3.6)),

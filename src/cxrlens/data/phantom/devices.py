@@ -22,7 +22,7 @@ def devices(grid: Grid, body: Body, view: str, rng: np.random.Generator) -> np.n
             discs.append((x, y))
             knots = [
                 (x, y),
-                *((x * s + rng.normal(0, 2), y + d + rng.normal(0, 1.5)) for s, d in ((0.9, 5), (0.75, 12), (0.9, 24))),
+                *((x * s + rng.normal(0, 2), y + d + rng.normal(0, 1.5)) for s, d in ((0.9, 5), (0.75, 12), (0.9, 40))),
             ]
             lines.append((curve([(a, b, 9.0) for a, b in knots], 900), 0.10, 0.32))
     if line:

@@ -96,8 +96,12 @@ class Phantom(PhantomOptions, Source):
             The name of the image just written.
 
         Raises:
-            UserError: the folder cannot be written.
+            UserError: the folder cannot be written, or holds something already.
         """
+        if folder.is_dir() and any(folder.iterdir()):
+            raise UserError(
+                f"the phantom needs an empty or a new folder; {folder} is not empty: choose another or empty it"
+            )
         rows = []
         try:
             for part in ("images", "masks/lungs", "masks/finding", "masks/marker"):
