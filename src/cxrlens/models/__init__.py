@@ -1,0 +1,1 @@
+"""Networks: backbones, weights, heads, and the classifier that they make."""

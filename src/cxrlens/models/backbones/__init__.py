@@ -1,0 +1,66 @@
+"""One file = one family. A backbone turns images [b, channels, h, w] into a feature map [b, c, h', w']."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from cxrlens.errors import UserError, near_miss
+from cxrlens.registry import Registry
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network wants to be given: `(x - mean) / std` of an image in [0, 1], grey repeated over the channels."""
+
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+
+UNIT = Preprocessing()
+
+
+class Backbone(nn.Module):
+    """A network without its top.
+
+    Attributes:
+        channels: of its feature map.
+        head: the head that it is meant to wear, a name in `HEADS`.
+        architecture: the name that weights are filed under.
+        dropped: prefixes of tensors that published weights hold and a backbone has no use for, such as the classifier.
+    """
+
+    channels: int
+    architecture: str
+    head: str = "conv"
+    dropped: tuple[str, ...] = ()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Feature map [b, channels, h', w'] of prepared images [b, 3, h, w]."""
+        raise AssertionError("every family says how")
+
+
+Builder = Callable[[int], Backbone]
+
+BACKBONES: Registry[Builder] = Registry("backbone", package="cxrlens.models.backbones")
+
+
+def build_backbone(name: str, size: int) -> Backbone:
+    """A backbone with random weights, from torch's global generator.
+
+    Args:
+        name: a name in `BACKBONES`, or any timm name.
+        size: side of its images, in pixels.
+
+    Raises:
+        UserError: nobody knows the name; the nearest ones are named.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name](size)
+    from cxrlens.models.backbones.timm_family import TimmBackbone, timm_names
+
+    if name.split(".")[0] not in timm_names():
+        raise UserError(near_miss("backbone", name, [*BACKBONES, *timm_names()], most=8))
+    return TimmBackbone(name.split(".")[0], size)

@@ -1,0 +1,34 @@
+"""The paper's benchmark: two convolutions trained from scratch (West, Jha, Tsang 2020)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from cxrlens.models.backbones import BACKBONES, Backbone
+from cxrlens.models.initialise import glorot
+
+
+class BenchmarkCNN(Backbone):
+    """Conv 32 and conv 256, each 3 × 3, "same", ReLU and max-pooled by 2; its head is flatten, dense 128, dense 1."""
+
+    channels = 256
+    architecture = "benchmark_cnn"
+    head = "dense"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(32, 256, 3, padding=1)
+        self.relu = nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.apply(glorot)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Feature map [b, 256, h / 4, w / 4] of images [b, 3, h, w]."""
+        return self.pool(self.relu(self.conv2(self.pool(self.relu(self.conv1(images))))))
+
+
+@BACKBONES.register("benchmark_cnn")
+def build(size: int) -> BenchmarkCNN:
+    """The benchmark; it takes any size."""
+    return BenchmarkCNN()

@@ -1,0 +1,206 @@
+"""The classifier: preprocessing, backbone and head as one plain module, parts of it frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from cxrlens.config import Config
+from cxrlens.errors import UserError
+from cxrlens.models.backbones import UNIT, Backbone, Preprocessing, build_backbone
+from cxrlens.models.heads import HEADS
+from cxrlens.models.weights.store import LoadedWeights, load_weights
+
+
+class ModelOptions(Config):
+    """What a row of the ladder is.
+
+    Attributes:
+        name: for tables and folders.
+        backbone: "benchmark_cnn", or any timm name.
+        weights: "random", "timm", a weight card's name, or a path to a .safetensors file.
+        trained: "head", "all", or names of the backbone's modules to train with the head.
+        head: a name in `HEADS`; the backbone's own where none is given.
+        preprocessing: "weights" gives the network what its weights were trained on; "unit" gives it [0, 1].
+        batchnorm_momentum: share of a new batch in the running statistics (Keras' 0.99 is 0.01 here).
+        batchnorm_epsilon: added to the variance.
+    """
+
+    name: str = Field(min_length=1)
+    backbone: str = "benchmark_cnn"
+    weights: str = "random"
+    trained: Literal["head", "all"] | tuple[str, ...] = "all"
+    head: str | None = None
+    preprocessing: Literal["weights", "unit"] = "weights"
+    batchnorm_momentum: float | None = Field(default=None, gt=0, le=1)
+    batchnorm_epsilon: float | None = Field(default=None, gt=0)
+
+
+class Classifier(nn.Module):
+    """Chest X-rays in, one logit out.
+
+    `model(images)` takes float images [b, 1, size, size] in [0, 1] and returns logits [b]; `torch.sigmoid` of them is
+    the probability. `features` and `logits` are its two halves. What is frozen stays in evaluation mode whatever
+    `train()` is told, so its BatchNorm statistics don't move.
+
+    Attributes:
+        backbone: the network without its top.
+        head: from the feature map to the logit.
+        size: side of the images, in pixels.
+        weights: which weights the backbone started from.
+    """
+
+    def __init__(self, backbone: Backbone, head: nn.Module, size: int, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.size = size
+        self.weights = LoadedWeights("random", "random weights", UNIT)
+        self._trained: tuple[str, ...] | None = None
+        self.set_preprocessing(preprocessing)
+
+    def set_preprocessing(self, preprocessing: Preprocessing) -> None:
+        """Says what the backbone is given: constants of the study, so they are not written with the weights."""
+        self.preprocessing = preprocessing
+        self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessing.std).view(1, -1, 1, 1), persistent=False)
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """[b, 1, h, w] in [0, 1] → [b, 3, h, w] as the backbone wants it."""
+        return (images.expand(-1, 3, -1, -1) - self.mean) / self.std
+
+    def features(self, images: Tensor) -> Tensor:
+        """The backbone's feature map [b, c, h', w'] of images [b, 1, h, w] in [0, 1]."""
+        return self.backbone(self.prepare(images))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits [b] of feature maps."""
+        return self.head(features).squeeze(1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [b] of images [b, 1, h, w] in [0, 1]."""
+        return self.logits(self.features(images))
+
+    @property
+    def backbone_is_frozen(self) -> bool:
+        """Whether only the head trains."""
+        return self._trained == ()
+
+    def freeze_but(self, trained: Literal["head", "all"] | tuple[str, ...]) -> None:
+        """Lets the head train, and of the backbone all, nothing, or the named modules.
+
+        Raises:
+            UserError: no module has that name; the backbone's outer modules are listed.
+        """
+        network = getattr(self.backbone, "network", self.backbone)
+        if trained == "all":
+            self._trained = None
+        elif trained == "head":
+            self._trained = ()
+        else:
+            known = [name for name, _ in network.named_modules() if name]
+            for name in trained:
+                if name not in known:
+                    outer = ", ".join(each for each in known if each.count(".") < 2)
+                    raise UserError(f"trained: this backbone has no module '{name}'; its outer modules are {outer}")
+            self._trained = trained
+        self.backbone.requires_grad_(self._trained is None)
+        for name in self._trained or ():
+            network.get_submodule(name).requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Classifier:
+        """Training mode for what trains; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        if mode and self._trained is not None:
+            self.backbone.eval()
+            network = getattr(self.backbone, "network", self.backbone)
+            for name in self._trained:
+                network.get_submodule(name).train()
+        return self
+
+    def trained_state(self) -> dict[str, Tensor]:
+        """Every tensor that training can move: trained parameters, and the statistics of modules that train."""
+        if self._trained is None:
+            return self.state_dict()
+        inner = "backbone.network." if hasattr(self.backbone, "network") else "backbone."
+        moving = ("head.", *(f"{inner}{name}." for name in self._trained))
+        return {name: each for name, each in self.state_dict().items() if name.startswith(moving)}
+
+
+def build_classifier(options: ModelOptions, size: int, seed: int, near: Path | None = None) -> Classifier:
+    """A classifier as a study's row says, its random parts drawn from `seed`.
+
+    Args:
+        options: the row.
+        size: side of the images, in pixels.
+        seed: of the random weights; torch's global generator is left as it was.
+        near: the folder that a relative weight path starts from.
+
+    Raises:
+        UserError: an unknown backbone, head or module, weights out of reach or not fitting, too small an image.
+    """
+    with seeded(seed):
+        backbone = build_backbone(options.backbone, size)
+        loaded = load_weights(backbone, options.weights, options.backbone, near)
+        with torch.no_grad():
+            training = backbone.training
+            features = backbone.eval()(torch.zeros(1, 3, size, size))
+            backbone.train(training)
+        name = options.head or ("linear" if options.trained == "all" and backbone.head == "conv" else backbone.head)
+        head = HEADS[name](*features.shape[1:])
+    preprocessing = loaded.preprocessing if options.preprocessing == "weights" else UNIT
+    classifier = Classifier(backbone, head, size, preprocessing)
+    classifier.weights = loaded
+    for module in classifier.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = options.batchnorm_momentum or module.momentum
+            module.eps = options.batchnorm_epsilon or module.eps
+    classifier.freeze_but(options.trained)
+    return classifier
+
+
+def restore_classifier(
+    options: ModelOptions, size: int, state: dict[str, Tensor], preprocessing: Preprocessing
+) -> Classifier:
+    """A trained classifier from its whole state, in evaluation mode; the weights it started from are not needed.
+
+    Args:
+        options: the row it was built from.
+        size: side of the images, in pixels.
+        state: every tensor of it.
+        preprocessing: what its backbone was given in training.
+
+    Raises:
+        UserError: the tensors are not this row's.
+    """
+    classifier = build_classifier(options.model_copy(update={"weights": "random"}), size, seed=0)
+    try:
+        classifier.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(
+            f"the saved weights are not those of '{options.name}': {str(error).splitlines()[1:3]}"
+        ) from error
+    classifier.set_preprocessing(preprocessing)
+    return classifier.eval()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The global generators of torch on a seed, for code that asks them alone; put back as they were."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """(all, trained) parameters as PyTorch counts them: BatchNorm's running statistics are buffers, not parameters."""
+    sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
+    return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)

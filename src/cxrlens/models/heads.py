@@ -1,0 +1,45 @@
+"""Heads: from a feature map to one logit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from cxrlens.errors import UserError
+from cxrlens.models.initialise import glorot
+from cxrlens.registry import Registry
+
+HEADS: Registry[Callable[[int, int, int], nn.Module]] = Registry("head")
+
+
+class GlobalAveragePool(nn.Module):
+    """Mean over the map: [b, c, h, w] → [b, c]."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The mean of each channel."""
+        return features.mean((2, 3))
+
+
+@HEADS.register("conv")
+def conv_head(channels: int, height: int, width: int) -> nn.Module:
+    """The paper's head on a pretrained backbone: conv 64 3 × 3 "valid" without activation, average pooling, dense 1."""
+    if min(height, width) < 3:
+        raise UserError(
+            f"the 'conv' head needs a feature map of at least 3 × 3; this one is {height} × {width}: "
+            "use larger images or head = 'linear'"
+        )
+    return nn.Sequential(nn.Conv2d(channels, 64, 3), GlobalAveragePool(), nn.Linear(64, 1)).apply(glorot)
+
+
+@HEADS.register("linear")
+def linear_head(channels: int, height: int, width: int) -> nn.Module:
+    """The paper's head where all layers train: average pooling, dense 1."""
+    return nn.Sequential(GlobalAveragePool(), nn.Linear(channels, 1)).apply(glorot)
+
+
+@HEADS.register("dense")
+def dense_head(channels: int, height: int, width: int) -> nn.Module:
+    """The benchmark's head: flatten, dense 128 ReLU, dense 1."""
+    layers = (nn.Flatten(), nn.Linear(channels * height * width, 128), nn.ReLU(), nn.Linear(128, 1))
+    return nn.Sequential(*layers).apply(glorot)

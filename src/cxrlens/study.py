@@ -1,0 +1,150 @@
+"""The study: one file that says which images, which split, which models, trained how, judged how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomlkit
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
+
+from cxrlens.config import Config, parse, read_toml
+from cxrlens.data.augment import Augmentation
+from cxrlens.data.sources import SOURCES, Source
+from cxrlens.data.split import SplitOptions
+from cxrlens.errors import UserError
+from cxrlens.models.classifier import ModelOptions
+from cxrlens.train.options import TrainingOptions
+
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+
+class ImageOptions(Config):
+    """The study's `[images]`.
+
+    Attributes:
+        size: side of the square that networks see, in pixels.
+        interpolation: how images are resized.
+        train_interpolation: the same for training images, where it differs.
+    """
+
+    size: int = Field(default=224, ge=32, le=1024)
+    interpolation: Interpolation = "bicubic"
+    train_interpolation: Interpolation | None = None
+
+
+class ModelRow(ModelOptions, TrainingOptions):
+    """One of the study's `[[models]]`: what it is, how it is trained, and what the paper found.
+
+    Attributes:
+        paper_auc: the validation AUC to print beside ours.
+    """
+
+    paper_auc: float | None = Field(default=None, ge=0, le=1)
+
+
+class EvaluationOptions(Config):
+    """The study's `[evaluation]`.
+
+    Attributes:
+        level: of the intervals.
+        draws: of the bootstrap over patients.
+        seed: of the bootstrap.
+    """
+
+    level: float = Field(default=0.95, gt=0, lt=1)
+    draws: int = Field(default=2000, ge=100)
+    seed: int = Field(default=0, ge=0)
+
+
+class Study(Config):
+    """A whole study, frozen.
+
+    Attributes:
+        name: short.
+        question: what it asks, in a sentence.
+        seeds: each model is trained once a seed (and once a fold, where the split has folds).
+        data: the source and its options.
+        images: how they are resized.
+        split: training and validation sides.
+        augment: of the training images, for the models that want it.
+        models: the ladder.
+        evaluation: intervals.
+    """
+
+    name: str = Field(min_length=1)
+    question: str = ""
+    seeds: tuple[int, ...] = (0,)
+    data: SerializeAsAny[Source]
+    images: ImageOptions = ImageOptions()
+    split: SplitOptions = SplitOptions()
+    augment: Augmentation = Augmentation()
+    models: tuple[ModelRow, ...] = Field(min_length=1)
+    evaluation: EvaluationOptions = EvaluationOptions()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Study:
+        """Reads a study file.
+
+        Raises:
+            UserError: no such file, not TOML, or a key or value that is not a study's; the nearest key is named.
+        """
+        return cls.of(read_toml(Path(path)), str(path))
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any], where: str = "the study") -> Study:
+        """A study from the tables of a study file; `[training]` holds what all `[[models]]` share."""
+        raw = dict(raw)
+        shared = raw.pop("training", {})
+        models = raw.get("models")
+        if not isinstance(models, list) or not all(isinstance(row, Mapping) for row in models):
+            raise UserError(f"{where}: needs at least one [[models]] table")
+        raw["models"] = [{**shared, **row} for row in models]
+        return parse(cls, raw, where)
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _source(cls, raw: object) -> object:
+        if not isinstance(raw, Mapping):
+            return raw
+        options = dict(raw)
+        if "source" not in options:
+            raise UserError(f"[data] needs source = NAME; known: {', '.join(SOURCES)}")
+        kind = SOURCES[options.pop("source")]
+        return parse(kind, options, f"[data] of source '{_source_name(kind)}'")
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
+            raise ValueError("needs at least one seed, all different, whole numbers from 0")
+        return seeds
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Study:
+        folders = [folder_name(row.name) for row in self.models]
+        repeated = {name for name in folders if folders.count(name) > 1}
+        if repeated:
+            raise ValueError(f"each model needs a name of its own; {', '.join(sorted(repeated))} comes twice")
+        return self
+
+    def to_toml(self) -> str:
+        """The whole study as a file, defaults written out; `Study.of` of it is the same study."""
+        tables = self.model_dump(mode="json", exclude_none=True)
+        tables["data"] = {"source": _source_name(type(self.data)), **tables["data"]}
+        return tomlkit.dumps(tables)
+
+
+def folder_name(model: str) -> str:
+    """A model's name as a folder: lower case, digits, dots and hyphens.
+
+    >>> folder_name("CheXNet, all layers")
+    'chexnet-all-layers'
+    """
+    kept = "".join(each if each.isalnum() or each == "." else "-" for each in model.lower())
+    return "-".join(part for part in kept.split("-") if part).strip(".") or "model"
+
+
+def _source_name(kind: type[Source]) -> str:
+    return next(name for name in SOURCES if SOURCES[name] is kind)

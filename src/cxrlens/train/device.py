@@ -1,0 +1,56 @@
+"""Where the arithmetic happens: CUDA in bfloat16 where there is one, else the CPU in float32."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cxrlens.errors import UserError
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device as the loop uses it.
+
+    Attributes:
+        name: "cpu", "cuda" or "cuda:1".
+        title: for a person, such as the GPU's model.
+    """
+
+    name: str
+    title: str
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether it is a GPU."""
+        return self.name.startswith("cuda")
+
+    def put(self, tensor: Tensor) -> Tensor:
+        """The tensor there, images in the memory layout that convolutions like."""
+        moved = tensor.to(self.name, non_blocking=True)
+        return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """bfloat16 on a GPU; nothing on the CPU."""
+        return torch.autocast("cuda", torch.bfloat16) if self.is_cuda else nullcontext()
+
+
+def choose_device(name: str = "auto") -> Device:
+    """The device that a name means; "auto" takes a GPU where one is usable.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return Device("cpu", f"CPU, {torch.get_num_threads()} threads")
+    try:
+        return Device(name, torch.cuda.get_device_name(torch.device(name)))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"device '{name}' cannot be used; needed 'auto', 'cpu', or 'cuda' with a working GPU"
+        ) from error

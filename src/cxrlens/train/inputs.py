@@ -1,0 +1,121 @@
+"""What the loop feeds a network: pixels, or (where the backbone is frozen) feature maps computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cxrlens.data.augment import Augmentation, Parameters, apply
+from cxrlens.data.cache import ImageCache
+from cxrlens.models.classifier import Classifier
+from cxrlens.train.device import Device
+
+BANK_LIMIT = 4 << 30  # bytes of feature maps kept in memory; beyond it they are computed at every step
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with their labels, read from the cache.
+
+    Attributes:
+        cache: where their pixels are.
+        images: their names.
+        labels: float32 [n], 1 or 0.
+    """
+
+    cache: ImageCache
+    images: tuple[str, ...]
+    labels: np.ndarray
+
+    def pixels(self, rows: Sequence[int] | np.ndarray, parameters: Sequence[Parameters] | None = None) -> Tensor:
+        """float32 [b, 1, size, size] in [0, 1], augmented where parameters are given."""
+        stored = self.cache.batch([self.images[row] for row in rows]).astype(np.float32) / 255
+        if parameters is not None:
+            stored = np.stack([apply(image, each) for image, each in zip(stored, parameters, strict=True)])
+        return torch.from_numpy(stored)[:, None]
+
+
+class PixelInputs:
+    """Feeds pixels through the whole network."""
+
+    def __init__(self, model: Classifier, data: LabelledImages, device: Device) -> None:
+        self.model, self.data, self.device = model, data, device
+
+    def logits(self, rows: np.ndarray, parameters: Sequence[Parameters]) -> Tensor:
+        """Logits [b] of these images, augmented so."""
+        return self.model(self.device.put(self.data.pixels(rows, parameters)))
+
+
+class BankInputs:
+    """Feeds the head feature maps that were computed once: exact, since a frozen backbone gives the same every time.
+
+    Needs few enough augmentations to compute them all (none, or a flip).
+    """
+
+    def __init__(self, model: Classifier, features: dict[Parameters, Tensor], device: Device) -> None:
+        self.model, self.features, self.device = model, features, device
+
+    def logits(self, rows: np.ndarray, parameters: Sequence[Parameters]) -> Tensor:
+        """Logits [b] of these images, augmented so."""
+        maps = [self.features[each][row] for row, each in zip(rows, parameters, strict=True)]
+        return self.model.logits(self.device.put(torch.stack(maps)))
+
+
+Inputs = PixelInputs | BankInputs
+
+
+def choose_inputs(
+    model: Classifier,
+    data: LabelledImages,
+    augmentation: Augmentation,
+    draws: int,
+    device: Device,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Inputs:
+    """A bank of features where that is exact, fits in memory and costs less than the `draws` images of training."""
+    variants = augmentation.variants
+    if not model.backbone_is_frozen or variants is None or draws <= len(variants) * len(data.images):
+        return PixelInputs(model, data, device)
+    one = feature_maps(model, data, [0], variants[0], device)
+    if one.numel() * one.element_size() * len(variants) * len(data.images) > BANK_LIMIT:
+        return PixelInputs(model, data, device)
+    total = len(variants) * len(data.images)
+    bank = {}
+    for number, variant in enumerate(variants):
+        before = number * len(data.images)
+        bank[variant] = feature_maps(
+            model,
+            data,
+            range(len(data.images)),
+            variant,
+            device,
+            lambda done, before=before: tell(before + done, total),
+        )
+    return BankInputs(model, bank, device)
+
+
+def feature_maps(
+    model: Classifier,
+    data: LabelledImages,
+    rows: Sequence[int],
+    parameters: Parameters,
+    device: Device,
+    tell: Callable[[int], None] = lambda done: None,
+) -> Tensor:
+    """Feature maps float32 [n, c, h, w] on the CPU, always in the same batches so that they come out the same."""
+    found = []
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for start in range(0, len(rows), 16):
+            some = rows[start : start + 16]
+            with device.autocast():
+                maps = model.features(device.put(data.pixels(some, [parameters] * len(some))))
+            found.append(maps.float().cpu())
+            tell(start + len(some))
+    model.train(training)
+    return torch.cat(found)

@@ -1,0 +1,218 @@
+"""The only training loop: Adam and binary cross-entropy, resumable at any step, the same bits on the CPU either way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from cxrlens.data.augment import Augmentation
+from cxrlens.errors import UserError
+from cxrlens.models.classifier import Classifier, seeded
+from cxrlens.progress import SILENT, Progress
+from cxrlens.train.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from cxrlens.train.device import Device
+from cxrlens.train.inputs import LabelledImages, choose_inputs
+from cxrlens.train.interrupt import deferred_interrupt
+from cxrlens.train.options import TrainingOptions
+from cxrlens.train.order import Order
+from cxrlens.train.predict import FixedImages
+
+NO_AUGMENTATION = Augmentation()
+
+
+@dataclass
+class State:
+    """Where training stands: with the weights and the optimizer, all that a checkpoint needs."""
+
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    epoch_loss: list[float] = field(default_factory=list)
+    epoch_logits: list[float] = field(default_factory=list)
+    epoch_labels: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One training of one model.
+
+    Attributes:
+        model: trained in place.
+        data: the training images.
+        validation: looked at after each epoch for the history, never to choose anything.
+        options: batch, epochs and so on.
+        augmentation: of the training images.
+        seed: of order, augmentation and whatever the network draws.
+        fold: likewise.
+        device: where.
+        checkpoint: the file to resume from and to write; none where nothing is kept.
+        identity: of the study, data and model, so that no other training resumes from that file.
+        title: beside the progress bar.
+    """
+
+    model: Classifier
+    data: LabelledImages
+    validation: LabelledImages
+    options: TrainingOptions
+    augmentation: Augmentation
+    seed: int
+    fold: int
+    device: Device
+    checkpoint: Path | None = None
+    identity: str = ""
+    title: str = ""
+
+
+def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
+    """Trains `fit.model` in place, going on from the checkpoint where there is one.
+
+    Returns:
+        The history: one row an epoch with epoch, loss, auc, validation_loss, validation_auc. The training AUC is of the
+        epoch's augmented images as they were seen; NaN where an epoch saw one class only.
+
+    Raises:
+        UserError: the loss is not finite, memory runs out, or the checkpoint is damaged or another training's.
+        KeyboardInterrupt: Ctrl-C; the checkpoint holds everything up to the last whole step.
+    """
+    with seeded(fit.seed):
+        try:
+            return _train(fit, progress)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"{fit.title}: {fit.device.title} has no memory left at batch {fit.options.batch}; "
+                "use a smaller batch or image size, or --device cpu"
+            ) from error
+
+
+def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
+    model, options = fit.model.to(fit.device.name, memory_format=torch.channels_last), fit.options
+    state, optimizer = State(), _adam(fit)
+    found = load_checkpoint(fit.checkpoint, fit.identity) if fit.checkpoint else None
+    if found:
+        state = _restore(model, optimizer, *found)
+    order = Order(len(fit.data.images), options.batch, fit.seed, fit.fold)
+    steps = options.steps_an_epoch(len(fit.data.images))
+    total = steps * options.epochs
+    augmentation = fit.augmentation if options.augment else NO_AUGMENTATION
+    with progress.task(f"{fit.title}: features of the frozen backbone", 1) as task:
+        task.update(0)
+        # `total`, not what is left of it: a resumed training has to make the same choice.
+        inputs = choose_inputs(model, fit.data, augmentation, total * options.batch, fit.device, task.update)
+        watched = FixedImages(model, fit.validation, fit.device)
+    weights = _class_weights(fit.data.labels, options)
+    saver = _Saver(fit, model, optimizer)
+    model.train()
+    with progress.task(fit.title, total) as task, deferred_interrupt() as interrupted:
+        while state.step < total:
+            if interrupted():
+                saver.save(state)
+                raise KeyboardInterrupt
+            rows = order.rows(state.step)
+            labels = fit.data.labels[rows]
+            torch.manual_seed(order.torch_seed(state.step))
+            with fit.device.autocast():
+                logits = inputs.logits(rows, order.parameters(state.step, augmentation))
+            target = fit.device.put(torch.from_numpy(labels))
+            weight = fit.device.put(torch.from_numpy(weights[labels.astype(int)]))
+            loss = binary_cross_entropy_with_logits(logits.float(), target, weight)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            _note(state, fit, loss, logits, labels)
+            if state.step % steps == 0:
+                state.history.append(_epoch(state, watched))
+                state.epoch_loss, state.epoch_logits, state.epoch_labels = [], [], []
+                model.train()
+            task.update(state.step, **_shown(state))
+            saver.save_if_due(state)
+    model.eval()
+    return pd.DataFrame(state.history)
+
+
+def _adam(fit: Fit) -> torch.optim.Optimizer:
+    trained = [each for each in fit.model.parameters() if each.requires_grad]
+    # Fused: the benchmark's 103 million parameters cost as much to update as to differentiate otherwise.
+    return torch.optim.Adam(trained, fit.options.learning_rate, eps=fit.options.epsilon, fused=True)
+
+
+def _class_weights(labels: np.ndarray, options: TrainingOptions) -> np.ndarray:
+    """Weight of the loss of a negative and of a positive image, float32 [2]; their mean over the images is 1."""
+    share = float(labels.mean())
+    return np.array([0.5 / (1 - share), 0.5 / share] if options.class_weights else [1, 1], np.float32)
+
+
+def _note(state: State, fit: Fit, loss: Tensor, logits: Tensor, labels: np.ndarray) -> None:
+    state.step += 1
+    value = loss.item()
+    if not np.isfinite(value):
+        raise UserError(
+            f"{fit.title}: the loss is {value} at step {state.step}, so training stopped; the last checkpoint is from "
+            f"before: lower learning_rate (now {fit.options.learning_rate:g}) or check the preprocessing"
+        )
+    state.epoch_loss.append(value * len(labels))
+    state.epoch_logits += logits.detach().float().cpu().tolist()
+    state.epoch_labels += labels.tolist()
+
+
+def _epoch(state: State, watched: FixedImages) -> dict[str, float]:
+    logits = watched.logits()
+    targets = torch.from_numpy(watched.data.labels)
+    return {
+        "epoch": len(state.history) + 1,
+        "loss": sum(state.epoch_loss) / len(state.epoch_labels),
+        "auc": _auc(state.epoch_labels, state.epoch_logits),
+        "validation_loss": binary_cross_entropy_with_logits(torch.from_numpy(logits), targets).item(),
+        "validation_auc": _auc(watched.data.labels, logits),
+    }
+
+
+def _auc(labels: Any, scores: Any) -> float:
+    return float(roc_auc_score(labels, scores)) if len(set(np.asarray(labels))) == 2 else float("nan")
+
+
+def _shown(state: State) -> dict[str, float | str]:
+    last = state.history[-1] if state.history else {}
+    loss = sum(state.epoch_loss) / len(state.epoch_labels) if state.epoch_labels else last["loss"]
+    shown: dict[str, float | str] = {"epoch": len(state.history) + bool(state.epoch_labels), "loss": loss}
+    return shown | {name: last[name] for name in ("auc", "validation_auc") if name in last}
+
+
+def _restore(
+    model: Classifier, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], record: dict[str, Any]
+) -> State:
+    weights = {name.removeprefix("model."): each for name, each in tensors.items() if name.startswith("model.")}
+    missing = model.load_state_dict(weights, strict=False)
+    assert not missing.unexpected_keys, "the identity holds the architecture"
+    restore_optimizer(optimizer, tensors)
+    return State(**record)
+
+
+class _Saver:
+    """Writes the checkpoint now and then: often enough to lose little, seldom enough to cost little."""
+
+    def __init__(self, fit: Fit, model: Classifier, optimizer: torch.optim.Optimizer) -> None:
+        self.fit, self.model, self.optimizer = fit, model, optimizer
+        self.wait = 30.0  # seconds
+        self.last = time.monotonic()
+
+    def save_if_due(self, state: State) -> None:
+        if time.monotonic() - self.last > self.wait:
+            self.save(state)
+
+    def save(self, state: State) -> None:
+        if self.fit.checkpoint is None:
+            return
+        began = time.monotonic()
+        weights = {f"model.{name}": each for name, each in self.model.trained_state().items()}
+        record = {**vars(state)}
+        save_checkpoint(self.fit.checkpoint, self.fit.identity, weights | optimizer_tensors(self.optimizer), record)
+        self.last = time.monotonic()
+        self.wait = max(30.0, 20 * (self.last - began))
