@@ -35,7 +35,7 @@ def made(tmp_path: Path):
         header.PixelData = stored.tobytes()
         for name, value in elements.items():
             setattr(header, name, value)
-        header.HighBit = header.BitsStored - 1
+        header.HighBit = elements.get("HighBit", header.BitsStored - 1)
         header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
         return tmp_path / "a.dcm"
 
@@ -89,6 +89,10 @@ def test_an_overlay_in_the_bits_above_is_no_picture(made):
         kept = RAMP if stored.dtype.kind == "u" else np.where(RAMP > 2047, RAMP.astype(int) - 4096, RAMP)
         expected = (kept - float(kept.min())) / 4095
         assert np.allclose(read_image(made(stored)).pixels[0], expected, atol=1e-6)
+
+
+def test_bits_that_are_not_at_the_bottom_are_refused(made):
+    assert "12 bits below bit 15" in refusal(made(RAMP << 4, HighBit=15))
 
 
 def test_the_window_applies_to_rescaled_values(made):

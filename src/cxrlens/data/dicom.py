@@ -79,6 +79,9 @@ def _check(header: Dataset) -> None:
     view = next((said for said in _views(header) if said in NOT_FRONTAL), None)
     if view:
         raise UnreadableImage(f"a lateral or oblique view ({view}); a frontal one is needed")
+    high, stored = int(header.get("HighBit", header.BitsStored - 1)), int(header.BitsStored)
+    if high != stored - 1:
+        raise UnreadableImage(f"a DICOM of {stored} bits below bit {high}; the standard has them at the bottom")
     check_header(int(header.Columns), int(header.Rows))
 
 
@@ -90,17 +93,10 @@ def _views(header: Dataset) -> list[str]:
 
 def _stored(header: Dataset) -> np.ndarray:
     """Integer [H, W] or [H, W, 3], without the bits that are not the picture's."""
-    syntax = UID(header.file_meta.TransferSyntaxUID)
     try:
-        stored = pixel_array(header)
+        return pixel_array(header)  # which cuts off old overlays above the stored bits and keeps the sign
     except Exception as error:
-        raise _undecoded(syntax, error) from error
-    allocated, kept = int(header.BitsAllocated), int(header.BitsStored)
-    if syntax.is_compressed or stored.dtype.itemsize * 8 != allocated or allocated == kept:
-        return stored
-    # Old overlays live above the stored bits: shift them out, then back, which also keeps the sign.
-    above = allocated - 1 - int(header.get("HighBit", kept - 1))
-    return (stored << above) >> (allocated - kept)
+        raise _undecoded(UID(header.file_meta.TransferSyntaxUID), error) from error
 
 
 def _undecoded(syntax: UID, error: Exception) -> UnreadableImage:
