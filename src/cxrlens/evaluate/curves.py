@@ -53,12 +53,13 @@ def curves(networks: Sequence[Network], labels: np.ndarray, level: float = 0.95)
     shown = np.concatenate([net.rows for net in networks])
     chances = np.concatenate([net.probabilities for net in networks])
     repeats = len({net.seed for net in networks})
+    bins = max(2, min(10, len(np.unique(shown)) // 15))  # at least about 15 images each, where there are enough
     return Curves(
         _mean_curve([roc for roc, _ in points], share, steps=False),
         _mean_curve([found for _, found in points], share, steps=True),
         float(np.average(averages, weights=share)),
         float(labels[shown].mean()),
-        reliability(labels[shown], chances, level=level, repeats=repeats),
+        reliability(labels[shown], chances, bins, level, repeats),
     )
 
 

@@ -1,0 +1,16 @@
+"""The report's figures: each function takes `results.json` (or an `Evaluation`) and returns a matplotlib `Figure`."""
+
+from cxrlens.report.figures.calibration import calibration_figure
+from cxrlens.report.figures.curves import precision_recall_figure, roc_figure
+from cxrlens.report.figures.forest import auc_forest_figure
+from cxrlens.report.figures.style import save
+from cxrlens.report.figures.training import training_curves_figure
+
+__all__ = [
+    "auc_forest_figure",
+    "calibration_figure",
+    "precision_recall_figure",
+    "roc_figure",
+    "save",
+    "training_curves_figure",
+]

@@ -1,0 +1,105 @@
+"""What the figures share: colours for every eye (Okabe and Ito 2008), print sizes, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cxrlens.errors import UserError
+from cxrlens.evaluate.records import Evaluation
+from cxrlens.files import write_atomically
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", "-.", ":")
+GREY = "#767676"
+PALE = "#D9D9D9"
+SMALL, NORMAL = 8, 9
+DPI = 150
+
+
+def as_results(results: Mapping[str, Any] | Evaluation) -> dict[str, Any]:
+    """The results as plain values.
+
+    Raises:
+        UserError: they hold no model.
+    """
+    plain = results.to_json() if isinstance(results, Evaluation) else dict(results)
+    if not plain.get("models"):
+        raise UserError("a figure needs the results of at least one model; got none")
+    return plain
+
+
+def line_of(index: int) -> dict[str, Any]:
+    """Colour and dashes of the model at a position: told apart without colour, too."""
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)], "linewidth": 1.6}
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A value as text; unknown is a dash.
+
+    >>> number(0.8163, 3), number(None)
+    ('0.816', '–')
+    """
+    return "–" if value is None or value != value else f"{value:.{digits}f}"
+
+
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """An interval as text.
+
+    >>> interval(0.5312, 0.7911), interval(None, None)
+    ('[0.53, 0.79]', '–')
+    """
+    return "–" if low is None or high is None else f"[{number(low, digits)}, {number(high, digits)}]"
+
+
+def percent(results: Mapping[str, Any]) -> str:
+    """The intervals' level as text, such as "95%"."""
+    return f"{100 * results.get('evaluation', {}).get('level', 0.95):g}%"
+
+
+def counts(results: Mapping[str, Any]) -> str:
+    """Who was judged, in words."""
+    first = results["models"][0]
+    said = (f"{first['positive']} positive and {first['negative']} negative validation images", first["patients"])
+    return f"{said[0]} of {said[1]} patients"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A white figure of a size in inches, drawn by Agg, known to no global state."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plain_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
+    """Axis titles at print size, no box."""
+    axes.set_xlabel(x, fontsize=NORMAL)
+    axes.set_ylabel(y, fontsize=NORMAL)
+    axes.set_title(title, fontsize=NORMAL, loc="left")
+    axes.tick_params(labelsize=SMALL)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes PNG (150 dpi) and PDF, each atomically and without a date: the same figure, the same bytes.
+
+    Args:
+        figure: any.
+        path: of either; its suffix does not matter.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    for suffix, facts in (
+        (".png", {"Software": None}),
+        (".pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
+    ):
+        write_atomically(
+            path.with_suffix(suffix),
+            lambda draft, suffix=suffix, facts=facts: figure.savefig(draft, dpi=DPI, format=suffix[1:], metadata=facts),
+        )

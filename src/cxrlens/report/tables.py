@@ -1,0 +1,159 @@
+"""Table 1 beside the paper's numbers, and every pair of models: as data frames, for the terminal and as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from cxrlens.report.figures.style import interval, number, percent
+from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_interval
+
+Cells = tuple[list[str], list[list[str]]]
+
+
+def table1(results: Mapping[str, Any]) -> pd.DataFrame:
+    """A row a model, NaN where unknown; a model that was not run has the paper's numbers only.
+
+    Columns: model, parameters, trainable_parameters, seeds, auc, auc_low, auc_high (by patients), auc_seed_sd,
+    delong_low, delong_high, paper_auc, paper_low, paper_high (Hanley and McNeil, 79 positive and 17 negative images).
+    """
+    own = [
+        "parameters",
+        "trainable_parameters",
+        "seeds",
+        "auc",
+        "auc_low",
+        "auc_high",
+        "auc_seed_sd",
+        "delong_low",
+        "delong_high",
+    ]
+    rows = []
+    for model in [*results["models"], *results.get("skipped", [])]:
+        paper = published_interval(model.get("paper_auc"))
+        values = [model.get(name) for name in own]
+        rows.append([model["name"], *values, *((paper.auc, paper.low, paper.high) if paper else (None, None, None))])
+    table = pd.DataFrame(rows, columns=pd.Index(["model", *own, "paper_auc", "paper_low", "paper_high"]))
+    whole = dict.fromkeys(table.columns[1:4], "Int64")
+    return table.astype(whole | dict.fromkeys(table.columns[4:], float))
+
+
+def comparisons_table(results: Mapping[str, Any]) -> pd.DataFrame:
+    """A row a pair of models: a, b, difference, low, high, p, p_holm, p_delong; NaN where unknown."""
+    columns = ["a", "b", "difference", "low", "high", "p", "p_holm", "p_delong"]
+    rows = [[pair.get(name) for name in columns] for pair in results.get("comparisons", [])]
+    return pd.DataFrame(rows, columns=pd.Index(columns)).astype(dict.fromkeys(columns[2:], float))
+
+
+def render(results: Mapping[str, Any]) -> list[RenderableType]:
+    """What the terminal shows, in order: warnings, Table 1, how it was made, what was not run, the pairs, who won."""
+    parts: list[RenderableType] = [
+        Text(f"warning: {sentence}", style="yellow") for sentence in results.get("warnings", [])
+    ]
+    parts.append(_Fitted("Table 1", *_table1_cells(results)))
+    parts.append(Text(_how(results), style="dim"))
+    parts += [Text(f"not run: {row['name']}: {row['reason']}", style="yellow") for row in results.get("skipped", [])]
+    if results.get("comparisons"):
+        parts.append(_Fitted("Every pair of models", *_comparison_cells(results)))
+    if results.get("winner"):
+        parts.append(Text(results["winner"]["sentence"], style="bold"))
+    parts.append(Text("For research only; never for diagnosis.", style="dim"))
+    return parts
+
+
+def to_markdown(results: Mapping[str, Any]) -> str:
+    """The same, as Markdown."""
+    parts = [f"> {sentence}" for sentence in results.get("warnings", [])]
+    parts += [_markdown(*_table1_cells(results)), _how(results)]
+    skipped = [f"- Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", [])]
+    parts += ["\n".join(skipped)] if skipped else []
+    if results.get("comparisons"):
+        parts.append(_markdown(*_comparison_cells(results)))
+    if results.get("winner"):
+        parts.append(f"**{results['winner']['sentence']}**")
+    return "\n\n".join([*parts, "For research only; never for diagnosis."]) + "\n"
+
+
+def _table1_cells(results: Mapping[str, Any]) -> Cells:
+    header = ["model", "trained", "seeds", f"AUC [{percent(results)}]", "DeLong", "the paper"]
+    rows = []
+    for model in [*results["models"], *results.get("skipped", [])]:
+        paper = published_interval(model.get("paper_auc"))
+        shown = f"{number(paper.auc, 3)} {interval(paper.low, paper.high)}" if paper else "–"
+        if model.get("auc") is None:
+            rows.append([model["name"], "–", "–", "not run", "–", shown])
+            continue
+        auc = f"{number(model['auc'], 3)} {interval(model['auc_low'], model['auc_high'])}"
+        trained = model.get("trainable_parameters")
+        folds = model.get("folds", 1)
+        seeds = str(model["seeds"]) if folds == 1 else f"{model['seeds']} × {folds} folds"
+        delong = interval(model["delong_low"], model["delong_high"])
+        rows.append([model["name"], "–" if trained is None else f"{trained:,}", seeds, auc, delong, shown])
+    return header, rows
+
+
+def _comparison_cells(results: Mapping[str, Any]) -> Cells:
+    header = ["AUC of a − b", f"difference [{percent(results)}]", "p", "p (Holm)", "p (DeLong)"]
+    rows = []
+    for pair in results["comparisons"]:
+        gap = f"{pair['difference']:+.3f} {interval(pair['low'], pair['high'])}"
+        rows.append([f"{pair['a']} − {pair['b']}", gap, *(_p(pair.get(key)) for key in ("p", "p_holm", "p_delong"))])
+    return header, rows
+
+
+def _p(value: float | None) -> str:
+    return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _how(results: Mapping[str, Any]) -> str:
+    first, made = results["models"][0], results.get("evaluation", {})
+    draws = f" ({made['draws']} draws)" if "draws" in made else ""
+    sentence = (
+        f"AUC on {first['images']} validation images ({first['positive']} positive, {first['negative']} negative) of "
+        f"{first['patients']} patients, with an interval from a bootstrap over patients{draws}; DeLong's takes images "
+        "as independent."
+    )
+    if any(model["seeds"] > 1 for model in results["models"]):
+        sentence += " Of several seeds: the mean; the interval is of the networks as trained."
+    if any(row.get("paper_auc") is not None for row in [*results["models"], *results.get("skipped", [])]):
+        sentence += (
+            f" The paper's interval: Hanley-McNeil, {PAPER_POSITIVE} positive and {PAPER_NEGATIVE} negative images."
+        )
+    return sentence
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A table on one line a row where the terminal is wide enough, else with the intervals below the values."""
+
+    title: str
+    header: list[str]
+    rows: list[list[str]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = self._table("")
+        room = options.update(max_width=10_000)
+        yield wide if Measurement.get(console, room, wide).maximum <= options.max_width else self._table("\n")
+
+    def _table(self, fold: str) -> Table:
+        table = Table(title=self.title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
+        table.collapse_padding = bool(fold)
+        for place, name in enumerate(self.header):
+            table.add_column(Text(name), justify="right" if place else "left", no_wrap=place > 0, overflow="fold")
+        for row in self.rows:
+            cells = (cell.replace(" [", "\n[").replace(" − ", " −\n") if fold else cell for cell in row)
+            table.add_row(*(Text(cell) for cell in cells))
+        return table
+
+
+def _markdown(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

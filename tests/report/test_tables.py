@@ -1,0 +1,84 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from cxrlens.report.tables import comparisons_table, render, table1, to_markdown
+
+
+def model(name, auc, **more):
+    return {
+        "name": name, "auc": auc, "auc_low": auc - 0.1, "auc_high": auc + 0.1, "delong_low": auc - 0.12,
+        "delong_high": None,        "seeds": 1, "folds": 1, "auc_seed_sd": None, "images": 96, "positive": 79, "negative": 17, "patients": 80,
+        "parameters": 7_543_809, "trainable_parameters": 589_953, "paper_auc": None, **more,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def results():
+    return {
+        "models": [model("benchmark", 0.7, paper_auc=0.672), model("densenet121-chexnet", 0.8, seeds=3, folds=5)],
+        "comparisons": [
+            {"a": "benchmark", "b": "densenet121-chexnet", "difference": -0.1, "low": -0.2, "high": 0.01, "p": 0.08,
+             "p_holm": 0.08, "p_delong": None}
+        ],
+        "winner": {"name": None, "sentence": "no winner can be named: no interval excludes 0"},
+        "evaluation": {"level": 0.95, "draws": 2000},
+        "skipped": [{"name": "vgg16 [x]", "reason": "its weights are not in reach", "paper_auc": 0.721}],
+        "warnings": ["45 of 96 validation images are of patients in training"],
+    }  # fmt: skip
+
+
+def shown(results, width):
+    console = Console(width=width, record=True, file=io.StringIO())
+    for part in render(results):
+        console.print(part)
+    return console.export_text()
+
+
+def test_table_1_has_a_row_a_model_and_the_papers_interval(results):
+    table = table1(results)
+    assert table["model"].tolist() == ["benchmark", "densenet121-chexnet", "vgg16 [x]"]
+    assert table.loc[0, ["paper_low", "paper_high"]].astype(float).round(2).tolist() == [0.53, 0.79]
+    assert table.loc[0, "trainable_parameters"] == 589_953
+    assert (
+        np.isnan(table.loc[0, "delong_high"]) and np.isnan(table.loc[2, "auc"]) and np.isnan(table.loc[1, "paper_auc"])
+    )
+    assert table.loc[2, "paper_auc"] == 0.721
+
+
+def test_the_pairs_are_a_table_and_one_model_has_none(results):
+    assert comparisons_table(results).loc[0, ["a", "difference"]].tolist() == ["benchmark", -0.1]
+    assert np.isnan(comparisons_table(results).loc[0, "p_delong"])
+    assert len(comparisons_table({"models": results["models"][:1]})) == 0
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_the_terminal_shows_every_number_at_any_width(results, width):
+    text = shown(results, width)
+    for part in (
+        "warning: 45 of 96", "589,953", "0.700", "[0.60, 0.80]", "0.672", "[0.53, 0.79]", "3 × 5 folds",
+        "-0.100",        "not run: vgg16 [x]: its weights are not in reach", "no winner can be named", "2000 draws", "never for diagnosis",
+    ):  # fmt: skip
+        assert part in text
+    assert "densenet121" in text and max(map(len, text.splitlines())) <= width
+
+
+def test_markdown_holds_the_same_and_every_row_has_every_column(results):
+    text = to_markdown(results)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert "| benchmark | 589,953 | 1 | 0.700 [0.60, 0.80] | – | 0.672 [0.53, 0.79] |" in rows
+    assert len({line.count("|") for line in rows[:5]}) == 1
+    assert "**no winner can be named" in text and "- Not run: vgg16 [x]" in text
+
+
+def test_results_read_back_from_their_file_print_the_same(results):
+    assert shown(json.loads(json.dumps(results)), 100) == shown(results, 100)
+
+
+def test_one_model_without_the_papers_value_needs_no_word_of_the_paper(results):
+    alone = {"models": [model("only", 0.6)], "comparisons": [], "winner": {"name": None, "sentence": "one model only"}}
+    text = shown(alone, 120)
+    assert "Hanley-McNeil" not in text and "Every pair" not in text and "one model only" in text
