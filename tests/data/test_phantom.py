@@ -16,9 +16,10 @@ from scipy import ndimage
 
 from cxrlens.config import parse
 from cxrlens.data.phantom import PhantomImage, PhantomOptions, draw_facts, render
-from cxrlens.data.phantom.body import draw_body
+from cxrlens.data.phantom.chest import make_chest
 from cxrlens.data.phantom.facts import NEGATIVES, NO_FINDING, POSITIVE
-from cxrlens.data.phantom.streams import stream
+from cxrlens.data.phantom.grid import DESIGN_WIDTH, Pose, make_grid
+from cxrlens.data.phantom.splat import splat
 from cxrlens.data.phantom.texture import cloud, upsample
 from cxrlens.data.sources import SOURCES
 from cxrlens.data.sources.phantom import Phantom
@@ -144,9 +145,21 @@ def test_a_patient_stays_the_same_and_the_images_differ() -> None:
         facts = [draw_facts(patient, image, SMALL) for image in (1, 2, 3, 4)]
         assert len({(f.sex, f.age, f.site, f.finding, f.label) for f in facts}) == 1
         assert [f.date for f in facts] == sorted({f.date for f in facts})
-        assert draw_body(stream("body", 0, patient), "F", 50) == draw_body(stream("body", 0, patient), "F", 50)
     first, second, other = (render(*seeds, SMALL).lungs for seeds in ((2, 1), (2, 2), (2, 3)))
     assert not np.array_equal(first, second) and not np.array_equal(second, other)
+
+
+def test_the_build_that_is_drawn_is_the_patients_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[object] = []
+    real = make_chest
+    monkeypatch.setattr(
+        "cxrlens.data.phantom.phantom.make_chest",
+        lambda grid, body, *rest: (drawn.append(body), real(grid, body, *rest))[1],
+    )
+    for image in (1, 2):
+        render(2, image, SMALL)
+    render(3, 1, SMALL)
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_at_strength_0_nothing_but_the_label_tells_the_classes_apart() -> None:
@@ -225,6 +238,18 @@ def test_an_export_does_not_mix_with_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not empty"):
         list(Phantom(size=64, patients=1).export(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+def test_a_splat_keeps_the_mass_and_the_edge_takes_only_its_share() -> None:
+    grid = make_grid((40, 60), Pose(1.0, (0.0, 0.0), 0.0, 0.0, 0.0))
+    inside = np.array([[0.0, 12.0, 3.0], [4.3, 10.1, -2.0]])
+    assert splat(grid, inside, np.array([2.0, 1.0])).sum() / grid.scale**2 == pytest.approx(3.0, rel=1e-5)
+    for at in (DESIGN_WIDTH / 2, -DESIGN_WIDTH / 2):
+        for step in (-1e-9, 0.0, 1e-9):
+            edge = splat(grid, np.array([[at + step, 12.5, 0.0]]), np.array([1.0]))
+            assert edge.sum() / grid.scale**2 == pytest.approx(0.5, abs=1e-3)
+    beyond = (0.5 - 1e-9) / grid.scale  # half a pixel further the edge has no share, whatever the rounding
+    assert splat(grid, np.array([[DESIGN_WIDTH / 2 + beyond, 12.5, 0.0]]), np.array([1.0])).sum() < 1e-3
 
 
 def test_upsampling_keeps_a_constant_and_a_ramp() -> None:

@@ -24,9 +24,10 @@ def splat(grid: Grid, points: np.ndarray, mass: np.ndarray) -> np.ndarray:
     """
     height, width = grid.shape
     column, row = grid.pixels_of(points)
-    column, row = column.ravel() - 0.5, row.ravel() - 0.5
+    # rounded first: a point within a rounding error of the edge must not be let in and then fall outside
+    column, row = column.ravel().astype(np.float32) - 0.5, row.ravel().astype(np.float32) - 0.5
     inside = (column > -1) & (column < width) & (row > -1) & (row < height)
-    column, row = column[inside].astype(np.float32), row[inside].astype(np.float32)
+    column, row = column[inside], row[inside]
     mass = np.broadcast_to(mass, inside.shape)[inside].astype(np.float32)
     left, top = np.floor(column).astype(np.int32), np.floor(row).astype(np.int32)
     right_share, low_share = column - left, row - top
