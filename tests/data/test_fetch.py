@@ -169,6 +169,7 @@ def test_a_server_that_ignores_ranges_is_read_from_the_start(server: Server, tmp
     (tmp_path / "images" / "c.jpg.part").write_bytes(CONTENT["images/c.jpg"][:1000])
     server.faults["images/c.jpg"] = ["no range"]
     assert run(server, tmp_path).complete
+    assert server.asked["images/c.jpg"] == 1
     assert_whole(tmp_path)
 
 
@@ -178,6 +179,14 @@ def test_a_part_that_does_not_fit_or_is_whole_does_no_harm(server: Server, tmp_p
     (tmp_path / "images" / "c.jpg.part").write_bytes(part)
     assert run(server, tmp_path).complete
     assert_whole(tmp_path)
+
+
+def test_a_part_that_does_not_fit_is_not_held_against_the_server(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "c.jpg.part").write_bytes(b"not its beginning")
+    server.faults["images/c.jpg"] = ["", "wrong"]
+    assert run(server, tmp_path).complete
+    assert server.asked["images/c.jpg"] == 3
 
 
 @pytest.mark.parametrize(("fault", "said"), [("wrong", "20,000 bytes"), ("html", "25 bytes, an HTML page")])

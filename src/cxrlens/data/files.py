@@ -154,6 +154,8 @@ def relative_name(cell: str, root: Path) -> str | None:
     >>> relative_name("images/a.png", Path("/data")), relative_name("../a.png", Path("/data"))
     ('images/a.png', None)
     """
+    if "/" not in cell and "\\" not in cell and ":" not in cell:  # nearly every cell of every table
+        return None if cell in ("", ".", "..") else cell
     path = PurePosixPath(cell) if cell.startswith("/") or "\\" not in cell else PurePosixPath(cell.replace("\\", "/"))
     if path.is_absolute():
         if not path.is_relative_to(root.absolute().as_posix()):
@@ -164,6 +166,7 @@ def relative_name(cell: str, root: Path) -> str | None:
 
 
 def _loosely(name: str) -> str:
-    parts = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
-    last = PurePosixPath(parts[-1].strip() or "_")
-    return "/".join([*(part.strip() for part in parts[:-1]), last.stem + last.suffix.lower()])
+    text = name if name.isascii() else unicodedata.normalize("NFC", name)
+    *folders, last = (part.strip() for part in text.replace("\\", "/").split("/"))
+    stem, dot, suffix = last.rpartition(".")
+    return "/".join([*folders, stem + dot + (suffix.lower() if stem else suffix)])

@@ -47,7 +47,8 @@ def listed_cohort(
     """
     table.need_unique(image)
     found: dict[int, tuple[str | None, str]] = {}
-    for row, cell in enumerate(table.rows[image]):
+    names = table.rows[image].tolist()
+    for row, cell in enumerate(names):
         relative = relative_name(cell, base)
         if relative is None:
             raise UserError(f"{table.where(row)}: '{cell}' leads out of {base}: refused; name files below it")
@@ -55,9 +56,9 @@ def listed_cohort(
     if not kept:
         reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the table has no rows"
         raise UserError(f"{table.path}: no image is left for the study: {reasons}")
-    frame = cohort_table(pd.DataFrame({**rows, "image": [table.rows[image].iloc[row] for row in kept]}))
+    frame = cohort_table(pd.DataFrame({**rows, "image": [names[row] for row in kept]}))
     frame["path"] = pd.Series([found[row][0] for row in kept], dtype=object)  # as on disk, spaces included
-    missing = {frame["image"].iloc[place]: found[row][1] for place, row in enumerate(kept) if found[row][0] is None}
+    missing = {names[row]: found[row][1] for row in kept if found[row][0] is None}
     if len(missing) == len(kept):
         first, reason = next(iter(missing.items()))
         raise UserError(

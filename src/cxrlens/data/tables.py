@@ -47,7 +47,7 @@ class Table:
         """Raises `UserError` when a cell of `column` is empty or stands in two rows."""
         first: dict[str, int] = {}
         repeats = []
-        for row, name in enumerate(self.rows[column]):
+        for row, name in enumerate(self.rows[column].tolist()):
             if not name:
                 raise UserError(f"{self.where(row)}: no {column}")
             if name in first:
