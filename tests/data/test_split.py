@@ -141,7 +141,11 @@ def test_a_split_by_patient_never_leaks_and_is_whole_stratified_and_repeatable(
 @settings(max_examples=60, deadline=None)
 @given(cohorts(), st.integers(0, 10_000), st.integers(2, 4))
 def test_folds_hold_every_image_once_and_never_leak(cohort: Cohort, seed: int, folds: int) -> None:
-    splits = make_splits(cohort, SplitOptions(kind="patient-kfold", folds=folds, seed=seed))
+    try:
+        splits = make_splits(cohort, SplitOptions(kind="patient-kfold", folds=folds, seed=seed))
+    except UserError as error:  # a patient with images of both classes can leave a fold without one of them
+        assert "both classes" in str(error)
+        return
     assert sorted(name for split in splits for name in split.validation) == sorted(cohort.images)
     for split in splits:
         assert not leak(cohort.table, split)

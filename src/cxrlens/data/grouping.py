@@ -10,7 +10,6 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 OUT_OF_REACH = 1e6  # cost of a side that lacks a class: more than any miss of a target
-DRAWS = 20
 
 
 def group_labels(table: pd.DataFrame, groups: Mapping[str, str] | None) -> tuple[np.ndarray, dict[int, int]]:
@@ -84,21 +83,14 @@ def _best_swap(
 def grouped_folds(group: np.ndarray, label: np.ndarray, folds: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Each fold's validation images, bool [n]: every image once, no group in two (scikit-learn's StratifiedGroupKFold).
 
-    Where patients with images of both classes leave a fold without a class, it draws again, a few times.
-
     Args:
         group: int [n].
         label: float [n], 1 or 0.
         folds: at most the number of groups that have images of the rarer class.
         rng: of the order.
     """
-    sides: list[np.ndarray] = []
-    for _ in range(DRAWS):
-        draw = StratifiedGroupKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # few images of a class: seen to below
-            rows = [held_out for _, held_out in draw.split(label, label.astype(int), group)]
-        sides = [np.isin(np.arange(len(label)), held_out) for held_out in rows]
-        if all(0 < label[side].mean() < 1 and 0 < label[~side].mean() < 1 for side in sides):
-            break
-    return sides
+    draw = StratifiedGroupKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # few images of a class: the caller looks at every side
+        rows = [held_out for _, held_out in draw.split(label, label.astype(int), group)]
+    return [np.isin(np.arange(len(label)), held_out) for held_out in rows]

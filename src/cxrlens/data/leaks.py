@@ -33,6 +33,26 @@ class Leak:
         return bool(self.images)
 
 
+@dataclass(frozen=True)
+class SideCounts:
+    """One fold of the split, in usable images.
+
+    Attributes:
+        fold: its number.
+        train_positive: and so on: images.
+        leaking_images: validation images whose patient is in training, merged patients counted as one.
+        leaking_patients: theirs.
+    """
+
+    fold: int
+    train_positive: int
+    train_negative: int
+    validation_positive: int
+    validation_negative: int
+    leaking_images: int
+    leaking_patients: int
+
+
 def leak(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> Leak:
     """Finds the validation images of patients who are also in training.
 
@@ -46,6 +66,22 @@ def leak(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = N
     trained = {group[patient[image]] for image in split.listed_train}
     images = tuple(image for image in split.listed_validation if group[patient[image]] in trained)
     return Leak(images, tuple(dict.fromkeys(patient[image] for image in images)), len(split.listed_validation))
+
+
+def side_counts(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> SideCounts:
+    """Counts a split's usable images, and what it leaks with patients under two ids merged."""
+    label = dict(zip(table["image"], table["label"], strict=True))
+    train, validation = ([label[name] for name in side] for side in (split.train, split.validation))
+    shared = leak(table, split, groups)
+    return SideCounts(
+        fold=split.fold,
+        train_positive=train.count(1.0),
+        train_negative=train.count(0.0),
+        validation_positive=validation.count(1.0),
+        validation_negative=validation.count(0.0),
+        leaking_images=len(shared.images),
+        leaking_patients=len(shared.patients),
+    )
 
 
 def split_warning(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> str | None:
@@ -78,20 +114,21 @@ def cohort_summary(cohort: Cohort, splits: Sequence[Split]) -> dict[str, object]
 
     Args:
         cohort: with every image that is known to be missing.
-        splits: the study's; of a k-fold the sides are fold 0's, and `folds` says how many there are.
+        splits: the study's; of a k-fold the sides are fold 0's, and `folds` says how many there are. Where none could
+            be drawn the four counts of the sides are None.
     """
     label = cohort.table["label"]
-    first = splits[0]
-    shared = leak(cohort.table, first)
+    first = splits[0] if splits else None
+    shared = leak(cohort.table, first) if first else None
     summary: dict[str, object] = {
         "images": len(cohort.table),
         "positive": int((label == 1).sum()),
         "negative": int((label == 0).sum()),
         "patients": int(cohort.table["patient"].nunique()),
-        "train": len(first.listed_train),
-        "validation": len(first.listed_validation),
-        "validation_images_of_training_patients": len(shared.images),
-        "validation_patients_in_training": len(shared.patients),
+        "train": len(first.listed_train) if first else None,
+        "validation": len(first.listed_validation) if first else None,
+        "validation_images_of_training_patients": len(shared.images) if shared is not None else None,
+        "validation_patients_in_training": len(shared.patients) if shared is not None else None,
         "missing": [
             {"image": name, "reason": cohort.missing[name]} for name in cohort.images if name in cohort.missing
         ],

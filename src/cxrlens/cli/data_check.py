@@ -1,0 +1,133 @@
+"""`cxrlens data check`: what a careful person wants to know of a study's images before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cxrlens.data.check import CheckReport
+
+MOST_ROWS = 12
+
+
+def check(
+    study: Annotated[Path, typer.Argument(help="The study file.")],
+    data: Annotated[Path | None, typer.Option("--data", help="Folder of the study's data set.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is any fault.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="Save a contact sheet of the images (PNG, PDF).")
+    ] = None,
+) -> None:
+    """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, before training."""
+    import numpy as np
+    from rich.console import Console
+
+    from cxrlens.cli.progress import Bars
+    from cxrlens.data.cache import build_cache
+    from cxrlens.data.check import check as check_cohort
+    from cxrlens.data.sheet import contact_sheet
+    from cxrlens.errors import UserError
+    from cxrlens.study import Study
+
+    loaded = Study.load(study)
+    if loaded.data.needs_root and data is None:
+        raise UserError(f"{study} needs images: say where they are with --data FOLDER")
+    cohort = loaded.data.cohort(data)
+    with Bars() as bars:
+        with bars.task("reading images", len(cohort)) as task:
+            cache = build_cache(cohort, loaded.images.size, loaded.images.interpolation, progress=task.update)
+        with bars.task("looking for duplicates", len(cohort)) as task:
+            report = check_cohort(cohort, loaded.split, cache, progress=task.update)
+    if sheet is not None:
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        contact_sheet(cohort, cache, np.random.default_rng(loaded.split.seed)).savefig(sheet)
+    if json:
+        typer.echo(report.to_json())
+    else:
+        show(report, Console())
+        if sheet is not None:
+            typer.echo(f"contact sheet: {sheet}")
+    if strict and report.faults:
+        raise typer.Exit(1)
+
+
+def show(report: CheckReport, console: Console) -> None:
+    """Prints a report as tables and sentences."""
+    from rich.markup import escape
+
+    cohort = report.cohort
+    console.print(
+        f"[bold]{escape(report.name)}[/]: {cohort['images']} images listed, {cohort['positive']} positive and "
+        f"{cohort['negative']} negative, of {cohort['patients']} patients"
+    )
+    per_patient = ", ".join(f"{images} ({patients})" for images, patients in report.images_a_patient.items())
+    console.print(f"images a patient (patients): {per_patient}")
+    if report.left_out:
+        left_out = ", ".join(f"{rows} ({reason})" for reason, rows in report.left_out.items())
+        console.print(escape(f"left out by the study: {left_out}"))
+    if report.unlisted:
+        console.print(f"files that no row lists: {len(report.unlisted)}")
+    _counts(report, console)
+    _split(report, console)
+    if report.integrity.associations:
+        known = ", ".join(f"{one.column} {one.auc:.2f}" for one in report.integrity.associations)
+        console.print(f"[bold]AUC of the label from one column[/], across patients: {known}")
+    for title, lines, colour in (("Faults", report.faults, "red"), ("Before training", report.warnings, "yellow")):
+        if lines:
+            console.print(f"\n[bold {colour}]{title}[/]")
+        for line in lines:
+            console.print(f"  • {escape(line)}")
+
+
+def _counts(report: CheckReport, console: Console) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    signs = ["positive", "negative", *(["unlabelled"] if report.unlabelled else [])]
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for sign in signs:
+        table.add_column(sign, justify="right")
+    for name, values in report.counts.items():
+        table.add_row(f"[bold]{name}[/]")
+        rows = list(values.items())
+        for value, counts in rows[:MOST_ROWS]:
+            table.add_row(f"  {escape(value)}", *(str(counts[sign]) for sign in signs))
+        rest = [counts for _, counts in rows[MOST_ROWS:]]
+        if rest:
+            table.add_row(f"  {len(rest)} others", *(str(sum(counts[sign] for counts in rest)) for sign in signs))
+    console.print(table)
+
+
+def _split(report: CheckReport, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    if not report.sides:
+        return
+    table = Table(title=f"split: {report.split} (readable images)", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("fold", "train +", "train -", "validation +", "validation -", "leaking images", "their patients"):
+        table.add_column(name, justify="right")
+    for side in report.sides:
+        table.add_row(
+            *(
+                str(number)
+                for number in (
+                    side.fold,
+                    side.train_positive,
+                    side.train_negative,
+                    side.validation_positive,
+                    side.validation_negative,
+                    side.leaking_images,
+                    side.leaking_patients,
+                )
+            )
+        )
+    console.print(table)

@@ -1,0 +1,160 @@
+"""What a careful person wants to know of a cohort before training."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import pandas as pd
+
+from cxrlens.data.cache import ImageCache
+from cxrlens.data.check_sentences import fault_sentences, warning_sentences
+from cxrlens.data.cohort import Cohort
+from cxrlens.data.integrity import Integrity, Pair, examine
+from cxrlens.data.leaks import SideCounts, cohort_summary, side_counts
+from cxrlens.data.split import Split, SplitOptions, make_splits
+from cxrlens.errors import UserError
+
+Counts = dict[str, dict[str, int]]
+UNKNOWN = "unknown"
+SIGNS = {1.0: "positive", 0.0: "negative"}
+AGES = {
+    "under 18": (0, 18),
+    "18 to 39": (18, 40),
+    "40 to 59": (40, 60),
+    "60 to 79": (60, 80),
+    "80 and over": (80, math.inf),
+}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """A cohort's counts, faults and warnings; everything is of the listed rows unless it says otherwise.
+
+    Attributes:
+        name: of the source.
+        cohort: the `cohort` of `results.json`.
+        unlabelled: listed rows without a label.
+        counts: what (`view`, `source`, `sex`, `age`) → value → positive, negative, unlabelled.
+        images_a_patient: number of images → number of patients who have so many.
+        split: its kind.
+        sides: one a fold; empty where the split cannot be drawn.
+        left_out: reason → rows of the source that the study's options leave out.
+        unlisted: files that no row names.
+        integrity: missing, unreadable, duplicates, what tells the label.
+        warnings: sentences to read before training.
+        faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn.
+    """
+
+    name: str
+    cohort: dict[str, object]
+    unlabelled: int
+    counts: dict[str, Counts]
+    images_a_patient: dict[int, int]
+    split: str
+    sides: tuple[SideCounts, ...]
+    left_out: dict[str, int]
+    unlisted: tuple[str, ...]
+    integrity: Integrity
+    warnings: tuple[str, ...]
+    faults: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """One JSON object; unknown numbers are null."""
+        found = self.integrity
+        record = {
+            "source": self.name,
+            "cohort": self.cohort,
+            "unlabelled": self.unlabelled,
+            "counts": self.counts,
+            "images_a_patient": self.images_a_patient,
+            "left_out": self.left_out,
+            "unlisted": self.unlisted,
+            "absent": _named(found.absent),
+            "unreadable": _named(found.unreadable),
+            "duplicates": [_pair(pair) for pair in found.duplicates.pairs],
+            "duplicates_shortlisted": found.duplicates.shortlisted,
+            "duplicates_compared": found.duplicates.compared,
+            "one_patient_under_ids": found.one_patient,
+            "label_from_column": [asdict(one) for one in found.associations],
+            "split": {"kind": self.split, "folds": [asdict(side) for side in self.sides]},
+            "warnings": self.warnings,
+            "faults": self.faults,
+        }
+        return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def check(
+    cohort: Cohort,
+    options: SplitOptions,
+    cache: ImageCache,
+    progress: Callable[[int, int], None] | None = None,
+) -> CheckReport:
+    """Counts a cohort, examines its images and draws the study's split.
+
+    Args:
+        cohort: as its source lists it.
+        options: the study's `[split]`.
+        cache: of its images.
+        progress: told how far the search for duplicates is: (done, of how many).
+    """
+    found = examine(cohort, cache, progress)
+    known = cohort.with_missing(cache.missing)
+    splits: tuple[Split, ...] = ()
+    faults = fault_sentences(found)
+    try:
+        splits = make_splits(known, options, found.groups)
+    except UserError as error:
+        faults.append(str(error))
+    sides = tuple(side_counts(known.table, split, found.groups) for split in splits)
+    return CheckReport(
+        name=cohort.name,
+        cohort=cohort_summary(known, splits),
+        unlabelled=int(cohort.table["label"].isna().sum()),
+        counts=count_labels(cohort.table),
+        images_a_patient=dict(sorted(Counter(Counter(cohort.table["patient"].tolist()).values()).items())),
+        split=options.kind,
+        sides=sides,
+        left_out=cohort.left_out,
+        unlisted=cohort.unlisted,
+        integrity=found,
+        warnings=tuple(warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates)),
+        faults=tuple(faults),
+    )
+
+
+def count_labels(table: pd.DataFrame) -> dict[str, Counts]:
+    """View, source, sex and age → value → positive, negative, unlabelled; the most frequent first, ages in order."""
+    signs = [SIGNS.get(label, "unlabelled") for label in table["label"].tolist()]
+    columns = {name: [value or UNKNOWN for value in table[name].tolist()] for name in ("view", "source", "sex")}
+    columns["age"] = [_age_band(age) for age in table["age"].tolist()]
+    counts: dict[str, Counts] = {}
+    for name, values in columns.items():
+        both = Counter(zip(values, signs, strict=True))
+        seen = [value for value, _ in Counter(values).most_common()]
+        order = [band for band in (*AGES, UNKNOWN) if band in seen] if name == "age" else seen
+        counts[name] = {
+            value: {sign: both[value, sign] for sign in ("positive", "negative", "unlabelled")} for value in order
+        }
+    return counts
+
+
+def _age_band(age: float) -> str:
+    return next((band for band, (low, high) in AGES.items() if low <= age < high), UNKNOWN)
+
+
+def _pair(pair: Pair) -> dict[str, object]:
+    return {
+        "images": pair.images,
+        "patients": pair.patients,
+        "labels": [None if math.isnan(label) else int(label) for label in pair.labels],
+        "identical": pair.identical,
+        "similarity": round(pair.similarity, 4),
+    }
+
+
+def _named(reasons: dict[str, str]) -> list[dict[str, str]]:
+    return [{"image": image, "reason": reason} for image, reason in reasons.items()]
