@@ -11,6 +11,8 @@ from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import auc
 from cxrlens.evaluate.delong import delong, delong_paired
 from cxrlens.evaluate.evaluate import evaluate
+from cxrlens.evaluate.networks import Network
+from cxrlens.evaluate.score import model_delong
 
 N = 60
 
@@ -207,3 +209,15 @@ def test_faulty_predictions_are_refused_by_name():
         run(predictions, draws=20)
     with pytest.raises(UserError, match="got 45 positive and 0 negative"):
         run(predictions[predictions["label"] == 1])
+
+
+def test_delongs_variance_of_two_equal_folds_is_half_and_of_two_equal_seeds_the_same():
+    labels = np.array([1, 1, 1, 0, 0, 0, 0] * 2, dtype=bool)
+    scores = np.array([0.9, 0.8, 0.4, 0.7, 0.4, 0.3, 0.1])  # by hand: variance 19/864
+    first, second = np.arange(7), np.arange(7, 14)
+    folds = [Network(0, 0, first, scores, scores), Network(0, 1, second, scores, scores)]
+    seeds = [Network(0, 0, first, scores, scores), Network(1, 0, first, scores, scores)]
+    assert model_delong(folds, labels) == pytest.approx(19 / 864 / 2)
+    assert model_delong(seeds, labels) == pytest.approx(19 / 864)
+    assert model_delong(folds, labels, folds) == pytest.approx(0)
+    assert math.isnan(model_delong(folds, labels, seeds))

@@ -11,7 +11,8 @@ from cxrlens.report.tables import comparisons_table, render, table1, to_markdown
 def model(name, auc, **more):
     return {
         "name": name, "auc": auc, "auc_low": auc - 0.1, "auc_high": auc + 0.1, "delong_low": auc - 0.12,
-        "delong_high": None,        "seeds": 1, "folds": 1, "auc_seed_sd": None, "images": 96, "positive": 79, "negative": 17, "patients": 80,
+        "delong_high": None,        "seeds": 1, "folds": 1, "auc_seed_sd": None, "images": 96, "positive": 79,
+        "negative": 17, "patients": 80,
         "parameters": 7_543_809, "trainable_parameters": 589_953, "paper_auc": None, **more,
     }  # fmt: skip
 
@@ -60,7 +61,8 @@ def test_the_terminal_shows_every_number_at_any_width(results, width):
     text = shown(results, width)
     for part in (
         "warning: 45 of 96", "589,953", "0.700", "[0.60, 0.80]", "0.672", "[0.53, 0.79]", "3 × 5 folds",
-        "-0.100",        "not run: vgg16 [x]: its weights are not in reach", "no winner can be named", "2000 draws", "never for diagnosis",
+        "-0.100",        "not run: vgg16 [x]: its weights are not in reach", "no winner can be named", "2000 draws",
+        "never for diagnosis",
     ):  # fmt: skip
         assert part in text
     assert "densenet121" in text and max(map(len, text.splitlines())) <= width
