@@ -60,6 +60,15 @@ def turned_on(augmentation: Augmentation) -> dict[str, str]:
     return {name: _toml(value) for name, value in _values(augmentation).items()}
 
 
+def in_words(augmentation: Augmentation) -> str:
+    """What is turned on, in one line.
+
+    >>> in_words(together(SIX["rotation"], SIX["horizontal_flip"]))
+    'horizontal_flip = true, rotation = 10'
+    """
+    return ", ".join(f"{name} = {value}" for name, value in turned_on(augmentation).items()) or "nothing"
+
+
 def _values(augmentation: Augmentation) -> dict[str, object]:
     return {name: value for name, value in augmentation if value != Augmentation.model_fields[name].default}
 

@@ -19,9 +19,9 @@ class Ranking:
     """Augmentations, the highest mean AUC first.
 
     Attributes:
-        table: combination, augmentation, folds, auc (mean over folds), sd (over folds; NaN with one), difference (mean of
-            the AUC minus that of none on the same fold), better (folds where it is above none), low, high (of the
-            difference), p, p_holm (over all combinations). NaN where one fold, or no spread, says nothing.
+        table: combination, augmentation, folds, auc (mean over folds), sd (over folds), difference (mean of the AUC
+            minus that of none on the same fold), better (folds where it is above none), low, high (of the difference),
+            p, p_holm (over all combinations), chosen_on. NaN where one fold, or no spread, says nothing.
         sentence: what may be concluded.
     """
 
@@ -48,6 +48,7 @@ def rank_augmentations(trials: pd.DataFrame, optimistic: bool = False, level: fl
     rows = [_row(name, str(words[name]), aucs[name], aucs[NONE], share, level) for name in words.index]
     table = pd.DataFrame(rows)
     table["p_holm"] = holm(table["p"])
+    table["chosen_on"] = f"validation ({OPTIMISTIC})" if optimistic else "inner folds of the training side"
     table = table.sort_values("auc", ascending=False, kind="stable", ignore_index=True)
     return Ranking(table, _sentence(table, level) + (f" ({OPTIMISTIC})" if optimistic else ""))
 

@@ -1,0 +1,88 @@
+"""`cxrlens augment-search`: which augmentation helps the benchmark, on folds inside the training side."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cxrlens.evaluate.augment_ranking import Ranking
+
+
+class ChooseOn(StrEnum):
+    """Where the combinations are judged."""
+
+    inner = "inner"
+    validation = "validation"
+
+
+def augment_search(
+    study: Annotated[Path, typer.Argument(help="The study file, such as studies/paper.toml.")],
+    data: Annotated[Path | None, typer.Option(help="The folder of the study's images; the phantom needs none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the results [default: runs/NAME-augment-search].")] = None,
+    combination: Annotated[
+        list[str] | None,
+        typer.Option(help="Such as rotation or rotation+zoom; repeatable [default: the six, paper, all_six]."),
+    ] = None,
+    choose_on: Annotated[
+        ChooseOn, typer.Option(help="inner: folds of the training side. validation: as the paper did, optimistic.")
+    ] = ChooseOn.inner,
+    folds: Annotated[int, typer.Option(min=2, help="Inner folds, by patient.")] = 5,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training [default: the study's].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch [default: the study's].")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=32, help="Pixels a side of the images [default: the study's].")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds, weights and draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+) -> None:
+    """Compare augmentations on the benchmark network; the same command goes on with an interrupted search."""
+    from rich.console import Console
+
+    from cxrlens.cli.progress import Bars
+    from cxrlens.pipeline import augment_search as stage
+    from cxrlens.study import Study
+
+    chosen = Study.load(study)
+    folder = out or Path("runs") / f"{study.stem}-augment-search"
+    options = stage.SearchOptions(tuple(combination or ()), choose_on.value, folds, epochs, steps, size, seed)
+    with Bars() as bars:
+        try:
+            ranking = stage.augment_search(chosen, data, folder, options, device, bars)
+        except KeyboardInterrupt:
+            bars.say(f"\ninterrupted; finished trainings are in {folder}, and the same command goes on from there")
+            raise typer.Exit(130) from None
+    console = Console()
+    console.print(_table(ranking))
+    console.print(ranking.sentence, highlight=False, markup=False)
+    console.print(f"written: {folder / stage.RANKING}", highlight=False, markup=False)
+
+
+def _table(ranking: Ranking) -> Table:
+    from rich.table import Table
+
+    found = ranking.table
+    table = Table(title=f"Augmentations by the benchmark's AUC; chosen on: {found['chosen_on'].iloc[0]}")
+    for name in ("augmentation", "AUC", "SD of folds", "minus none", "95% interval", "above none", "p (Holm)"):
+        table.add_column(name, justify="left" if name == "augmentation" else "right")
+    for _, row in found.iterrows():
+        alone = row["combination"] == "none"
+        table.add_row(
+            row["combination"],
+            f"{row['auc']:.3f}",
+            _number(row["sd"], ".3f"),
+            "" if alone else f"{round(row['difference'], 3) + 0:+.3f}",
+            "" if row["low"] != row["low"] else f"{row['low']:+.3f} to {row['high']:+.3f}",
+            "" if alone else f"{row['better']} of {row['folds']}",
+            _number(row["p_holm"], ".2g"),
+        )
+    return table
+
+
+def _number(value: float, form: str) -> str:
+    return "" if value != value else format(value, form)

@@ -1,0 +1,25 @@
+"""`cxrlens augment-sheet`: a contact sheet of what each augmentation makes of a study's images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def augment_sheet(
+    study: Annotated[Path, typer.Argument(help="The study file, such as studies/paper.toml.")],
+    data: Annotated[Path | None, typer.Option(help="The folder of the study's images; the phantom needs none.")] = None,
+    out: Annotated[Path, typer.Option(help="The picture: .png, .pdf or .svg.")] = Path("augmentations.png"),
+    images: Annotated[int, typer.Option(min=1, max=20, help="How many images, from all over the training side.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Of the images and the draws.")] = 0,
+) -> None:
+    """Draw training images as they are, with each of the six augmentations, with all six, and as the study has it."""
+    from cxrlens.cli.progress import Bars
+    from cxrlens.pipeline.augment_sheet import augment_sheet as draw
+    from cxrlens.study import Study
+
+    with Bars() as bars:
+        names = draw(Study.load(study), data, out, images, seed, bars)
+    typer.echo(f"{out}: {', '.join(names)}")

@@ -1,0 +1,154 @@
+"""Which augmentation helps: every combination trained on the same folds, from the same weights, in the same order.
+
+The paper (West et al. 2020) compared combinations on the benchmark's validation AUC; here the folds are the caller's,
+meant to lie inside the training side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxrlens import __version__
+from cxrlens.data.augment import Augmentation
+from cxrlens.data.augment_combinations import in_words
+from cxrlens.errors import UserError
+from cxrlens.files import write_text
+from cxrlens.models.classifier import ModelOptions, build_classifier
+from cxrlens.progress import SILENT, Progress
+from cxrlens.train.device import Device
+from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.loop import Fit, train
+from cxrlens.train.options import TrainingOptions
+
+COLUMNS = ("combination", "augmentation", "fold", "auc", "train", "validation", "seconds", "identity")
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is compared, and on what.
+
+    Attributes:
+        combinations: name → augmentation.
+        folds: training and validation images of each fold; both classes on both sides.
+        model: the network, the benchmark unless someone asks for another.
+        training: batch, epochs and steps of every trial.
+        size: side of the images, in pixels.
+        seed: of weights, order and draws; the same for every combination, so that trials of a fold are pairs.
+        device: where.
+    """
+
+    combinations: Mapping[str, Augmentation]
+    folds: Sequence[tuple[LabelledImages, LabelledImages]]
+    model: ModelOptions
+    training: TrainingOptions
+    size: int
+    seed: int
+    device: Device
+
+    @cached_property
+    def identity(self) -> str:
+        """Of all that a trial depends on, but for its combination: trials of another identity are no pairs of these."""
+        facts: dict[str, Any] = {
+            "version": __version__,
+            "model": self.model.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+            "size": self.size,
+            "seed": self.seed,
+            "cuda": self.device.is_cuda,
+            "folds": [[[*side.images], side.labels.tolist()] for fold in self.folds for side in fold],
+        }
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+        for side in self.folds[0]:
+            for start in range(0, len(side.images), 256):
+                digest.update(side.cache.batch(side.images[start : start + 256]).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def search(plan: Search, file: Path, progress: Progress = SILENT) -> pd.DataFrame:
+    """Trains every combination on every fold, but for those that `file` already holds.
+
+    Args:
+        plan: what is compared.
+        file: a CSV with one line a finished trial, written after each, whole at any instant.
+        progress: where to show it.
+
+    Returns:
+        One row a trial: combination, augmentation (in a study file's words), fold, auc (of the fold's validation images
+        after the last epoch), train and validation (counts of images), seconds, identity.
+
+    Raises:
+        UserError: `file` is damaged or holds trials of other data or options, or a training fails.
+        KeyboardInterrupt: Ctrl-C; every finished trial is in `file`.
+    """
+    trials = _finished(plan, file)
+    done = {(trial["combination"], trial["fold"]) for trial in trials}
+    # Fold by fold, so that whatever is finished early is already paired.
+    waiting = [
+        (fold, name) for fold in range(len(plan.folds)) for name in plan.combinations if (name, fold) not in done
+    ]
+    with progress.task("augmentations", len(done) + len(waiting)) as task:
+        task.update(len(done))
+        for fold, name in waiting:
+            trials.append(_trial(plan, name, fold, progress))
+            write_text(file, pd.DataFrame(trials, columns=list(COLUMNS)).to_csv(index=False, lineterminator="\n"))
+            task.update(len(trials), combination=name, auc=trials[-1]["auc"])
+    rank = {name: number for number, name in enumerate(plan.combinations)}
+    trials = sorted(
+        (each for each in trials if each["combination"] in rank), key=lambda t: (rank[t["combination"]], t["fold"])
+    )
+    return pd.DataFrame(trials, columns=list(COLUMNS))
+
+
+def _trial(plan: Search, name: str, fold: int, progress: Progress) -> dict[str, Any]:
+    data, validation = plan.folds[fold]
+    began = time.perf_counter()
+    history = train(
+        Fit(
+            model=build_classifier(plan.model, plan.size, plan.seed),
+            data=data,
+            validation=validation,
+            options=plan.training.model_copy(update={"augment": True}),
+            augmentation=plan.combinations[name],
+            seed=plan.seed,
+            fold=fold,
+            device=plan.device,
+            title=f"{name}, fold {fold + 1} of {len(plan.folds)}",
+        ),
+        progress,
+    )
+    auc = float(history["validation_auc"].iloc[-1])
+    seconds = round(time.perf_counter() - began, 3)
+    words = in_words(plan.combinations[name])
+    counts = (len(data.images), len(validation.images))
+    return dict(zip(COLUMNS, (name, words, fold, auc, *counts, seconds, plan.identity), strict=True))
+
+
+def _finished(plan: Search, file: Path) -> list[dict[str, Any]]:
+    """The trials that `file` holds."""
+    if not file.exists():
+        return []
+    advice = f"delete {file}, or choose another folder, to search from the start"
+    try:
+        table = pd.read_csv(io.StringIO(file.read_text(encoding="utf-8")), keep_default_na=False)
+        trials = [{str(name): value for name, value in row.items()} for row in table[list(COLUMNS)].to_dict("records")]
+        aucs = [float(trial["auc"]) for trial in trials]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{file} is no list of finished trials ({error}); {advice}") from error
+    for trial, auc in zip(trials, aucs, strict=True):
+        trial["auc"] = auc
+        wanted = plan.combinations.get(trial["combination"])
+        if trial["identity"] != plan.identity or (wanted and trial["augmentation"] != in_words(wanted)):
+            raise UserError(
+                f"{file} holds trials of other data or options, which cannot be compared with these; {advice}"
+            )
+    return trials

@@ -1,0 +1,181 @@
+"""The search and the contact sheet on a small phantom, through the same stages as a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from typer import Typer
+from typer.testing import CliRunner
+
+from cxrlens.cli.augment_search import augment_search as search_command
+from cxrlens.cli.augment_sheet import augment_sheet as sheet_command
+from cxrlens.errors import UserError
+from cxrlens.pipeline import augment_search as stage
+from cxrlens.pipeline.augment_search import SearchOptions, augment_search
+from cxrlens.pipeline.augment_sheet import augment_sheet
+from cxrlens.pipeline.prepare import prepare
+from cxrlens.study import Study
+from cxrlens.train.augment_search import Search
+from cxrlens.train.augment_search import search as real_search
+
+TOML = """
+name = "tiny"
+[data]
+source = "phantom"
+patients = 18
+size = 64
+images_per_patient = [1, 2]
+[split]
+merge_duplicates = false
+[images]
+size = 32
+[augment]
+rotation = 4
+[[models]]
+name = "benchmark, no augmentation"
+augment = false
+epochs = 7
+[[models]]
+name = "benchmark"
+batch = 8
+epochs = 1
+steps = 2
+paper_auc = 0.677
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def _kept_images(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXRLENS_CACHE", str(cache))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    file = tmp_path / "tiny.toml"
+    file.write_text(TOML)
+    return file
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[Search]:
+    seen: list[Search] = []
+
+    def spy(plan: Search, *rest: Any) -> pd.DataFrame:
+        seen.append(plan)
+        return real_search(plan, *rest)
+
+    monkeypatch.setattr(stage, "search", spy)
+    return seen
+
+
+def pixels(file: Path) -> np.ndarray:
+    with Image.open(file) as picture:
+        return np.asarray(picture)
+
+
+def test_inner_folds_never_touch_the_validation_side_and_keep_patients_apart(
+    study: Path, tmp_path: Path, plans: list[Search]
+):
+    loaded = Study.load(study)
+    ranking = augment_search(loaded, None, tmp_path / "out", SearchOptions(("zoom",), folds=3), "cpu")
+    prepared = prepare(loaded, None)
+    split = prepared.splits[0]
+    patient = prepared.cohort.table.set_index("image")["patient"]
+    assert len(plans[0].folds) == 3
+    for data, validation in plans[0].folds:
+        assert {*data.images, *validation.images} == set(split.train)
+        assert not set(patient[list(data.images)]) & set(patient[list(validation.images)])
+    held_out = [name for _, validation in plans[0].folds for name in validation.images]
+    assert sorted(held_out) == sorted(split.train)
+    assert set(ranking.table["combination"]) == {"none", "zoom"}
+    written = pd.read_csv(tmp_path / "out" / "augment_search.csv")
+    assert written["auc"].tolist() == ranking.table["auc"].tolist()
+    assert len(pd.read_csv(tmp_path / "out" / "augment_trials.csv")) == 6
+
+
+def test_the_papers_way_is_one_fold_on_the_validation_side_and_says_so(
+    study: Path, tmp_path: Path, plans: list[Search]
+):
+    loaded = Study.load(study)
+    ranking = augment_search(loaded, None, tmp_path / "out", SearchOptions(("zoom",), "validation"), "cpu")
+    split = prepare(loaded, None).splits[0]
+    ((data, validation),) = plans[0].folds
+    assert (data.images, validation.images) == (split.train, split.validation)
+    assert "optimistic: chosen on the images it is judged on" in ranking.sentence
+    assert "optimistic" in pd.read_csv(tmp_path / "out" / "augment_search.csv").loc[0, "chosen_on"]
+
+
+def test_the_studys_augmented_benchmark_row_is_trained_unless_options_say_otherwise(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plans: list[Search] = []
+
+    def no_training(plan: Search, *rest: Any) -> pd.DataFrame:
+        plans.append(plan)
+        rows = [(name, "", fold, 0.5, 9, 3) for name in plan.combinations for fold in range(len(plan.folds))]
+        return pd.DataFrame(rows, columns=["combination", "augmentation", "fold", "auc", "train", "validation"])
+
+    monkeypatch.setattr(stage, "search", no_training)
+    loaded = Study.load(study)
+    augment_search(loaded, None, tmp_path / "a", SearchOptions(folds=2), "cpu")
+    assert (plans[0].training.batch, plans[0].training.epochs, plans[0].training.steps) == (8, 1, 2)
+    assert (plans[0].size, plans[0].model.backbone, plans[0].seed) == (32, "benchmark_cnn", 0)
+    names = list(plans[0].combinations)
+    assert (names[0], names[-3:]) == ("none", ["paper", "all_six", "study"])
+    augment_search(loaded, None, tmp_path / "b", SearchOptions(folds=2, epochs=3, steps=4, size=48, seed=9), "cpu")
+    assert (plans[1].training.epochs, plans[1].training.steps, plans[1].size, plans[1].seed) == (3, 4, 48, 9)
+    assert plans[1].folds[0][0].pixels([0]).shape == (1, 1, 48, 48)
+    other = Study.load(study).model_copy(
+        update={"models": (loaded.models[0].model_copy(update={"backbone": "resnet18"}),)}
+    )
+    augment_search(other, None, tmp_path / "c", SearchOptions(folds=2), "cpu")
+    assert (plans[2].training.batch, plans[2].training.epochs, plans[2].training.steps) == (16, 5, 125)
+    assert plans[2].model.backbone == "benchmark_cnn"
+
+
+def test_an_unknown_combination_is_an_error_before_anything_is_read(study: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="did you mean 'rotation'"):
+        augment_search(Study.load(study), None, tmp_path / "out", SearchOptions(("rotatoin",)), "cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_commands_print_a_table_and_write_a_sheet(study: Path, tmp_path: Path):
+    app = Typer()
+    app.command("augment-search")(search_command)
+    app.command("augment-sheet")(sheet_command)
+    out = tmp_path / "search"
+    arguments = ["augment-search", str(study), "--out", str(out), "--combination", "zoom+rotation", "--folds", "2"]
+    result = CliRunner().invoke(app, [*arguments, "--device", "cpu"], env={"COLUMNS": "150"})
+    assert result.exit_code == 0, result.output
+    for text in ("zoom+rotation", "none", "minus none", "inner folds of the training side", "highest mean AUC"):
+        assert text in result.output
+    result = CliRunner().invoke(
+        app, ["augment-sheet", str(study), "--out", str(tmp_path / "sheet.png"), "--images", "2"]
+    )
+    assert result.exit_code == 0, result.output
+    assert pixels(tmp_path / "sheet.png").shape[1] > 1000
+
+
+def test_the_sheet_shows_training_images_of_both_classes(study: Path, tmp_path: Path):
+    loaded = Study.load(study)
+    names = augment_sheet(loaded, None, tmp_path / "sheet.PNG", images=4, seed=1)
+    prepared = prepare(loaded, None)
+    assert set(names) <= set(prepared.splits[0].train)
+    assert prepared.labels[list(names)].tolist() == [1, 0, 1, 0]
+    assert names != augment_sheet(loaded, None, tmp_path / "sheet.png", images=4, seed=2)
+    assert pixels(tmp_path / "sheet.png").std() > 20
+
+
+def test_a_sheet_of_another_format_is_refused(study: Path, tmp_path: Path):
+    with pytest.raises(UserError, match=r"\.png, \.pdf, \.svg; got .*sheet\.doc"):
+        augment_sheet(Study.load(study), None, tmp_path / "sheet.doc")
