@@ -20,7 +20,7 @@ from PIL import Image
 
 from cxrlens.data.registration import Comparer
 
-SAME = 0.75  # similarity from which two images are one exposure
+SAME = 0.8  # similarity from which two images are one exposure
 NEAR = 12  # bits in which the hashes of a shortlisted pair may differ
 MOST = 10_000  # pairs compared at most, nearest first: a minute or so
 BLOCK = 1024
