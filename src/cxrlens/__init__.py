@@ -1,2 +1,50 @@
-"""cxrlens: does transfer learning help here, and what did the network learn to look at?"""
+"""cxrlens: does transfer learning help on these chest X-rays, and what did the network learn to look at?
+
+The map, in the order that data flows: `study` (one file says everything) → `data` (sources, images, splits,
+augmentation) → `models` (backbones, weights, heads) → `train` → `evaluate` → `report`; `pipeline` runs them into a run
+folder, `cli` is the command line. For research only; never for diagnosis.
+
+    study = cxrlens.Study.load("studies/demo.toml")
+    run = cxrlens.run(study, out="runs/demo")
+    run.table()
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cxrlens.data.cohort import Cohort
+    from cxrlens.data.sources import SOURCES, Source
+    from cxrlens.errors import UserError
+    from cxrlens.models.classifier import Classifier
+    from cxrlens.pipeline.plan import plan
+    from cxrlens.pipeline.predict import predict
+    from cxrlens.pipeline.run import Run, run
+    from cxrlens.study import Study
+
 __version__ = "0.1.0"
+
+# Lazy, so that `import cxrlens` and `cxrlens --help` don't wait for PyTorch.
+_HOMES = {
+    "Classifier": "cxrlens.models.classifier",
+    "Cohort": "cxrlens.data.cohort",
+    "Run": "cxrlens.pipeline.run",
+    "SOURCES": "cxrlens.data.sources",
+    "Source": "cxrlens.data.sources",
+    "Study": "cxrlens.study",
+    "UserError": "cxrlens.errors",
+    "plan": "cxrlens.pipeline.plan",
+    "predict": "cxrlens.pipeline.predict",
+    "run": "cxrlens.pipeline.run",
+}
+__all__ = [
+    "SOURCES", "Classifier", "Cohort", "Run", "Source", "Study", "UserError", "plan", "predict", "run",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"cxrlens has no '{name}'; it has: {', '.join(sorted(_HOMES))}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

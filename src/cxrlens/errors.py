@@ -10,13 +10,17 @@ class UserError(Exception):
     """What was needed, what came, and what to do, in one message."""
 
 
-def near_miss(kind: str, name: object, known: Iterable[str]) -> str:
-    """One sentence for a name that is not known, with the nearest one that is.
+def near_miss(kind: str, name: object, known: Iterable[str], most: int = 40) -> str:
+    """One sentence for a name that is not known, with the nearest one that is; of more than `most`, the nearest few.
 
     >>> near_miss("method", "gradcma", ["saliency", "grad_cam"])
     "unknown method 'gradcma'; did you mean 'grad_cam'? Known: grad_cam, saliency"
     """
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name), names, n=most, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else "."
+    if len(names) > most:
+        return f"unknown {kind} '{name}'{hint} {len(names)} are known" + (
+            f", near: {', '.join(close)}" if close else ""
+        )
     return f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Task(Protocol):
     """One bar."""
 
-    def update(self, done: int, total: int | None = None, **shown: float | str) -> None:
+    def update(self, done: int, total: int | None = None, **shown: Any) -> None:
         """Says how many steps are done (and of how many, where that has changed), and what to show beside the bar."""
 
 
@@ -26,7 +26,7 @@ class Progress(Protocol):
 
 
 class _SilentTask:
-    def update(self, done: int, total: int | None = None, **shown: float | str) -> None:
+    def update(self, done: int, total: int | None = None, **shown: Any) -> None:
         pass
 
 

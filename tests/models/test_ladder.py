@@ -79,9 +79,9 @@ def test_training_all_layers_moves_statistics_too() -> None:
 
 def test_only_the_named_modules_train_and_only_their_statistics_move() -> None:
     model = classifier(96, backbone="resnet18", trained=("layer4",)).train()
-    assert {name.split(".")[2] for name, each in model.backbone.named_parameters(prefix="backbone") if each.requires_grad} == {
-        "layer4"
-    }
+    assert {
+        name.split(".")[2] for name, each in model.backbone.named_parameters(prefix="backbone") if each.requires_grad
+    } == {"layer4"}
     before = copy.deepcopy(model.state_dict())
     model(torch.rand(4, 1, 96, 96))
     moved = {name for name, each in model.state_dict().items() if not torch.equal(before[name], each)}

@@ -161,7 +161,9 @@ def test_a_pass_sees_every_image_once_and_its_last_batch_is_short() -> None:
     order = Order(10, 4, seed=1, fold=0)
     for start in (0, 3):
         batches = [order.rows(start + step).tolist() for step in range(3)]
-        assert [len(rows) for rows in batches] == [4, 4, 2] and sorted(sum(batches, [])) == list(range(10))
+        assert [len(rows) for rows in batches] == [4, 4, 2] and sorted(row for rows in batches for row in rows) == list(
+            range(10)
+        )
     assert order.rows(0).tolist() != order.rows(3).tolist() != Order(10, 4, 2, 0).rows(3).tolist()
 
 
@@ -173,7 +175,8 @@ def test_steps_an_epoch_are_a_pass_or_as_asked() -> None:
 def test_class_weights_make_each_class_weigh_alike() -> None:
     labels = np.array([1, 1, 1, 0], np.float32)
     weights = loop._class_weights(labels, TrainingOptions(class_weights=True))[labels.astype(int)]
-    assert weights[labels == 1].sum() == pytest.approx(weights[labels == 0].sum()) and weights.mean() == pytest.approx(1)
+    assert weights[labels == 1].sum() == pytest.approx(weights[labels == 0].sum())
+    assert weights.mean() == pytest.approx(1)
     assert loop._class_weights(labels, TrainingOptions()).tolist() == [1, 1]
 
 

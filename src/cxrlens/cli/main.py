@@ -6,6 +6,13 @@ import sys
 
 import typer
 
+from cxrlens.cli.augment_search import augment_search
+from cxrlens.cli.augment_sheet import augment_sheet
+from cxrlens.cli.data_check import check
+from cxrlens.cli.data_fetch import fetch
+from cxrlens.cli.data_phantom import phantom
+from cxrlens.cli.predict import predict
+from cxrlens.cli.run import run
 from cxrlens.errors import UserError
 
 app = typer.Typer(
@@ -16,6 +23,17 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+data = typer.Typer(
+    help="Images: fetch a public cohort, look at one before training, make a phantom.", no_args_is_help=True
+)
+app.command()(run)
+app.command()(predict)
+app.command()(augment_search)
+app.command()(augment_sheet)
+app.add_typer(data, name="data")
+data.command()(check)
+data.command()(fetch)
+data.command()(phantom)
 
 
 def main() -> None:
@@ -25,3 +43,10 @@ def main() -> None:
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

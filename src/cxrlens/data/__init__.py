@@ -1,0 +1,1 @@
+"""Images with their labels: sources, decoding, sides, augmentation."""

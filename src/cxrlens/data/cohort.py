@@ -12,7 +12,21 @@ from cxrlens.errors import UserError
 
 TEXT_COLUMNS = ("image", "path", "patient", "finding", "view", "source", "site", "date", "sex", "license", "notes")
 NUMBER_COLUMNS = ("label", "age")
-COLUMNS = ("image", "patient", "label", "finding", "view", "source", "site", "date", "sex", "age", "license", "notes", "path")
+COLUMNS = (
+    "image",
+    "patient",
+    "label",
+    "finding",
+    "view",
+    "source",
+    "site",
+    "date",
+    "sex",
+    "age",
+    "license",
+    "notes",
+    "path",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,9 @@ class Cohort:
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()
         if repeated:
-            raise UserError(f"{self.name}: an image may be listed once; listed again: {', '.join(map(str, repeated[:5]))}")
+            raise UserError(
+                f"{self.name}: an image may be listed once; listed again: {', '.join(map(str, repeated[:5]))}"
+            )
 
     def __len__(self) -> int:
         return len(self.table)

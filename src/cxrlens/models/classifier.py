@@ -56,6 +56,9 @@ class Classifier(nn.Module):
         weights: which weights the backbone started from.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, backbone: Backbone, head: nn.Module, size: int, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.backbone = backbone

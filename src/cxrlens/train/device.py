@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cxrlens.errors import UserError
+
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,10 @@ class Device:
     def is_cuda(self) -> bool:
         """Whether it is a GPU."""
         return self.name.startswith("cuda")
+
+    def place(self, model: M) -> M:
+        """The model itself, moved there, weights in the memory layout that convolutions like."""
+        return model.to(self.name).to(memory_format=torch.channels_last)
 
     def put(self, tensor: Tensor) -> Tensor:
         """The tensor there, images in the memory layout that convolutions like."""

@@ -93,7 +93,7 @@ def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
 
 
 def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
-    model, options = fit.model.to(fit.device.name, memory_format=torch.channels_last), fit.options
+    model, options = fit.device.place(fit.model), fit.options
     state, optimizer = State(), _adam(fit)
     found = load_checkpoint(fit.checkpoint, fit.identity) if fit.checkpoint else None
     if found:
@@ -178,10 +178,10 @@ def _auc(labels: Any, scores: Any) -> float:
     return float(roc_auc_score(labels, scores)) if len(set(np.asarray(labels))) == 2 else float("nan")
 
 
-def _shown(state: State) -> dict[str, float | str]:
+def _shown(state: State) -> dict[str, Any]:
     last = state.history[-1] if state.history else {}
     loss = sum(state.epoch_loss) / len(state.epoch_labels) if state.epoch_labels else last["loss"]
-    shown: dict[str, float | str] = {"epoch": len(state.history) + bool(state.epoch_labels), "loss": loss}
+    shown: dict[str, Any] = {"epoch": len(state.history) + bool(state.epoch_labels), "loss": loss}
     return shown | {name: last[name] for name in ("auc", "validation_auc") if name in last}
 
 

@@ -43,11 +43,15 @@ class TimmBackbone(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature map [b, channels, h', w'] of prepared images [b, 3, h, w]; a ViT's tokens are laid out as a map."""
-        features = self.network.forward_features(images)
+        features: Tensor = self._forward_features(images)
         if features.ndim == 3:
             return self._as_map(features, images)
         # Swin and its kin keep the channels last.
         return features.permute(0, 3, 1, 2) if getattr(self.network, "output_fmt", "NCHW") == "NHWC" else features
+
+    def _forward_features(self, images: Tensor) -> Tensor:
+        forward: Any = self.network.forward_features
+        return forward(images)
 
     def _as_map(self, tokens: Tensor, images: Tensor) -> Tensor:
         patches = tokens[:, getattr(self.network, "num_prefix_tokens", 0) :]

@@ -1,0 +1,43 @@
+"""`cxrlens predict`: the run's networks look at new, unlabelled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images (PNG, JPEG, DICOM).")],
+    out: Annotated[Path | None, typer.Option(help="Write the table here as CSV.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Probabilities of new images by every model of a run (research only: never for diagnosis)."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cxrlens.cli.progress import Bars
+    from cxrlens.files import write_atomically
+    from cxrlens.pipeline import predict as stage
+    from cxrlens.pipeline.run import Run
+
+    with Bars() as bars:
+        table = stage.predict(Run.open(run), images, device, bars)
+    if out is not None:
+        write_atomically(out, lambda draft: table.to_csv(draft, index=False))
+    console = Console()
+    shown = Table(title="P(positive): for research only, never for diagnosis")
+    models = [name for name in table.columns if name not in ("image", "problem")]
+    shown.add_column("image", overflow="fold")
+    for name in models:
+        shown.add_column(name, justify="right")
+    for _, row in table.iterrows():
+        if row["problem"] is None or row["problem"] != row["problem"]:
+            shown.add_row(row["image"], *(f"{row[name]:.3f}" for name in models))
+    console.print(shown)
+    for _, row in table[table["problem"].notna()].iterrows():
+        console.print(f"not read: {row['image']}: {row['problem']}", highlight=False, markup=False)
+    if table["problem"].notna().any():
+        raise typer.Exit(1)

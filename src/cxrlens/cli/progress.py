@@ -1,0 +1,68 @@
+"""Progress on the terminal: bars on standard error, so that standard output stays clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+LABELS = {"auc": "AUC", "validation_auc": "val. AUC"}
+
+
+class _Bar:
+    def __init__(self, bars: Progress, task: TaskID) -> None:
+        self.bars, self.task = bars, task
+
+    def update(self, done: int, total: int | None = None, **shown: Any) -> None:
+        values = (f"{LABELS.get(name, name)} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
+                  for name, value in shown.items())  # fmt: skip
+        self.bars.update(self.task, completed=done, total=total, shown=" · ".join(values))
+
+
+class Bars:
+    """Bars with what is shown beside them and the time left; use as a context manager around all work."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[shown]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+
+    def __enter__(self) -> Bars:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    @contextmanager
+    def task(self, title: str, total: int) -> Iterator[_Bar]:
+        """A bar of `total` steps, gone when the block ends."""
+        task = self.bars.add_task(title, total=total, shown="")
+        try:
+            yield _Bar(self.bars, task)
+        finally:
+            self.bars.remove_task(task)
+
+    def say(self, line: str) -> None:
+        """One line above the bars."""
+        self.console.print(line, highlight=False, markup=False)

@@ -1,0 +1,89 @@
+"""`cxrlens run`: a study from its file to Table 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from cxrlens.pipeline.plan import Plan
+
+
+def run(
+    study: Annotated[Path, typer.Argument(help="The study file, such as studies/paper.toml.")],
+    data: Annotated[Path | None, typer.Option(help="The folder of the study's images; the phantom needs none.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder [default: runs/NAME].")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run, how long, how much; train nothing.")
+    ] = False,
+) -> None:
+    """Train and compare a study's models; the same command goes on with an interrupted run."""
+    from rich.console import Console
+
+    from cxrlens.cli.progress import Bars
+    from cxrlens.pipeline import plan, run
+    from cxrlens.report.tables import render
+    from cxrlens.study import Study
+
+    chosen = Study.load(study)
+    folder = out or Path("runs") / study.stem
+    if dry_run:
+        with Bars() as bars:
+            found = plan.plan(chosen, data, device, study.parent, bars)
+        _print_plan(found, folder)
+        return
+    with Bars() as bars:
+        try:
+            text = study.read_text(encoding="utf-8-sig")
+            done = run.run(chosen, data, folder, device, bars, near=study.parent, text=text)
+        except KeyboardInterrupt:
+            bars.say(f"\ninterrupted; what is trained so far is in {folder}, and the same command goes on from there")
+            raise typer.Exit(130) from None
+    console = Console()
+    for part in render(done.results):
+        console.print(part)
+    console.print(f"run folder: {folder}", highlight=False)
+
+
+def _print_plan(plan: Plan, folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title=f"What would run ({plan.images} readable images, {plan.device})")
+    for name in ("model", "networks", "steps each", "parameters", "of them trained", "time", "memory", "disk"):
+        table.add_column(name, justify="left" if name == "model" else "right")
+    for row in plan.models:
+        table.add_row(
+            row.name, str(row.networks), str(row.steps), f"{row.parameters:,}", f"{row.trainable_parameters:,}",
+            _time(row.seconds), _bytes(row.memory), _bytes(row.disk),
+        )  # fmt: skip
+    console.print(table)
+    for each in plan.skipped:
+        console.print(f"left out: {each['name']}: {each['reason']}", highlight=False, markup=False)
+    for sentence in plan.warnings:
+        console.print(f"warning: {sentence}", highlight=False, markup=False)
+    working = max(row.working_disk for row in plan.models)
+    console.print(
+        f"about {_time(sum(row.seconds for row in plan.models))} in all; into {folder}: "
+        f"{_bytes(sum(row.disk for row in plan.models))} of weights, and up to {_bytes(working)} while a network trains; "
+        f"memory at most about {_bytes(max(row.memory for row in plan.models))}",
+        highlight=False,
+    )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

@@ -1,0 +1,70 @@
+"""`environment.json`: versions, device, hashes of what went in, and how long each stage took."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+from cxrlens import __version__
+from cxrlens.pipeline.prepare import Prepared
+from cxrlens.run_folder import RunFolder
+from cxrlens.train.device import Device
+
+PACKAGES = ("numpy", "pandas", "pillow", "pydicom", "scikit-learn", "scipy", "timm", "torch", "torchvision")
+
+
+class Stopwatch:
+    """Seconds by stage; a resumed run adds to what it had."""
+
+    def __init__(self, stages: list[dict[str, Any]] | None = None) -> None:
+        self.stages = stages or []
+
+    def add(self, name: str, seconds: float) -> None:
+        """Adds seconds to a stage."""
+        for stage in self.stages:
+            if stage["name"] == name:
+                stage["seconds"] = round(stage["seconds"] + seconds, 2)
+                return
+        self.stages.append({"name": name, "seconds": round(seconds, 2)})
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times a block, also one that is interrupted."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.add(name, time.monotonic() - began)
+
+
+def earlier_stages(run: RunFolder) -> list[dict[str, Any]]:
+    """The stages that an interrupted run wrote; none for a new one."""
+    return run.read_json("environment.json")["stages"] if (run.path / "environment.json").exists() else []
+
+
+def write_environment(run: RunFolder, prepared: Prepared, device: Device, watch: Stopwatch, data: str | None) -> None:
+    """Writes `environment.json`."""
+    run.write_json(
+        "environment.json",
+        {
+            "cxrlens": __version__,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "packages": {name: version(name) for name in PACKAGES},
+            "device": {"name": device.name, "title": device.title},
+            "command": sys.argv,
+            "data": data,
+            "inputs": {
+                "study_sha256": hashlib.sha256(run.study.read_bytes()).hexdigest(),
+                "images_sha256": prepared.digest,
+                "images": len(prepared.cache.index),
+            },
+            "stages": watch.stages,
+        },
+    )

@@ -1,0 +1,156 @@
+"""Second stage: every network of the ladder, trained and written; what is already whole is not trained again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.torch import save_file
+
+from cxrlens import __version__
+from cxrlens.data.cache import ImageCache
+from cxrlens.data.split import Split
+from cxrlens.errors import UserError
+from cxrlens.files import write_atomically, write_text
+from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
+from cxrlens.pipeline.prepare import Prepared
+from cxrlens.progress import Progress
+from cxrlens.run_folder import RunFolder, Unit
+from cxrlens.study import ModelRow, folder_name
+from cxrlens.train.device import Device
+from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.loop import Fit, train
+from cxrlens.train.predict import FixedImages
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train: a row of the ladder, a seed and a fold."""
+
+    row: ModelRow
+    seed: int
+    split: Split
+
+    @property
+    def title(self) -> str:
+        """For bars and messages."""
+        fold = f", fold {self.split.fold}" if self.split.kind == "patient-kfold" else ""
+        return f"{self.row.name} (seed {self.seed}{fold})"
+
+    def unit(self, run: RunFolder) -> Unit:
+        """Its folder."""
+        return run.unit(folder_name(self.row.name), self.seed, self.split.fold)
+
+
+def jobs(prepared: Prepared, rows: Sequence[ModelRow]) -> list[Job]:
+    """Every network of these rows, model by model."""
+    return [Job(row, seed, split) for row in rows for seed in prepared.study.seeds for split in prepared.splits]
+
+
+def fit_unit(
+    job: Job, prepared: Prepared, run: RunFolder, device: Device, near: Path | None, progress: Progress
+) -> float:
+    """Trains one network and writes its folder; returns the seconds it took, 0 if it was there.
+
+    Raises:
+        UserError: see `train`; or the folder holds this network trained on other data or by another study.
+        KeyboardInterrupt: Ctrl-C; what is trained so far is in the checkpoint.
+    """
+    unit = job.unit(run)
+    known = identity(job, prepared)
+    if unit.record.exists():
+        if read_record(unit)["identity"] != known:
+            raise UserError(
+                f"{unit.folder} holds '{job.title}' trained on other images, by another study or version; "
+                "choose another --out, or delete that folder to train it again"
+            )
+        return 0.0
+    began = time.monotonic()
+    model = build_classifier(job.row, prepared.study.images.size, job.seed, near)
+    data = labelled(prepared, prepared.train_cache, job.split.train)
+    validation = labelled(prepared, prepared.cache, job.split.validation)
+    fit = Fit(
+        model, data, validation, job.row, prepared.study.augment, job.seed, job.split.fold, device,
+        unit.checkpoint, known, job.title,
+    )  # fmt: skip
+    history = train(fit, progress)
+    run.write_table(unit.folder / "history.csv", history)
+    run.write_table(unit.folder / "predictions.csv", predictions(job, prepared, model, validation, device))
+    judged = labelled(prepared, prepared.cache, job.split.train)
+    run.write_table(unit.folder / "train_predictions.csv", predictions(job, prepared, model, judged, device))
+    state = {name: each.cpu().contiguous() for name, each in model.state_dict().items()}
+    write_atomically(unit.weights, lambda draft: save_file(state, draft))
+    write_text(unit.record, json.dumps(_record(job, model, known), indent=1) + "\n")
+    unit.checkpoint.unlink(missing_ok=True)
+    return time.monotonic() - began
+
+
+def labelled(prepared: Prepared, cache: ImageCache, images: Sequence[str]) -> LabelledImages:
+    """Images with their labels."""
+    return LabelledImages(cache, tuple(images), prepared.labels.loc[list(images)].to_numpy(np.float32))
+
+
+def predictions(job: Job, prepared: Prepared, model: Classifier, data: LabelledImages, device: Device) -> pd.DataFrame:
+    """A row an image: model, seed, fold, image, patient, label, probability, logit."""
+    logits = FixedImages(model, data, device).logits().astype(np.float64)
+    patients = prepared.cohort.table.set_index("image")["patient"].loc[list(data.images)]
+    return pd.DataFrame(
+        {
+            "model": job.row.name,
+            "seed": job.seed,
+            "fold": job.split.fold,
+            "image": data.images,
+            "patient": patients.to_numpy(),
+            "label": data.labels.astype(int),
+            "probability": 1 / (1 + np.exp(-logits)),
+            "logit": logits,
+        }
+    )
+
+
+def identity(job: Job, prepared: Prepared) -> str:
+    """What a network's bits depend on, as a digest: row, images and their order, augmentation, seed and fold."""
+    study = prepared.study
+    content = prepared.cache.facts.set_index("image")["sha256"]
+    told = {
+        "version": __version__,
+        "row": job.row.model_dump(mode="json", exclude={"paper_auc"}),
+        "images": study.images.model_dump(mode="json"),
+        "augment": study.augment.model_dump(mode="json"),
+        "seed": job.seed,
+        "fold": job.split.fold,
+        "train": [[image, content[image], prepared.labels[image]] for image in job.split.train],
+        "validation": [[image, content[image]] for image in job.split.validation],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def read_record(unit: Unit) -> dict[str, Any]:
+    """What a finished network says of itself.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        return json.loads(unit.record.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{unit.record} is damaged ({error}); delete {unit.folder} to train it again") from error
+
+
+def _record(job: Job, model: Classifier, known: str) -> dict[str, Any]:
+    parameters, trainable = count_parameters(model)
+    return {
+        "identity": known,
+        "parameters": parameters,
+        "trainable_parameters": trainable,
+        "weights": {"name": model.weights.name, "title": model.weights.title, "sha256": model.weights.sha256},
+        "preprocessing": asdict(model.preprocessing),
+        "training": job.row.model_dump(mode="json"),
+    }

@@ -1,0 +1,144 @@
+"""What a study would do: what runs, about how long, and how much memory and disk; one step of each model is timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
+from cxrlens.pipeline.fit import jobs
+from cxrlens.pipeline.prepare import prepare
+from cxrlens.pipeline.run import trainable_rows
+from cxrlens.progress import SILENT, Progress
+from cxrlens.study import ModelRow, Study
+from cxrlens.train.device import Device, choose_device
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """One row of the plan.
+
+    Attributes:
+        name: of the row.
+        networks: how many are trained (seeds × folds).
+        steps: of each.
+        parameters: all of them.
+        trainable_parameters: those that train.
+        seconds: of all its networks, estimated from one timed step.
+        memory: bytes while it trains, estimated: weights, gradients, Adam's two moments, activations of a batch.
+        disk: bytes that its networks leave.
+        working_disk: bytes of the one checkpoint that is there while a network trains.
+    """
+
+    name: str
+    networks: int
+    steps: int
+    parameters: int
+    trainable_parameters: int
+    seconds: float
+    memory: int
+    disk: int
+    working_disk: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do."""
+
+    device: str
+    images: int
+    models: tuple[PlannedModel, ...]
+    skipped: tuple[dict[str, str], ...]
+    warnings: tuple[str, ...]
+
+
+def plan(
+    study: Study, data: Path | None, device: str = "auto", near: Path | None = None, progress: Progress = SILENT
+) -> Plan:
+    """Prepares the cohort, builds every model and times a step of each; trains and writes nothing.
+
+    Raises:
+        UserError: whatever would stop the run before its training.
+    """
+    chosen = choose_device(device)
+    prepared = prepare(study, data, progress)
+    rows, skipped = trainable_rows(study, near, progress)
+    networks = len(jobs(prepared, rows[:1]))
+    images = len(prepared.splits[0].train)
+    looked_at = images + len(prepared.splits[0].validation)
+    planned = []
+    with progress.task("timing a step of each model", len(rows)) as task:
+        for number, row in enumerate(rows):
+            task.update(number)
+            planned.append(_planned(row, study, images, looked_at, networks, chosen, near))
+    return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings)
+
+
+def _planned(
+    row: ModelRow, study: Study, images: int, looked_at: int, networks: int, device: Device, near: Path | None
+) -> PlannedModel:
+    model = build_classifier(row, study.images.size, study.seeds[0], near).to(device.name)
+    parameters, trainable = count_parameters(model)
+    batch = min(row.batch, images)
+    pixels = device.put(torch.rand(batch, 1, study.images.size, study.images.size))
+    step, head, forward, activations = _timed(model, pixels, device)
+    steps = row.steps_an_epoch(images) * row.epochs
+    variants = study.augment.variants if row.augment else ((),)
+    if model.backbone_is_frozen and variants is not None and steps * batch > len(variants) * images:
+        seconds = steps * head + forward * (len(variants) * images + looked_at)
+    else:
+        seconds = steps * step + forward * (looked_at - images) * (1 if model.backbone_is_frozen else row.epochs)
+    update = trainable * 2e-9 if not device.is_cuda else 0.0  # Adam streams 7 numbers a parameter through memory
+    state = sum(each.numel() * each.element_size() for each in model.state_dict().values())
+    return PlannedModel(
+        name=row.name,
+        networks=networks,
+        steps=steps,
+        parameters=parameters,
+        trainable_parameters=trainable,
+        seconds=networks * (seconds + steps * update),
+        memory=state + 12 * trainable + activations,
+        disk=networks * state,
+        working_disk=12 * trainable,
+    )
+
+
+def _timed(model: Classifier, pixels: torch.Tensor, device: Device) -> tuple[float, float, float, int]:
+    """Seconds of a step, of a step of the head alone and of one image forward; bytes of activations kept for a step."""
+    kept: list[int] = []
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.numel() * tensor.element_size())
+        return tensor
+
+    target = torch.ones(len(pixels), device=pixels.device)
+    model.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        step = _seconds(lambda: _step(model, model(pixels), target), device)
+    features = model.features(pixels).detach()
+    head = _seconds(lambda: _step(model, model.logits(features), target), device)
+    model.eval()
+    with torch.inference_mode():
+        forward = _seconds(lambda: model(pixels), device) / len(pixels)
+    return step, head, forward, sum(kept) // 2
+
+
+def _step(model: Classifier, logits: torch.Tensor, target: torch.Tensor) -> None:
+    loss = binary_cross_entropy_with_logits(logits.float(), target)
+    torch.autograd.grad(loss, [each for each in model.parameters() if each.requires_grad], allow_unused=True)
+
+
+def _seconds(work: Callable[[], object], device: Device) -> float:
+    """Of the second call: the first one warms up."""
+    with device.autocast():
+        work()
+        began = time.monotonic()
+        work()
+    if device.is_cuda:
+        torch.cuda.synchronize()
+    return time.monotonic() - began

@@ -1,0 +1,83 @@
+"""Probabilities of new, unlabelled images by every network of a run. Never for diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cxrlens.data.images import read_image, to_uint8
+from cxrlens.errors import UserError
+from cxrlens.pipeline.run import Run
+from cxrlens.progress import SILENT, Progress
+from cxrlens.train.device import choose_device
+
+
+def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progress: Progress = SILENT) -> pd.DataFrame:
+    """Looks at images with every trained network.
+
+    Args:
+        run: a finished run.
+        paths: images, or folders whose files are all looked at (folders below them too).
+        device: "auto", "cpu" or "cuda".
+        progress: where work is shown.
+
+    Returns:
+        A row an image: image (as given), one column a model with its probability in [0, 1] (mean over seeds and folds
+        of the networks' probabilities), and `problem`, why an image could not be read (its probabilities are NaN).
+
+    Raises:
+        UserError: a path is absent, or nothing given can be read.
+    """
+    files = _files(paths)
+    images = run.study.images
+    pixels, problems = {}, {}
+    with progress.task("reading images", len(files)) as task:
+        for number, file in enumerate(files):
+            try:
+                pixels[file] = to_uint8(read_image(file).pixels, images.size, images.interpolation)
+            except UserError as error:
+                problems[file] = str(error)
+            task.update(number + 1)
+    if not pixels:
+        reasons = "; ".join(f"{file}: {reason}" for file, reason in list(problems.items())[:3])
+        raise UserError(f"no image among {len(files)} files can be read: {reasons or 'the folder is empty'}")
+    table = pd.DataFrame({"image": [str(file) for file in files]})
+    stacked = torch.from_numpy(np.stack(list(pixels.values())).astype(np.float32) / 255)[:, None]
+    for name in [model["name"] for model in run.results["models"]]:
+        found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
+        table[name] = [found.get(file, np.nan) for file in files]
+    table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
+    return table
+
+
+def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progress: Progress) -> np.ndarray:
+    chosen = choose_device(device)
+    predictions = run.predictions
+    networks = predictions.loc[predictions["model"] == name, ["seed", "fold"]].drop_duplicates()
+    found = []
+    with progress.task(name, len(networks) * len(images)) as task, torch.inference_mode():
+        for seed, fold in networks.itertuples(index=False):
+            model = chosen.place(run.model(name, int(seed), int(fold)))
+            logits = []
+            for some in images.split(16):
+                with chosen.autocast():
+                    logits.append(model(chosen.put(some)).double().cpu())
+                task.update(len(found) * len(images) + sum(map(len, logits)))
+            found.append(torch.sigmoid(torch.cat(logits)).numpy())
+    return np.mean(found, axis=0)
+
+
+def _files(paths: Sequence[str | Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            files += sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+        elif path.exists():
+            files.append(path)
+        else:
+            raise UserError(f"no such image or folder: {path}")
+    return files

@@ -1,0 +1,122 @@
+"""First stage: the cohort listed, its images decoded, its sides drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cxrlens.data.cache import ImageCache, build_cache
+from cxrlens.data.cohort import Cohort
+from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.leaks import cohort_summary, split_warning
+from cxrlens.data.split import Split, make_splits
+from cxrlens.errors import UserError
+from cxrlens.progress import SILENT, Progress
+from cxrlens.run_folder import RunFolder
+from cxrlens.study import Study
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training needs.
+
+    Attributes:
+        study: what is asked.
+        cohort: every listed image, with what is missing.
+        cache: pixels as they are validated.
+        train_cache: pixels as they are trained on; the same unless the study resizes them otherwise.
+        splits: one, or one a fold.
+        groups: patient → the patient it was merged with, where an image stands under two ids.
+        warnings: sentences for the top of the report.
+    """
+
+    study: Study
+    cohort: Cohort
+    cache: ImageCache
+    train_cache: ImageCache
+    splits: tuple[Split, ...]
+    groups: dict[str, str]
+    warnings: tuple[str, ...]
+
+    @property
+    def labels(self) -> pd.Series:
+        """Label by image."""
+        return self.cohort.table.set_index("image")["label"]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every readable image's name and content, in name order."""
+        facts = self.cache.facts.sort_values("image")
+        lines = [f"{image}\t{sha256}" for image, sha256 in zip(facts["image"], facts["sha256"], strict=True)]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Prepared:
+    """Lists, decodes and splits.
+
+    Args:
+        study: what is asked.
+        data: the folder of the study's source; None for a source that needs none.
+        progress: where the work is shown.
+
+    Raises:
+        UserError: the folder is absent or not the source's layout, no image can be read, or the sides cannot be drawn.
+    """
+    if study.data.needs_root and data is None:
+        raise UserError("this study's images are in a folder of yours: give it with --data PATH")
+    cohort = study.data.cohort(data)
+    images = study.images
+    cache = _decode(cohort, images.size, images.interpolation, progress)
+    other = images.train_interpolation or images.interpolation
+    train_cache = cache if other == images.interpolation else _decode(cohort, images.size, other, progress)
+    cohort = cohort.with_missing(cache.missing)
+    groups: dict[str, str] = {}
+    if study.split.kind != "paper" and study.split.merge_duplicates:
+        sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
+        with progress.task("looking for duplicates", len(cohort)) as task:
+            found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
+        groups = merge_groups(cohort.table, found.pairs)
+    splits = make_splits(cohort, study.split, groups)
+    return Prepared(study, cohort, cache, train_cache, splits, groups, _warnings(cohort, splits, groups))
+
+
+def write_cohort(run: RunFolder, prepared: Prepared) -> None:
+    """Writes `cohort.csv` (the listed rows, each with its file's facts or why it is missing) and `splits.csv`."""
+    table = prepared.cohort.table.drop(columns=["path"])
+    table = table.merge(prepared.cache.facts, on="image", how="left")
+    table["missing"] = table["image"].map(prepared.cohort.missing)
+    run.write_table(run.path / "cohort.csv", table)
+    rows = [
+        (image, split.fold, side)
+        for split in prepared.splits
+        for side, images in (("train", split.listed_train), ("validation", split.listed_validation))
+        for image in images
+    ]
+    run.write_table(run.path / "splits.csv", pd.DataFrame(rows, columns=["image", "fold", "side"]))
+
+
+def summary(prepared: Prepared) -> dict[str, object]:
+    """The `cohort` of `results.json`."""
+    return cohort_summary(prepared.cohort, prepared.splits)
+
+
+def _decode(cohort: Cohort, size: int, interpolation: str, progress: Progress) -> ImageCache:
+    with progress.task("reading images", len(cohort)) as task:
+        cache = build_cache(cohort, size, interpolation, progress=task.update)
+    if not cache.index:
+        reasons = "; ".join(f"{image}: {reason}" for image, reason in list(cache.missing.items())[:3])
+        raise UserError(f"none of the {len(cohort)} listed images can be read: {reasons}")
+    return cache
+
+
+def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str]) -> tuple[str, ...]:
+    found = [split_warning(cohort.table, split, groups) for split in splits]
+    if cohort.missing:
+        some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")
+        found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")
+    if groups and (merged := sum(patient != group for patient, group in groups.items())):
+        found.append(f"{merged} patient ids share an image with another id and were counted as that patient")
+    return tuple(dict.fromkeys(sentence for sentence in found if sentence))

@@ -1,0 +1,192 @@
+"""A study from its file to its run folder, and a finished run as Python sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from safetensors.torch import load_file
+
+from cxrlens.errors import UserError
+from cxrlens.files import write_text
+from cxrlens.models.backbones import Preprocessing
+from cxrlens.models.classifier import Classifier, build_classifier, restore_classifier
+from cxrlens.models.weights.hub import OutOfReach
+from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
+from cxrlens.pipeline.fit import fit_unit, jobs, read_record
+from cxrlens.pipeline.judge import judge
+from cxrlens.pipeline.prepare import prepare, summary, write_cohort
+from cxrlens.progress import SILENT, Progress
+from cxrlens.report.tables import table1
+from cxrlens.run_folder import RunFolder
+from cxrlens.study import ModelRow, Study, folder_name
+from cxrlens.train.device import choose_device
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it is.
+    """
+
+    folder: RunFolder
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """A run from its folder.
+
+        Raises:
+            UserError: it is not there or not finished.
+        """
+        run = cls(RunFolder(Path(path)))
+        run.folder.read_json("results.json")
+        return run
+
+    @property
+    def study(self) -> Study:
+        """The study that it is of."""
+        return Study.load(self.folder.study)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """`results.json`."""
+        return self.folder.read_json("results.json")
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Validation predictions: model, seed, fold, image, patient, label, probability, logit."""
+        return self.folder.read_table(self.folder.path / "predictions.csv")
+
+    @property
+    def cohort(self) -> pd.DataFrame:
+        """The listed images, each with its file's facts or why it is missing."""
+        return self.folder.read_table(self.folder.path / "cohort.csv")
+
+    def table(self) -> pd.DataFrame:
+        """Table 1: a row a model, AUC with its intervals, beside the paper's."""
+        return table1(self.results)
+
+    def history(self, model: str, seed: int | None = None, fold: int = 0) -> pd.DataFrame:
+        """The training history of one network: a row an epoch."""
+        row, seed = self._network(model, seed)
+        return self.folder.read_table(self.folder.unit(folder_name(row.name), seed, fold).folder / "history.csv")
+
+    def model(self, name: str, seed: int | None = None, fold: int = 0) -> Classifier:
+        """A trained network as a plain module in evaluation mode, its preprocessing inside.
+
+        Args:
+            name: of the row.
+            seed: the study's first where none is given.
+            fold: of the split.
+
+        Raises:
+            UserError: no such row, seed or fold was trained.
+        """
+        row, seed = self._network(name, seed)
+        unit = self.folder.unit(folder_name(row.name), seed, fold)
+        if not unit.record.exists():
+            raise UserError(f"'{name}' was not trained with seed {seed}, fold {fold} in {self.folder.path}")
+        told = read_record(unit)["preprocessing"]
+        preprocessing = Preprocessing(tuple(told["mean"]), tuple(told["std"]))
+        return restore_classifier(row, self.study.images.size, load_file(unit.weights), preprocessing)
+
+    def _network(self, name: str, seed: int | None) -> tuple[ModelRow, int]:
+        study = self.study
+        for row in study.models:
+            if row.name == name:
+                return row, study.seeds[0] if seed is None else seed
+        raise UserError(f"this run has no model '{name}'; it has: {', '.join(row.name for row in study.models)}")
+
+
+def run(
+    study: Study,
+    data: str | Path | None = None,
+    out: str | Path = "run",
+    device: str = "auto",
+    progress: Progress = SILENT,
+    near: str | Path | None = None,
+    text: str | None = None,
+) -> Run:
+    """Runs a study, or goes on with one that was interrupted.
+
+    Args:
+        study: what is asked.
+        data: the folder of the study's source; None where it needs none.
+        out: the run's folder; one that holds the same study is gone on with.
+        device: "auto", "cpu" or "cuda".
+        progress: where work is shown; nothing is printed by default.
+        near: the folder that relative weight paths start from.
+        text: the study file as its author wrote it, to be kept with the run; the whole study otherwise.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserError: anything the user can mend. What is finished stays, and the same call goes on from there.
+        KeyboardInterrupt: Ctrl-C; likewise.
+    """
+    root, near = Path(data) if data is not None else None, Path(near) if near is not None else None
+    where = RunFolder(Path(out))
+    chosen = choose_device(device)
+    with where.locked():
+        _keep_study(where, study, text)
+        watch = Stopwatch(earlier_stages(where))
+        with watch.stage("cohort"):
+            prepared = prepare(study, root, progress)
+            write_cohort(where, prepared)
+        for sentence in prepared.warnings:
+            progress.say(f"warning: {sentence}")
+        try:
+            with watch.stage("models"):
+                rows, skipped = trainable_rows(study, near, progress)
+            done = jobs(prepared, rows)
+            with progress.task("networks", len(done)) as task:
+                for number, job in enumerate(done):
+                    task.update(number)
+                    with watch.stage(f"train {job.title}"):
+                        fit_unit(job, prepared, where, chosen, near, progress)
+            with watch.stage("evaluate"):
+                judge(where, study, done, summary(prepared), prepared.groups, prepared.warnings, skipped)
+        finally:
+            write_environment(where, prepared, chosen, watch, str(data) if data is not None else None)
+    return Run(where)
+
+
+def trainable_rows(
+    study: Study, near: Path | None, progress: Progress = SILENT
+) -> tuple[list[ModelRow], list[dict[str, str]]]:
+    """The rows whose weights are in reach, each built once so that a fault shows before hours of training; the others.
+
+    Raises:
+        UserError: a row that can't be built, or none whose weights are in reach.
+    """
+    rows, skipped = [], []
+    with progress.task("building models", len(study.models)) as task:
+        for number, row in enumerate(study.models):
+            task.update(number)
+            try:
+                build_classifier(row, study.images.size, study.seeds[0], near)
+                rows.append(row)
+            except OutOfReach as error:
+                progress.say(f"left out: {row.name}: {error}")
+                skipped.append({"name": row.name, "reason": str(error)})
+            except UserError as error:
+                raise UserError(f"model '{row.name}': {error}") from error
+    if not rows:
+        raise UserError(
+            "no model's weights are in reach:\n" + "\n".join(f"- {e['name']}: {e['reason']}" for e in skipped)
+        )
+    return rows, skipped
+
+
+def _keep_study(where: RunFolder, study: Study, text: str | None) -> None:
+    if not where.study.exists():
+        write_text(where.study, text or study.to_toml())
+    elif Study.load(where.study) != study:
+        raise UserError(
+            f"{where.path} holds another study ({where.study}); choose another --out, or delete that folder"
+        )
