@@ -67,22 +67,22 @@ def _table(ranking: Ranking) -> Table:
     from rich.table import Table
 
     found = ranking.table
-    table = Table(title=f"Augmentations by the benchmark's AUC; chosen on: {found['chosen_on'].iloc[0]}")
-    for name in ("augmentation", "AUC", "SD of folds", "minus none", "95% interval", "above none", "p (Holm)"):
-        table.add_column(name, justify="left" if name == "augmentation" else "right")
+    table = Table(
+        caption="± over folds; interval and p: Nadeau and Bengio 2003",
+        title=f"Augmentations by the benchmark's AUC\nchosen on: {found['chosen_on'].iloc[0]}",
+    )
+    table.add_column("augmentation", no_wrap=True)  # 80 columns have to do
+    for name in ("AUC ± SD", "minus none [95%]", "above", "p (Holm)"):
+        table.add_column(name, justify="right")
     for _, row in found.iterrows():
         alone = row["combination"] == "none"
+        known = row["low"] == row["low"]
+        difference = f"{round(row['difference'], 3) + 0:+.3f}"
         table.add_row(
             row["combination"],
-            f"{row['auc']:.3f}",
-            _number(row["sd"], ".3f"),
-            "" if alone else f"{round(row['difference'], 3) + 0:+.3f}",
-            "" if row["low"] != row["low"] else f"{row['low']:+.3f} to {row['high']:+.3f}",
+            f"{row['auc']:.3f}" + (f" ± {row['sd']:.3f}" if row["sd"] == row["sd"] else ""),
+            "" if alone else difference + (f" [{row['low']:+.3f}, {row['high']:+.3f}]" if known else ""),
             "" if alone else f"{row['better']} of {row['folds']}",
-            _number(row["p_holm"], ".2g"),
+            f"{row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else "",
         )
     return table
-
-
-def _number(value: float, form: str) -> str:
-    return "" if value != value else format(value, form)
