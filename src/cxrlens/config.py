@@ -59,8 +59,9 @@ def _explain(kind: type[BaseModel], fault: Any) -> str:
     location = fault["loc"]
     if fault["type"] == "extra_forbidden":
         owner = _owner(kind, location[:-1])
-        key = ".".join(str(part) for part in location)
-        return near_miss("key", key, owner.model_fields) if owner else f"unknown key '{key}'"
+        place = ".".join(str(part) for part in location[:-1])
+        kind_of_key = f"key in {place}" if place else "key"
+        return near_miss(kind_of_key, location[-1], owner.model_fields if owner else ())
     key = ".".join(str(part) for part in location)
     message = fault["msg"].removeprefix("Value error, ")
     return f"{key}: {message}; got {fault['input']!r}" if key and fault["type"] != "missing" else f"{key}: {message}"

@@ -23,6 +23,9 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(draft)
+        mask = os.umask(0)
+        os.umask(mask)
+        draft.chmod(0o666 & ~mask)  # some writers make files that their owner alone can read
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)

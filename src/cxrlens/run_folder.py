@@ -109,7 +109,7 @@ class RunFolder:
             UserError: it is absent or damaged.
         """
         try:
-            return pd.read_csv(path, dtype={"image": str, "patient": str}, float_precision="round_trip")
+            return pd.read_csv(path, dtype={"image": str, "patient": str})
         except FileNotFoundError:
             raise UserError(f"{path} is missing: `cxrlens run` with the same study makes it") from None
         except (OSError, ValueError) as error:

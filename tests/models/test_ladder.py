@@ -92,7 +92,7 @@ def test_only_the_named_modules_train_and_only_their_statistics_move() -> None:
 
 
 def test_a_module_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(UserError, match="no module 'layer5'.*layer4"):
+    with pytest.raises(UserError, match=r"no module 'layer5'.*layer4"):
         classifier(96, backbone="resnet18", trained=("layer5",))
 
 

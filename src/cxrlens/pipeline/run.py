@@ -173,7 +173,7 @@ def trainable_rows(
                 rows.append(row)
             except OutOfReach as error:
                 progress.say(f"left out: {row.name}: {error}")
-                skipped.append({"name": row.name, "reason": str(error)})
+                skipped.append({"name": row.name, "reason": error.reason})
             except UserError as error:
                 raise UserError(f"model '{row.name}': {error}") from error
     if not rows:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from cxrlens.errors import UserError
 
-
 M = TypeVar("M", bound=nn.Module)
 
 

@@ -17,7 +17,15 @@ from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
 
 
 class OutOfReach(UserError):
-    """Weights that cannot be had here and now: the row that wants them is left out, the others go on."""
+    """Weights that cannot be had here and now: the row that wants them is left out, the others go on.
+
+    Attributes:
+        reason: the message without any path of this machine, for results that are compared between machines.
+    """
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        super().__init__(reason + where)
+        self.reason = reason
 
 
 FILE = "model.safetensors"

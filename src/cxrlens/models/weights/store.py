@@ -196,6 +196,7 @@ def _card_file(card: WeightCard) -> Path:
         if path.is_file():
             return path
     raise OutOfReach(
-        f"the weights '{card.name}' ({card.title}) are not on this machine; {card.source}, and put the file in "
-        f"{weights_folder()} (or the folder that CXRLENS_WEIGHTS names)"
+        f"the weights '{card.name}' ({card.title}) are not on this machine; {card.source}, in the weights folder "
+        "(CXRLENS_WEIGHTS)",
+        f": {weights_folder()}",
     )

@@ -1,0 +1,83 @@
+"""The study file: whole, frozen, and clear about what it doesn't know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from cxrlens.errors import UserError
+from cxrlens.study import Study, folder_name
+
+SHIPPED = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
+
+
+def study(**changes) -> Study:
+    raw = {"name": "a study", "data": {"source": "phantom"}, "models": [{"name": "a row"}]}
+    return Study.of({**raw, **changes})
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_study_loads_and_survives_being_written(path: Path, tmp_path: Path) -> None:
+    loaded = Study.load(path)
+    (tmp_path / "again.toml").write_text(loaded.to_toml())
+    assert Study.load(tmp_path / "again.toml") == loaded
+
+
+def test_the_papers_study_is_the_papers() -> None:
+    paper = Study.load(next(path for path in SHIPPED if path.stem == "paper"))
+    rows = [row for row in paper.models if row.paper_auc]
+    assert [row.paper_auc for row in rows] == [0.672, 0.677, 0.721, 0.725, 0.816]
+    assert [(row.batch, row.epochs, row.steps_an_epoch(193)) for row in rows] == [
+        (16, 12, 13), (16, 5, 125), (16, 12, 125), (16, 24, 125), (1, 24, 200),
+    ]  # fmt: skip
+    assert {row.preprocessing for row in rows} == {"unit"} and {row.learning_rate for row in rows} == {1e-3}
+    assert paper.split.kind == "paper" and paper.augment.brightness == (0.5, 1.2) and paper.augment.horizontal_flip
+
+
+def test_what_all_models_share_is_said_once() -> None:
+    shared = study(training={"batch": 4}, models=[{"name": "a"}, {"name": "b", "batch": 8}])
+    assert [row.batch for row in shared.models] == [4, 8]
+
+
+def test_a_study_is_frozen() -> None:
+    with pytest.raises(ValidationError):
+        study().name = "another"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model": []}, "unknown key 'model'; did you mean 'models'"),
+        ({"images": {"sise": 64}}, "unknown key in images 'sise'; did you mean 'size'"),
+        ({"models": [{"name": "a", "backbon": "x"}]}, "did you mean 'backbone'"),
+        ({"data": {"source": "fantom"}}, "did you mean 'phantom'"),
+        ({"data": {"source": "phantom", "patient": 3}}, "did you mean 'patients'"),
+        ({"data": {}}, r"\[data\] needs source = NAME"),
+        ({"models": []}, "models"),
+        ({"models": [{"name": "a"}, {"name": "A"}]}, "a comes twice"),
+        ({"seeds": [1, 1]}, "all different"),
+        ({"images": {"size": 8}}, r"images\.size: .*got 8"),
+        ({"split": {"kind": "random"}}, r"split\.kind"),
+    ],
+)
+def test_a_fault_names_the_key_and_what_was_meant(changes: dict, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        study(**changes)
+
+
+def test_a_file_that_is_no_study_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot read the file"):
+        Study.load(tmp_path / "gone.toml")
+    (tmp_path / "bad.toml").write_text("name = \n")
+    with pytest.raises(UserError, match=r"not valid TOML.*line 1"):
+        Study.load(tmp_path / "bad.toml")
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="not UTF-8"):
+        Study.load(tmp_path / "bytes.toml")
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a/b", "con", "…", "é ü"])
+def test_a_models_folder_never_leaves_its_place(name: str) -> None:
+    assert folder_name(name) not in ("", ".", "..") and "/" not in folder_name(name)
