@@ -22,6 +22,7 @@ from cxrlens.train.checkpoint import load_checkpoint, optimizer_tensors, restore
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages, choose_inputs
 from cxrlens.train.interrupt import deferred_interrupt
+from cxrlens.train.memory import keep_freed_memory
 from cxrlens.train.options import TrainingOptions
 from cxrlens.train.order import Order
 from cxrlens.train.predict import FixedImages
@@ -82,6 +83,8 @@ def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
         UserError: the loss is not finite, memory runs out, or the checkpoint is damaged or another training's.
         KeyboardInterrupt: Ctrl-C; the checkpoint holds everything up to the last whole step.
     """
+    if not fit.device.is_cuda:
+        keep_freed_memory()
     with seeded(fit.seed):
         try:
             return _train(fit, progress)
