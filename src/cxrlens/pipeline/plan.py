@@ -17,6 +17,10 @@ from cxrlens.pipeline.run import trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import ModelRow, Study
 from cxrlens.train.device import Device, choose_device
+from cxrlens.train.loop import NO_AUGMENTATION
+from cxrlens.train.memory import keep_freed_memory
+
+ADAM = 6e-10  # seconds a parameter: it streams seven numbers through memory
 
 
 @dataclass(frozen=True)
@@ -69,18 +73,19 @@ def plan(
     prepared = prepare(study, data, progress)
     rows, skipped = trainable_rows(study, near, progress)
     networks = len(jobs(prepared, rows[:1]))
-    images = len(prepared.splits[0].train)
-    looked_at = images + len(prepared.splits[0].validation)
+    images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)
+    if not chosen.is_cuda:
+        keep_freed_memory()
     planned = []
     with progress.task("timing a step of each model", len(rows)) as task:
         for number, row in enumerate(rows):
             task.update(number)
-            planned.append(_planned(row, study, images, looked_at, networks, chosen, near))
+            planned.append(_planned(row, study, images, validated, networks, chosen, near))
     return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings)
 
 
 def _planned(
-    row: ModelRow, study: Study, images: int, looked_at: int, networks: int, device: Device, near: Path | None
+    row: ModelRow, study: Study, images: int, validated: int, networks: int, device: Device, near: Path | None
 ) -> PlannedModel:
     model = build_classifier(row, study.images.size, study.seeds[0], near).to(device.name)
     parameters, trainable = count_parameters(model)
@@ -88,12 +93,14 @@ def _planned(
     pixels = device.put(torch.rand(batch, 1, study.images.size, study.images.size))
     step, head, forward, activations = _timed(model, pixels, device)
     steps = row.steps_an_epoch(images) * row.epochs
-    variants = study.augment.variants if row.augment else ((),)
-    if model.backbone_is_frozen and variants is not None and steps * batch > len(variants) * images:
-        seconds = steps * head + forward * (len(variants) * images + looked_at)
-    else:
-        seconds = steps * step + forward * (looked_at - images) * (1 if model.backbone_is_frozen else row.epochs)
-    update = trainable * 2e-9 if not device.is_cuda else 0.0  # Adam streams 7 numbers a parameter through memory
+    variants = study.augment.variants if row.augment else NO_AUGMENTATION.variants
+    update = 0.0 if device.is_cuda else trainable * ADAM
+    seconds = steps * (step + update) + forward * (images + validated * (row.epochs + 1))
+    if model.backbone_is_frozen:
+        # The backbone sees validation images twice: before training, and at its end.
+        seconds = steps * (step + update) + forward * (images + 2 * validated)
+        if variants is not None and steps * batch > len(variants) * images:
+            seconds = steps * (head + update) + forward * ((len(variants) + 1) * images + 2 * validated)
     state = sum(each.numel() * each.element_size() for each in model.state_dict().values())
     return PlannedModel(
         name=row.name,
@@ -101,7 +108,7 @@ def _planned(
         steps=steps,
         parameters=parameters,
         trainable_parameters=trainable,
-        seconds=networks * (seconds + steps * update),
+        seconds=networks * seconds,
         memory=state + 12 * trainable + activations,
         disk=networks * state,
         working_disk=12 * trainable,
