@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cxrlens.errors import UserError
@@ -34,7 +35,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
         ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder is no folder, told already
+            draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

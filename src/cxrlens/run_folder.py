@@ -55,6 +55,11 @@ class RunFolder:
         """The study file that the run is of."""
         return self.path / "study.toml"
 
+    @property
+    def has_networks(self) -> bool:
+        """Whether any network is trained, or begun."""
+        return (self.path / "models").exists()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder, so that two runs never write into it at once.

@@ -12,18 +12,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import save_file
 
 from cxrlens import __version__
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.split import Split
 from cxrlens.errors import UserError
-from cxrlens.files import write_atomically, write_text
+from cxrlens.files import write_text
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.progress import Progress
 from cxrlens.run_folder import RunFolder, Unit
 from cxrlens.study import ModelRow, folder_name
+from cxrlens.train.checkpoint import save_tensors
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
@@ -85,8 +85,7 @@ def fit_unit(
     run.write_table(unit.folder / "predictions.csv", predictions(job, prepared, model, validation, device))
     judged = labelled(prepared, prepared.cache, job.split.train)
     run.write_table(unit.folder / "train_predictions.csv", predictions(job, prepared, model, judged, device))
-    state = {name: each.cpu().contiguous() for name, each in model.state_dict().items()}
-    write_atomically(unit.weights, lambda draft: save_file(state, draft))
+    save_tensors(unit.weights, model.state_dict())
     write_text(unit.record, json.dumps(_record(job, model, known), indent=1) + "\n")
     unit.checkpoint.unlink(missing_ok=True)
     return time.monotonic() - began

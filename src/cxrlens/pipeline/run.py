@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from cxrlens.errors import UserError
@@ -84,7 +85,7 @@ class Run:
             fold: of the split.
 
         Raises:
-            UserError: no such row, seed or fold was trained.
+            UserError: no such row, seed or fold was trained, or its weights are damaged.
         """
         row, seed = self._network(name, seed)
         unit = self.folder.unit(folder_name(row.name), seed, fold)
@@ -92,7 +93,13 @@ class Run:
             raise UserError(f"'{name}' was not trained with seed {seed}, fold {fold} in {self.folder.path}")
         told = read_record(unit)["preprocessing"]
         preprocessing = Preprocessing(tuple(told["mean"]), tuple(told["std"]))
-        return restore_classifier(row, self.study.images.size, load_file(unit.weights), preprocessing)
+        try:
+            state = load_file(unit.weights)
+        except (SafetensorError, OSError) as error:
+            raise UserError(
+                f"{unit.weights} is damaged ({error}); delete {unit.folder} and run the study again"
+            ) from error
+        return restore_classifier(row, self.study.images.size, state, preprocessing)
 
     def _network(self, name: str, seed: int | None) -> tuple[ModelRow, int]:
         study = self.study
@@ -184,7 +191,7 @@ def trainable_rows(
 
 
 def _keep_study(where: RunFolder, study: Study, text: str | None) -> None:
-    if not where.study.exists():
+    if not where.study.exists() or not where.has_networks:  # a study mended before anything was trained
         write_text(where.study, text or study.to_toml())
     elif Study.load(where.study) != study:
         raise UserError(

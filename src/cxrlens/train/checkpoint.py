@@ -26,7 +26,15 @@ def save_checkpoint(path: Path, identity: str, tensors: dict[str, Tensor], recor
         tensors: whatever has to come back bit by bit.
         record: whatever else, such as the step.
     """
-    metadata = {"identity": identity, "record": json.dumps(record)}
+    save_tensors(path, tensors, {"identity": identity, "record": json.dumps(record)})
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    """Writes named tensors as safetensors, atomically.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written.
+    """
     kept = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
 
     def write(draft: Path) -> None:

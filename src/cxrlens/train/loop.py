@@ -88,11 +88,18 @@ def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
     with seeded(fit.seed):
         try:
             return _train(fit, progress)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
             raise UserError(
                 f"{fit.title}: {fit.device.title} has no memory left at batch {fit.options.batch}; "
-                "use a smaller batch or image size, or --device cpu"
+                f"use a smaller batch or image size{', or --device cpu' if fit.device.is_cuda else ''}"
             ) from error
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """A GPU's has a class of its own; a processor's is known by its words alone."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
