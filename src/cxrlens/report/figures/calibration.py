@@ -9,16 +9,26 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cxrlens.evaluate.records import Evaluation
-from cxrlens.report.figures.style import COLOURS, GREY, PALE, SMALL, as_results, new_figure, number, percent, plain_axes
-
-COLUMNS = 3
+from cxrlens.report.figures.style import (
+    COLOURS,
+    GREY,
+    PALE,
+    SMALL,
+    as_results,
+    folded,
+    new_figure,
+    number,
+    panel_columns,
+    percent,
+    plain_axes,
+)
 
 
 def calibration_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
     """Observed share of positives against the mean probability, with Wilson's intervals; bars: how many images."""
     plain = as_results(results)
     models = plain["models"]
-    columns = min(COLUMNS, len(models))
+    columns = panel_columns(len(models))
     rows = -(-len(models) // columns)
     figure = new_figure(max(3.2, 2.5 * columns), 2.95 * rows + 0.3)
     panels = figure.subplots(rows, columns, squeeze=False)
@@ -44,7 +54,7 @@ def _panel(axes: Any, model: dict[str, Any], index: int, *, first_column: bool) 
         axes.errorbar(x, y, reach, fmt="o-", color=colour, markersize=4, linewidth=1.2, elinewidth=0.8)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     plain_axes(axes, "", "")
-    axes.set_title(model["name"], fontsize=SMALL + 1, loc="left")
+    axes.set_title(folded(model["name"]), fontsize=SMALL, loc="left")
     if not first_column:
         axes.tick_params(labelleft=False)
     text = f"intercept {number(fit['intercept'])}\nslope {number(fit['slope'])}\nBrier {number(fit['brier'], 3)}"

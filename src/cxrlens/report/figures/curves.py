@@ -27,7 +27,7 @@ def roc_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
     """Sensitivity against 1 - specificity; the legend holds each AUC with its interval by patients."""
     plain = as_results(results)
     figure, axes = _square(len(plain["models"]))
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, label="chance   0.50", zorder=0)
     for index, model in enumerate(plain["models"]):
         text = f"{model['name']}   {number(model['auc'])} {interval(model['auc_low'], model['auc_high'])}"
         curve = model["curves"]["roc"]

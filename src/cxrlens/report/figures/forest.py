@@ -12,9 +12,11 @@ from cxrlens.evaluate.records import Evaluation
 from cxrlens.report.figures.style import (
     COLOURS,
     GREY,
+    NORMAL,
     SMALL,
     as_results,
     counts,
+    folded,
     interval,
     new_figure,
     number,
@@ -33,7 +35,7 @@ def auc_forest_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
     rows = [*plain["models"], *plain.get("skipped", [])]
     figure = new_figure(7.2, 1.5 + 0.5 * len(rows))
     axes = figure.add_subplot()
-    axes.axvline(0.5, color=GREY, linewidth=0.8, zorder=0)
+    axes.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":", zorder=0, label="chance")
     seen: set[str] = set()
 
     def once(label: str) -> str:
@@ -58,11 +60,12 @@ def auc_forest_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
             theirs = {"color": COLOURS[1], "marker": "D", "markersize": 5, "markerfacecolor": "white", "linewidth": 0.9}
             _mark(axes, paper.auc, paper.low, paper.high, y + 0.2, once("the paper, 95% Hanley-McNeil"), theirs)
     axes.set(ylim=(-0.6, len(rows) - 0.4), xlim=(_least(rows), 1.005))
-    axes.set_yticks(range(len(rows)), [row["name"] for row in reversed(rows)])
-    plain_axes(axes, "AUC", "", counts(plain))
+    axes.set_yticks(range(len(rows)), [folded(row["name"]) for row in reversed(rows)])
+    plain_axes(axes, "AUC", "")
+    figure.suptitle(counts(plain), fontsize=NORMAL)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=SMALL, frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False)
     return figure
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,20 @@ def plain_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
     axes.set_title(title, fontsize=NORMAL, loc="left")
     axes.tick_params(labelsize=SMALL)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def panel_columns(panels: int, most: int = 3) -> int:
+    """How many panels stand beside each other: full rows where that can be, never a row of one below a full one.
+
+    >>> [panel_columns(count) for count in (1, 2, 3, 4, 5, 6, 7)]
+    [1, 2, 3, 2, 3, 3, 3]
+    """
+    return 2 if panels == 4 else min(most, panels)
+
+
+def folded(name: str, width: int = 30) -> str:
+    """A model's name on as many lines as it needs above a panel or beside an axis."""
+    return "\n".join(textwrap.wrap(name, width)) or name
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cxrlens.errors import UserError
-from cxrlens.report.figures.style import COLOURS, SMALL, new_figure, plain_axes
+from cxrlens.report.figures.style import COLOURS, SMALL, folded, new_figure, panel_columns, plain_axes
 
-COLUMNS = 3
 MEASURES = (("loss", "validation_loss"), ("auc", "validation_auc"))
 
 
@@ -32,9 +32,10 @@ def training_curves_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
     models: dict[str, list[pd.DataFrame]] = {}
     for title, history in histories.items():
         models.setdefault(re.sub(r"[\s,(]*seed \d.*$", "", title), []).append(history)
-    columns = min(COLUMNS, len(models))
+    columns = panel_columns(len(models))
     blocks = -(-len(models) // columns)
     figure = new_figure(max(3.4, 2.4 * columns), 3.7 * blocks + 0.3)
+    aucs: list[Axes] = []
     panels = figure.subplots(2 * blocks, columns, squeeze=False)
     for index in range(blocks * columns):
         pair = panels[2 * (index // columns) : 2 * (index // columns) + 2, index % columns]
@@ -43,11 +44,16 @@ def training_curves_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
                 axes.remove()
             continue
         name = list(models)[index]
-        for axes, measures, word in zip(pair, MEASURES, ("loss", "AUC"), strict=True):
+        first = index % columns == 0
+        for axes, measures in zip(pair, MEASURES, strict=True):
             _panel(axes, models[name], measures)
-            first = index % columns == 0
-            plain_axes(axes, "epoch" if word == "AUC" else "", word if first else "", name if word == "loss" else "")
-            axes.title.set_fontsize(SMALL)
+        plain_axes(pair[0], "", "loss" if first else "", folded(name))
+        plain_axes(pair[1], "epoch", "AUC" if first else "")
+        pair[0].title.set_fontsize(SMALL)
+        aucs.append(pair[1])
+    lowest = min(axes.get_ylim()[0] for axes in aucs)
+    for axes in aucs:  # losses of different models have no common scale, AUCs do
+        axes.set_ylim(lowest, 1.02)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
     return figure
