@@ -84,3 +84,9 @@ def test_one_model_without_the_papers_value_needs_no_word_of_the_paper(results):
     alone = {"models": [model("only", 0.6)], "comparisons": [], "winner": {"name": None, "sentence": "one model only"}}
     text = shown(alone, 120)
     assert "Hanley-McNeil" not in text and "Every pair" not in text and "one model only" in text
+
+
+def test_a_study_of_no_paper_has_no_column_for_one(results):
+    bare = results | {"models": [model("a", 0.7)], "skipped": [], "comparisons": []}
+    assert "paper" not in shown(bare, 80) and "paper" not in to_markdown(bare)
+    assert "0.700" in shown(bare, 80)

@@ -97,7 +97,11 @@ def _table1_cells(results: Mapping[str, Any]) -> Cells:
         seeds = str(model["seeds"]) if folds == 1 else f"{model['seeds']} × {folds} folds"
         delong = interval(model["delong_low"], model["delong_high"])
         rows.append([model["name"], "–" if trained is None else f"{trained:,}", seeds, auc, delong, shown])
-    return header, rows
+    return (header, rows) if _names_the_paper(results) else (header[:-1], [row[:-1] for row in rows])
+
+
+def _names_the_paper(results: Mapping[str, Any]) -> bool:
+    return any(row.get("paper_auc") is not None for row in [*results["models"], *results.get("skipped", [])])
 
 
 def _comparison_cells(results: Mapping[str, Any]) -> Cells:
@@ -123,7 +127,7 @@ def _how(results: Mapping[str, Any]) -> str:
     )
     if any(model["seeds"] > 1 for model in results["models"]):
         sentence += " Of several seeds: the mean; the interval is of the networks as trained."
-    if any(row.get("paper_auc") is not None for row in [*results["models"], *results.get("skipped", [])]):
+    if _names_the_paper(results):
         sentence += (
             f" The paper's interval: Hanley-McNeil, {PAPER_POSITIVE} positive and {PAPER_NEGATIVE} negative images."
         )
