@@ -64,7 +64,9 @@ def _explain(kind: type[BaseModel], fault: Any) -> str:
         return near_miss(kind_of_key, location[-1], owner.model_fields if owner else ())
     key = ".".join(str(part) for part in location)
     message = fault["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}; got {fault['input']!r}" if key and fault["type"] != "missing" else f"{key}: {message}"
+    if fault["type"] == "missing":
+        return f"{key} is needed"
+    return f"{key}: {message}; got {fault['input']!r}" if key else message
 
 
 def _owner(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel] | None:

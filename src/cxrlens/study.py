@@ -13,7 +13,7 @@ from cxrlens.config import Config, parse, read_toml
 from cxrlens.data.augment import Augmentation
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.split import SplitOptions
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, near_miss
 from cxrlens.models.classifier import ModelOptions
 from cxrlens.train.options import TrainingOptions
 
@@ -100,7 +100,13 @@ class Study(Config):
         models = raw.get("models")
         if not isinstance(models, list) or not all(isinstance(row, Mapping) for row in models):
             raise UserError(f"{where}: needs at least one [[models]] table")
-        raw["models"] = [{**shared, **row} for row in models]
+        for key in shared:
+            if key not in ModelRow.model_fields:
+                raise UserError(f"{where}: {near_miss('key in [training]', key, ModelRow.model_fields)}")
+        raw["models"] = [
+            parse(ModelRow, {**shared, **row}, f"{where}: [[models]] {number} ({row.get('name', 'without a name')})")
+            for number, row in enumerate(models, start=1)
+        ]
         return parse(cls, raw, where)
 
     @field_validator("data", mode="before")
