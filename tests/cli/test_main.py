@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,47 @@ def test_a_dry_run_says_what_would_run_and_makes_no_folder(monkeypatch, capsys, 
     out = " ".join(capsys.readouterr().out.split())
     assert code == 0 and "What would run" in out and "in all" in out and "memory at most" in out
     assert not (tmp_path / "out").exists()
+
+
+def test_predict_lists_what_it_could_not_read_and_fails_only_where_that_is_asked(
+    monkeypatch, capsys, tmp_path: Path
+) -> None:
+    study = tmp_path / "s.toml"
+    study.write_text(
+        'name = "s"\n[data]\nsource = "phantom"\npatients = 12\nsize = 64\n[images]\nsize = 64\n[evaluation]\n'
+        'draws = 100\n[[models]]\nname = "m"\nbackbone = "tf_efficientnet_lite0"\nhead = "linear"\n'
+        "epochs = 1\nsteps = 1\n"
+    )
+    command = ("run", str(study), "--out", str(tmp_path / "out"), "--device", "cpu")
+    monkeypatch.setattr(sys, "argv", ["cxrlens", *command])
+    with pytest.raises(SystemExit) as stopped:
+        entry.main()
+    assert not stopped.value.code
+    assert run("data", "phantom", "--out", str(tmp_path / "new"), "--patients", "2", monkeypatch=monkeypatch) == 0
+    (tmp_path / "new" / "images" / "page.png").write_text("<html>")
+    capsys.readouterr()
+    words = ("predict", str(tmp_path / "out"), str(tmp_path / "new" / "images"), "--out", str(tmp_path / "p.csv"))
+    assert run(*words, monkeypatch=monkeypatch) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "page.png: an HTML page, not an image" in told and "never for diagnosis" in told
+    assert (tmp_path / "p.csv").read_text().startswith("image,m,problem")
+    assert run(*words, "--strict", monkeypatch=monkeypatch) == 1
+
+
+def test_a_check_prints_one_object_whose_cohort_is_that_of_the_results(monkeypatch, capsys, tmp_path: Path) -> None:
+    study = tmp_path / "s.toml"
+    study.write_text(
+        'name = "s"\n[data]\nsource = "phantom"\npatients = 12\nsize = 64\n[images]\nsize = 64\n'
+        '[[models]]\nname = "m"\n'
+    )
+    assert run("data", "check", str(study), "--json", monkeypatch=monkeypatch) == 0
+    told = capsys.readouterr()
+    assert list(json.loads(told.out)["cohort"]) == [
+        "images", "positive", "negative", "patients", "train", "validation", "validation_images_of_training_patients",
+        "validation_patients_in_training", "missing",
+    ]  # fmt: skip
+    assert not told.err, "a pipe gets no bars"
+    assert run("data", "check", str(study), "--sheet", str(tmp_path / "s.doc"), monkeypatch=monkeypatch) == 2
+    assert "ends in .png, .pdf, .svg" in capsys.readouterr().err
+    assert run("data", "check", str(study), "--sheet", str(study / "s.png"), monkeypatch=monkeypatch) == 2
+    assert "cannot write" in capsys.readouterr().err

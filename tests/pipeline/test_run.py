@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from filelock import FileLock
 
 import cxrlens
 from cxrlens.data.cache import build_cache
+from cxrlens.data.sources.phantom import Phantom
 
 
 def test_the_run_folder_holds_what_the_house_promises(finished: cxrlens.Run) -> None:
@@ -190,3 +192,40 @@ def test_the_plan_counts_as_the_run_does_and_writes_nothing(finished: cxrlens.Ru
     written = (finished.folder.path / "models" / "small-network" / "seed-0" / "fold-0" / "weights.safetensors").stat()
     assert plan.models[0].disk == pytest.approx(2 * written.st_size, rel=0.02)
     assert all(row.seconds > 0 and row.memory > row.parameters * 4 for row in plan.models)
+
+
+def test_a_study_mended_before_anything_was_trained_may_use_the_folder(finished: cxrlens.Run, tmp_path: Path) -> None:
+    row = finished.study.models[1].model_copy(update={"head": "conv"})
+    with pytest.raises(cxrlens.UserError, match=r"'conv' head needs a feature map"):
+        cxrlens.run(finished.study.model_copy(update={"models": (row,), "seeds": (0,)}), out=tmp_path, device="cpu")
+    row = row.model_copy(update={"head": "linear", "epochs": 1})
+    run = cxrlens.run(finished.study.model_copy(update={"models": (row,), "seeds": (0,)}), out=tmp_path, device="cpu")
+    assert run.study.models[0].head == "linear"
+
+
+def test_damaged_weights_are_told(finished: cxrlens.Run, tmp_path: Path) -> None:
+    copy = cxrlens.Run.open(shutil.copytree(finished.folder.path, tmp_path / "copy"))
+    weights = copy.folder.unit("small-network", 0, 0).weights
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(cxrlens.UserError, match=r"weights\.safetensors is damaged .* run the study again"):
+        copy.model("small network")
+
+
+def test_a_folder_with_most_images_missing_is_refused_unless_the_study_allows_it(tmp_path: Path) -> None:
+    for _ in Phantom(patients=8, size=64, images_per_patient=(1, 1)).export(tmp_path / "data"):
+        pass
+    table = tmp_path / "data" / "cohort.csv"
+    rows = pd.read_csv(table)
+    for image in rows["image"][:5]:
+        (tmp_path / "data" / "images" / Path(image).name).unlink()
+    raw = {
+        "name": "x",
+        "data": {
+            "source": "csv_table", "table": "cohort.csv", "image": "image", "patient": "patient", "label": "label",
+            "images": "images",
+        },
+        "images": {"size": 64},
+        "models": [{"name": "a", "backbone": "tf_efficientnet_lite0"}],
+    }  # fmt: skip
+    with pytest.raises(cxrlens.UserError, match=r"5 of 8 listed images cannot be read \(.*most_missing, now 0\.5"):
+        cxrlens.run(cxrlens.Study.of(raw), data=tmp_path / "data", out=tmp_path / "out", device="cpu")

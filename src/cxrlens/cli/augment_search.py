@@ -44,7 +44,7 @@ def augment_search(
     """Compare augmentations on the benchmark network; the same command goes on with an interrupted search."""
     from rich.console import Console
 
-    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.progress import Bars, say
     from cxrlens.pipeline import augment_search as stage
     from cxrlens.study import Study
 
@@ -59,8 +59,8 @@ def augment_search(
             raise typer.Exit(130) from None
     console = Console()
     console.print(_table(ranking))
-    console.print(ranking.sentence, highlight=False, markup=False)
-    console.print(f"written: {folder / stage.RANKING}", highlight=False, markup=False)
+    say(console, ranking.sentence)
+    say(console, f"written: {folder / stage.RANKING}")
 
 
 def _table(ranking: Ranking) -> Table:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cxrlens.data.check import CheckReport
 
 MOST_ROWS = 12
+SHEET_FORMATS = (".png", ".pdf", ".svg")
 
 
 def check(
@@ -21,7 +22,7 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is any fault.")] = False,
     sheet: Annotated[
-        Path | None, typer.Option("--sheet", help="Save a contact sheet of the images (PNG, PDF).")
+        Path | None, typer.Option("--sheet", help="Save a contact sheet of the images: .png, .pdf or .svg.")
     ] = None,
 ) -> None:
     """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, before training."""
@@ -33,9 +34,12 @@ def check(
     from cxrlens.data.check import check as check_cohort
     from cxrlens.data.sheet import contact_sheet
     from cxrlens.errors import UserError
+    from cxrlens.files import write_atomically
     from cxrlens.study import Study
 
     loaded = Study.load(study)
+    if sheet is not None and sheet.suffix.lower() not in SHEET_FORMATS:
+        raise UserError(f"the sheet needs a file that ends in {', '.join(SHEET_FORMATS)}; got {sheet}")
     if loaded.data.needs_root and data is None:
         raise UserError(f"{study} needs images: say where they are with --data FOLDER")
     cohort = loaded.data.cohort(data)
@@ -45,8 +49,8 @@ def check(
         with bars.task("looking for duplicates", len(cohort)) as task:
             report = check_cohort(cohort, loaded.split, cache, progress=task.update)
     if sheet is not None:
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-        contact_sheet(cohort, cache, np.random.default_rng(loaded.split.seed)).savefig(sheet)
+        figure = contact_sheet(cohort, cache, np.random.default_rng(loaded.split.seed))
+        write_atomically(sheet, lambda draft: figure.savefig(draft))
     if json:
         typer.echo(report.to_json())
     else:
@@ -64,7 +68,8 @@ def show(report: CheckReport, console: Console) -> None:
     cohort = report.cohort
     console.print(
         f"[bold]{escape(report.name)}[/]: {cohort['images']} images listed, {cohort['positive']} positive and "
-        f"{cohort['negative']} negative, of {cohort['patients']} patients"
+        f"{cohort['negative']} negative, of {cohort['patients']} patients",
+        soft_wrap=not console.is_terminal,
     )
     per_patient = ", ".join(f"{images} ({patients})" for images, patients in report.images_a_patient.items())
     console.print(f"images a patient (patients): {per_patient}")
@@ -82,7 +87,7 @@ def show(report: CheckReport, console: Console) -> None:
         if lines:
             console.print(f"\n[bold {colour}]{title}[/]")
         for line in lines:
-            console.print(f"  • {escape(line)}")
+            console.print(f"  • {escape(line)}", highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _counts(report: CheckReport, console: Console) -> None:

@@ -13,6 +13,7 @@ from cxrlens.cli.data_fetch import fetch
 from cxrlens.cli.data_phantom import phantom
 from cxrlens.cli.predict import predict
 from cxrlens.cli.run import run
+from cxrlens.cli.weights import weights
 from cxrlens.errors import UserError
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app.command()(predict)
 app.command()(augment_search)
 app.command()(augment_sheet)
 app.add_typer(data, name="data")
+app.add_typer(weights, name="weights")
 data.command()(check)
 data.command()(fetch)
 data.command()(phantom)

@@ -12,13 +12,14 @@ def predict(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images (PNG, JPEG, DICOM).")],
     out: Annotated[Path | None, typer.Option(help="Write the table here as CSV.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where an image could not be read.")] = False,
 ) -> None:
     """Probabilities of new images by every model of a run (research only: never for diagnosis)."""
     from rich.console import Console
     from rich.table import Table
 
-    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.progress import Bars, say
     from cxrlens.files import write_atomically
     from cxrlens.pipeline import predict as stage
     from cxrlens.pipeline.run import Run
@@ -28,7 +29,7 @@ def predict(
     if out is not None:
         write_atomically(out, lambda draft: table.to_csv(draft, index=False))
     console = Console()
-    shown = Table(title="P(positive): for research only, never for diagnosis")
+    shown = Table(title="P(positive)", title_justify="left")
     models = [name for name in table.columns if name not in ("image", "problem")]
     shown.add_column("image", overflow="fold")
     for name in models:
@@ -37,7 +38,8 @@ def predict(
         if row["problem"] is None or row["problem"] != row["problem"]:
             shown.add_row(row["image"], *(f"{row[name]:.3f}" for name in models))
     console.print(shown)
+    console.print("For research only; never for diagnosis.")
     for _, row in table[table["problem"].notna()].iterrows():
-        console.print(f"not read: {row['image']}: {row['problem']}", highlight=False, markup=False)
-    if table["problem"].notna().any():
+        say(console, f"not read: {row['image']}: {row['problem']}")
+    if strict and table["problem"].notna().any():
         raise typer.Exit(1)

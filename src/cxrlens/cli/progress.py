@@ -20,6 +20,11 @@ from rich.progress import (
 LABELS = {"auc": "AUC", "validation_auc": "val. AUC"}
 
 
+def say(console: Console, line: str) -> None:
+    """One sentence as it is; in a pipe on one line, so that names in it stay whole."""
+    console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+
+
 class _Bar:
     def __init__(self, bars: Progress, task: TaskID) -> None:
         self.bars, self.task = bars, task
@@ -45,6 +50,7 @@ class Bars:
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
+            disable=not self.console.is_terminal,  # a log needs no bars
         )
 
     def __enter__(self) -> Bars:
@@ -65,4 +71,4 @@ class Bars:
 
     def say(self, line: str) -> None:
         """One line above the bars."""
-        self.console.print(line, highlight=False, markup=False)
+        say(self.console, line)

@@ -23,7 +23,7 @@ def run(
     """Train and compare a study's models; the same command goes on with an interrupted run."""
     from rich.console import Console
 
-    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.progress import Bars, say
     from cxrlens.pipeline import plan, run
     from cxrlens.report.tables import render
     from cxrlens.study import Study
@@ -45,33 +45,41 @@ def run(
     console = Console()
     for part in render(done.results):
         console.print(part)
-    console.print(f"run folder: {folder}", highlight=False)
+    say(console, f"run folder: {folder}")
 
 
 def _print_plan(plan: Plan, folder: Path) -> None:
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
+    from cxrlens.cli.progress import say
+
     console = Console()
-    table = Table(title=f"What would run ({plan.images} readable images, {plan.device})")
-    for name in ("model", "networks", "steps each", "parameters", "of them trained", "time", "memory", "disk"):
-        table.add_column(name, justify="left" if name == "model" else "right")
+    table = Table(
+        title=f"What would run ({plan.images} readable images, {plan.device})",
+        box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True,
+    )  # fmt: skip
+    table.add_column("model", overflow="fold")
+    for name in ("steps", "parameters", "trained", "time", "memory", "disk"):
+        table.add_column(name, justify="right", no_wrap=True)  # 80 columns have to do
     for row in plan.models:
+        steps = f"{row.steps:,}" if row.networks == 1 else f"{row.networks} × {row.steps:,}"
         table.add_row(
-            row.name, str(row.networks), str(row.steps), f"{row.parameters:,}", f"{row.trainable_parameters:,}",
+            row.name, steps, f"{row.parameters:,}", f"{row.trainable_parameters:,}",
             _time(row.seconds), _bytes(row.memory), _bytes(row.disk),
         )  # fmt: skip
     console.print(table)
     for each in plan.skipped:
-        console.print(f"left out: {each['name']}: {each['reason']}", highlight=False, markup=False)
+        say(console, f"left out: {each['name']}: {each['reason']}")
     for sentence in plan.warnings:
-        console.print(f"warning: {sentence}", highlight=False, markup=False)
+        say(console, f"warning: {sentence}")
     working = max(row.working_disk for row in plan.models)
-    console.print(
+    say(
+        console,
         f"about {_time(sum(row.seconds for row in plan.models))} in all; into {folder}: "
         f"{_bytes(sum(row.disk for row in plan.models))} of weights, and up to {_bytes(working)} while one trains; "
         f"memory at most about {_bytes(max(row.memory for row in plan.models))}",
-        highlight=False,
     )
 
 

@@ -71,7 +71,7 @@ def plan(
     """
     chosen = choose_device(device)
     prepared = prepare(study, data, progress)
-    rows, skipped = trainable_rows(study, near, progress)
+    rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out
     networks = len(jobs(prepared, rows[:1]))
     images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)
     if not chosen.is_cuda:

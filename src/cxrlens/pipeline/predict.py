@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from cxrlens.data.images import read_image, to_uint8
+from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError
 from cxrlens.pipeline.run import Run
 from cxrlens.progress import SILENT, Progress
@@ -40,13 +41,13 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
             try:
                 pixels[file] = to_uint8(read_image(file).pixels, images.size, images.interpolation)
             except UserError as error:
-                problems[file] = str(error)
+                problems[file] = error.reason if isinstance(error, UnreadableImage) else str(error)
             task.update(number + 1)
     if not pixels:
         reasons = "; ".join(f"{file}: {reason}" for file, reason in list(problems.items())[:3])
-        raise UserError(f"no image among {len(files)} files can be read: {reasons or 'the folder is empty'}")
+        raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no file in {paths[0]}")
     table = pd.DataFrame({"image": [str(file) for file in files]})
-    stacked = torch.from_numpy(np.stack(list(pixels.values())).astype(np.float32) / 255)[:, None]
+    stacked = torch.from_numpy(np.stack(list(pixels.values())))[:, None]
     for name in [model["name"] for model in run.results["models"]]:
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
         table[name] = [found.get(file, np.nan) for file in files]
@@ -65,7 +66,7 @@ def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progr
             logits = []
             for some in images.split(16):
                 with chosen.autocast():
-                    logits.append(model(chosen.put(some)).double().cpu())
+                    logits.append(model(chosen.put(some.float() / 255)).double().cpu())
                 task.update(len(found) * len(images) + sum(map(len, logits)))
             found.append(torch.sigmoid(torch.cat(logits)).numpy())
     return np.mean(found, axis=0)

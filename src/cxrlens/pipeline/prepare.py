@@ -63,7 +63,8 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
         progress: where the work is shown.
 
     Raises:
-        UserError: the folder is absent or not the source's layout, no image can be read, or the sides cannot be drawn.
+        UserError: the folder is absent or not the source's layout, too few images can be read, or the sides cannot be
+            drawn.
     """
     if study.data.needs_root and data is None:
         raise UserError("this study's images are in a folder of yours: give it with --data PATH")
@@ -73,6 +74,12 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
     other = images.train_interpolation or images.interpolation
     train_cache = cache if other == images.interpolation else _decode(cohort, images.size, other, progress)
     cohort = cohort.with_missing(cache.missing)
+    if len(cohort.missing) > study.data.most_missing * len(cohort):
+        raise UserError(
+            f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read ({_first(cohort.missing)}): complete "
+            f"the folder, or say in the study's [data] how large a share may be missing (most_missing, now "
+            f"{study.data.most_missing:g})"
+        )
     groups: dict[str, str] = {}
     if study.split.kind != "paper" and study.split.merge_duplicates:
         sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
@@ -105,11 +112,11 @@ def summary(prepared: Prepared) -> dict[str, object]:
 
 def _decode(cohort: Cohort, size: int, interpolation: str, progress: Progress) -> ImageCache:
     with progress.task("reading images", len(cohort)) as task:
-        cache = build_cache(cohort, size, interpolation, progress=task.update)
-    if not cache.index:
-        reasons = "; ".join(f"{image}: {reason}" for image, reason in list(cache.missing.items())[:3])
-        raise UserError(f"none of the {len(cohort)} listed images can be read: {reasons}")
-    return cache
+        return build_cache(cohort, size, interpolation, progress=task.update)
+
+
+def _first(missing: dict[str, str], most: int = 3) -> str:
+    return "; ".join(f"{image}: {reason}" for image, reason in list(missing.items())[:most])
 
 
 def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str]) -> tuple[str, ...]:

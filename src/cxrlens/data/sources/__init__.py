@@ -5,13 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from pydantic import Field
+
 from cxrlens.config import Config
 from cxrlens.data.cohort import Cohort
 from cxrlens.registry import Registry
 
 
 class Source(Config, ABC):
-    """A data set: the fields are what the study file's `[data]` may say (beside `source = NAME`)."""
+    """A data set: the fields are what the study file's `[data]` may say (beside `source = NAME`).
+
+    Attributes:
+        most_missing: share of the listed images that may be without a readable file before a run refuses to train.
+    """
+
+    most_missing: float = Field(default=0.5, ge=0, le=1)
 
     @property
     def needs_root(self) -> bool:
