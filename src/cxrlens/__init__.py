@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cxrlens.data.sources import SOURCES, Source
     from cxrlens.errors import UserError
     from cxrlens.models.classifier import Classifier
+    from cxrlens.pipeline.augment_search import augment_search
+    from cxrlens.pipeline.augment_sheet import augment_sheet
+    from cxrlens.pipeline.check import check
     from cxrlens.pipeline.plan import plan
     from cxrlens.pipeline.predict import predict
     from cxrlens.pipeline.run import Run, run
@@ -35,12 +38,16 @@ _HOMES = {
     "Source": "cxrlens.data.sources",
     "Study": "cxrlens.study",
     "UserError": "cxrlens.errors",
+    "augment_search": "cxrlens.pipeline.augment_search",
+    "augment_sheet": "cxrlens.pipeline.augment_sheet",
+    "check": "cxrlens.pipeline.check",
     "plan": "cxrlens.pipeline.plan",
     "predict": "cxrlens.pipeline.predict",
     "run": "cxrlens.pipeline.run",
 }
 __all__ = [
-    "SOURCES", "Classifier", "Cohort", "Run", "Source", "Study", "UserError", "plan", "predict", "run",
+    "SOURCES", "Classifier", "Cohort", "Run", "Source", "Study", "UserError", "augment_search", "augment_sheet",
+    "check", "plan", "predict", "run",
 ]  # fmt: skip
 
 

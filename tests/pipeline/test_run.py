@@ -229,3 +229,10 @@ def test_a_folder_with_most_images_missing_is_refused_unless_the_study_allows_it
     }  # fmt: skip
     with pytest.raises(cxrlens.UserError, match=r"5 of 8 listed images cannot be read \(.*most_missing, now 0\.5"):
         cxrlens.run(cxrlens.Study.of(raw), data=tmp_path / "data", out=tmp_path / "out", device="cpu")
+
+
+def test_what_the_command_line_does_is_a_call_away(finished: cxrlens.Run, tmp_path: Path) -> None:
+    report = cxrlens.check(finished.study, sheet=tmp_path / "sheet.png")
+    assert report.cohort == finished.results["cohort"] and (tmp_path / "sheet.png").exists()
+    assert finished.comparisons()["a"].tolist() == ["small network"]
+    assert all(getattr(cxrlens, name) for name in cxrlens.__all__)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from cxrlens.data.check import CheckReport
 
 MOST_ROWS = 12
-SHEET_FORMATS = (".png", ".pdf", ".svg")
 
 
 def check(
@@ -26,31 +25,14 @@ def check(
     ] = None,
 ) -> None:
     """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, before training."""
-    import numpy as np
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars
-    from cxrlens.data.cache import build_cache
-    from cxrlens.data.check import check as check_cohort
-    from cxrlens.data.sheet import contact_sheet
-    from cxrlens.errors import UserError
-    from cxrlens.files import write_atomically
+    from cxrlens.pipeline.check import check as check_study
     from cxrlens.study import Study
 
-    loaded = Study.load(study)
-    if sheet is not None and sheet.suffix.lower() not in SHEET_FORMATS:
-        raise UserError(f"the sheet needs a file that ends in {', '.join(SHEET_FORMATS)}; got {sheet}")
-    if loaded.data.needs_root and data is None:
-        raise UserError(f"{study} needs images: say where they are with --data FOLDER")
-    cohort = loaded.data.cohort(data)
     with Bars() as bars:
-        with bars.task("reading images", len(cohort)) as task:
-            cache = build_cache(cohort, loaded.images.size, loaded.images.interpolation, progress=task.update)
-        with bars.task("looking for duplicates", len(cohort)) as task:
-            report = check_cohort(cohort, loaded.split, cache, progress=task.update)
-    if sheet is not None:
-        figure = contact_sheet(cohort, cache, np.random.default_rng(loaded.split.seed))
-        write_atomically(sheet, lambda draft: figure.savefig(draft))
+        report = check_study(Study.load(study), data, sheet, bars)
     if json:
         typer.echo(report.to_json())
     else:

@@ -66,13 +66,11 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
         UserError: the folder is absent or not the source's layout, too few images can be read, or the sides cannot be
             drawn.
     """
-    if study.data.needs_root and data is None:
-        raise UserError("this study's images are in a folder of yours: give it with --data PATH")
-    cohort = study.data.cohort(data)
+    cohort = listed(study, data)
     images = study.images
-    cache = _decode(cohort, images.size, images.interpolation, progress)
+    cache = decoded(cohort, images.size, images.interpolation, progress)
     other = images.train_interpolation or images.interpolation
-    train_cache = cache if other == images.interpolation else _decode(cohort, images.size, other, progress)
+    train_cache = cache if other == images.interpolation else decoded(cohort, images.size, other, progress)
     cohort = cohort.with_missing(cache.missing)
     if len(cohort.missing) > study.data.most_missing * len(cohort):
         raise UserError(
@@ -88,6 +86,27 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
         groups = merge_groups(cohort.table, found.pairs)
     splits = make_splits(cohort, study.split, groups)
     return Prepared(study, cohort, cache, train_cache, splits, groups, _warnings(cohort, splits, groups))
+
+
+def listed(study: Study, data: Path | None) -> Cohort:
+    """The study's images, as its source lists them.
+
+    Raises:
+        UserError: the folder is not given, absent or not the source's layout.
+    """
+    if study.data.needs_root and data is None:
+        raise UserError("this study's images are in a folder of yours: give it with --data PATH")
+    return study.data.cohort(data)
+
+
+def decoded(cohort: Cohort, size: int, interpolation: str, progress: Progress = SILENT) -> ImageCache:
+    """The cohort's images as squares, read once and kept.
+
+    Raises:
+        UserError: none can be read, or the cache folder cannot be written.
+    """
+    with progress.task("reading images", len(cohort)) as task:
+        return build_cache(cohort, size, interpolation, progress=task.update)
 
 
 def write_cohort(run: RunFolder, prepared: Prepared) -> None:
@@ -108,11 +127,6 @@ def write_cohort(run: RunFolder, prepared: Prepared) -> None:
 def summary(prepared: Prepared) -> dict[str, object]:
     """The `cohort` of `results.json`."""
     return cohort_summary(prepared.cohort, prepared.splits)
-
-
-def _decode(cohort: Cohort, size: int, interpolation: str, progress: Progress) -> ImageCache:
-    with progress.task("reading images", len(cohort)) as task:
-        return build_cache(cohort, size, interpolation, progress=task.update)
 
 
 def _first(missing: dict[str, str], most: int = 3) -> str:

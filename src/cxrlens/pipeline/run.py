@@ -20,7 +20,7 @@ from cxrlens.pipeline.fit import fit_unit, jobs, read_record
 from cxrlens.pipeline.judge import judge
 from cxrlens.pipeline.prepare import prepare, summary, write_cohort
 from cxrlens.progress import SILENT, Progress
-from cxrlens.report.tables import table1
+from cxrlens.report.tables import comparisons_table, table1
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import ModelRow, Study, folder_name
 from cxrlens.train.device import choose_device
@@ -70,6 +70,10 @@ class Run:
     def table(self) -> pd.DataFrame:
         """Table 1: a row a model, AUC with its intervals, beside the paper's."""
         return table1(self.results)
+
+    def comparisons(self) -> pd.DataFrame:
+        """A row a pair of models: the difference of their AUCs with its interval, and what is left of it after Holm."""
+        return comparisons_table(self.results)
 
     def history(self, model: str, seed: int | None = None, fold: int = 0) -> pd.DataFrame:
         """The training history of one network: a row an epoch."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from cxrlens.data.phantom.sites import SITES
 from cxrlens.data.phantom.streams import stream
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.errors import UserError
+from cxrlens.files import write_atomically, write_text
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -114,12 +114,7 @@ class Phantom(PhantomOptions, Source):
                     _write(folder / "masks" / part / name, getattr(drawn, part).astype(np.uint8) * 255)
                 rows.append({**row, "path": f"images/{name}"})
                 yield name
-            draft = folder / "cohort.csv.part"
-            with draft.open("w", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, fieldnames=list(rows[0]))
-                table.writeheader()
-                table.writerows(rows)
-            draft.replace(folder / "cohort.csv")
+            write_text(folder / "cohort.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
         except OSError as error:
             raise UserError(f"cannot write the phantom to {folder}: {error.strerror}; choose another folder") from error
 
@@ -150,7 +145,5 @@ class Phantom(PhantomOptions, Source):
 
 
 def _write(path: Path, levels: np.ndarray) -> None:
-    """A grey PNG, written beside its place and then moved there."""
-    draft = path.with_suffix(".part")
-    Image.fromarray(levels).save(draft, format="PNG")
-    draft.replace(path)
+    """A grey PNG."""
+    write_atomically(path, lambda draft: Image.fromarray(levels).save(draft, format="PNG"))
