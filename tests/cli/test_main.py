@@ -92,3 +92,9 @@ def test_a_check_prints_one_object_whose_cohort_is_that_of_the_results(monkeypat
     assert "ends in .png, .pdf, .svg" in capsys.readouterr().err
     assert run("data", "check", str(study), "--sheet", str(study / "s.png"), monkeypatch=monkeypatch) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def test_help_says_what_is_taken_where_nothing_is_given(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    run("run", "--help", monkeypatch=monkeypatch)
+    assert "by default runs/NAME" in capsys.readouterr().out

@@ -236,3 +236,10 @@ def test_what_the_command_line_does_is_a_call_away(finished: cxrlens.Run, tmp_pa
     assert report.cohort == finished.results["cohort"] and (tmp_path / "sheet.png").exists()
     assert finished.comparisons()["a"].tolist() == ["small network"]
     assert all(getattr(cxrlens, name) for name in cxrlens.__all__)
+
+
+def test_damaged_timings_do_not_keep_a_run_from_going_on(finished: cxrlens.Run, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished.folder.path, tmp_path / "copy")
+    (copy / "environment.json").write_text("{")
+    cxrlens.run(finished.study, out=copy, device="cpu")
+    assert json.loads((copy / "environment.json").read_text())["stages"]

@@ -24,19 +24,21 @@ class ChooseOn(StrEnum):
 def augment_search(
     study: Annotated[Path, typer.Argument(help="The study file, such as studies/paper.toml.")],
     data: Annotated[Path | None, typer.Option(help="The folder of the study's images; the phantom needs none.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the results [default: runs/NAME-augment-search].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results; by default runs/NAME-augment-search.")
+    ] = None,
     combination: Annotated[
         list[str] | None,
-        typer.Option(help="Such as rotation or rotation+zoom; repeatable [default: the six, paper, all_six]."),
+        typer.Option(help="Such as rotation or rotation+zoom; repeatable; by default the six, paper, all_six."),
     ] = None,
     choose_on: Annotated[
         ChooseOn, typer.Option(help="inner: folds of the training side. validation: as the paper did, optimistic.")
     ] = ChooseOn.inner,
     folds: Annotated[int, typer.Option(min=2, help="Inner folds, by patient.")] = 5,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training [default: the study's].")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch [default: the study's].")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training; by default the study's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch; by default the study's.")] = None,
     size: Annotated[
-        int | None, typer.Option(min=32, help="Pixels a side of the images [default: the study's].")
+        int | None, typer.Option(min=32, help="Pixels a side of the images; by default the study's.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of folds, weights and draws.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",

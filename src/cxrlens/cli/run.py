@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def run(
     study: Annotated[Path, typer.Argument(help="The study file, such as studies/paper.toml.")],
     data: Annotated[Path | None, typer.Option(help="The folder of the study's images; the phantom needs none.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run's folder [default: runs/NAME].")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/NAME.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would run, how long, how much; train nothing.")

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from cxrlens import __version__
+from cxrlens.errors import UserError
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.run_folder import RunFolder
 from cxrlens.train.device import Device
@@ -44,8 +45,11 @@ class Stopwatch:
 
 
 def earlier_stages(run: RunFolder) -> list[dict[str, Any]]:
-    """The stages that an interrupted run wrote; none for a new one."""
-    return run.read_json("environment.json")["stages"] if (run.path / "environment.json").exists() else []
+    """The stages that an interrupted run wrote; none for a new one, nor where the file is damaged: it is rewritten."""
+    try:
+        return run.read_json("environment.json")["stages"]
+    except (UserError, KeyError, TypeError):
+        return []
 
 
 def write_environment(run: RunFolder, prepared: Prepared, device: Device, watch: Stopwatch, data: str | None) -> None:
