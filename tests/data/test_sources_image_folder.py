@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cxrlens.config import parse
+from cxrlens.data.leaks import patients_warning
 from cxrlens.data.sources.image_folder import ImageFolder
 from cxrlens.errors import UserError
 
@@ -40,6 +41,7 @@ def test_two_class_folders_with_a_known_negative_need_no_options(tmp_path: Path)
     cohort = ImageFolder().cohort(build(tmp_path))
     assert cohort.table["label"].tolist() == [0, 1, 0, 1, 1]
     assert cohort.table["patient"].tolist() == NAMES
+    assert "no patient is known" in (patients_warning(cohort.table) or "")
 
 
 @pytest.mark.parametrize("names", [["A/x.jpg", "B/y.jpg"], ["NORMAL/x.jpg", "A/y.jpg", "B/z.jpg"], ["NORMAL/x.jpg"]])

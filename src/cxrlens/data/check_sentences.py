@@ -9,7 +9,7 @@ import pandas as pd
 
 from cxrlens.data.associations import TOLD
 from cxrlens.data.integrity import Integrity
-from cxrlens.data.leaks import SideCounts, leak, split_warning
+from cxrlens.data.leaks import SideCounts, leak, patients_warning, split_warning
 from cxrlens.data.split import Split
 
 
@@ -41,7 +41,8 @@ def warning_sentences(
         sides: theirs, from `leaks.side_counts`.
         merged: whether the split keeps patients who share an image together.
     """
-    lines = []
+    unknown = patients_warning(table)
+    lines = [unknown] if unknown else []
     for split, side in zip(splits, sides, strict=True):
         fold = f"fold {split.fold}: " if len(splits) > 1 else ""
         warning = split_warning(table, split)

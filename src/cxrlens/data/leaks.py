@@ -95,6 +95,20 @@ def split_warning(table: pd.DataFrame, split: Split, groups: Mapping[str, str] |
     )
 
 
+def patients_warning(table: pd.DataFrame) -> str | None:
+    """What to know where the source names no patient, so that every image counts as its own; None where one is named.
+
+    >>> patients_warning(pd.DataFrame({"image": ["a", "b"], "patient": ["P1", "P2"]})) is None
+    True
+    """
+    if len(table) < 2 or not (table["patient"] == table["image"]).all():
+        return None
+    return (
+        "no patient is known, so every image counts as its own: a patient may be on both sides of the split, and "
+        "intervals may be too narrow"
+    )
+
+
 def refuse_leaks(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> None:
     """Refuses a leaky split unless it is the one asked for by name.
 

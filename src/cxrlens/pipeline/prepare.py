@@ -11,7 +11,7 @@ import pandas as pd
 from cxrlens.data.cache import ImageCache, build_cache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
-from cxrlens.data.leaks import cohort_summary, split_warning
+from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
 from cxrlens.data.split import Split, make_splits
 from cxrlens.errors import UserError
 from cxrlens.progress import SILENT, Progress
@@ -134,7 +134,7 @@ def _first(missing: dict[str, str], most: int = 3) -> str:
 
 
 def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str]) -> tuple[str, ...]:
-    found = [split_warning(cohort.table, split, groups) for split in splits]
+    found = [patients_warning(cohort.table), *(split_warning(cohort.table, split, groups) for split in splits)]
     if cohort.missing:
         some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")
         found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")
