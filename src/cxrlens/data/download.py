@@ -1,4 +1,4 @@
-"""One verified download: resumed where it stopped, checked against its git blob SHA-1, then renamed into place."""
+"""One verified download: resumed where it stopped, checked against its hash, then renamed into place."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ def download(
     client: httpx2.Client,
     url: str,
     target: Path,
-    sha1: str,
+    expected: str | Callable[[Path], bool],
     stop: threading.Event,
     received: Callable[[int], None],
     pause: float = 0.5,
+    most: int = MAX_BYTES,
 ) -> None:
     """Brings `url` to `target`; nothing stands under the final name before it is verified.
 
@@ -48,10 +49,11 @@ def download(
         client: with its timeouts set.
         url: of the file.
         target: where it goes; `target.part` beside it holds what came so far.
-        sha1: the git blob SHA-1 that the content must have.
+        expected: the git blob SHA-1 that the content must have, or what says of a file whether it is the right one.
         stop: when set, the download ends at the next chunk.
         received: told the number of bytes of every chunk.
         pause: seconds before the first retry; each later one waits twice as long.
+        most: bytes that the file can have.
 
     Raises:
         Refused: the server says no, sends other content twice, or fails at every attempt.
@@ -65,9 +67,9 @@ def download(
         resumed = part.exists() and part.stat().st_size > 0
         wait = pause * 2 ** (attempt - 1)
         try:
-            asked = _stream(client, url, part, stop, received)
+            asked = _stream(client, url, part, stop, received, most)
             if asked is None:
-                if git_blob_sha1(part) == sha1:
+                if git_blob_sha1(part) == expected if isinstance(expected, str) else expected(part):
                     part.replace(target)
                     return
                 found = _found(part)
@@ -90,7 +92,7 @@ def download(
 
 
 def _stream(
-    client: httpx2.Client, url: str, part: Path, stop: threading.Event, received: Callable[[int], None]
+    client: httpx2.Client, url: str, part: Path, stop: threading.Event, received: Callable[[int], None], most: int
 ) -> tuple[str, float] | None:
     """Appends to `part` what is still to come; an answer worth another try comes back with the seconds to wait."""
     have = part.stat().st_size if part.exists() else 0
@@ -113,9 +115,9 @@ def _stream(
                     raise Stopped
                 file.write(chunk)
                 received(len(chunk))
-                if file.tell() > MAX_BYTES:
+                if file.tell() > most:
                     part.unlink()
-                    raise Refused(f"more than {MAX_BYTES >> 20} MiB came; this is not the published file")
+                    raise Refused(f"more than {most >> 20} MiB came; this is not the published file")
             file.flush()
             os.fsync(file.fileno())
     return None

@@ -10,13 +10,18 @@ from urllib.parse import urlsplit
 from cxrlens.errors import UserError
 
 SECONDS = 4.5
+ADVICE = (
+    "check the connection, or name a mirror with --base-url URL, "
+    "or copy the data set from a machine that has it and study that folder with --data PATH"
+)
 
 
-def check_reach(base: str) -> None:
+def check_reach(base: str, advice: str = ADVICE) -> None:
     """Raises `UserError` when the host of `base` is out of reach; a resolver alone may take half a minute to say so.
 
     Args:
         base: an http or https address.
+        advice: what to do where it is out of reach.
 
     Raises:
         UserError: it is no such address, or no connection to its host was made within `SECONDS`.
@@ -40,7 +45,4 @@ def check_reach(base: str) -> None:
     probe.start()
     probe.join(SECONDS)
     if reason[0]:
-        raise UserError(
-            f"cannot reach {parts.hostname} ({reason[0]}): check the connection, or name a mirror with --base-url URL, "
-            f"or copy the data set from a machine that has it and study that folder with --data PATH"
-        )
+        raise UserError(f"cannot reach {parts.hostname} ({reason[0]}): {advice}")

@@ -24,7 +24,7 @@ class ModelOptions(Config):
     Attributes:
         name: for tables and folders.
         backbone: "benchmark_cnn", or any timm name.
-        weights: "random", "timm", a weight card's name, or a path to a .safetensors file.
+        weights: "random", "auto" (the best in reach), "timm", a weight card's name, or a path to a weight file.
         trained: "head", "all", or names of the backbone's modules to train with the head.
         head: a name in `HEADS`; the backbone's own where none is given.
         preprocessing: "weights" gives the network what its weights were trained on; "unit" gives it [0, 1].
@@ -151,6 +151,10 @@ def build_classifier(options: ModelOptions, size: int, seed: int, near: Path | N
     """
     with seeded(seed):
         backbone = build_backbone(options.backbone, size)
+        for module in backbone.modules():  # before the weights, which fold their own epsilon into what is set here
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = options.batchnorm_momentum or module.momentum
+                module.eps = options.batchnorm_epsilon or module.eps
         loaded = load_weights(backbone, options.weights, options.backbone, near)
         with torch.no_grad():
             training = backbone.training
@@ -161,10 +165,6 @@ def build_classifier(options: ModelOptions, size: int, seed: int, near: Path | N
     preprocessing = loaded.preprocessing if options.preprocessing == "weights" else UNIT
     classifier = Classifier(backbone, head, size, preprocessing)
     classifier.weights = loaded
-    for module in classifier.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = options.batchnorm_momentum or module.momentum
-            module.eps = options.batchnorm_epsilon or module.eps
     classifier.freeze_but(options.trained)
     return classifier
 

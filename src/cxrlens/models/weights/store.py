@@ -1,25 +1,23 @@
-"""Finds weights and loads them whole, verified, or not at all: a partial load would leave layers random in silence."""
+"""Loads weights whole, verified, or not at all: a partial load would leave layers random in silence."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
-import safetensors
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from cxrlens.errors import UserError, near_miss
+from cxrlens.errors import UserError
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
 from cxrlens.models.weights.cards import CARDS, WeightCard
-from cxrlens.models.weights.hub import OutOfReach, hub_file, hub_preprocessing
+from cxrlens.models.weights.containers import Contents, read_contents
+from cxrlens.models.weights.find import find_weights, resolve, weights_folder
+from cxrlens.models.weights.formats import Converted, convert
+from cxrlens.models.weights.hub import cached_file, hub_preprocessing
+from cxrlens.models.weights.identity import file_sha256, mismatch
 
-SUFFIXES = (".safetensors", ".pth", ".pt")
+__all__ = ["LoadedWeights", "check_output", "fill", "find_weights", "load_weights", "read_tensors", "weights_folder"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class LoadedWeights:
     """Which weights a backbone got.
 
     Attributes:
-        name: as the study says.
+        name: as the study says; where it says "auto", or a card that is not there, what that came to.
         title: what they are, for a table.
         preprocessing: what the network wants to be given.
         sha256: of the file; None for random weights.
@@ -37,37 +35,6 @@ class LoadedWeights:
     title: str
     preprocessing: Preprocessing
     sha256: str | None = None
-
-
-def weights_folder() -> Path:
-    """Where weights that a person fetched are looked for: `CXRLENS_WEIGHTS`, or the user's data folder."""
-    return Path(os.environ.get("CXRLENS_WEIGHTS") or Path(platformdirs.user_data_dir("cxrlens")) / "weights")
-
-
-def find_weights(spec: str, backbone: str, near: Path | None = None) -> Path | None:
-    """The file that a study's `weights` means; None for random weights.
-
-    Args:
-        spec: "random", "timm" (timm's own for the backbone's name, from its hub), a card's name, or a path.
-        backbone: the backbone's name, with timm's tag where it has one.
-        near: the folder that a relative path starts from.
-
-    Raises:
-        OutOfReach: they are not on this machine and cannot be fetched; the message says what to do.
-        UserError: a name that is not known, or a path where no file is.
-    """
-    if spec == "random":
-        return None
-    if spec == "timm":
-        return hub_file(backbone)
-    if spec in CARDS:
-        return _card_file(CARDS[spec])
-    if not spec.endswith(SUFFIXES):
-        raise UserError(near_miss("weights", spec, ["random", "timm", *CARDS]) + f", or a path to a {SUFFIXES[0]} file")
-    path = Path(spec).expanduser() if near is None else near / Path(spec).expanduser()
-    if not path.is_file():
-        raise UserError(f"no weight file {spec}" + (f" beside the study, in {near}" if near else ""))
-    return path
 
 
 def load_weights(backbone: Backbone, spec: str, name: str, near: Path | None = None) -> LoadedWeights:
@@ -83,69 +50,99 @@ def load_weights(backbone: Backbone, spec: str, name: str, near: Path | None = N
         UserError: not in reach, for another architecture, a wrong hash, not a file of tensors, or tensors that are
             missing, left over or of another shape, each named.
     """
+    asked, spec = spec, resolve(spec, name)
     path = find_weights(spec, name, near)
     if path is None:
         return LoadedWeights("random", "random weights", UNIT)
     card = CARDS.get(spec)
     if card and card.architecture != backbone.architecture:
         raise UserError(f"the weights '{spec}' are for {card.architecture}; this backbone is {backbone.architecture}")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if card and card.sha256 and sha256 != card.sha256:
-        raise UserError(f"{path.name}: SHA-256 {sha256[:16]}… where {card.sha256[:16]}… was needed: fetch it again")
-    fill(backbone, read_tensors(path), path.name)
+    if card and not from_hub(card, path) and (wrong := mismatch(card, path)):
+        raise UserError(f"{path.name}: {wrong}: fetch it again, or name another file by its path")
+    converted = convert(read_contents(path))
+    if card:
+        check_kind(converted, card, path.name)
+    fill(backbone, converted, path.name)
+    chosen = f" (in reach for '{asked}')" if asked != spec else ""
     if card:
         check_output(backbone, card)
-        return LoadedWeights(spec, card.title, card.preprocessing, sha256)
+        # A file that a user made with timm's names says nothing of itself; otherwise its layout does.
+        preprocessing = converted.preprocessing or card.preprocessing
+        return LoadedWeights(spec, card.title + chosen, preprocessing, file_sha256(path))
     title = f"{name}, timm's own" if spec == "timm" else path.name
-    return LoadedWeights(spec, title, hub_preprocessing(backbone, name), sha256)
+    preprocessing = converted.preprocessing or hub_preprocessing(backbone, name)
+    return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path))
+
+
+def from_hub(card: WeightCard, path: Path) -> bool:
+    """Whether this is timm's own file of the same weights, which its hub's client verifies."""
+    return bool(card.hub) and path == cached_file(card.hub or "")
+
+
+def check_kind(converted: Converted, card: WeightCard, file: str) -> None:
+    """Refuses another source's network under a card's name: it would fit, and be given the wrong inputs.
+
+    Raises:
+        UserError: its layout is that of a network with other inputs, or its classifier has other outputs.
+    """
+    if converted.preprocessing not in (None, card.preprocessing):
+        raise UserError(f"{file} is not '{card.name}': its network is given other inputs than {card.input}")
+    tops = [converted.tensors[name] for name in ("classifier.weight", "head.fc.weight") if name in converted.tensors]
+    known = converted.preprocessing is not None and card.outputs is not None  # timm's names alone say nothing
+    if known and (not tops or tops[0].shape[0] != card.outputs):
+        found = f"{tops[0].shape[0]} outputs" if tops else "no classifier"
+        raise UserError(f"{file} is not '{card.name}': it has {found}, and {card.outputs} were needed")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.safetensors` file, or of a `.pth` read without running anything that is in it.
+    """The tensors of a weight file under its own names, read without running anything that is in it.
 
     Raises:
         UserError: it is no such file, is cut off, or holds more than tensors.
     """
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path.name} is not a whole safetensors file: {error}") from error
-    except Exception as error:  # torch.load raises almost anything on a hostile or truncated file
-        raise UserError(
-            f"{path.name} cannot be read as plain tensors ({type(error).__name__}); "
-            "nothing in it was run: save it as .safetensors"
-        ) from error
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise UserError(f"{path.name} holds something other than a table of tensors: save the state dict alone")
-    return found
+    return read_contents(path).tensors
 
 
-def fill(backbone: Backbone, tensors: dict[str, Tensor], file: str) -> None:
+def fill(backbone: Backbone, tensors: dict[str, Tensor] | Converted, file: str) -> None:
     """Copies tensors into the backbone, by key and shape.
 
     Args:
         backbone: a timm backbone, or any other whose own names the file uses.
-        tensors: names as timm's; as a run of cxrlens writes them (`backbone.…`); or EfficientNet-Lite's own.
+        tensors: converted, or under the names of any format that is known.
         file: how to call them in an error.
 
     Raises:
         UserError: names what is missing, what is left over and what has another shape.
     """
+    converted = tensors if isinstance(tensors, Converted) else convert(Contents("torch", tensors))
+    if converted.architecture and converted.architecture != backbone.architecture:
+        raise UserError(f"{file} holds a {converted.architecture}; this backbone is {backbone.architecture}")
     target = getattr(backbone, "network", backbone)
     wanted = target.state_dict()
-    found = _own_names(tensors, wanted)
+    found = converted.tensors
     kept = {name: tensor for name, tensor in found.items() if not name.startswith(backbone.dropped or ("\0",))}
     # Bookkeeping of BatchNorm that no output depends on; older files lack it.
     absent = [name for name in wanted if name not in kept and not name.endswith("num_batches_tracked")]
     excess = [name for name in kept if name not in wanted]
     reshaped = [name for name in kept if name in wanted and kept[name].shape != wanted[name].shape]
-    faults = [("missing", absent), ("left over", excess), ("of another shape", reshaped)]
+    unreal = [name for name in kept if kept[name].is_floating_point() and not kept[name].isfinite().all()]
+    faults = [("missing", absent), ("left over", excess), ("of another shape", reshaped), ("not finite", unreal)]
     if any(names for _, names in faults):
         told = "; ".join(f"{len(names)} {what} ({', '.join(names[:3])}…)" for what, names in faults if names)
         raise UserError(f"{file} does not fit {backbone.architecture}, so nothing was loaded: {told}")
     target.load_state_dict(kept, strict=False)
+    if converted.epsilon is not None:
+        _fold_epsilon(target, converted.epsilon)
+
+
+def _fold_epsilon(network: nn.Module, epsilon: float) -> None:
+    """Adds what the source's epsilon has over the network's to the variances, where a saved network keeps it.
+
+    A larger epsilon in the network is the study's own choice (`batchnorm_epsilon`), and stays.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
+            module.running_var += max(epsilon - module.eps, 0.0)
 
 
 def known_input() -> Tensor:
@@ -171,32 +168,3 @@ def check_output(backbone: Backbone, card: WeightCard) -> None:
             f"the weights '{card.name}' load, but a known image gives {output:.6f} where {card.known_output:.6f} "
             "was needed: they are not what their card says"
         )
-
-
-def _own_names(tensors: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
-    if all(name.startswith(("backbone.", "head.")) for name in tensors) and "head.fc.weight" not in tensors:
-        ours = {name.removeprefix("backbone."): each for name, each in tensors.items() if name.startswith("backbone.")}
-        return {name.removeprefix("network."): each for name, each in ours.items()}
-    if "_conv_stem.weight" in tensors and "conv_stem.weight" in wanted:
-        # The EfficientNet-Lite source lists its layers in the same order as timm's tf_ variant, classifier last.
-        names = [*wanted, "classifier.weight", "classifier.bias"]
-        return dict(zip(names, tensors.values(), strict=True)) if len(names) == len(tensors) else tensors
-    return tensors
-
-
-def _card_file(card: WeightCard) -> Path:
-    if card.package:
-        package = importlib.util.find_spec(card.package)
-        if package is not None and package.origin:
-            found = sorted(Path(package.origin).parent.rglob("*.pth"))
-            if found:
-                return found[0]
-    for suffix in SUFFIXES:
-        path = weights_folder() / f"{card.name}{suffix}"
-        if path.is_file():
-            return path
-    raise OutOfReach(
-        f"the weights '{card.name}' ({card.title}) are not on this machine; {card.source}, in the weights folder "
-        "(CXRLENS_WEIGHTS)",
-        f": {weights_folder()}",
-    )

@@ -1,0 +1,117 @@
+"""Which file a study's `weights` means, and which weights can be used here and now."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import platformdirs
+
+from cxrlens.errors import UserError, near_miss
+from cxrlens.models.weights.cards import CARDS, WeightCard
+from cxrlens.models.weights.hub import OutOfReach, cached_file, hub_file
+
+SUFFIXES = (".safetensors", ".h5", ".hdf5", ".pth.tar", ".pth", ".pt", ".tar", ".bin")
+SPECIAL = ("random", "auto", "timm")
+
+
+def weights_folder() -> Path:
+    """Where weights that a person fetched are looked for: `CXRLENS_WEIGHTS`, or the user's data folder."""
+    return Path(os.environ.get("CXRLENS_WEIGHTS") or Path(platformdirs.user_data_dir("cxrlens")) / "weights")
+
+
+def local_file(card: WeightCard) -> Path | None:
+    """The card's own file on this machine: in its package, the weights folder, or the hub's cache; None if nowhere."""
+    if card.package:
+        package = importlib.util.find_spec(card.package)
+        if package is not None and package.origin:
+            found = sorted(Path(package.origin).parent.rglob(card.file or "*.pth"))
+            if found:
+                return found[0]
+    names = [f"{card.name}{suffix}" for suffix in SUFFIXES]
+    if card.file and card.file != "model.pth.tar":  # a name that any checkpoint may have
+        names.append(card.file)
+    for name in names:
+        if (weights_folder() / name).is_file():
+            return weights_folder() / name
+    return cached_file(card.hub) if card.hub else None
+
+
+def resolve(spec: str, backbone: str) -> str:
+    """What a spec comes to here: "auto" and a card that is not there become the name of the best that is.
+
+    Args:
+        spec: as a study says.
+        backbone: the backbone's name, with timm's tag where it has one.
+
+    Raises:
+        UserError: "auto" for a backbone that nobody publishes weights for.
+        OutOfReach: "auto" where nothing for this backbone is in reach.
+    """
+    if spec == "auto":
+        return _best(backbone)
+    card = CARDS.get(spec)
+    if card is None or local_file(card):
+        return spec
+    return next((name for name in card.stand_ins if local_file(CARDS[name])), spec)
+
+
+def find_weights(spec: str, backbone: str, near: Path | None = None) -> Path | None:
+    """The file that a study's `weights` means; None for random weights.
+
+    Args:
+        spec: "random", "auto" (the best in reach), "timm" (timm's own for the backbone's name, from its hub), a card's
+            name, or a path.
+        backbone: the backbone's name, with timm's tag where it has one.
+        near: the folder that a relative path starts from.
+
+    Raises:
+        OutOfReach: they are not on this machine and cannot be fetched; the message says what to do.
+        UserError: a name that is not known, or a path where no file is.
+    """
+    spec = resolve(spec, backbone)
+    if spec == "random":
+        return None
+    if spec == "timm":
+        return hub_file(backbone)
+    if spec in CARDS:
+        return _card_file(CARDS[spec])
+    if not spec.endswith(SUFFIXES):
+        raise UserError(near_miss("weights", spec, [*SPECIAL, *CARDS]) + f", or a path to a {SUFFIXES[0]} file")
+    path = Path(spec).expanduser() if near is None else near / Path(spec).expanduser()
+    if not path.is_file():
+        raise UserError(f"no weight file {spec}" + (f" beside the study, in {near}" if near else ""))
+    return path
+
+
+def _best(backbone: str) -> str:
+    architecture = backbone.split(".")[0]
+    cards = [card for card in CARDS.values() if card.architecture == architecture]
+    if found := next((card.name for card in cards if local_file(card)), None):
+        return found
+    try:
+        hub_file(backbone)
+    except OutOfReach as error:
+        fetched = [card.name for card in cards if card.url]
+        how = f": `cxrlens weights fetch {fetched[0]}`, or" if fetched else ";"
+        raise OutOfReach(f"no weights for {architecture} are on this machine{how} {error.reason}") from error
+    except UserError as error:
+        if not cards:
+            raise UserError(
+                f"weights = 'auto': nobody publishes any for '{backbone}': use 'random' or a file"
+            ) from error
+        raise
+    return "timm"
+
+
+def _card_file(card: WeightCard) -> Path:
+    found = local_file(card)
+    if found is None:
+        do = f"`cxrlens weights fetch {card.name}` brings them, or put them" if card.url else "put them"
+        raise OutOfReach(
+            f"the weights '{card.name}' ({card.title}) are not on this machine; {card.source}; {do} "
+            "in the weights folder (CXRLENS_WEIGHTS)",
+            f": {weights_folder()}",
+        )
+    return found
