@@ -149,7 +149,7 @@ def test_every_group_has_a_row_and_a_small_one_says_why_it_is_empty():
     rows = run(predictions).models[1].subgroups
     assert [(r.by, r.group) for r in rows] == [
         ("sex", "F"), ("sex", "M"), ("sex", "unknown"),
-        ("age", "0-39"), ("age", "40-59"), ("age", "60-79"), ("age", "unknown"),
+        ("age", "18 to 39"), ("age", "40 to 59"), ("age", "60 to 79"), ("age", "unknown"),
         ("view", "AP"), ("view", "PA"),
     ]  # fmt: skip
     small = rows[-2]

@@ -13,6 +13,7 @@ import pandas as pd
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.check_sentences import fault_sentences, warning_sentences
 from cxrlens.data.cohort import Cohort
+from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.data.integrity import Integrity, Pair, examine
 from cxrlens.data.leaks import SideCounts, cohort_summary, side_counts
 from cxrlens.data.split import Split, SplitOptions, make_splits
@@ -21,13 +22,6 @@ from cxrlens.errors import UserError
 Counts = dict[str, dict[str, int]]
 UNKNOWN = "unknown"
 SIGNS = {1.0: "positive", 0.0: "negative"}
-AGES = {
-    "under 18": (0, 18),
-    "18 to 39": (18, 40),
-    "40 to 59": (40, 60),
-    "60 to 79": (60, 80),
-    "80 and over": (80, math.inf),
-}
 
 
 @dataclass(frozen=True)
@@ -130,20 +124,16 @@ def count_labels(table: pd.DataFrame) -> dict[str, Counts]:
     """View, source, sex and age → value → positive, negative, unlabelled; the most frequent first, ages in order."""
     signs = [SIGNS.get(label, "unlabelled") for label in table["label"].tolist()]
     columns = {name: [value or UNKNOWN for value in table[name].tolist()] for name in ("view", "source", "sex")}
-    columns["age"] = [_age_band(age) for age in table["age"].tolist()]
+    columns["age"] = [age_band(age) for age in table["age"].tolist()]
     counts: dict[str, Counts] = {}
     for name, values in columns.items():
         both = Counter(zip(values, signs, strict=True))
         seen = [value for value, _ in Counter(values).most_common()]
-        order = [band for band in (*AGES, UNKNOWN) if band in seen] if name == "age" else seen
+        order = [band for band in (*AGE_BANDS, UNKNOWN) if band in seen] if name == "age" else seen
         counts[name] = {
             value: {sign: both[value, sign] for sign in ("positive", "negative", "unlabelled")} for value in order
         }
     return counts
-
-
-def _age_band(age: float) -> str:
-    return next((band for band, (low, high) in AGES.items() if low <= age < high), UNKNOWN)
 
 
 def _pair(pair: Pair) -> dict[str, object]:

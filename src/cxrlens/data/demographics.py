@@ -9,6 +9,14 @@ from collections.abc import Mapping
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([YMWD]?)", re.IGNORECASE)
 _YEARS: Mapping[str, float] = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
+AGE_BANDS = {
+    "under 18": (0, 18),
+    "18 to 39": (18, 40),
+    "40 to 59": (40, 60),
+    "60 to 79": (60, 80),
+    "80 and over": (80, math.inf),
+}
+
 
 def age_in_years(cell: str) -> float:
     """A plain number or DICOM's age string in years; NaN where it is neither, or over 120.
@@ -28,3 +36,12 @@ def sex_letter(cell: str) -> str | None:
     ['M', 'F', None, None]
     """
     return {"m": "M", "male": "M", "f": "F", "female": "F"}.get(cell.strip().lower())
+
+
+def age_band(years: float) -> str:
+    """The band that an age in years falls in, for counting.
+
+    >>> [age_band(age) for age in (17.9, 18, 91, float("nan"))]
+    ['under 18', '18 to 39', '80 and over', 'unknown']
+    """
+    return next((band for band, (low, high) in AGE_BANDS.items() if low <= years < high), "unknown")

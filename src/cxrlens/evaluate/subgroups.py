@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.evaluate.cluster_bootstrap import PatientDraws
 from cxrlens.evaluate.networks import Network, Validation, within
 from cxrlens.evaluate.score import auc_interval, rates, without_auc
 
 ATTRIBUTES = ("sex", "age", "view", "source")
-AGE_GROUPS = ((0, 39), (40, 59), (60, 79), (80, np.inf))
 UNKNOWN = "unknown"
 
 
@@ -50,30 +50,19 @@ def groups(images: Sequence[str], cohort: pd.DataFrame) -> dict[str, np.ndarray]
     for name in ATTRIBUTES:
         if name not in table or table[name].isna().all():
             continue
-        column = table[name].map(age_group) if name == "age" else table[name]
+        column = table[name].map(age_band) if name == "age" else table[name]
         found[name] = np.array([UNKNOWN if pd.isna(value) else str(value) for value in column], dtype=object)
     return found
-
-
-def age_group(years: float) -> str:
-    """The decade pair that an age falls in.
-
-    >>> [age_group(age) for age in (39.5, 40, 91, float("nan"))]
-    ['0-39', '40-59', '80+', 'unknown']
-    """
-    for low, high in reversed(AGE_GROUPS):
-        if years >= low:
-            return f"{low}+" if np.isinf(high) else f"{low}-{high}"
-    return UNKNOWN
 
 
 def subgroups(
     networks: Sequence[Network], data: Validation, draws: PatientDraws, of: dict[str, np.ndarray], level: float = 0.95
 ) -> tuple[Subgroup, ...]:
-    """One row a group, in the order of `of` and then of the groups' names, the unknown last."""
+    """One row a group, in the order of `of` and then by age or by name, the unknown last."""
     rows = []
     for by, group in of.items():
-        for name in sorted(set(group), key=lambda value: (value == UNKNOWN, value)):
+        known = AGE_BANDS if by == "age" else sorted(set(group) - {UNKNOWN})
+        for name in (each for each in (*known, UNKNOWN) if each in group):
             rows.append(_row(by, name, group == name, networks, data, draws, level))
     return tuple(rows)
 

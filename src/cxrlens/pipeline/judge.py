@@ -8,8 +8,10 @@ import pandas as pd
 
 from cxrlens.errors import UserError
 from cxrlens.evaluate.evaluate import evaluate
+from cxrlens.files import write_text
 from cxrlens.pipeline.fit import Job, read_record
 from cxrlens.report import figures
+from cxrlens.report.tables import to_markdown
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 from cxrlens.study import Study
 
@@ -23,7 +25,7 @@ def judge(
     warnings: tuple[str, ...],
     skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """Writes `predictions.csv`, `results.json` and figures; returns the results.
+    """Writes `predictions.csv`, `results.json`, the tables as `results.md`, and figures; returns the results.
 
     Args:
         run: where the trained networks are.
@@ -61,6 +63,7 @@ def judge(
         "notice": "For research only; never for diagnosis.",
     }
     run.write_json("results.json", results)
+    write_text(run.path / "results.md", to_markdown(results))
     draw(run, results, done)
     return results
 

@@ -159,7 +159,10 @@ def run(
                 for number, job in enumerate(done):
                     task.update(number)
                     with watch.stage(f"train {job.title}"):
-                        fit_unit(job, prepared, where, chosen, near, progress)
+                        seconds = fit_unit(job, prepared, where, chosen, near, progress)
+                    progress.say(
+                        f"{job.title}: " + (f"trained in {seconds:.0f} s" if seconds else "was trained before")
+                    )
             with watch.stage("evaluate"):
                 judge(where, study, done, summary(prepared), prepared.groups, prepared.warnings, skipped)
         finally:
