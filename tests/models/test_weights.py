@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pickle
 import socket
+import threading
 import time
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 
+from cxrlens.data import reach
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier
@@ -143,17 +147,64 @@ def test_weights_that_no_package_carries_say_where_to_put_them(tmp_path: Path, m
     assert store.find_weights("chexnet", "densenet121") == tmp_path / "chexnet.safetensors"
 
 
-def test_a_hub_that_never_answers_is_reported_within_seconds(monkeypatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(hub, "PATIENCE", 0.3)
+def test_a_hub_that_never_answers_is_reported_within_seconds(monkeypatch) -> None:
+    monkeypatch.setattr(reach, "SECONDS", 0.3)
     monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *_: None)
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(2))
+
+    def late(*_: object, **__: object) -> None:
+        time.sleep(1)
+        raise OSError("too late")
+
+    monkeypatch.setattr(socket, "create_connection", late)
     with pytest.raises(hub.OutOfReach, match=r"model hub that is out of reach: fetch model\.safetensors of timm/vgg16"):
         hub.hub_file("vgg16.tv_in1k")
 
 
+class HubOnThisMachine(BaseHTTPRequestHandler):
+    """Answers for one file as a hub does."""
+
+    content = b""
+
+    def do_HEAD(self, body: bool = False) -> None:
+        known = self.path == "/timm/resnet18.a1_in1k/resolve/main/model.safetensors"
+        self.send_response(200 if known else 404)
+        self.send_header("ETag", '"0123456789abcdef"')
+        self.send_header("X-Repo-Commit", "a" * 40)
+        self.send_header("Content-Length", str(len(self.content) if known else 0))
+        self.end_headers()
+        if body and known:
+            self.wfile.write(self.content)
+
+    def do_GET(self) -> None:
+        self.do_HEAD(body=True)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_timms_weights_arrive_from_a_hub_in_reach(tensors, monkeypatch, tmp_path: Path) -> None:
+    save_file(tensors, tmp_path / "model.safetensors")
+    HubOnThisMachine.content = (tmp_path / "model.safetensors").read_bytes()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), HubOnThisMachine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(hub, "hf_hub_download", partial(hub.hf_hub_download, cache_dir=tmp_path / "hub"))
+    try:
+        backbone = build_backbone("resnet18", 64)
+        loaded = store.load_weights(backbone, "timm", "resnet18.a1_in1k")
+        with pytest.raises(hub.OutOfReach, match="could not be fetched"):
+            hub.hub_file("resnet34.a1_in1k")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert torch.equal(backbone.network.conv1.weight, tensors["conv1.weight"])
+    assert loaded.preprocessing.mean == (0.485, 0.456, 0.406)
+
+
 def test_a_file_in_the_hubs_cache_needs_no_network(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setattr(hub, "try_to_load_from_cache", lambda repository, file: str(tmp_path / file))
-    monkeypatch.setattr(hub, "reachable", lambda *_: pytest.fail("asked the network"))
+    monkeypatch.setattr(hub, "check_reach", lambda *_: pytest.fail("asked the network"))
     assert hub.hub_file("vgg16.tv_in1k") == tmp_path / "model.safetensors"
 
 

@@ -50,7 +50,7 @@ def test_results_say_what_they_are_of(finished: cxrlens.Run) -> None:
     assert frozen["weights"]["name"] == "efficientnet-lite0-imagenet" and len(frozen["weights"]["sha256"]) == 64
     assert len(results["comparisons"]) == 1 and results["comparisons"][0]["p_holm"] is not None
     assert [each["name"] for each in results["skipped"]] == ["out of reach"]
-    assert "chexnet.safetensors" in results["skipped"][0]["reason"]
+    assert "cxrlens weights add" in results["skipped"][0]["reason"]
 
 
 def test_the_same_seed_gives_the_same_bytes(finished: cxrlens.Run, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Freed memory stays with the process: giving large blocks back to Linux at every step costs half of a CPU step.
 
-Measured on the benchmark CNN at 224 pixels, batch 16, two cores: 1.9 s a step without, 0.96 s with; of the former, 1.4 s
-were the kernel's, clearing pages that had just been given back.
+Measured on the benchmark CNN at 224 pixels, batch 16, two cores: 1.9 s a step without, 0.96 s with; of the former,
+1.4 s were the kernel's, clearing pages that had just been given back.
 """
 
 from __future__ import annotations

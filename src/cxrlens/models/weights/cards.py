@@ -95,9 +95,8 @@ CARDS = {
             size=224,
             licence="its code is MIT; the weights' own is not stated",
             source=(
-                "the weight file of github.com/brucechou1983/CheXNet-Keras, which no address without a click gives: "
-                "put it (or a DenseNet121 with timm's names as chexnet.safetensors) there with "
-                "`cxrlens weights add FILE`"
+                "brucechou1983_CheXNet_Keras_0.3.0_weights.h5 by hand, from the page that the README of "
+                "github.com/brucechou1983/CheXNet-Keras links to"
             ),
             input="grey as RGB, ImageNet's mean and standard deviation",
             citation=CHEXNET,

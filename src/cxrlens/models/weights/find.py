@@ -108,10 +108,11 @@ def _best(backbone: str) -> str:
 def _card_file(card: WeightCard) -> Path:
     found = local_file(card)
     if found is None:
-        do = f"`cxrlens weights fetch {card.name}` brings them, or put them" if card.url else "put them"
+        bring = f"`cxrlens weights fetch {card.name}` brings them" if card.url else f"get {card.source}"
+        stand_in = f"; `cxrlens weights fetch {card.stand_ins[0]}` brings a stand-in" if card.stand_ins else ""
         raise OutOfReach(
-            f"the weights '{card.name}' ({card.title}) are not on this machine; {card.source}; {do} "
-            "in the weights folder (CXRLENS_WEIGHTS)",
-            f": {weights_folder()}",
+            f"the weights '{card.name}' ({card.title}) are not on this machine: {bring}; `cxrlens weights add FILE` "
+            f"takes a file that you have{stand_in}",
+            f" (looked in {weights_folder()})",
         )
     return found

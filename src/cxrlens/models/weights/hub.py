@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import timm
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
+from cxrlens.data.reach import check_reach
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
 
@@ -45,15 +42,21 @@ def hub_file(backbone: str) -> Path:
         raise UserError(f"timm has no pretrained weights for '{backbone}': use weights = 'random' or a file")
     if cached := cached_file(backbone):
         return cached
-    host = urlsplit(os.environ.get("HF_ENDPOINT", constants.ENDPOINT)).hostname or ""
+    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT)
     how = (
         f"fetch {FILE} of {repository} where there is a network and give its path as weights = "
         f"'PATH/{repository.split('/')[-1]}.safetensors'"
     )
-    if constants.HF_HUB_OFFLINE or not reachable(host):
-        raise OutOfReach(f"the weights of '{backbone}' are on a model hub that is out of reach: {how}")
+    away = OutOfReach(f"the weights of '{backbone}' are on a model hub that is out of reach: {how}")
+    if constants.HF_HUB_OFFLINE:
+        raise away
     try:
-        return Path(hf_hub_download(repository, FILE, etag_timeout=PATIENCE))
+        # The hub's own client would try for a minute.
+        check_reach(endpoint)
+    except UserError as error:
+        raise away from error
+    try:
+        return Path(hf_hub_download(repository, FILE, endpoint=endpoint, etag_timeout=PATIENCE))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
         raise OutOfReach(f"the weights of '{backbone}' could not be fetched ({error}): {how}") from error
 
@@ -69,19 +72,3 @@ def hub_preprocessing(backbone: Backbone, name: str) -> Preprocessing:
     """What timm says that the weights of this name were trained to be given; the unit range for other networks."""
     config = timm.get_pretrained_cfg(name) if hasattr(backbone, "network") else None
     return Preprocessing(tuple(config.mean), tuple(config.std)) if config else UNIT
-
-
-def reachable(host: str, port: int = 443) -> bool:
-    """Whether a connection opens within `PATIENCE` seconds, name resolution included."""
-
-    def connect() -> bool:
-        with socket.create_connection((host, port), timeout=PATIENCE):
-            return True
-
-    pool = ThreadPoolExecutor(1)
-    try:
-        return pool.submit(connect).result(timeout=PATIENCE)
-    except (OSError, FutureTimeout):
-        return False
-    finally:
-        pool.shutdown(wait=False)
