@@ -95,8 +95,9 @@ class Cohort:
 def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with every column of the cohort, in order, text as `str` or None and numbers as float; extras kept behind.
 
-    >>> cohort_table(pd.DataFrame({"image": ["a.png"], "label": [1]})).loc[0, ["image", "patient", "label"]].tolist()
-    ['a.png', 'a.png', 1.0]
+    >>> row = cohort_table(pd.DataFrame({"image": ["a.png"], "label": [1]})).loc[0]
+    >>> row["patient"], float(row["label"]), row["view"]
+    ('a.png', 1.0, None)
     """
     table = rows.reset_index(drop=True).copy()
     for name in TEXT_COLUMNS:
