@@ -20,6 +20,7 @@ from cxrlens.train.device import Device, choose_device
 from cxrlens.train.loop import NO_AUGMENTATION
 from cxrlens.train.memory import keep_freed_memory
 
+PROCESS = 600_000_000  # bytes of Python with its libraries
 ADAM = 6e-10  # seconds a parameter: it streams seven numbers through memory
 
 
@@ -34,7 +35,9 @@ class PlannedModel:
         parameters: all of them.
         trainable_parameters: those that train.
         seconds: of all its networks, estimated from one timed step.
-        memory: bytes while it trains, estimated: weights, gradients, Adam's two moments, activations of a batch.
+        memory: bytes while it trains, estimated: the process, weights, gradients and Adam's two moments, the copy that
+            a checkpoint makes, a batch's activations and what comes and goes beside them (the benchmark at 224 pixels:
+            5.4 GB said, 5.6 GB measured).
         disk: bytes that its networks leave.
         working_disk: bytes of the one checkpoint that is there while a network trains.
     """
@@ -109,7 +112,7 @@ def _planned(
         parameters=parameters,
         trainable_parameters=trainable,
         seconds=networks * seconds,
-        memory=state + 12 * trainable + activations,
+        memory=int(PROCESS + state + 24 * trainable + 1.5 * activations),
         disk=networks * state,
         working_disk=12 * trainable,
     )
