@@ -11,6 +11,7 @@ from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.files import write_text
 from cxrlens.pipeline.fit import Job, read_record
 from cxrlens.report import figures
+from cxrlens.report.details import details_markdown
 from cxrlens.report.tables import to_markdown
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 from cxrlens.study import Study
@@ -63,7 +64,7 @@ def judge(
         "notice": "For research only; never for diagnosis.",
     }
     run.write_json("results.json", results)
-    write_text(run.path / "results.md", to_markdown(results))
+    write_text(run.path / "results.md", to_markdown(results) + "\n" + details_markdown(results))
     draw(run, results, done)
     return results
 

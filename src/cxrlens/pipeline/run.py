@@ -20,6 +20,7 @@ from cxrlens.pipeline.fit import fit_unit, jobs, read_record
 from cxrlens.pipeline.judge import judge
 from cxrlens.pipeline.prepare import prepare, summary, write_cohort
 from cxrlens.progress import SILENT, Progress
+from cxrlens.report.details import operating_table, subgroups_table
 from cxrlens.report.tables import comparisons_table, table1
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import ModelRow, Study, folder_name
@@ -74,6 +75,14 @@ class Run:
     def comparisons(self) -> pd.DataFrame:
         """A row a pair of models: the difference of their AUCs with its interval, and what is left of it after Holm."""
         return comparisons_table(self.results)
+
+    def subgroups(self) -> pd.DataFrame:
+        """Every model by sex, age, view and source: counts, AUC, sensitivity and specificity with their intervals."""
+        return subgroups_table(self.results)
+
+    def operating_points(self) -> pd.DataFrame:
+        """Every model at the threshold chosen on training images, and its calibration."""
+        return operating_table(self.results)
 
     def history(self, model: str, seed: int | None = None, fold: int = 0) -> pd.DataFrame:
         """The training history of one network: a row an epoch."""

@@ -72,11 +72,11 @@ def render(results: Mapping[str, Any]) -> list[RenderableType]:
 def to_markdown(results: Mapping[str, Any]) -> str:
     """The same, as Markdown."""
     parts = [f"> {sentence}" for sentence in results.get("warnings", [])]
-    parts += [_markdown(*_table1_cells(results)), _how(results)]
+    parts += [markdown_table(*_table1_cells(results)), _how(results)]
     skipped = [f"- Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", [])]
     parts += ["\n".join(skipped)] if skipped else []
     if results.get("comparisons"):
-        parts.append(_markdown(*_comparison_cells(results)))
+        parts.append(markdown_table(*_comparison_cells(results)))
     if results.get("winner"):
         parts.append(f"**{results['winner']['sentence']}**")
     return "\n\n".join([*parts, "For research only; never for diagnosis."]) + "\n"
@@ -158,6 +158,7 @@ class _Fitted:
         return table
 
 
-def _markdown(header: list[str], rows: list[list[str]]) -> str:
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table, its first column to the left and the others to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
