@@ -128,6 +128,17 @@ def test_a_network_of_other_images_is_refused(finished: cxrlens.Run, monkeypatch
         cxrlens.run(finished.study, out=finished.folder.path, device="cpu")
 
 
+def test_weights_that_were_exchanged_under_a_run_are_refused(finished: cxrlens.Run, tmp_path: Path) -> None:
+    row = finished.study.models[1].model_copy(update={"weights": "start.safetensors"})
+    study = finished.study.model_copy(update={"models": (row,), "seeds": (0,)})
+    weights = tmp_path / "start.safetensors"
+    weights.write_bytes((finished.folder.path / "models/small-network/seed-0/fold-0/weights.safetensors").read_bytes())
+    cxrlens.run(study, out=tmp_path / "run", device="cpu", near=tmp_path)
+    weights.write_bytes((finished.folder.path / "models/small-network/seed-1/fold-0/weights.safetensors").read_bytes())
+    with pytest.raises(cxrlens.UserError, match="from other weights"):
+        cxrlens.run(study, out=tmp_path / "run", device="cpu", near=tmp_path)
+
+
 def test_two_runs_in_one_folder_are_refused(finished: cxrlens.Run) -> None:
     with FileLock(finished.folder.path / ".lock"), pytest.raises(cxrlens.UserError, match="another run is writing"):
         cxrlens.run(finished.study, out=finished.folder.path, device="cpu")

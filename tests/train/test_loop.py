@@ -65,7 +65,7 @@ class InterruptAt:
         pass
 
 
-@pytest.mark.parametrize("step", [2, 3, 7])
+@pytest.mark.parametrize("step", [2, 3, 7, 9])  # 9 is the last
 def test_resumed_is_uninterrupted_bit_by_bit(images: LabelledImages, tmp_path: Path, step: int) -> None:
     straight = a_fit(images)
     expected = train(straight)

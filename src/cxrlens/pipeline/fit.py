@@ -19,6 +19,7 @@ from cxrlens.data.split import Split
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
+from cxrlens.models.weights.find import find_weights
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.progress import Progress
 from cxrlens.run_folder import RunFolder, Unit
@@ -64,11 +65,11 @@ def fit_unit(
         KeyboardInterrupt: Ctrl-C; what is trained so far is in the checkpoint.
     """
     unit = job.unit(run)
-    known = identity(job, prepared)
+    known = identity(job, prepared, near)
     if unit.record.exists():
         if read_record(unit)["identity"] != known:
             raise UserError(
-                f"{unit.folder} holds '{job.title}' trained on other images, by another study or version; "
+                f"{unit.folder} holds '{job.title}' trained on other images, from other weights or by another version; "
                 "choose another --out, or delete that folder to train it again"
             )
         return 0.0
@@ -114,13 +115,16 @@ def predictions(job: Job, prepared: Prepared, model: Classifier, data: LabelledI
     )
 
 
-def identity(job: Job, prepared: Prepared) -> str:
-    """What a network's bits depend on, as a digest: row, images and their order, augmentation, seed and fold."""
+def identity(job: Job, prepared: Prepared, near: Path | None) -> str:
+    """What a network's bits depend on, as a digest: row, weights, images and their order, augmentation, seed, fold."""
     study = prepared.study
+    weights = find_weights(job.row.weights, job.row.backbone, near)
     content = prepared.cache.facts.set_index("image")["sha256"]
     told = {
         "version": __version__,
         "row": job.row.model_dump(mode="json", exclude={"paper_auc"}),
+        # A checkpoint of a frozen network holds its head alone: under another backbone it would be worth nothing.
+        "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
         "images": study.images.model_dump(mode="json"),
         "augment": study.augment.model_dump(mode="json"),
         "seed": job.seed,

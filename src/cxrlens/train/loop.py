@@ -122,9 +122,6 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
     model.train()
     with progress.task(fit.title, total) as task, deferred_interrupt() as interrupted:
         while state.step < total:
-            if interrupted():
-                saver.save(state)
-                raise KeyboardInterrupt
             rows = order.rows(state.step)
             labels = fit.data.labels[rows]
             torch.manual_seed(order.torch_seed(state.step))
@@ -142,6 +139,9 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
                 state.epoch_loss, state.epoch_logits, state.epoch_labels = [], [], []
                 model.train()
             task.update(state.step, **_shown(state))
+            if interrupted():  # asked after the last step too: whoever pressed Ctrl-C wants no next network
+                saver.save(state)
+                raise KeyboardInterrupt
             saver.save_if_due(state)
     model.eval()
     return pd.DataFrame(state.history)
