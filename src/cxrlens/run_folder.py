@@ -108,13 +108,13 @@ class RunFolder:
         write_atomically(path, lambda draft: table.to_csv(draft, index=False, lineterminator="\n"))
 
     def read_table(self, path: Path) -> pd.DataFrame:
-        """Reads a CSV file of a run; image and patient are text.
+        """Reads a CSV file of a run; image and patient are text (a patient may be called NA), an empty cell is unknown.
 
         Raises:
             UserError: it is absent or damaged.
         """
         try:
-            return pd.read_csv(path, dtype={"image": str, "patient": str})
+            return pd.read_csv(path, dtype={"image": str, "patient": str}, keep_default_na=False, na_values=[""])
         except FileNotFoundError:
             raise UserError(f"{path} is missing: `cxrlens run` with the same study makes it") from None
         except (OSError, ValueError) as error:
