@@ -23,6 +23,7 @@ from cxrlens.train.inputs import BankInputs, LabelledImages, PixelInputs, choose
 from cxrlens.train.loop import Fit, train
 from cxrlens.train.options import TrainingOptions
 from cxrlens.train.order import Order
+from cxrlens.train.predict import FixedImages
 
 SIZE = 64
 FLIP = Augmentation(horizontal_flip=True)
@@ -155,6 +156,17 @@ def test_no_bank_where_it_would_be_endless_dearer_or_wrong(images, augmentation,
     row = ModelOptions(name="a row", backbone="tf_efficientnet_lite0", trained=trained, head="linear")
     inputs = choose_inputs(build_classifier(row, SIZE, 0), images, augmentation, draws, choose_device("cpu"))
     assert isinstance(inputs, PixelInputs)
+
+
+def test_images_too_many_to_bank_are_looked_at_one_by_one(images: LabelledImages, monkeypatch) -> None:
+    row = ModelOptions(name="a row", backbone="tf_efficientnet_lite0", trained="head", head="linear")
+    model, device = build_classifier(row, SIZE, 0), choose_device("cpu")
+    banked = FixedImages(model, images, device)
+    monkeypatch.setattr("cxrlens.train.inputs.BANK_LIMIT", 1000)
+    direct = FixedImages(model, images, device)
+    assert banked._features is not None and direct._features is None
+    np.testing.assert_allclose(banked.logits(), direct.logits(), rtol=1e-4, atol=1e-5)
+    assert isinstance(choose_inputs(model, images, FLIP, 1000, device), PixelInputs)
 
 
 def test_a_pass_sees_every_image_once_and_its_last_batch_is_short() -> None:

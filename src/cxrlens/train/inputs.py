@@ -80,8 +80,7 @@ def choose_inputs(
     variants = augmentation.variants
     if not model.backbone_is_frozen or variants is None or draws <= len(variants) * len(data.images):
         return PixelInputs(model, data, device)
-    one = feature_maps(model, data, [0], variants[0], device)
-    if one.numel() * one.element_size() * len(variants) * len(data.images) > BANK_LIMIT:
+    if not bank_fits(model, data, len(variants), device):
         return PixelInputs(model, data, device)
     total = len(variants) * len(data.images)
     bank = {}
@@ -96,6 +95,14 @@ def choose_inputs(
             lambda done, before=before: tell(before + done, total),
         )
     return BankInputs(model, bank, device)
+
+
+def bank_fits(model: Classifier, data: LabelledImages, variants: int, device: Device) -> bool:
+    """Whether the feature maps of these images, so many variants of each, stay below `BANK_LIMIT`."""
+    if not data.images:
+        return True
+    one = feature_maps(model, data, [0], Parameters(), device)
+    return one.numel() * one.element_size() * variants * len(data.images) <= BANK_LIMIT
 
 
 def feature_maps(

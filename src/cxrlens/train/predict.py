@@ -8,11 +8,11 @@ import torch
 from cxrlens.data.augment import Parameters
 from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import Device
-from cxrlens.train.inputs import LabelledImages, feature_maps
+from cxrlens.train.inputs import LabelledImages, bank_fits, feature_maps
 
 
 class FixedImages:
-    """The same images looked at again and again: through a frozen backbone they go once.
+    """The same images looked at again and again: through a frozen backbone they go once, if its maps fit.
 
     Attributes:
         data: the images, in the order of the logits.
@@ -21,7 +21,8 @@ class FixedImages:
     def __init__(self, model: Classifier, data: LabelledImages, device: Device) -> None:
         self.model, self.data, self.device = model, data, device
         rows = range(len(data.images))
-        self._features = feature_maps(model, data, rows, Parameters(), device) if model.backbone_is_frozen else None
+        banked = model.backbone_is_frozen and bank_fits(model, data, 1, device)
+        self._features = feature_maps(model, data, rows, Parameters(), device) if banked and data.images else None
 
     def logits(self) -> np.ndarray:
         """Logits float32 [n], the model in evaluation mode and left in the mode it was in."""
