@@ -184,14 +184,6 @@ def test_steps_an_epoch_are_a_pass_or_as_asked() -> None:
     assert TrainingOptions(batch=16, steps=125).steps_an_epoch(193) == 125
 
 
-def test_class_weights_make_each_class_weigh_alike() -> None:
-    labels = np.array([1, 1, 1, 0], np.float32)
-    weights = loop._class_weights(labels, TrainingOptions(class_weights=True))[labels.astype(int)]
-    assert weights[labels == 1].sum() == pytest.approx(weights[labels == 0].sum())
-    assert weights.mean() == pytest.approx(1)
-    assert loop._class_weights(labels, TrainingOptions()).tolist() == [1, 1]
-
-
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="device 'cuda:99' cannot be used"):
         choose_device("cuda:99")

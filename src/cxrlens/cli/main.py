@@ -12,6 +12,7 @@ from cxrlens.cli.data_check import check
 from cxrlens.cli.data_fetch import fetch
 from cxrlens.cli.data_phantom import phantom
 from cxrlens.cli.predict import predict
+from cxrlens.cli.pretrain import pretrain
 from cxrlens.cli.run import run
 from cxrlens.cli.weights import weights
 from cxrlens.errors import UserError
@@ -29,6 +30,7 @@ data = typer.Typer(
 )
 app.command()(run)
 app.command()(predict)
+app.command()(pretrain)
 app.command()(augment_search)
 app.command()(augment_sheet)
 app.add_typer(data, name="data")

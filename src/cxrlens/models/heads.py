@@ -35,7 +35,12 @@ def conv_head(channels: int, height: int, width: int) -> nn.Module:
 @HEADS.register("linear")
 def linear_head(channels: int, height: int, width: int) -> nn.Module:
     """The paper's head where all layers train: average pooling, dense 1."""
-    return nn.Sequential(GlobalAveragePool(), nn.Linear(channels, 1)).apply(glorot)
+    return pooled_head(channels, 1)
+
+
+def pooled_head(channels: int, outputs: int) -> nn.Module:
+    """Average pooling and a dense layer of so many outputs: pretraining learns many findings at once."""
+    return nn.Sequential(GlobalAveragePool(), nn.Linear(channels, outputs)).apply(glorot)
 
 
 @HEADS.register("dense")

@@ -13,7 +13,6 @@ from typing import Any
 
 from cxrlens import __version__
 from cxrlens.errors import UserError
-from cxrlens.pipeline.prepare import Prepared
 from cxrlens.run_folder import RunFolder
 from cxrlens.train.device import Device
 
@@ -52,8 +51,10 @@ def earlier_stages(run: RunFolder) -> list[dict[str, Any]]:
         return []
 
 
-def write_environment(run: RunFolder, prepared: Prepared, device: Device, watch: Stopwatch, data: str | None) -> None:
-    """Writes `environment.json`."""
+def write_environment(
+    run: RunFolder, digest: str, images: int, device: Device, watch: Stopwatch, data: str | None
+) -> None:
+    """Writes `environment.json`; `digest` is of the images that could be read, of which there are so many."""
     run.write_json(
         "environment.json",
         {
@@ -66,8 +67,8 @@ def write_environment(run: RunFolder, prepared: Prepared, device: Device, watch:
             "data": data,
             "inputs": {
                 "study_sha256": hashlib.sha256(run.study.read_bytes()).hexdigest(),
-                "images_sha256": prepared.digest,
-                "images": len(prepared.cache.index),
+                "images_sha256": digest,
+                "images": images,
             },
             "stages": watch.stages,
         },

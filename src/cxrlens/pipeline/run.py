@@ -175,7 +175,8 @@ def run(
             with watch.stage("evaluate"):
                 judge(where, study, done, summary(prepared), prepared.groups, prepared.warnings, skipped)
         finally:
-            write_environment(where, prepared, chosen, watch, str(data) if data is not None else None)
+            told = str(data) if data is not None else None
+            write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, told)
     return Run(where)
 
 

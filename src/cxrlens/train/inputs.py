@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cxrlens.data.augment import Augmentation, Parameters, apply
-from cxrlens.data.cache import ImageCache
+from cxrlens.data.joined import Pixels
 from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import Device
 
@@ -27,7 +27,7 @@ class LabelledImages:
         labels: float32 [n], 1 or 0.
     """
 
-    cache: ImageCache
+    cache: Pixels
     images: tuple[str, ...]
     labels: np.ndarray
 

@@ -1,4 +1,4 @@
-"""The only training loop: Adam and binary cross-entropy, resumable at any step, the same bits on the CPU either way."""
+"""The only training loop: Adam, one label or many, resumable at any step, the same bits on the CPU either way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxrlens.data.augment import Augmentation
 from cxrlens.errors import UserError
@@ -22,10 +21,12 @@ from cxrlens.train.checkpoint import load_checkpoint, optimizer_tensors, restore
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages, choose_inputs
 from cxrlens.train.interrupt import deferred_interrupt
+from cxrlens.train.loss import Loss, cross_entropy, label_weights
 from cxrlens.train.memory import keep_freed_memory
 from cxrlens.train.options import TrainingOptions
 from cxrlens.train.order import Order
 from cxrlens.train.predict import FixedImages
+from cxrlens.train.schedule import learning_rate
 
 NO_AUGMENTATION = Augmentation()
 
@@ -36,6 +37,7 @@ class State:
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
+    epoch_images: int = 0
     epoch_loss: list[float] = field(default_factory=list)
     epoch_logits: list[float] = field(default_factory=list)
     epoch_labels: list[float] = field(default_factory=list)
@@ -57,6 +59,7 @@ class Fit:
         checkpoint: the file to resume from and to write; none where nothing is kept.
         identity: of the study, data and model, so that no other training resumes from that file.
         title: beside the progress bar.
+        loss: of logits, labels and the weights of the labels.
     """
 
     model: Classifier
@@ -70,6 +73,7 @@ class Fit:
     checkpoint: Path | None = None
     identity: str = ""
     title: str = ""
+    loss: Loss = cross_entropy
 
 
 def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
@@ -77,7 +81,9 @@ def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
 
     Returns:
         The history: one row an epoch with epoch, loss, auc, validation_loss, validation_auc. The training AUC is of the
-        epoch's augmented images as they were seen; NaN where an epoch saw one class only.
+        epoch's augmented images as they were seen; NaN where an epoch saw one class only, and where there are several
+        findings. The validation AUC of several findings is their mean, and what the validation labels don't have (a
+        teacher's features) is no part of the validation loss.
 
     Raises:
         UserError: the loss is not finite, memory runs out, or the checkpoint is damaged or another training's.
@@ -117,7 +123,7 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
         # `total`, not what is left of it: a resumed training has to make the same choice.
         inputs = choose_inputs(model, fit.data, augmentation, total * options.batch, fit.device, task.update)
         watched = FixedImages(model, fit.validation, fit.device)
-    weights = _class_weights(fit.data.labels, options)
+    weights = label_weights(fit.data.labels, options.class_weights)
     saver = _Saver(fit, model, optimizer)
     model.train()
     with progress.task(fit.title, total) as task, deferred_interrupt() as interrupted:
@@ -128,15 +134,16 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
             with fit.device.autocast():
                 logits = inputs.logits(rows, order.parameters(state.step, augmentation))
             target = fit.device.put(torch.from_numpy(labels))
-            weight = fit.device.put(torch.from_numpy(weights[labels.astype(int)]))
-            loss = binary_cross_entropy_with_logits(logits.float(), target, weight)
+            loss = fit.loss(logits.float(), target, fit.device.put(torch.from_numpy(weights[rows])))
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(options, state.step, total)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             _note(state, fit, loss, logits, labels)
             if state.step % steps == 0:
                 state.history.append(_epoch(state, watched))
-                state.epoch_loss, state.epoch_logits, state.epoch_labels = [], [], []
+                state.epoch_images, state.epoch_loss, state.epoch_logits, state.epoch_labels = 0, [], [], []
                 model.train()
             task.update(state.step, **_shown(state))
             if interrupted():  # asked after the last step too: whoever pressed Ctrl-C wants no next network
@@ -149,14 +156,12 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
 
 def _adam(fit: Fit) -> torch.optim.Optimizer:
     trained = [each for each in fit.model.parameters() if each.requires_grad]
+    options = fit.options
     # Fused: the benchmark's 103 million parameters cost as much to update as to differentiate otherwise.
-    return torch.optim.Adam(trained, fit.options.learning_rate, eps=fit.options.epsilon, fused=True)
-
-
-def _class_weights(labels: np.ndarray, options: TrainingOptions) -> np.ndarray:
-    """Weight of the loss of a negative and of a positive image, float32 [2]; their mean over the images is 1."""
-    share = float(labels.mean())
-    return np.array([0.5 / (1 - share), 0.5 / share] if options.class_weights else [1, 1], np.float32)
+    # Decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101); without decay it is Adam.
+    return torch.optim.AdamW(
+        trained, options.learning_rate, eps=options.epsilon, weight_decay=options.weight_decay, fused=True
+    )
 
 
 def _note(state: State, fit: Fit, loss: Tensor, logits: Tensor, labels: np.ndarray) -> None:
@@ -168,31 +173,40 @@ def _note(state: State, fit: Fit, loss: Tensor, logits: Tensor, labels: np.ndarr
             f"before: lower learning_rate (now {fit.options.learning_rate:g}) or check the preprocessing"
         )
     state.epoch_loss.append(value * len(labels))
-    state.epoch_logits += logits.detach().float().cpu().tolist()
-    state.epoch_labels += labels.tolist()
+    state.epoch_images += len(labels)
+    if labels.ndim == 1:
+        state.epoch_logits += logits.detach().float().cpu().tolist()
+        state.epoch_labels += labels.tolist()
 
 
 def _epoch(state: State, watched: FixedImages) -> dict[str, float]:
+    labels = watched.data.labels
     logits = watched.logits()
-    targets = torch.from_numpy(watched.data.labels)
+    if labels.ndim > 1:
+        logits = logits[:, : labels.shape[1]]
+    weights = torch.from_numpy(label_weights(labels))
     return {
         "epoch": len(state.history) + 1,
-        "loss": sum(state.epoch_loss) / len(state.epoch_labels),
-        "auc": _auc(state.epoch_labels, state.epoch_logits),
-        "validation_loss": binary_cross_entropy_with_logits(torch.from_numpy(logits), targets).item(),
-        "validation_auc": _auc(watched.data.labels, logits),
+        "loss": sum(state.epoch_loss) / state.epoch_images,
+        "auc": _auc(np.array(state.epoch_labels), np.array(state.epoch_logits)),
+        "validation_loss": cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), weights).item(),
+        "validation_auc": _auc(labels, logits),
     }
 
 
-def _auc(labels: Any, scores: Any) -> float:
-    return float(roc_auc_score(labels, scores)) if len(set(np.asarray(labels))) == 2 else float("nan")
+def _auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Of one finding, or the mean over those of several that have both classes; NaN where none has."""
+    columns = zip(labels.T, scores.T, strict=True) if labels.ndim > 1 else [(labels, scores)]
+    known = [(label[~np.isnan(label)], score[~np.isnan(label)]) for label, score in columns]
+    found = [roc_auc_score(label, score) for label, score in known if len(np.unique(label)) == 2]
+    return float(np.mean(found)) if found else float("nan")
 
 
 def _shown(state: State) -> dict[str, Any]:
     last = state.history[-1] if state.history else {}
-    loss = sum(state.epoch_loss) / len(state.epoch_labels) if state.epoch_labels else last["loss"]
-    shown: dict[str, Any] = {"epoch": len(state.history) + bool(state.epoch_labels), "loss": loss}
-    return shown | {name: last[name] for name in ("auc", "validation_auc") if name in last}
+    loss = sum(state.epoch_loss) / state.epoch_images if state.epoch_images else last["loss"]
+    shown: dict[str, Any] = {"epoch": len(state.history) + bool(state.epoch_images), "loss": loss}
+    return shown | {name: last[name] for name in ("auc", "validation_auc") if np.isfinite(last.get(name, np.nan))}
 
 
 def _restore(

@@ -20,6 +20,8 @@ class TrainingOptions(Config):
         class_weights: whether each class weighs alike in the loss, whatever its share.
         learning_rate: Adam's.
         epsilon: Adam's.
+        weight_decay: decoupled from the gradient, as AdamW's; 0 is Adam.
+        schedule: of the learning rate: "constant", or "one_cycle", which rises to it and falls to nearly 0.
     """
 
     batch: int = Field(default=16, ge=1)
@@ -29,6 +31,8 @@ class TrainingOptions(Config):
     class_weights: bool = False
     learning_rate: float = Field(default=1e-3, gt=0)
     epsilon: float = Field(default=1e-7, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    schedule: Literal["constant", "one_cycle"] = "constant"
 
     def steps_an_epoch(self, images: int) -> int:
         """Steps an epoch with this many training images."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from cxrlens.errors import UserError
 from cxrlens.files import write_atomically
 from cxrlens.models.weights.accept import Verified, accept, find_card
-from cxrlens.models.weights.cards import CARDS, WeightCard
+from cxrlens.models.weights.card import WeightCard
+from cxrlens.models.weights.cards import CARDS
 from cxrlens.models.weights.containers import HDF5, read_contents
 from cxrlens.models.weights.fetch import stored_name
 from cxrlens.models.weights.find import weights_folder

@@ -6,9 +6,8 @@ the order in which `weights = "auto"` looks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cxrlens.models.backbones import Preprocessing
+from cxrlens.models.weights.card import WeightCard
 
 IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 GREY_1024 = Preprocessing((0.5,) * 3, (1 / 2048,) * 3)
@@ -18,53 +17,6 @@ XRV = "Cohen et al. 2021, TorchXRayVision, arXiv:2111.00595"
 DENSENET = "Huang et al. 2017, Densely Connected Convolutional Networks, arXiv:1608.06993"
 VGG = "Simonyan and Zisserman 2014, Very Deep Convolutional Networks, arXiv:1409.1556"
 EFFICIENTNET = "Tan and Le 2019, EfficientNet, arXiv:1905.11946"
-
-
-@dataclass(frozen=True)
-class WeightCard:
-    """One set of weights.
-
-    Attributes:
-        name: as a study writes it.
-        architecture: the backbone that it fits, by timm's name.
-        title: what was trained on what.
-        preprocessing: what the network was trained to be given, as a mean and standard deviation of [0, 1].
-        size: side of the images it was trained on, in pixels.
-        licence: of the weights.
-        source: where they are to be had, for a person.
-        input: the range that its publisher states, in words.
-        citation: the paper behind it.
-        format: name of its layout in `formats.FORMATS`.
-        outputs: of the classifier that a published file holds, where it is known; tells look-alikes apart.
-        package: module of an installed package that carries the file, if one does.
-        file: what the publisher calls it.
-        url: of the file, where an address that needs no click is known.
-        hub: timm's name for the same weights on its hub, where it has them.
-        sha256: of the file, or its beginning, where it is known.
-        git_blob: git's SHA-1 of the file, where that is what is known.
-        known_output: mean of the feature map of the ramp image (`store.known_input`); shapes prove nothing, outputs do.
-        stand_ins: cards that a study gets under this name, in this order, where this file is not there.
-    """
-
-    name: str
-    architecture: str
-    title: str
-    preprocessing: Preprocessing
-    size: int
-    licence: str
-    source: str
-    input: str = "RGB, ImageNet's mean and standard deviation"
-    citation: str = ""
-    format: str = "plain"
-    outputs: int | None = None
-    package: str | None = None
-    file: str | None = None
-    url: str | None = None
-    hub: str | None = None
-    sha256: str | None = None
-    git_blob: str | None = None
-    known_output: float | None = None
-    stand_ins: tuple[str, ...] = ()
 
 
 CARDS = {

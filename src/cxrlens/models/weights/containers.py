@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import safetensors
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -44,10 +45,12 @@ class Contents:
     Attributes:
         kind: of file; "torch module" is a whole pickled network, read as data.
         tensors: under the names of the file.
+        metadata: texts that a safetensors file holds beside them.
     """
 
     kind: Kind
     tensors: dict[str, Tensor]
+    metadata: dict[str, str] = field(default_factory=dict)
 
 
 def read_contents(path: Path) -> Contents:
@@ -70,7 +73,8 @@ def read_contents(path: Path) -> Contents:
         return Contents("hdf5", _hdf5(path))
     if _is_safetensors(start) or path.suffix == ".safetensors":
         try:
-            return Contents("safetensors", load_file(path))
+            with safe_open(path, framework="pt") as file:
+                return Contents("safetensors", load_file(path), file.metadata() or {})
         except (OSError, safetensors.SafetensorError) as error:
             raise UserError(f"{path.name} is not a whole safetensors file: {error}") from error
     return _torch(path)

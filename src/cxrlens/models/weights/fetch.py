@@ -14,7 +14,7 @@ from cxrlens.data.download import Refused, Stopped, download
 from cxrlens.data.reach import check_reach
 from cxrlens.errors import UserError
 from cxrlens.models.weights.accept import accept
-from cxrlens.models.weights.cards import WeightCard
+from cxrlens.models.weights.card import WeightCard
 from cxrlens.models.weights.find import SUFFIXES, local_file, weights_folder
 from cxrlens.models.weights.identity import has_hash, mismatch
 

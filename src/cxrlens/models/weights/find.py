@@ -9,7 +9,8 @@ from pathlib import Path
 import platformdirs
 
 from cxrlens.errors import UserError, near_miss
-from cxrlens.models.weights.cards import CARDS, WeightCard
+from cxrlens.models.weights.card import WeightCard
+from cxrlens.models.weights.cards import CARDS
 from cxrlens.models.weights.hub import OutOfReach, cached_file, hub_file
 
 SUFFIXES = (".safetensors", ".h5", ".hdf5", ".pth.tar", ".pth", ".pt", ".tar", ".bin")

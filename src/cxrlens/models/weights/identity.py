@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from cxrlens.data.download import git_blob_sha1
-from cxrlens.models.weights.cards import WeightCard
+from cxrlens.models.weights.card import WeightCard
 
 
 def file_sha256(path: Path) -> str:

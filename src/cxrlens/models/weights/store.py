@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
-from cxrlens.models.weights.cards import CARDS, WeightCard
+from cxrlens.models.weights.card import WeightCard
+from cxrlens.models.weights.cards import CARDS
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.find import find_weights, resolve, weights_folder
 from cxrlens.models.weights.formats import Converted, convert
@@ -69,7 +70,9 @@ def load_weights(backbone: Backbone, spec: str, name: str, near: Path | None = N
         # A file that a user made with timm's names says nothing of itself; otherwise its layout does.
         preprocessing = converted.preprocessing or card.preprocessing
         return LoadedWeights(spec, card.title + chosen, preprocessing, file_sha256(path))
-    title = f"{name}, timm's own" if spec == "timm" else path.name
+    if converted.card:
+        check_output(backbone, converted.card)
+    title = f"{name}, timm's own" if spec == "timm" else converted.card.title if converted.card else path.name
     preprocessing = converted.preprocessing or hub_preprocessing(backbone, name)
     return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path))
 
@@ -145,9 +148,19 @@ def _fold_epsilon(network: nn.Module, epsilon: float) -> None:
             module.running_var += max(epsilon - module.eps, 0.0)
 
 
-def known_input() -> Tensor:
-    """A ramp from black to white, [1, 3, 224, 224] in [0, 1]."""
-    return torch.linspace(0, 1, 224 * 224).view(1, 1, 224, 224).expand(1, 3, 224, 224)
+def known_input(size: int = 224) -> Tensor:
+    """A ramp from black to white, [1, 3, size, size] in [0, 1]."""
+    return torch.linspace(0, 1, size * size).view(1, 1, size, size).expand(1, 3, size, size)
+
+
+def known_output(backbone: Backbone, card: WeightCard) -> float:
+    """Mean of the feature map of the ramp image, prepared as the card says; the backbone is left in its mode."""
+    mean, std = (torch.tensor(each).view(1, -1, 1, 1) for each in (card.preprocessing.mean, card.preprocessing.std))
+    training = backbone.training
+    with torch.no_grad():
+        output = backbone.eval()((known_input(card.size) - mean) / std).mean().item()
+    backbone.train(training)
+    return output
 
 
 def check_output(backbone: Backbone, card: WeightCard) -> None:
@@ -158,11 +171,7 @@ def check_output(backbone: Backbone, card: WeightCard) -> None:
     """
     if card.known_output is None:
         return
-    mean, std = (torch.tensor(each).view(1, -1, 1, 1) for each in (card.preprocessing.mean, card.preprocessing.std))
-    training = backbone.training
-    with torch.no_grad():
-        output = backbone.eval()((known_input() - mean) / std).mean().item()
-    backbone.train(training)
+    output = known_output(backbone, card)
     if abs(output - card.known_output) > 1e-3 * abs(card.known_output):
         raise UserError(
             f"the weights '{card.name}' load, but a known image gives {output:.6f} where {card.known_output:.6f} "

@@ -13,6 +13,7 @@ from typing import Protocol
 from torch import Tensor
 
 from cxrlens.models.backbones import Preprocessing
+from cxrlens.models.weights.card import WeightCard
 from cxrlens.models.weights.containers import Contents
 from cxrlens.registry import Registry
 
@@ -26,12 +27,14 @@ class Converted:
         architecture: timm's name for it, where the format settles that.
         preprocessing: what the network was trained to be given, where the format settles that.
         epsilon: of the source's BatchNorm, where it isn't PyTorch's 1e-5.
+        card: the weight card that the file carries, if it was made here.
     """
 
     tensors: dict[str, Tensor]
     architecture: str | None = None
     preprocessing: Preprocessing | None = None
     epsilon: float | None = None
+    card: WeightCard | None = None
 
 
 class Format(Protocol):

@@ -1,0 +1,180 @@
+"""A pretraining from its file to a weight file with its card: gather → train → judge, resumable at any step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxrlens import __version__
+from cxrlens.errors import UserError
+from cxrlens.files import write_text
+from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier, seeded
+from cxrlens.models.heads import pooled_head
+from cxrlens.models.weights.find import find_weights
+from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
+from cxrlens.pipeline.pretrain_images import PretrainData, gather
+from cxrlens.pipeline.pretrain_judge import judge_pretraining
+from cxrlens.pretrain_study import BackboneOptions, PretrainStudy
+from cxrlens.progress import SILENT, Progress
+from cxrlens.run_folder import RunFolder
+from cxrlens.train.checkpoint import load_checkpoint, save_checkpoint
+from cxrlens.train.device import Device, choose_device
+from cxrlens.train.distil import distilling, pooled_features, standardised
+from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.loop import Fit, train
+from cxrlens.train.loss import cross_entropy
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A finished pretraining.
+
+    Attributes:
+        folder: where it is: `weights.safetensors`, `card.json`, `MODEL_CARD.md`, `results.json`, `history.csv`.
+    """
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """The weight file: a study takes it by its path."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """AUC of each finding and each linear probe, with intervals."""
+        return RunFolder(self.folder).read_json("results.json")
+
+
+def pretrain(
+    study: PretrainStudy,
+    data: str | Path | None = None,
+    out: str | Path = "pretrained",
+    device: str = "auto",
+    progress: Progress = SILENT,
+    near: str | Path | None = None,
+    text: str | None = None,
+) -> Pretrained:
+    """Runs a pretraining, or goes on with one that was interrupted.
+
+    Args:
+        study: what is asked.
+        data: the folder above the sets' folders; None where they need none.
+        out: the folder of the result; one that holds the same pretraining is gone on with.
+        device: "auto", "cpu" or "cuda" (in bfloat16).
+        progress: where work is shown.
+        near: the folder that relative weight paths start from.
+        text: the file as its author wrote it, to be kept; the whole pretraining otherwise.
+
+    Raises:
+        UserError: anything the user can mend.
+        KeyboardInterrupt: Ctrl-C; the same call goes on from there.
+    """
+    root, near = Path(data) if data is not None else None, Path(near) if near is not None else None
+    run = RunFolder(Path(out))
+    chosen = choose_device(device)
+    with run.locked():
+        _keep(run, study, text)
+        watch = Stopwatch(earlier_stages(run))
+        with watch.stage("images"):
+            images = gather(study, root, progress)
+            run.write_table(run.path / "labels.csv", images.table)
+        try:
+            known = _identity(study, images, near)
+            with watch.stage("train"):
+                started = _network(study, near)
+                trained = _fit(study, images, _network(study, near), run, known, chosen, near, progress)
+            with watch.stage("judge"):
+                judge_pretraining(run, study, images, started, trained, known, chosen, progress)
+        finally:
+            told = str(data) if data is not None else None
+            write_environment(run, images.digest, len(images.table), chosen, watch, told)
+    return Pretrained(run.path)
+
+
+def _keep(run: RunFolder, study: PretrainStudy, text: str | None) -> None:
+    begun = any((run.path / name).exists() for name in ("checkpoint.safetensors", "weights.safetensors"))
+    if not run.study.exists() or not begun:
+        write_text(run.study, text or study.to_toml())
+    elif _what_trains(PretrainStudy.load(run.study)) != _what_trains(study):
+        raise UserError(
+            f"{run.path} holds another pretraining ({run.study}); choose another --out, or delete that folder"
+        )
+    elif text:
+        write_text(run.study, text)
+
+
+def _what_trains(study: PretrainStudy) -> dict[str, Any]:
+    """All but what is only written about the weights afterwards."""
+    return study.model_dump(mode="json", exclude={"card", "evaluation", "precision"})
+
+
+def _classifier(options: BackboneOptions, study: PretrainStudy, near: Path | None) -> Classifier:
+    row = ModelOptions(name=options.name, backbone=options.name, weights=options.weights, head="linear")
+    return build_classifier(row, study.images.size, study.seed, near)
+
+
+def _network(study: PretrainStudy, near: Path | None) -> Classifier:
+    return _classifier(study.backbone, study, near)
+
+
+def _fit(
+    study: PretrainStudy,
+    images: PretrainData,
+    model: Classifier,
+    run: RunFolder,
+    known: str,
+    device: Device,
+    near: Path | None,
+    progress: Progress,
+) -> Classifier:
+    """The trained network, from `trained.safetensors` where training is done."""
+    data, loss, outputs = images.labelled("train"), cross_entropy, len(images.findings)
+    done = run.path / "trained.safetensors"
+    found = load_checkpoint(done, known)
+    if study.teacher and not found:
+        teacher = _classifier(study.teacher, study, near)
+        features = standardised(pooled_features(teacher, data, device, progress, study.augment.horizontal_flip))
+        data = LabelledImages(data.cache, data.images, np.concatenate([data.labels, features], axis=1))
+        loss, outputs = distilling(len(images.findings), study.teacher.weight), data.labels.shape[1]
+    with seeded(study.seed):
+        model.head = pooled_head(model.backbone.channels, len(images.findings) if found else outputs)
+    if found:
+        model.load_state_dict(found[0])
+        return device.place(model).eval()
+    fit = Fit(
+        model, data, images.labelled("validation"), study.training, study.augment, study.seed, 0, device,
+        run.path / "checkpoint.safetensors", known, study.name, loss,
+    )  # fmt: skip
+    history = train(fit, progress)
+    run.write_table(run.path / "history.csv", history)
+    _drop_teacher(model, len(images.findings))
+    save_checkpoint(done, known, model.state_dict(), {})
+    (run.path / "checkpoint.safetensors").unlink(missing_ok=True)
+    return model
+
+
+def _drop_teacher(model: Classifier, findings: int) -> None:
+    """Leaves of the head what speaks of findings."""
+    taught: Any = model.head
+    kept = pooled_head(model.backbone.channels, findings)
+    kept.load_state_dict({name: each[:findings] for name, each in taught.state_dict().items()})
+    model.head = kept.to(next(taught.parameters()).device)
+
+
+def _identity(study: PretrainStudy, images: PretrainData, near: Path | None) -> str:
+    """What the weights' bits depend on, as a digest."""
+    networks = [study.backbone, *([study.teacher] if study.teacher else [])]
+    files = [find_weights(each.weights, each.name, near) for each in networks]
+    told = {
+        "version": __version__,
+        "study": _what_trains(study),
+        "weights": [hashlib.sha256(file.read_bytes()).hexdigest() if file else None for file in files],
+        "images": images.digest,
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

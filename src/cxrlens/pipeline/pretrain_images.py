@@ -1,0 +1,114 @@
+"""First stage of a pretraining: the labelled sets listed, decoded and joined, and their patients held out."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cxrlens.data.cache import ImageCache
+from cxrlens.data.cohort import Cohort
+from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.finding_sets import FindingSet
+from cxrlens.data.joined import JoinedCache, in_validation
+from cxrlens.errors import UserError
+from cxrlens.pipeline.prepare import decoded
+from cxrlens.pretrain_study import PretrainStudy
+from cxrlens.progress import SILENT, Progress
+from cxrlens.train.inputs import LabelledImages
+
+
+@dataclass(frozen=True)
+class PretrainData:
+    """What a pretraining learns from.
+
+    Attributes:
+        table: a row a readable image: `image` (`set/image`), `set`, `patient` (`set/patient`; two ids that share an
+            image are one), `side`, `view`, `sex`, `age`, `sha256`, and a column a finding (1, 0, NaN).
+        cache: their pixels.
+        findings: the columns that are learned.
+        missing: image → why it cannot be read.
+    """
+
+    table: pd.DataFrame
+    cache: JoinedCache
+    findings: tuple[str, ...]
+    missing: dict[str, str]
+
+    def side(self, name: str) -> pd.DataFrame:
+        """The rows of "train" or "validation"."""
+        return self.table[self.table["side"] == name].reset_index(drop=True)
+
+    def labelled(self, name: str) -> LabelledImages:
+        """The images of a side with their labels, float32 [n, findings]."""
+        rows = self.side(name)
+        return LabelledImages(self.cache, tuple(rows["image"]), rows[list(self.findings)].to_numpy(np.float32))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every image's name, content, side and labels."""
+        told = self.table[["image", "sha256", "side", *self.findings]].sort_values("image")
+        return hashlib.sha256(told.to_csv(index=False).encode()).hexdigest()
+
+
+def gather(study: PretrainStudy, root: Path | None, progress: Progress = SILENT) -> PretrainData:
+    """Lists, decodes and divides every set.
+
+    Raises:
+        UserError: a set's folder is absent or mostly missing, or a finding has one class only on the training side.
+    """
+    caches, tables, missing = {}, [], {}
+    for each in study.data:
+        cohort = each.cohort(root)
+        cache = decoded(cohort, study.images.size, study.images.interpolation, progress)
+        cohort = cohort.with_missing(cache.missing)
+        if len(cohort.missing) > each.source.most_missing * len(cohort):
+            image, why = next(iter(cohort.missing.items()))
+            raise UserError(
+                f"set '{each.name}': {len(cohort.missing)} of {len(cohort)} listed images cannot be read "
+                f"({image}: {why}): complete the folder, or say how large a share may be missing (most_missing)"
+            )
+        caches[each.name] = cache
+        missing |= {f"{each.name}/{image}": why for image, why in cohort.missing.items()}
+        tables.append(_table(study, each, cohort, cache, progress))
+    table = pd.concat(tables, ignore_index=True)
+    data = PretrainData(table, JoinedCache(caches), study.findings, missing)
+    for finding in study.findings:
+        known = data.side("train")[finding].dropna()
+        if known.nunique() < 2:
+            raise UserError(
+                f"{finding}: the training side needs images with it and without; got {int(known.sum())} with and "
+                f"{int((known == 0).sum())} without: leave the finding out or add images"
+            )
+    return data
+
+
+def _table(
+    study: PretrainStudy, each: FindingSet, cohort: Cohort, cache: ImageCache, progress: Progress
+) -> pd.DataFrame:
+    labels = each.labels(cohort)
+    group = dict(zip(cohort.table["patient"], cohort.table["patient"], strict=True))
+    sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
+    if study.images.merge_duplicates:
+        with progress.task(f"{each.name}: looking for duplicates", len(cohort)) as task:
+            found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
+        group = merge_groups(cohort.table, found.pairs)
+    patients = [group[patient] for patient in cohort.table["patient"]]
+    images = study.images
+    held_out = [in_validation(each.name, patient, images.validation, study.seed) for patient in patients]
+    table = pd.DataFrame(
+        {
+            "image": [f"{each.name}/{image}" for image in cohort.table["image"]],
+            "set": each.name,
+            "patient": [f"{each.name}/{patient}" for patient in patients],
+            "side": np.where(held_out, "validation", "train"),
+            **{name: cohort.table[name].to_numpy() for name in ("view", "sex", "age")},
+            "sha256": [sha256.get(image) for image in cohort.table["image"]],
+        }
+    )
+    for finding in study.findings:
+        table[finding] = labels[finding].to_numpy() if finding in labels else np.nan
+    return table[cohort.table["image"].isin(list(cache.index)).to_numpy()].reset_index(drop=True)

@@ -1,0 +1,58 @@
+"""A teacher's features as further labels, for a network that starts from nothing (Romero et al. 2015, FitNets)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cxrlens.models.classifier import Classifier
+from cxrlens.progress import SILENT, Progress
+from cxrlens.train.device import Device
+from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.loss import Loss, cross_entropy
+
+
+def pooled_features(
+    model: Classifier, data: LabelledImages, device: Device, progress: Progress = SILENT, mirrored: bool = False
+) -> np.ndarray:
+    """Mean of the last feature map of each image, float32 [n, channels].
+
+    Args:
+        model: left as it was.
+        data: the images.
+        device: where.
+        progress: where the work is shown.
+        mirrored: whether each is the mean over the image and its mirror image.
+    """
+    found = []
+    training = model.training
+    device.place(model).eval()
+    with torch.inference_mode(), progress.task("features", len(data.images)) as task:
+        for start in range(0, len(data.images), 32):
+            images = device.put(data.pixels(range(start, min(start + 32, len(data.images)))))
+            with device.autocast():
+                pooled = model.features(images).float().mean((2, 3))
+                if mirrored:
+                    pooled = (pooled + model.features(images.flip(3)).float().mean((2, 3))) / 2
+            found.append(pooled.cpu().numpy())
+            task.update(start + len(images))
+    model.train(training)
+    return np.concatenate(found)
+
+
+def standardised(features: np.ndarray) -> np.ndarray:
+    """Features with mean 0 and standard deviation 1; those that hardly vary are left out. float32 [n, kept]."""
+    spread = features.std(axis=0)
+    kept = spread > 1e-3 * spread.max()
+    return ((features[:, kept] - features[:, kept].mean(axis=0)) / spread[kept]).astype(np.float32)
+
+
+def distilling(findings: int, weight: float) -> Loss:
+    """Cross-entropy of the first `findings` outputs plus `weight` times the mean squared error of the others."""
+
+    def loss(outputs: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+        told = cross_entropy(outputs[:, :findings], labels[:, :findings], weights[:, :findings])
+        return told + weight * (outputs[:, findings:] - labels[:, findings:]).square().mean()
+
+    return loss
