@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from cxrlens.pipeline.check import check
     from cxrlens.pipeline.plan import plan
     from cxrlens.pipeline.predict import predict
+    from cxrlens.pipeline.pretrain import pretrain
     from cxrlens.pipeline.run import Run, run
+    from cxrlens.pretrain_study import PretrainStudy
     from cxrlens.study import Study
 
 __version__ = "0.1.0"
@@ -33,6 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Classifier": "cxrlens.models.classifier",
     "Cohort": "cxrlens.data.cohort",
+    "PretrainStudy": "cxrlens.pretrain_study",
     "Run": "cxrlens.pipeline.run",
     "SOURCES": "cxrlens.data.sources",
     "Source": "cxrlens.data.sources",
@@ -43,11 +46,12 @@ _HOMES = {
     "check": "cxrlens.pipeline.check",
     "plan": "cxrlens.pipeline.plan",
     "predict": "cxrlens.pipeline.predict",
+    "pretrain": "cxrlens.pipeline.pretrain",
     "run": "cxrlens.pipeline.run",
 }
 __all__ = [
-    "SOURCES", "Classifier", "Cohort", "Run", "Source", "Study", "UserError", "augment_search", "augment_sheet",
-    "check", "plan", "predict", "run",
+    "SOURCES", "Classifier", "Cohort", "PretrainStudy", "Run", "Source", "Study", "UserError", "augment_search",
+    "augment_sheet", "check", "plan", "predict", "pretrain", "run",
 ]  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def test_joined_sets_give_each_image_from_its_own_set_in_the_order_asked_for(roo
     joined = JoinedCache({"one": cache, "two": cache})
     found = joined.batch(["two/b.png", "one/a.png"])
     np.testing.assert_array_equal(found, cache.batch(["b.png", "a.png"]))
-    with pytest.raises(UserError, match="unknown image 'z.png'"):
+    with pytest.raises(UserError, match=r"unknown image 'z\.png'"):
         joined.batch(["one/z.png"])
 
 

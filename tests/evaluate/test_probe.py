@@ -1,4 +1,4 @@
-"""AUC a finding, and linear probes: against scikit-learn, on features that hold the answer and on features that don't."""
+"""AUC a finding, and linear probes, on features that hold the answer and on features that don't."""
 
 from __future__ import annotations
 

@@ -13,7 +13,11 @@ from safetensors.torch import load_file, save_file
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import Preprocessing, build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier, seeded
+from cxrlens.models.weights.accept import verify_weights
+from cxrlens.models.weights.add import add_weights
 from cxrlens.models.weights.card import KEY, WeightCard
+from cxrlens.models.weights.catalogue import CARDS
+from cxrlens.models.weights.find import local_file
 from cxrlens.models.weights.write import write_weights
 
 NAME = "tf_efficientnet_lite0"
@@ -76,6 +80,28 @@ def test_the_card_in_the_file_is_the_card(made: Path) -> None:
     assert found.known_output is not None
     assert WeightCard.from_json(found.to_json(), "here") == found
     assert (found.name, found.size, found.preprocessing) == ("ours", 96, CARD.preprocessing)
+
+
+def test_a_users_own_weights_are_added_listed_and_taken_by_name(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXRLENS_WEIGHTS", str(tmp_path / "weights"))
+    assert "ours" not in CARDS
+    card, verified = add_weights(made)
+    assert (card.name, verified.output_checked) == ("ours", True)
+    assert CARDS["ours"].title == CARD.title and local_file(CARDS["ours"]) == tmp_path / "weights" / "ours.safetensors"
+    model = build_classifier(ModelOptions(name="x", backbone=NAME, weights="ours"), 96, seed=0)
+    assert (model.weights.name, model.preprocessing) == ("ours", CARD.preprocessing)
+    assert verify_weights("ours").tensors == len(load_file(made))
+
+
+def test_a_damaged_file_in_the_weights_folder_spoils_no_other(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXRLENS_WEIGHTS", str(tmp_path))
+    (tmp_path / "cut.safetensors").write_bytes(made.read_bytes()[:500])
+    (tmp_path / "page.safetensors").write_text("<html>")
+    assert {"efficientnet-lite0-imagenet", "chexnet"} <= set(CARDS) and "cut" not in CARDS
 
 
 def swap(tensors, card) -> None:

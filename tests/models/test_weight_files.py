@@ -24,7 +24,7 @@ from cxrlens.errors import UserError
 from cxrlens.models.backbones import build_backbone
 from cxrlens.models.weights import accept, find, hub
 from cxrlens.models.weights.add import add_weights, recognise_card
-from cxrlens.models.weights.cards import CARDS
+from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.models.weights.fetch import fetch_weights
 from cxrlens.models.weights.formats import FORMATS
 from cxrlens.models.weights.store import load_weights

@@ -22,7 +22,7 @@ from cxrlens.errors import UserError
 from cxrlens.models.backbones import build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.models.weights import hub, store
-from cxrlens.models.weights.cards import CARDS
+from cxrlens.models.weights.catalogue import CARDS
 
 
 @pytest.fixture

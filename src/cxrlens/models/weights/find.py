@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
-
-import platformdirs
 
 from cxrlens.errors import UserError, near_miss
 from cxrlens.models.weights.card import WeightCard
-from cxrlens.models.weights.cards import CARDS
+from cxrlens.models.weights.catalogue import CARDS, weights_folder
 from cxrlens.models.weights.hub import OutOfReach, cached_file, hub_file
 
 SUFFIXES = (".safetensors", ".h5", ".hdf5", ".pth.tar", ".pth", ".pt", ".tar", ".bin")
 SPECIAL = ("random", "auto", "timm")
-
-
-def weights_folder() -> Path:
-    """Where weights that a person fetched are looked for: `CXRLENS_WEIGHTS`, or the user's data folder."""
-    return Path(os.environ.get("CXRLENS_WEIGHTS") or Path(platformdirs.user_data_dir("cxrlens")) / "weights")
 
 
 def local_file(card: WeightCard) -> Path | None:

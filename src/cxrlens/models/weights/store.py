@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
 from cxrlens.models.weights.card import WeightCard
-from cxrlens.models.weights.cards import CARDS
+from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.find import find_weights, resolve, weights_folder
 from cxrlens.models.weights.formats import Converted, convert
