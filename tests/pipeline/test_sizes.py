@@ -116,8 +116,16 @@ def test_predict_gives_every_network_images_of_its_own_size(sized: cxrlens.Run, 
         np.testing.assert_allclose(found, known["probability"], atol=2e-3)
 
 
-def test_the_plan_is_of_the_same_sizes(sized: cxrlens.Run) -> None:
+def test_the_plan_times_every_row_at_its_size(sized: cxrlens.Run, monkeypatch) -> None:
+    timed = []
+
+    def spy(model: cxrlens.Classifier, images: torch.Tensor, _: object) -> tuple[float, float, float, int]:
+        timed.append((model.size, *images.shape[2:]))
+        return 1.0, 1.0, 1.0, 1
+
+    monkeypatch.setattr("cxrlens.pipeline.plan._timed", spy)
     plan = cxrlens.plan(sized.study, None, "cpu")
+    assert timed == [(size, size, size) for size in (64, 96, 64, 96, 96)]
     assert {row.name: row.size for row in plan.models} == {name: sized.size(name) for name in ROWS}
     assert [each["name"] for each in plan.skipped] == ["nowhere"]
 
