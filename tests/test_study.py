@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,14 @@ def test_what_all_models_share_is_said_once() -> None:
     assert [row.batch for row in shared.models] == [4, 8]
 
 
+def test_a_size_is_a_number_or_that_of_the_weights_and_survives_being_written() -> None:
+    assert (study().images.size, study().models[0].size, study().images.reference) == (224, None, 224)
+    sized = study(images={"size": "weights"}, models=[{"name": "a", "size": 160}, {"name": "b", "size": "weights"}])
+    assert [row.size for row in sized.models] == [160, "weights"] and sized.images.reference == 224
+    assert Study.of(tomllib.loads(sized.to_toml())) == sized
+    assert study(images={"size": 96}).images.reference == 96
+
+
 def test_a_study_is_frozen() -> None:
     with pytest.raises(ValidationError):
         study().name = "another"  # type: ignore[misc]
@@ -61,7 +70,10 @@ def test_a_study_is_frozen() -> None:
         ({"models": []}, "models"),
         ({"models": [{"name": "a"}, {"name": "A"}]}, "a comes twice"),
         ({"seeds": [1, 1]}, "all different"),
-        ({"images": {"size": 8}}, r"images\.size: .*got 8"),
+        ({"images": {"size": 8}}, r"images\.size: .*from 32 to 1024, or 'weights'.*got 8"),
+        ({"images": {"size": True}}, r"images\.size: .*got True"),
+        ({"models": [{"name": "a", "size": "weight"}]}, r"\[\[models\]\] 1 \(a\): size: .*got 'weight'$"),
+        ({"models": [{"name": "a", "size": 1025}]}, "got 1025"),
         ({"split": {"kind": "random"}}, r"split\.kind"),
     ],
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomlkit
-from pydantic import Field, SerializeAsAny, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from cxrlens.config import Config, parse, read_toml
 from cxrlens.data.augment import Augmentation
@@ -18,29 +18,50 @@ from cxrlens.models.classifier import ModelOptions
 from cxrlens.train.options import TrainingOptions
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+USUAL_SIZE = 224  # pixels: the paper's, and ImageNet's
+
+
+def _size(raw: object) -> object:
+    if raw == "weights" or (type(raw) is int and 32 <= raw <= 1024):
+        return raw
+    raise ValueError("needs a whole number from 32 to 1024, or 'weights' for the size that they were trained at")
+
+
+Size = Annotated[int | Literal["weights"], BeforeValidator(_size)]
 
 
 class ImageOptions(Config):
     """The study's `[images]`.
 
     Attributes:
-        size: side of the square that networks see, in pixels.
+        size: side of the square that networks see, in pixels; "weights" is the side that each row's weights were
+            trained at, 224 for those that say nothing of it. A row may have a size of its own.
         interpolation: how images are resized.
         train_interpolation: the same for training images, where it differs.
     """
 
-    size: int = Field(default=224, ge=32, le=1024)
+    size: Size = USUAL_SIZE
     interpolation: Interpolation = "bicubic"
     train_interpolation: Interpolation | None = None
+
+    @property
+    def reference(self) -> int:
+        """The size at which images are compared with each other and looked at.
+
+        The study alone decides it, not the weights that are in reach, so that the sides are the same everywhere.
+        """
+        return USUAL_SIZE if self.size == "weights" else self.size
 
 
 class ModelRow(ModelOptions, TrainingOptions):
     """One of the study's `[[models]]`: what it is, how it is trained, and what the paper found.
 
     Attributes:
+        size: side of its images, where it isn't the study's.
         paper_auc: the validation AUC to print beside ours.
     """
 
+    size: Size | None = None
     paper_auc: float | None = Field(default=None, ge=0, le=1)
 
 

@@ -48,6 +48,10 @@ def test_a_dry_run_says_what_would_run_and_makes_no_folder(monkeypatch, capsys, 
     out = " ".join(capsys.readouterr().out.split())
     assert code == 0 and "What would run" in out and "in all" in out and "memory at most" in out
     assert not (tmp_path / "out").exists()
+    assert "size" not in out
+    study.write_text(study.read_text() + '[[models]]\nname = "n"\nbackbone = "tf_efficientnet_lite0"\nsize = 96\n')
+    assert run("run", str(study), "--dry-run", monkeypatch=monkeypatch) == 0
+    assert "model size steps" in " ".join(capsys.readouterr().out.split())
 
 
 def test_predict_lists_what_it_could_not_read_and_fails_only_where_that_is_asked(

@@ -24,6 +24,7 @@ from cxrlens.errors import UserError
 from cxrlens.models.backbones import build_backbone
 from cxrlens.models.weights import accept, find, hub
 from cxrlens.models.weights.add import add_weights, recognise_card
+from cxrlens.models.weights.cards import NATURAL, XRAY
 from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.models.weights.fetch import fetch_weights
 from cxrlens.models.weights.formats import FORMATS
@@ -67,7 +68,7 @@ def put(folder: Path, name: str, source: Path, monkeypatch) -> None:
     suffix = next(suffix for suffix in find.SUFFIXES if source.name.endswith(suffix))
     (folder / f"{name}{suffix}").write_bytes(source.read_bytes())
     if CARDS[name].git_blob:
-        monkeypatch.setitem(CARDS, name, replace(CARDS[name], git_blob=git_blob_sha1(source)))
+        monkeypatch.setitem(XRAY, name, replace(CARDS[name], git_blob=git_blob_sha1(source)))
 
 
 def test_cards_are_whole() -> None:
@@ -276,7 +277,7 @@ def test_verify_checks_the_hash_and_the_known_output(monkeypatch) -> None:
     name = "efficientnet-lite0-imagenet"
     done = accept.verify_weights(name)
     assert done.hash_checked and done.output_checked and done.tensors == 296
-    monkeypatch.setitem(CARDS, name, replace(CARDS[name], known_output=0.06))
+    monkeypatch.setitem(NATURAL, name, replace(CARDS[name], known_output=0.06))
     with pytest.raises(UserError, match="a known image gives"):
         accept.verify_weights(name)
     with pytest.raises(UserError, match="did you mean 'chexnet'"):

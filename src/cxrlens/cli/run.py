@@ -61,13 +61,15 @@ def _print_plan(plan: Plan, folder: Path) -> None:
         box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True,
     )  # fmt: skip
     table.add_column("model", overflow="fold")
-    for name in ("steps", "parameters", "trained", "time", "memory", "disk"):
+    sized = len({row.size for row in plan.models}) > 1  # else the column would only take room from the names
+    for name in (*(("size",) if sized else ()), "steps", "parameters", "trained", "time", "memory", "disk"):
         table.add_column(name, justify="right", no_wrap=True)  # 80 columns have to do
     for row in plan.models:
         steps = f"{row.steps:,}" if row.networks == 1 else f"{row.networks} × {row.steps:,}"
         table.add_row(
-            row.name, steps, f"{row.parameters:,}", f"{row.trainable_parameters:,}",
-            _time(row.seconds), _bytes(row.memory), _bytes(row.disk),
+            row.name, *((str(row.size),) if sized else ()), steps,
+            f"{row.parameters:,}", f"{row.trainable_parameters:,}", _time(row.seconds),
+            _bytes(row.memory), _bytes(row.disk),
         )  # fmt: skip
     console.print(table)
     for each in plan.skipped:

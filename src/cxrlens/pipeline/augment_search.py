@@ -14,6 +14,7 @@ from cxrlens.evaluate.augment_ranking import NONE, Ranking, rank_augmentations
 from cxrlens.models.classifier import ModelOptions
 from cxrlens.pipeline.fit import labelled
 from cxrlens.pipeline.prepare import Prepared, prepare
+from cxrlens.pipeline.rows import row_size
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import ModelRow, Study
@@ -39,7 +40,7 @@ class SearchOptions:
         folds: inner folds.
         epochs: of each training; the study's benchmark row says where none is given.
         steps: an epoch, likewise.
-        size: side of the images, in pixels; the study's where none is given.
+        size: side of the images, in pixels; the benchmark row's where none is given.
         seed: of the folds, the weights and the draws.
     """
 
@@ -78,8 +79,7 @@ def augment_search(
     options = options or SearchOptions()
     compared = _compared(study.augment, options.names)
     row = _benchmark(study, options)
-    if options.size is not None:
-        study = resized(study, options.size)
+    size = row_size(row, study.images) if options.size is None else options.size
     chosen = choose_device(device)
     folder = RunFolder(out)
     with folder.locked():
@@ -88,10 +88,10 @@ def augment_search(
             progress.say(f"warning: {sentence}")
         plan = Search(
             combinations=compared,
-            folds=_folds(prepared, options),
+            folds=_folds(prepared, size, options),
             model=ModelOptions.model_validate(row.model_dump(include=set(ModelOptions.model_fields))),
             training=TrainingOptions.model_validate(row.model_dump(include=set(TrainingOptions.model_fields))),
-            size=study.images.size,
+            size=size,
             seed=options.seed,
             device=chosen,
         )
@@ -114,18 +114,14 @@ def _benchmark(study: Study, options: SearchOptions) -> ModelRow:
     return (rows or [PAPER_ROW])[0].model_copy(update={"name": "benchmark", "augment": True, **changed})
 
 
-def resized(study: Study, size: int) -> Study:
-    """The same study on images of another size."""
-    return study.model_copy(update={"images": study.images.model_copy(update={"size": size})})
-
-
-def _folds(prepared: Prepared, options: SearchOptions) -> list[tuple[LabelledImages, LabelledImages]]:
+def _folds(prepared: Prepared, size: int, options: SearchOptions) -> list[tuple[LabelledImages, LabelledImages]]:
     outer = prepared.splits[0]
     inner = options.choose_on == "inner"
     table = prepared.cohort.table
     splits = inner_folds(table, outer.train, options.folds, options.seed, prepared.groups) if inner else (outer,)
+    validated_on, trained_on = prepared.pixels.at(size)
     return [
-        (labelled(prepared, prepared.train_cache, each.train), labelled(prepared, prepared.cache, each.validation))
+        (labelled(prepared, trained_on, each.train), labelled(prepared, validated_on, each.validation))
         for each in splits
     ]
 

@@ -41,7 +41,8 @@ def augment_sheet(
         raise UserError(f"the sheet needs a file that ends in {', '.join(FORMATS)}; got {out}")
     prepared = prepare(study, data, progress)
     names = _chosen(prepared.splits[0].train, prepared.labels.to_dict(), images, seed)
-    pixels = prepared.train_cache.batch(names).astype(np.float32) / 255
+    _, trained_on = prepared.pixels.at(study.images.reference)
+    pixels = trained_on.batch(names).astype(np.float32) / 255
     known = combinations()
     columns = {**SIX, "all six": known["all_six"]}
     if not study.augment.is_identity:

@@ -12,7 +12,8 @@ from cxrlens.data.sheet import contact_sheet
 from cxrlens.errors import UserError
 from cxrlens.files import write_atomically
 from cxrlens.pipeline.augment_sheet import FORMATS
-from cxrlens.pipeline.prepare import decoded, listed
+from cxrlens.pipeline.pixels import decoded
+from cxrlens.pipeline.prepare import listed
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import Study
 
@@ -36,7 +37,7 @@ def check(
     if picture is not None and picture.suffix.lower() not in FORMATS:
         raise UserError(f"the sheet needs a file that ends in {', '.join(FORMATS)}; got {picture}")
     cohort = listed(study, Path(data) if data is not None else None)
-    cache = decoded(cohort, study.images.size, study.images.interpolation, progress)
+    cache = decoded(cohort, study.images.reference, study.images.interpolation, progress)
     with progress.task("looking for duplicates", len(cohort)) as task:
         report = check_cohort(cohort, study.split, cache, progress=task.update)
     if picture is not None:

@@ -6,9 +6,8 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +17,11 @@ from cxrlens.data.cache import ImageCache
 from cxrlens.data.split import Split
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
-from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
+from cxrlens.models.classifier import Classifier, build_classifier
 from cxrlens.models.weights.find import find_weights
 from cxrlens.pipeline.prepare import Prepared
+from cxrlens.pipeline.record import network_record, read_record
+from cxrlens.pipeline.rows import Trainable
 from cxrlens.progress import Progress
 from cxrlens.run_folder import RunFolder, Unit
 from cxrlens.study import ModelRow, folder_name
@@ -33,9 +34,10 @@ from cxrlens.train.predict import FixedImages
 
 @dataclass(frozen=True)
 class Job:
-    """One network to train: a row of the ladder, a seed and a fold."""
+    """One network to train: a row of the ladder, the side of its images in pixels, a seed and a fold."""
 
     row: ModelRow
+    size: int
     seed: int
     split: Split
 
@@ -50,9 +52,10 @@ class Job:
         return run.unit(folder_name(self.row.name), self.seed, self.split.fold)
 
 
-def jobs(prepared: Prepared, rows: Sequence[ModelRow]) -> list[Job]:
+def jobs(prepared: Prepared, rows: Sequence[Trainable]) -> list[Job]:
     """Every network of these rows, model by model."""
-    return [Job(row, seed, split) for row in rows for seed in prepared.study.seeds for split in prepared.splits]
+    seeds, splits = prepared.study.seeds, prepared.splits
+    return [Job(each.row, each.size, seed, split) for each in rows for seed in seeds for split in splits]
 
 
 def fit_unit(
@@ -74,9 +77,10 @@ def fit_unit(
             )
         return 0.0
     began = time.monotonic()
-    model = build_classifier(job.row, prepared.study.images.size, job.seed, near)
-    data = labelled(prepared, prepared.train_cache, job.split.train)
-    validation = labelled(prepared, prepared.cache, job.split.validation)
+    model = build_classifier(job.row, job.size, job.seed, near)
+    validated_on, trained_on = prepared.pixels.at(job.size)
+    data = labelled(prepared, trained_on, job.split.train)
+    validation = labelled(prepared, validated_on, job.split.validation)
     fit = Fit(
         model, data, validation, job.row, prepared.study.augment, job.seed, job.split.fold, device,
         unit.checkpoint, known, job.title,
@@ -84,10 +88,10 @@ def fit_unit(
     history = train(fit, progress)
     run.write_table(unit.folder / "history.csv", history)
     run.write_table(unit.folder / "predictions.csv", predictions(job, prepared, model, validation, device))
-    judged = labelled(prepared, prepared.cache, job.split.train)
+    judged = labelled(prepared, validated_on, job.split.train)
     run.write_table(unit.folder / "train_predictions.csv", predictions(job, prepared, model, judged, device))
     save_tensors(unit.weights, model.state_dict())
-    write_text(unit.record, json.dumps(_record(job, model, known), indent=1) + "\n")
+    write_text(unit.record, json.dumps(network_record(job.row, model, known), indent=1) + "\n")
     unit.checkpoint.unlink(missing_ok=True)
     return time.monotonic() - began
 
@@ -122,10 +126,10 @@ def identity(job: Job, prepared: Prepared, near: Path | None) -> str:
     content = prepared.cache.facts.set_index("image")["sha256"]
     told = {
         "version": __version__,
-        "row": job.row.model_dump(mode="json", exclude={"paper_auc"}),
+        "row": job.row.model_dump(mode="json", exclude={"paper_auc", "size"}),
         # A checkpoint of a frozen network holds its head alone: under another backbone it would be worth nothing.
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
-        "images": study.images.model_dump(mode="json"),
+        "images": study.images.model_dump(mode="json") | {"size": job.size},
         "augment": study.augment.model_dump(mode="json"),
         "seed": job.seed,
         "fold": job.split.fold,
@@ -133,27 +137,3 @@ def identity(job: Job, prepared: Prepared, near: Path | None) -> str:
         "validation": [[image, content[image]] for image in job.split.validation],
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def read_record(unit: Unit) -> dict[str, Any]:
-    """What a finished network says of itself.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    try:
-        return json.loads(unit.record.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{unit.record} is damaged ({error}); delete {unit.folder} to train it again") from error
-
-
-def _record(job: Job, model: Classifier, known: str) -> dict[str, Any]:
-    parameters, trainable = count_parameters(model)
-    return {
-        "identity": known,
-        "parameters": parameters,
-        "trainable_parameters": trainable,
-        "weights": {"name": model.weights.name, "title": model.weights.title, "sha256": model.weights.sha256},
-        "preprocessing": asdict(model.preprocessing),
-        "training": job.row.model_dump(mode="json"),
-    }

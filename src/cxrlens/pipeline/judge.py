@@ -9,7 +9,8 @@ import pandas as pd
 from cxrlens.errors import UserError
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.files import write_text
-from cxrlens.pipeline.fit import Job, read_record
+from cxrlens.pipeline.fit import Job
+from cxrlens.pipeline.record import TOLD, read_record
 from cxrlens.report import figures
 from cxrlens.report.details import details_markdown
 from cxrlens.report.tables import to_markdown
@@ -51,7 +52,7 @@ def judge(
     papers = {row.name: row.paper_auc for row in study.models}
     for model in judged["models"]:
         record = records[model["name"]]
-        told = {name: record[name] for name in ("parameters", "trainable_parameters", "weights", "preprocessing")}
+        told = {name: record[name] for name in TOLD}
         model |= told | {"paper_auc": papers[model["name"]]}
     results = {
         "schema_version": SCHEMA_VERSION,

@@ -13,9 +13,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
 from cxrlens.pipeline.fit import jobs
 from cxrlens.pipeline.prepare import prepare
-from cxrlens.pipeline.run import trainable_rows
+from cxrlens.pipeline.rows import Trainable, trainable_rows
 from cxrlens.progress import SILENT, Progress
-from cxrlens.study import ModelRow, Study
+from cxrlens.study import Study
 from cxrlens.train.device import Device, choose_device
 from cxrlens.train.loop import NO_AUGMENTATION
 from cxrlens.train.memory import keep_freed_memory
@@ -30,6 +30,7 @@ class PlannedModel:
 
     Attributes:
         name: of the row.
+        size: side of its images, in pixels.
         networks: how many are trained (seeds × folds).
         steps: of each.
         parameters: all of them.
@@ -43,6 +44,7 @@ class PlannedModel:
     """
 
     name: str
+    size: int
     networks: int
     steps: int
     parameters: int
@@ -81,19 +83,26 @@ def plan(
         keep_freed_memory()
     planned = []
     with progress.task("timing a step of each model", len(rows)) as task:
-        for number, row in enumerate(rows):
+        for number, each in enumerate(rows):
             task.update(number)
-            planned.append(_planned(row, study, images, validated, networks, chosen, near))
+            planned.append(_planned(each, study, images, validated, networks, chosen, near))
     return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings)
 
 
 def _planned(
-    row: ModelRow, study: Study, images: int, validated: int, networks: int, device: Device, near: Path | None
+    trainable_row: Trainable,
+    study: Study,
+    images: int,
+    validated: int,
+    networks: int,
+    device: Device,
+    near: Path | None,
 ) -> PlannedModel:
-    model = build_classifier(row, study.images.size, study.seeds[0], near).to(device.name)
+    row, size = trainable_row.row, trainable_row.size
+    model = build_classifier(row, size, study.seeds[0], near).to(device.name)
     parameters, trainable = count_parameters(model)
     batch = min(row.batch, images)
-    pixels = device.put(torch.rand(batch, 1, study.images.size, study.images.size))
+    pixels = device.put(torch.rand(batch, 1, size, size))
     step, head, forward, activations = _timed(model, pixels, device)
     steps = row.steps_an_epoch(images) * row.epochs
     variants = study.augment.variants if row.augment else NO_AUGMENTATION.variants
@@ -107,6 +116,7 @@ def _planned(
     state = sum(each.numel() * each.element_size() for each in model.state_dict().values())
     return PlannedModel(
         name=row.name,
+        size=size,
         networks=networks,
         steps=steps,
         parameters=parameters,

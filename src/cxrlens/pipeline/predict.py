@@ -33,13 +33,16 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
     Raises:
         UserError: a path is absent, or nothing given can be read.
     """
-    files = _files(paths)
-    images = run.study.images
-    pixels, problems = {}, {}
+    files, interpolation = _files(paths), run.study.images.interpolation
+    names = [model["name"] for model in run.results["models"]]
+    sizes = {name: run.size(name) for name in names}
+    pixels: dict[Path, dict[int, np.ndarray]] = {}
+    problems: dict[Path, str] = {}
     with progress.task("reading images", len(files)) as task:
         for number, file in enumerate(files):
             try:
-                pixels[file] = to_uint8(read_image(file).pixels, images.size, images.interpolation)
+                image = read_image(file).pixels
+                pixels[file] = {size: to_uint8(image, size, interpolation) for size in set(sizes.values())}
             except UserError as error:
                 problems[file] = error.reason if isinstance(error, UnreadableImage) else str(error)
             task.update(number + 1)
@@ -47,8 +50,8 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
         reasons = "; ".join(f"{file}: {reason}" for file, reason in list(problems.items())[:3])
         raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no file in {paths[0]}")
     table = pd.DataFrame({"image": [str(file) for file in files]})
-    stacked = torch.from_numpy(np.stack(list(pixels.values())))[:, None]
-    for name in [model["name"] for model in run.results["models"]]:
+    for name in names:
+        stacked = torch.from_numpy(np.stack([each[sizes[name]] for each in pixels.values()]))[:, None]
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
         table[name] = [found.get(file, np.nan) for file in files]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxrlens.data.cache import ImageCache, build_cache
+from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
 from cxrlens.data.split import Split, make_splits
 from cxrlens.errors import UserError
+from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import Study
@@ -26,8 +27,7 @@ class Prepared:
     Attributes:
         study: what is asked.
         cohort: every listed image, with what is missing.
-        cache: pixels as they are validated.
-        train_cache: pixels as they are trained on; the same unless the study resizes them otherwise.
+        pixels: the images at every size that is asked for.
         splits: one, or one a fold.
         groups: patient → the patient it was merged with, where an image stands under two ids.
         warnings: sentences for the top of the report.
@@ -35,11 +35,15 @@ class Prepared:
 
     study: Study
     cohort: Cohort
-    cache: ImageCache
-    train_cache: ImageCache
+    pixels: Pixels
     splits: tuple[Split, ...]
     groups: dict[str, str]
     warnings: tuple[str, ...]
+
+    @property
+    def cache(self) -> ImageCache:
+        """The images at the study's own size, with what is known of their files."""
+        return self.pixels.at(self.study.images.reference)[0]
 
     @property
     def labels(self) -> pd.Series:
@@ -67,10 +71,8 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
             drawn.
     """
     cohort = listed(study, data)
-    images = study.images
-    cache = decoded(cohort, images.size, images.interpolation, progress)
-    other = images.train_interpolation or images.interpolation
-    train_cache = cache if other == images.interpolation else decoded(cohort, images.size, other, progress)
+    pixels = Pixels(cohort, study.images, progress)
+    cache, _ = pixels.at(study.images.reference)
     cohort = cohort.with_missing(cache.missing)
     if len(cohort.missing) > study.data.most_missing * len(cohort):
         raise UserError(
@@ -85,7 +87,7 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
             found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
         groups = merge_groups(cohort.table, found.pairs)
     splits = make_splits(cohort, study.split, groups)
-    return Prepared(study, cohort, cache, train_cache, splits, groups, _warnings(cohort, splits, groups))
+    return Prepared(study, cohort, pixels, splits, groups, _warnings(cohort, splits, groups))
 
 
 def listed(study: Study, data: Path | None) -> Cohort:
@@ -97,16 +99,6 @@ def listed(study: Study, data: Path | None) -> Cohort:
     if study.data.needs_root and data is None:
         raise UserError("this study's images are in a folder of yours: give it with --data PATH")
     return study.data.cohort(data)
-
-
-def decoded(cohort: Cohort, size: int, interpolation: str, progress: Progress = SILENT) -> ImageCache:
-    """The cohort's images as squares, read once and kept.
-
-    Raises:
-        UserError: none can be read, or the cache folder cannot be written.
-    """
-    with progress.task("reading images", len(cohort)) as task:
-        return build_cache(cohort, size, interpolation, progress=task.update)
 
 
 def write_cohort(run: RunFolder, prepared: Prepared) -> None:

@@ -15,7 +15,7 @@ from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.joined import JoinedCache, in_validation
 from cxrlens.errors import UserError
-from cxrlens.pipeline.prepare import decoded
+from cxrlens.pipeline.pixels import decoded
 from cxrlens.pretrain_study import PretrainStudy
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.inputs import LabelledImages

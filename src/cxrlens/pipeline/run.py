@@ -13,16 +13,17 @@ from safetensors.torch import load_file
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.models.backbones import Preprocessing
-from cxrlens.models.classifier import Classifier, build_classifier, restore_classifier
-from cxrlens.models.weights.hub import OutOfReach
+from cxrlens.models.classifier import Classifier, restore_classifier
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
-from cxrlens.pipeline.fit import fit_unit, jobs, read_record
+from cxrlens.pipeline.fit import fit_unit, jobs
 from cxrlens.pipeline.judge import judge
 from cxrlens.pipeline.prepare import prepare, summary, write_cohort
+from cxrlens.pipeline.record import read_record
+from cxrlens.pipeline.rows import trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.details import operating_table, subgroups_table
 from cxrlens.report.tables import comparisons_table, table1
-from cxrlens.run_folder import RunFolder
+from cxrlens.run_folder import RunFolder, Unit
 from cxrlens.study import ModelRow, Study, folder_name
 from cxrlens.train.device import choose_device
 
@@ -100,19 +101,33 @@ class Run:
         Raises:
             UserError: no such row, seed or fold was trained, or its weights are damaged.
         """
-        row, seed = self._network(name, seed)
-        unit = self.folder.unit(folder_name(row.name), seed, fold)
-        if not unit.record.exists():
-            raise UserError(f"'{name}' was not trained with seed {seed}, fold {fold} in {self.folder.path}")
-        told = read_record(unit)["preprocessing"]
-        preprocessing = Preprocessing(tuple(told["mean"]), tuple(told["std"]))
+        row, unit, told = self._trained(name, seed, fold)
+        given = told["preprocessing"]
+        preprocessing = Preprocessing(tuple(given["mean"]), tuple(given["std"]))
         try:
             state = load_file(unit.weights)
         except (SafetensorError, OSError) as error:
             raise UserError(
                 f"{unit.weights} is damaged ({error}); delete {unit.folder} and run the study again"
             ) from error
-        return restore_classifier(row, self.study.images.size, state, preprocessing)
+        return restore_classifier(row, told["size"], state, preprocessing)
+
+    def size(self, name: str, seed: int | None = None, fold: int = 0) -> int:
+        """Side of the images that a network was trained on, in pixels.
+
+        Raises:
+            UserError: no such row, seed or fold was trained.
+        """
+        return self._trained(name, seed, fold)[2]["size"]
+
+    def _trained(self, name: str, seed: int | None, fold: int) -> tuple[ModelRow, Unit, dict[str, Any]]:
+        row, seed = self._network(name, seed)
+        unit = self.folder.unit(folder_name(row.name), seed, fold)
+        if not unit.record.exists():
+            raise UserError(f"'{name}' was not trained with seed {seed}, fold {fold} in {self.folder.path}")
+        told = read_record(unit)
+        # Before rows had sizes of their own, a network's was its study's.
+        return row, unit, {"size": self.study.images.reference, **told}
 
     def _network(self, name: str, seed: int | None) -> tuple[ModelRow, int]:
         study = self.study
@@ -163,6 +178,9 @@ def run(
         try:
             with watch.stage("models"):
                 rows, skipped = trainable_rows(study, near, progress)
+            with watch.stage("cohort"):
+                for size in dict.fromkeys(each.size for each in rows):
+                    prepared.pixels.at(size)  # a full disk shows before hours of training
             done = jobs(prepared, rows)
             with progress.task("networks", len(done)) as task:
                 for number, job in enumerate(done):
@@ -178,33 +196,6 @@ def run(
             told = str(data) if data is not None else None
             write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, told)
     return Run(where)
-
-
-def trainable_rows(
-    study: Study, near: Path | None, progress: Progress = SILENT
-) -> tuple[list[ModelRow], list[dict[str, str]]]:
-    """The rows whose weights are in reach, each built once so that a fault shows before hours of training; the others.
-
-    Raises:
-        UserError: a row that can't be built, or none whose weights are in reach.
-    """
-    rows, skipped = [], []
-    with progress.task("building models", len(study.models)) as task:
-        for number, row in enumerate(study.models):
-            task.update(number)
-            try:
-                build_classifier(row, study.images.size, study.seeds[0], near)
-                rows.append(row)
-            except OutOfReach as error:
-                progress.say(f"left out: {row.name}: {error}")
-                skipped.append({"name": row.name, "reason": error.reason})
-            except UserError as error:
-                raise UserError(f"model '{row.name}': {error}") from error
-    if not rows:
-        raise UserError(
-            "no model's weights are in reach:\n" + "\n".join(f"- {e['name']}: {e['reason']}" for e in skipped)
-        )
-    return rows, skipped
 
 
 def _keep_study(where: RunFolder, study: Study, text: str | None) -> None:

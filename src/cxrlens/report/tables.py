@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxrlens.report.figures.style import interval, number, percent
+from cxrlens.report.given import given_sentences
 from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_interval
 
 Cells = tuple[list[str], list[list[str]]]
@@ -54,12 +55,13 @@ def comparisons_table(results: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def render(results: Mapping[str, Any]) -> list[RenderableType]:
-    """What the terminal shows, in order: warnings, Table 1, how it was made, what was not run, the pairs, who won."""
+    """What the terminal shows: warnings, Table 1, how it was made, of what, what was not run, the pairs, who won."""
     parts: list[RenderableType] = [
         Text(f"warning: {sentence}", style="yellow") for sentence in results.get("warnings", [])
     ]
     parts.append(_Fitted("Table 1", *_table1_cells(results)))
     parts.append(Text(_how(results), style="dim"))
+    parts += [Text(sentence, style="yellow") for sentence in given_sentences(results)]
     parts += [Text(f"not run: {row['name']}: {row['reason']}", style="yellow") for row in results.get("skipped", [])]
     if results.get("comparisons"):
         parts.append(_Fitted("Every pair of models", *_comparison_cells(results)))
@@ -73,8 +75,9 @@ def to_markdown(results: Mapping[str, Any]) -> str:
     """The same, as Markdown."""
     parts = [f"> {sentence}" for sentence in results.get("warnings", [])]
     parts += [markdown_table(*_table1_cells(results)), _how(results)]
-    skipped = [f"- Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", [])]
-    parts += ["\n".join(skipped)] if skipped else []
+    notes = [f"- {sentence}" for sentence in given_sentences(results)]
+    notes += [f"- Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", [])]
+    parts += ["\n".join(notes)] if notes else []
     if results.get("comparisons"):
         parts.append(markdown_table(*_comparison_cells(results)))
     if results.get("winner"):

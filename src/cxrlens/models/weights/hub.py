@@ -68,6 +68,12 @@ def cached_file(backbone: str) -> Path | None:
     return Path(cached) if isinstance(cached, str) else None
 
 
+def hub_size(backbone: str) -> int | None:
+    """Side of the images that timm says its weights of this name were trained at; None for a name that it lacks."""
+    config = timm.get_pretrained_cfg(backbone)
+    return int(config.input_size[-1]) if config else None
+
+
 def hub_preprocessing(backbone: Backbone, name: str) -> Preprocessing:
     """What timm says that the weights of this name were trained to be given; the unit range for other networks."""
     config = timm.get_pretrained_cfg(name) if hasattr(backbone, "network") else None

@@ -17,6 +17,7 @@ from cxrlens.models.weights.find import find_weights, resolve, weights_folder
 from cxrlens.models.weights.formats import Converted, convert
 from cxrlens.models.weights.hub import cached_file, hub_preprocessing
 from cxrlens.models.weights.identity import file_sha256, mismatch
+from cxrlens.models.weights.trained_size import trained_size
 
 __all__ = ["LoadedWeights", "check_output", "fill", "find_weights", "load_weights", "read_tensors", "weights_folder"]
 
@@ -28,14 +29,20 @@ class LoadedWeights:
     Attributes:
         name: as the study says; where it says "auto", or a card that is not there, what that came to.
         title: what they are, for a table.
-        preprocessing: what the network wants to be given.
+        preprocessing: what the network was trained to be given.
         sha256: of the file; None for random weights.
+        size: side of the images it was trained on, in pixels; None where nothing says so.
+        asked: as the study says, word for word.
+        input: `preprocessing` in its publisher's words; "" where there are none.
     """
 
     name: str
     title: str
     preprocessing: Preprocessing
     sha256: str | None = None
+    size: int | None = None
+    asked: str = "random"
+    input: str = ""
 
 
 def load_weights(backbone: Backbone, spec: str, name: str, near: Path | None = None) -> LoadedWeights:
@@ -69,12 +76,15 @@ def load_weights(backbone: Backbone, spec: str, name: str, near: Path | None = N
         check_output(backbone, card)
         # A file that a user made with timm's names says nothing of itself; otherwise its layout does.
         preprocessing = converted.preprocessing or card.preprocessing
-        return LoadedWeights(spec, card.title + chosen, preprocessing, file_sha256(path))
+        return LoadedWeights(spec, card.title + chosen, preprocessing, file_sha256(path), card.size, asked, card.input)
     if converted.card:
         check_output(backbone, converted.card)
-    title = f"{name}, timm's own" if spec == "timm" else converted.card.title if converted.card else path.name
+        own = converted.card
+        return LoadedWeights(spec, own.title, own.preprocessing, file_sha256(path), own.size, asked, own.input)
+    title = f"{name}, timm's own" if spec == "timm" else path.name
     preprocessing = converted.preprocessing or hub_preprocessing(backbone, name)
-    return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path))
+    size = trained_size(spec, name, near)
+    return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path), size, asked)
 
 
 def from_hub(card: WeightCard, path: Path) -> bool:
