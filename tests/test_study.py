@@ -96,3 +96,12 @@ def test_a_file_that_is_no_study_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../../etc", "a/b", "con", "…", "é ü"])
 def test_a_models_folder_never_leaves_its_place(name: str) -> None:
     assert folder_name(name) not in ("", ".", "..") and "/" not in folder_name(name)
+
+
+def test_a_row_in_another_ones_place_names_a_row() -> None:
+    rows = [{"name": "CheXNet"}, {"name": "ours", "instead_of": "CheXNet"}]
+    assert Study.of({"name": "x", "data": {"source": "phantom"}, "models": rows}).models[1].instead_of
+    for wrong in ("CheXNett", "ours"):
+        rows[1]["instead_of"] = wrong
+        with pytest.raises(UserError, match="ours: instead_of: unknown model"):
+            Study.of({"name": "x", "data": {"source": "phantom"}, "models": rows})

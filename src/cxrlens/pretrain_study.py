@@ -33,6 +33,8 @@ class BackboneOptions(Config):
 class TeacherOptions(BackboneOptions):
     """The network whose features the backbone learns beside the findings (Romero et al. 2015, arXiv:1412.6550).
 
+    It sees the images at the size that its weights were trained at.
+
     Attributes:
         weight: of the features in the loss, beside the findings' 1.
     """

@@ -58,10 +58,12 @@ class ModelRow(ModelOptions, TrainingOptions):
 
     Attributes:
         size: side of its images, where it isn't the study's.
+        instead_of: name of another row; this one is run only where that one's weights are out of reach.
         paper_auc: the validation AUC to print beside ours.
     """
 
     size: Size | None = None
+    instead_of: str | None = None
     paper_auc: float | None = Field(default=None, ge=0, le=1)
 
 
@@ -154,6 +156,10 @@ class Study(Config):
         repeated = {name for name in folders if folders.count(name) > 1}
         if repeated:
             raise ValueError(f"each model needs a name of its own; {', '.join(sorted(repeated))} comes twice")
+        names = [row.name for row in self.models]
+        for row in self.models:
+            if row.instead_of is not None and row.instead_of not in {*names} - {row.name}:
+                raise ValueError(f"{row.name}: instead_of: {near_miss('model', row.instead_of, names)}")
         return self
 
     def to_toml(self) -> str:

@@ -14,7 +14,7 @@ from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.joined import JoinedCache, in_validation
 from cxrlens.errors import UserError
 
-TABLE = "file,who,effusion,mass,label\na.png,p1,1,,1\nb.png,p1,0,1,0\nc_virus.png,p2,,0,1\n"
+TABLE = "file,who,effusion,mass,label,seen\na.png,p1,1,,1,yes\nb.png,p1,0,1,0,no\nc_virus.png,p2,,0,1,\n"
 SET = {"name": "mine", "source": "csv_table", "table": "t.csv", "image": "file", "patient": "who"}
 
 
@@ -47,7 +47,10 @@ def test_a_list_of_findings_names_columns_and_a_pattern_reads_the_file_name(root
     ("options", "said"),
     [
         ({"findings": ["efusion"]}, r"set 'mine': unknown column 'efusion'; did you mean 'effusion'"),
-        ({"findings": {"Who": "who"}}, r"finding Who: the column 'who' needs 1, 0 or an empty cell; 'a.png' has 'p1'"),
+        (
+            {"findings": {"Seen": "seen"}},
+            r"finding Seen: the column 'seen' needs 1, 0 or an empty cell; 'a.png' has 'yes'",
+        ),
         ({}, "there is nothing to learn from it"),
         ({"patterns": {"viral": "("}}, "not a regular expression"),
         ({"findings": ["mass"], "patterns": {"mass": "m"}}, "under both findings and patterns"),

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import build_backbone
-from cxrlens.models.weights import hub
+from cxrlens.models.weights import catalogue, hub
 from cxrlens.models.weights.card import KEY
 from cxrlens.models.weights.cards import NATURAL, XRAY
 from cxrlens.models.weights.catalogue import CARDS
@@ -23,6 +23,7 @@ from cxrlens.models.weights.trained_size import trained_size
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No hub, no weights but the installed ones, and cards that can be told apart by their size."""
     monkeypatch.setenv("CXRLENS_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(catalogue, "SHIPPED", tmp_path / "none")
     monkeypatch.setattr(hub, "try_to_load_from_cache", lambda *_: None)
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
     for name, size in {"chexnet": 320, "xrv-nih": 96, "efficientnet-lite0-imagenet": 160}.items():

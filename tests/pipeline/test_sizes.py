@@ -15,12 +15,12 @@ import torch
 
 import cxrlens
 from cxrlens.data.cache import build_cache
-from cxrlens.models.weights import hub
+from cxrlens.models.weights import catalogue, hub
 from cxrlens.models.weights.cards import NATURAL, XRAY
 from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.pipeline import pixels
 from cxrlens.pipeline.augment_search import SearchOptions, augment_search
-from cxrlens.pipeline.rows import row_size
+from cxrlens.pipeline.rows import row_size, trainable_rows
 from cxrlens.report.tables import to_markdown
 
 LITE, OWN = "tf_efficientnet_lite0", "efficientnet-lite0-imagenet"
@@ -48,6 +48,7 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The installed weights say that they were trained at 96, and stand in for others; no hub."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CXRLENS_WEIGHTS", str(tmp_path_factory.mktemp("nothing")))
+        patch.setattr(catalogue, "SHIPPED", tmp_path_factory.mktemp("none"))
         patch.setattr(hub, "try_to_load_from_cache", lambda *_: None)
         patch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
         patch.setitem(NATURAL, OWN, replace(CARDS[OWN], size=96, known_output=None))
@@ -169,3 +170,13 @@ def test_a_run_of_before_rows_had_sizes_is_read_at_its_studys(finished: cxrlens.
     record = json.loads(unit.record.read_text())
     unit.record.write_text(json.dumps({name: value for name, value in record.items() if name != "size"}))
     assert copy.model("small network").size == copy.size("small network") == 64
+
+
+@pytest.mark.parametrize(("first", "run"), [("chexnet", ["ours"]), ("random", ["first"])])
+def test_a_row_in_another_ones_place_is_run_where_that_one_cannot_be(cards: None, first: str, run: list[str]) -> None:
+    rows = [
+        {"name": "first", "backbone": "densenet121", "weights": first, "size": 64, "head": "linear"},
+        {"name": "ours", "backbone": LITE, "size": 64, "head": "linear", "instead_of": "first"},
+    ]
+    study = cxrlens.Study.of({**STUDY, "models": rows})
+    assert [each.row.name for each in trainable_rows(study, None)[0]] == run

@@ -38,6 +38,13 @@ def test_weights_without_a_card_have_their_inputs_in_numbers() -> None:
     assert sentence.endswith("where its weights were trained on (x - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]")
 
 
+def test_a_row_in_another_ones_place_is_named() -> None:
+    model = {"name": "ours", "instead_of": "CheXNet, frozen"}
+    assert given_sentences({"models": [model]}) == [
+        "ours: in place of 'CheXNet, frozen', whose weights are not on this machine"
+    ]
+
+
 def test_a_stand_in_and_what_auto_came_to_are_named() -> None:
     assert said(name="xrv-nih") == ["CheXNet, frozen: 'chexnet' is not on this machine; 'xrv-nih' stands in"]
     assert said(name="xrv-nih", asked="auto") == ["CheXNet, frozen: 'auto' came to 'xrv-nih', the best in reach"]

@@ -126,7 +126,7 @@ def identity(job: Job, prepared: Prepared, near: Path | None) -> str:
     content = prepared.cache.facts.set_index("image")["sha256"]
     told = {
         "version": __version__,
-        "row": job.row.model_dump(mode="json", exclude={"paper_auc", "size"}),
+        "row": job.row.model_dump(mode="json", exclude={"paper_auc", "size", "instead_of"}),
         # A checkpoint of a frozen network holds its head alone: under another backbone it would be worth nothing.
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
         "images": study.images.model_dump(mode="json") | {"size": job.size},

@@ -52,7 +52,7 @@ def judge(
     papers = {row.name: row.paper_auc for row in study.models}
     for model in judged["models"]:
         record = records[model["name"]]
-        told = {name: record[name] for name in TOLD}
+        told = {name: record.get(name) for name in TOLD}
         model |= told | {"paper_auc": papers[model["name"]]}
     results = {
         "schema_version": SCHEMA_VERSION,

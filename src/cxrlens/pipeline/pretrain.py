@@ -139,7 +139,8 @@ def _fit(
     found = load_checkpoint(done, known)
     if study.teacher and not found:
         teacher = _classifier(study.teacher, study, near)
-        features = standardised(pooled_features(teacher, data, device, progress, study.augment.horizontal_flip))
+        flips, size = study.augment.horizontal_flip, teacher.weights.size
+        features = standardised(pooled_features(teacher, data, device, progress, flips, size))
         data = LabelledImages(data.cache, data.images, np.concatenate([data.labels, features], axis=1))
         loss, outputs = distilling(len(images.findings), study.teacher.weight), data.labels.shape[1]
     with seeded(study.seed):

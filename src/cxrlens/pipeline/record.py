@@ -13,7 +13,7 @@ from cxrlens.run_folder import Unit
 from cxrlens.study import ModelRow
 
 # What of it `results.json` repeats for every model.
-TOLD = ("parameters", "trainable_parameters", "weights", "preprocessing", "size", "overridden")
+TOLD = ("parameters", "trainable_parameters", "weights", "preprocessing", "size", "overridden", "instead_of")
 
 
 def network_record(row: ModelRow, model: Classifier, known: str) -> dict[str, Any]:
@@ -32,6 +32,7 @@ def network_record(row: ModelRow, model: Classifier, known: str) -> dict[str, An
         "size": model.size,
         "preprocessing": asdict(model.preprocessing),
         "overridden": overridden(model),
+        "instead_of": row.instead_of,
         "weights": _weights(model.weights),
         "training": row.model_dump(mode="json"),
     }

@@ -41,6 +41,8 @@ def trainable_rows(
 ) -> tuple[list[Trainable], list[dict[str, str]]]:
     """The rows whose weights are in reach, each built once so that a fault shows before hours of training; the others.
 
+    A row that stands in for another is in neither where that one is in reach.
+
     Raises:
         UserError: a row that can't be built, or none whose weights are in reach.
     """
@@ -61,4 +63,5 @@ def trainable_rows(
         raise UserError(
             "no model's weights are in reach:\n" + "\n".join(f"- {e['name']}: {e['reason']}" for e in skipped)
         )
-    return rows, skipped
+    here = {each.row.name for each in rows}
+    return [each for each in rows if each.row.instead_of not in here], skipped

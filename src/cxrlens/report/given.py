@@ -7,13 +7,19 @@ from typing import Any
 
 
 def given_sentences(results: Mapping[str, Any]) -> list[str]:
-    """A sentence a model whose weights are a stand-in or of "auto", and one a model that overrides theirs.
+    """A sentence a model in another's place, one whose weights are a stand-in or of "auto", one that overrides theirs.
 
     Args:
         results: `results.json`.
     """
-    found = (sentence for model in results["models"] for sentence in (_taken(model), _overridden(model)))
+    told = (_place, _taken, _overridden)
+    found = (tell(model) for model in results["models"] for tell in told)
     return [sentence for sentence in found if sentence]
+
+
+def _place(model: Mapping[str, Any]) -> str:
+    other = model.get("instead_of")
+    return f"{model['name']}: in place of '{other}', whose weights are not on this machine" if other else ""
 
 
 def _taken(model: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from cxrlens.models.classifier import Classifier
 from cxrlens.progress import SILENT, Progress
@@ -14,7 +15,12 @@ from cxrlens.train.loss import Loss, cross_entropy
 
 
 def pooled_features(
-    model: Classifier, data: LabelledImages, device: Device, progress: Progress = SILENT, mirrored: bool = False
+    model: Classifier,
+    data: LabelledImages,
+    device: Device,
+    progress: Progress = SILENT,
+    mirrored: bool = False,
+    size: int | None = None,
 ) -> np.ndarray:
     """Mean of the last feature map of each image, float32 [n, channels].
 
@@ -24,6 +30,7 @@ def pooled_features(
         device: where.
         progress: where the work is shown.
         mirrored: whether each is the mean over the image and its mirror image.
+        size: side that the images are brought to first, for a network trained at another one.
     """
     found = []
     training = model.training
@@ -31,6 +38,8 @@ def pooled_features(
     with torch.inference_mode(), progress.task("features", len(data.images)) as task:
         for start in range(0, len(data.images), 32):
             images = device.put(data.pixels(range(start, min(start + 32, len(data.images)))))
+            if size is not None and size != images.shape[-1]:
+                images = interpolate(images, (size, size), mode="bilinear", antialias=True)
             with device.autocast():
                 pooled = model.features(images).float().mean((2, 3))
                 if mirrored:
