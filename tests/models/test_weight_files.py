@@ -114,7 +114,7 @@ def test_auto_takes_the_best_that_is_here_and_says_which(folder, published, monk
     put(folder, "chexnet", published["chexnet"], monkeypatch)
     assert find.resolve("auto", "densenet121") == "chexnet"
     got = load_weights(build_backbone("tf_efficientnet_lite0", 64), "auto", "tf_efficientnet_lite0")
-    assert got.name == "efficientnet-lite0-imagenet" and "(in reach for 'auto')" in got.title
+    assert got.name == "efficientnet-lite0-cxr" and "(in reach for 'auto')" in got.title
     with pytest.raises(UserError, match="nobody publishes any for 'benchmark_cnn'"):
         find.resolve("auto", "benchmark_cnn")
 
