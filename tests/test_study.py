@@ -9,9 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from cxrlens.errors import UserError
+from cxrlens.pretrain_study import PretrainStudy
 from cxrlens.study import Study, folder_name
 
-SHIPPED = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
+STUDIES = Path(__file__).parents[1] / "studies"
+SHIPPED = sorted(STUDIES.glob("*.toml"))
+PRETRAININGS = sorted((STUDIES / "pretraining").glob("*.toml"))
 
 
 def study(**changes) -> Study:
@@ -105,3 +108,10 @@ def test_a_row_in_another_ones_place_names_a_row() -> None:
         rows[1]["instead_of"] = wrong
         with pytest.raises(UserError, match="ours: instead_of: unknown model"):
             Study.of({"name": "x", "data": {"source": "phantom"}, "models": rows})
+
+
+@pytest.mark.parametrize("path", PRETRAININGS, ids=lambda path: path.stem)
+def test_every_shipped_pretraining_loads_and_is_no_study(path: Path) -> None:
+    assert PretrainStudy.load(path).name == path.stem
+    with pytest.raises(UserError, match="`cxrlens pretrain` runs it"):
+        Study.load(path)

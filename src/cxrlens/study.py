@@ -121,6 +121,8 @@ class Study(Config):
         raw = dict(raw)
         shared = raw.pop("training", {})
         models = raw.get("models")
+        if isinstance(raw.get("data"), list):
+            raise UserError(f"{where} has several [[data]] tables, as a pretraining has: `cxrlens pretrain` runs it")
         if not isinstance(models, list) or not all(isinstance(row, Mapping) for row in models):
             raise UserError(f"{where}: needs at least one [[models]] table")
         for key in shared:

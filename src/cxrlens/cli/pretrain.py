@@ -9,7 +9,9 @@ import typer
 
 
 def pretrain(
-    study: Annotated[Path, typer.Argument(help="The pretraining file, such as studies/pretrain-lite0.toml.")],
+    study: Annotated[
+        Path, typer.Argument(help="The pretraining file, such as studies/pretraining/efficientnet-lite0-cxr.toml.")
+    ],
     data: Annotated[Path | None, typer.Option(help="The folder above the sets' own folders.")] = None,
     out: Annotated[Path | None, typer.Option(help="The result's folder; by default runs/NAME.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
