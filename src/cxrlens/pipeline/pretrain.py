@@ -29,6 +29,8 @@ from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
 from cxrlens.train.loss import cross_entropy
 
+CHECKPOINT, TRAINED = "checkpoint.safetensors", "trained.safetensors"  # where it stands; the whole network, at the end
+
 
 @dataclass(frozen=True)
 class Pretrained:
@@ -87,8 +89,8 @@ def pretrain(
         try:
             known = _identity(study, images, near)
             with watch.stage("train"):
-                started = _network(study, near)
-                trained = _fit(study, images, _network(study, near), run, known, chosen, near, progress)
+                started = _classifier(study.backbone, study, near)
+                trained = _fit(study, images, run, known, chosen, near, progress)
             with watch.stage("judge"):
                 judge_pretraining(run, study, images, started, trained, known, chosen, progress)
         finally:
@@ -98,15 +100,12 @@ def pretrain(
 
 
 def _keep(run: RunFolder, study: PretrainStudy, text: str | None) -> None:
-    begun = any((run.path / name).exists() for name in ("checkpoint.safetensors", "weights.safetensors"))
-    if not run.study.exists() or not begun:
-        write_text(run.study, text or study.to_toml())
-    elif _what_trains(PretrainStudy.load(run.study)) != _what_trains(study):
+    begun = run.study.exists() and any((run.path / name).exists() for name in (CHECKPOINT, TRAINED))
+    if begun and _what_trains(PretrainStudy.load(run.study)) != _what_trains(study):
         raise UserError(
             f"{run.path} holds another pretraining ({run.study}); choose another --out, or delete that folder"
         )
-    elif text:
-        write_text(run.study, text)
+    write_text(run.study, text or study.to_toml())
 
 
 def _what_trains(study: PretrainStudy) -> dict[str, Any]:
@@ -119,14 +118,9 @@ def _classifier(options: BackboneOptions, study: PretrainStudy, near: Path | Non
     return build_classifier(row, study.images.size, study.seed, near)
 
 
-def _network(study: PretrainStudy, near: Path | None) -> Classifier:
-    return _classifier(study.backbone, study, near)
-
-
 def _fit(
     study: PretrainStudy,
     images: PretrainData,
-    model: Classifier,
     run: RunFolder,
     known: str,
     device: Device,
@@ -134,8 +128,9 @@ def _fit(
     progress: Progress,
 ) -> Classifier:
     """The trained network, from `trained.safetensors` where training is done."""
+    model = _classifier(study.backbone, study, near)
     data, loss, outputs = images.labelled("train"), cross_entropy, len(images.findings)
-    done = run.path / "trained.safetensors"
+    done = run.path / TRAINED
     found = load_checkpoint(done, known)
     if study.teacher and not found:
         teacher = _classifier(study.teacher, study, near)
@@ -150,13 +145,13 @@ def _fit(
         return device.place(model).eval()
     fit = Fit(
         model, data, images.labelled("validation"), study.training, study.augment, study.seed, 0, device,
-        run.path / "checkpoint.safetensors", known, study.name, loss,
+        run.path / CHECKPOINT, known, study.name, loss,
     )  # fmt: skip
     history = train(fit, progress)
     run.write_table(run.path / "history.csv", history)
     _drop_teacher(model, len(images.findings))
     save_checkpoint(done, known, model.state_dict(), {})
-    (run.path / "checkpoint.safetensors").unlink(missing_ok=True)
+    (run.path / CHECKPOINT).unlink(missing_ok=True)
     return model
 
 
