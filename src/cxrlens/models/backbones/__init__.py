@@ -29,12 +29,14 @@ class Backbone(nn.Module):
         channels: of its feature map.
         head: the head that it is meant to wear, a name in `HEADS`.
         architecture: the name that weights are filed under.
+        map_layer: name of its module whose output a class activation map explains; its own output where it is empty.
         dropped: prefixes of tensors that published weights hold and a backbone has no use for, such as the classifier.
     """
 
     channels: int
     architecture: str
     head: str = "conv"
+    map_layer: str = ""
     dropped: tuple[str, ...] = ()
 
     def forward(self, images: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ class BenchmarkCNN(Backbone):
     channels = 256
     architecture = "benchmark_cnn"
     head = "dense"
+    map_layer = "relu"  # its last pass: Keras counts a convolution's ReLU as the convolution's own
 
     def __init__(self) -> None:
         super().__init__()

@@ -38,6 +38,8 @@ class TimmBackbone(Backbone):
         if hasattr(network, "pre_logits"):  # VGG: two dense layers of 119 million weights behind the feature map
             network.pre_logits = nn.Identity()
             self.dropped += ("pre_logits.",)
+        if name.startswith("densenet"):  # the paper's choice: the last dense layer's 3 × 3 convolution
+            self.map_layer = [f"network.{each}" for each, _ in network.named_modules() if each.endswith(".conv2")][-1]
         self.network = network
         self.channels = self._probe(size).shape[1]
 

@@ -1,0 +1,54 @@
+"""One file = one method of attribution; the file's name is the method's."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from pydantic import Field
+from torch import Tensor
+
+from cxrlens.config import Config
+from cxrlens.explain.base import Shown
+from cxrlens.models.classifier import Classifier
+from cxrlens.registry import Registry
+
+
+class Method(Config, ABC):
+    """A way to say where in an image a logit comes from; the fields are its options.
+
+    Attributes:
+        batch: most images that go through the network at once; it bounds the memory and changes no map.
+    """
+
+    batch: int = Field(default=8, ge=1)
+
+    @property
+    def shown(self) -> Shown:
+        """What of the signed maps the method's paper shows."""
+        return "signed"
+
+    @property
+    def warning(self) -> str:
+        """What a reader of the maps must know."""
+        return ""
+
+    def layer_of(self, model: Classifier) -> str | None:
+        """The layer that is explained; None where the method needs none."""
+        return None
+
+    def margin_of(self, model: Classifier) -> tuple[int, int]:
+        """Cells (rows, columns) that the maps lack on each side of the image."""
+        return 0, 0
+
+    @abstractmethod
+    def maps(self, model: Classifier, images: Tensor, target: Tensor | None) -> Tensor:
+        """Raw signed maps [b, h', w'] of at most `batch` images.
+
+        Args:
+            model: in evaluation mode; left as it was found.
+            images: float32 [b, 1, h, w] in [0, 1], where the model is.
+            target: index of the explained logit for each image, [b]; None where there is only one.
+        """
+
+
+METHODS: Registry[type[Method]] = Registry("method", package="cxrlens.explain.methods")

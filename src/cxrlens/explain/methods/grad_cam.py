@@ -1,0 +1,23 @@
+"""Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391, eqs. 1-2)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cxrlens.explain.cam import ActivationMap
+from cxrlens.explain.methods import METHODS
+
+
+@METHODS.register("grad_cam")
+class GradCam(ActivationMap):
+    """Each channel's map, weighted by the mean of the logit's gradient over it.
+
+    The ReLU of equation 2 is left to `Attribution.evidence`: the raw map keeps what speaks against the target. Exact
+    where the layer is averaged and then weighted (it is CAM / (h'·w')); elsewhere, as before the benchmark's dense
+    layer, the mean forgets where the gradient was, and `hires_cam` does not.
+    """
+
+    def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        """Equations 1 and 2 without the ReLU."""
+        weights = gradient.mean((2, 3), keepdim=True)  # eq. 1
+        return (weights * activation).sum(1)  # eq. 2
