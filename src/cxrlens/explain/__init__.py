@@ -1,0 +1,1 @@
+"""What a network looked at, and what its units look for."""
