@@ -52,8 +52,8 @@ class Fourier(Config):
     """A spectrum whose frequencies all have the same reach: what is scaled by 1 / frequency is easy to move.
 
     Gradient ascent on pixels makes high frequencies, because a network lets them through and nothing stops them. Here a
-    step of a given length moves a low frequency f times further than a frequency f. Constants are lucid's: the
-    normal start's deviation, the lowest frequency, the division by 4, the sigmoid.
+    step of the same length moves a frequency f in proportion to 1 / f. Constants are lucid's: the deviation of the
+    normal start, the lowest frequency, the division by 4, the sigmoid.
 
     Attributes:
         deviation: of the spectrum at the start.
