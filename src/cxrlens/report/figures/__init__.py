@@ -1,5 +1,9 @@
-"""The report's figures: each function takes `results.json` (or an `Evaluation`) and returns a matplotlib `Figure`."""
+"""The report's figures: each function takes `results.json` (or an `Evaluation`) and returns a matplotlib `Figure`.
 
+Those of activation maximization take its pictures instead.
+"""
+
+from cxrlens.report.figures.activation import convergence_figure, formation_figure, save_formation_gif
 from cxrlens.report.figures.calibration import calibration_figure
 from cxrlens.report.figures.curves import precision_recall_figure, roc_figure
 from cxrlens.report.figures.forest import auc_forest_figure
@@ -9,8 +13,11 @@ from cxrlens.report.figures.training import training_curves_figure
 __all__ = [
     "auc_forest_figure",
     "calibration_figure",
+    "convergence_figure",
+    "formation_figure",
     "precision_recall_figure",
     "roc_figure",
     "save",
+    "save_formation_gif",
     "training_curves_figure",
 ]
