@@ -9,7 +9,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from hand_set_networks import Like, Weigh, classifier, small
+from maximized_networks import Like, Weigh, classifier, small
 from torch import nn
 
 from cxrlens.errors import UserError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hand_set_networks import small
+from maximized_networks import small
 from pydantic import ValidationError
 
 from cxrlens.config import parse
