@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import Backbone, build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier
+from cxrlens.models.weights.card import KEY
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.formats import FORMATS, convert, recognise
 from cxrlens.models.weights.store import LoadedWeights, fill, load_weights
@@ -232,6 +233,7 @@ def test_each_layout_is_claimed_by_one_format_alone(tmp_path: Path) -> None:
         "torchvision_pth": Contents("torch", dict(dotted)),
         "efficientnet_lite_pth": Contents("torch", {"_conv_stem.weight": torch.zeros(1)}),
         "cxrlens_run": Contents("safetensors", {"backbone.a": torch.zeros(1), "head.b": torch.zeros(1)}),
+        "cxrlens_card": Contents("safetensors", dict(torch_state(channels=1)), {KEY: "{}"}),
         "plain": Contents("torch", dict(torch_state())),
     }
     assert set(samples) == set(FORMATS)

@@ -13,7 +13,7 @@ from typing import Protocol
 from torch import Tensor
 
 from cxrlens.models.backbones import Preprocessing
-from cxrlens.models.weights.card import WeightCard
+from cxrlens.models.weights.card import KEY, WeightCard
 from cxrlens.models.weights.containers import Contents
 from cxrlens.registry import Registry
 
@@ -54,6 +54,8 @@ FORMATS: Registry[type[Format]] = Registry("weight format", package="cxrlens.mod
 
 def recognise(contents: Contents) -> str:
     """The name of the format; "plain" where none claims it."""
+    if KEY in contents.metadata:  # says itself what it is, whatever its tensors are called
+        return "cxrlens_card"
     claimed = [name for name in FORMATS if name != "plain" and FORMATS[name]().recognises(contents)]
     assert len(claimed) < 2, f"{claimed} all claim one file"
     return claimed[0] if claimed else "plain"
