@@ -28,7 +28,7 @@ def attribute(
 
     Args:
         model: of one logit or of several.
-        images: float [b, 1, h, w] in [0, 1].
+        images: float [b, 1, h, w] in [0, 1]; they go through the model in its own precision.
         method: a name in `METHODS`.
         target: which logit, for all images or one for each; needed where there are several.
         options: the method's own, such as `batch`, `layer` or `steps`; see its class.
@@ -69,7 +69,7 @@ def attribute(
 
 def _batch(model: Classifier, method: Method, images: Tensor, targets: Tensor | None, start: int) -> Tensor:
     some = slice(start, start + method.batch)
-    given = images[some].detach().to(model.mean.device, torch.float32).clone()  # leaves inference mode behind
+    given = images[some].detach().to(model.mean).clone()  # leaves inference mode behind
     wanted = None if targets is None else targets[some].to(model.mean.device)
     return method.maps(model, given, wanted).detach().float().cpu()
 

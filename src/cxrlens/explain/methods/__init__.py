@@ -46,7 +46,7 @@ class Method(Config, ABC):
 
         Args:
             model: in evaluation mode; left as it was found.
-            images: float32 [b, 1, h, w] in [0, 1], where the model is.
+            images: [b, 1, h, w] in [0, 1], where the model is and in its precision.
             target: index of the explained logit for each image, [b]; None where there is only one.
         """
 
