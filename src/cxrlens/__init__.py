@@ -1,8 +1,8 @@
 """cxrlens: does transfer learning help on these chest X-rays, and what did the network learn to look at?
 
 The map, in the order that data flows: `study` (one file says everything) → `data` (sources, images, splits,
-augmentation) → `models` (backbones, weights, heads) → `train` → `evaluate` → `report`; `pipeline` runs them into a run
-folder, `cli` is the command line. For research only; never for diagnosis.
+augmentation) → `models` (backbones, weights, heads) → `train` → `evaluate` → `explain` → `report`; `pipeline` runs them
+into a run folder, `cli` is the command line. For research only; never for diagnosis.
 
     study = cxrlens.Study.load("studies/demo.toml")
     run = cxrlens.run(study, out="runs/demo")
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from cxrlens.pipeline.augment_search import augment_search
     from cxrlens.pipeline.augment_sheet import augment_sheet
     from cxrlens.pipeline.check import check
+    from cxrlens.pipeline.explain.images import explain_images
+    from cxrlens.pipeline.finished import Run
     from cxrlens.pipeline.plan import plan
     from cxrlens.pipeline.predict import predict
     from cxrlens.pipeline.pretrain import pretrain
-    from cxrlens.pipeline.run import Run, run
+    from cxrlens.pipeline.run import run
     from cxrlens.pretrain_study import PretrainStudy
     from cxrlens.study import Study
 
@@ -36,7 +38,7 @@ _HOMES = {
     "Classifier": "cxrlens.models.classifier",
     "Cohort": "cxrlens.data.cohort",
     "PretrainStudy": "cxrlens.pretrain_study",
-    "Run": "cxrlens.pipeline.run",
+    "Run": "cxrlens.pipeline.finished",
     "SOURCES": "cxrlens.data.sources",
     "Source": "cxrlens.data.sources",
     "Study": "cxrlens.study",
@@ -44,6 +46,7 @@ _HOMES = {
     "augment_search": "cxrlens.pipeline.augment_search",
     "augment_sheet": "cxrlens.pipeline.augment_sheet",
     "check": "cxrlens.pipeline.check",
+    "explain_images": "cxrlens.pipeline.explain.images",
     "plan": "cxrlens.pipeline.plan",
     "predict": "cxrlens.pipeline.predict",
     "pretrain": "cxrlens.pipeline.pretrain",
@@ -51,7 +54,7 @@ _HOMES = {
 }
 __all__ = [
     "SOURCES", "Classifier", "Cohort", "PretrainStudy", "Run", "Source", "Study", "UserError", "augment_search",
-    "augment_sheet", "check", "plan", "predict", "pretrain", "run",
+    "augment_sheet", "check", "explain_images", "plan", "predict", "pretrain", "run",
 ]  # fmt: skip
 
 

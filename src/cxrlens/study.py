@@ -14,6 +14,7 @@ from cxrlens.data.augment import Augmentation
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError, near_miss
+from cxrlens.explain.options import ExplainOptions
 from cxrlens.models.classifier import ModelOptions
 from cxrlens.train.options import TrainingOptions
 
@@ -94,6 +95,7 @@ class Study(Config):
         augment: of the training images, for the models that want it.
         models: the ladder.
         evaluation: intervals.
+        explain: figures of what the networks look at.
     """
 
     name: str = Field(min_length=1)
@@ -105,6 +107,7 @@ class Study(Config):
     augment: Augmentation = Augmentation()
     models: tuple[ModelRow, ...] = Field(min_length=1)
     evaluation: EvaluationOptions = EvaluationOptions()
+    explain: ExplainOptions = ExplainOptions()
 
     @classmethod
     def load(cls, path: str | Path) -> Study:

@@ -27,6 +27,9 @@ interpolation = "bilinear"
 validation = 0.4
 [evaluation]
 draws = 100
+[explain]
+figures = []
+
 [[models]]
 name = "network"
 backbone = "tf_efficientnet_lite0"

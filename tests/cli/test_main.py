@@ -42,6 +42,7 @@ def test_a_dry_run_says_what_would_run_and_makes_no_folder(monkeypatch, capsys, 
     study = tmp_path / "s.toml"
     study.write_text(
         'name = "s"\n[data]\nsource = "phantom"\npatients = 12\nsize = 64\n[images]\nsize = 64\n'
+        "[explain]\nfigures = []\n"
         '[[models]]\nname = "m"\nbackbone = "tf_efficientnet_lite0"\nhead = "linear"\nepochs = 1\n'
     )
     code = run("run", str(study), "--out", str(tmp_path / "out"), "--dry-run", monkeypatch=monkeypatch)
@@ -60,7 +61,8 @@ def test_predict_lists_what_it_could_not_read_and_fails_only_where_that_is_asked
     study = tmp_path / "s.toml"
     study.write_text(
         'name = "s"\n[data]\nsource = "phantom"\npatients = 12\nsize = 64\n[images]\nsize = 64\n[evaluation]\n'
-        'draws = 100\n[[models]]\nname = "m"\nbackbone = "tf_efficientnet_lite0"\nhead = "linear"\n'
+        "draws = 100\n[explain]\nfigures = []\n"
+        '[[models]]\nname = "m"\nbackbone = "tf_efficientnet_lite0"\nhead = "linear"\n'
         "epochs = 1\nsteps = 1\n"
     )
     command = ("run", str(study), "--out", str(tmp_path / "out"), "--device", "cpu")
@@ -83,6 +85,7 @@ def test_a_check_prints_one_object_whose_cohort_is_that_of_the_results(monkeypat
     study = tmp_path / "s.toml"
     study.write_text(
         'name = "s"\n[data]\nsource = "phantom"\npatients = 12\nsize = 64\n[images]\nsize = 64\n'
+        "[explain]\nfigures = []\n"
         '[[models]]\nname = "m"\n'
     )
     assert run("data", "check", str(study), "--json", monkeypatch=monkeypatch) == 0

@@ -40,8 +40,8 @@ PAIRS = [(method, network) for method in METHODS for network in NETWORKS if (met
 def model(backbone: str) -> Classifier:
     """Its trunk frozen below a head that trains: mixed modes and flags to be left as they are.
 
-    In double precision: in single, a ReLU or a pool near its edge may turn the other way in a batch of another size, and
-    a gradient with it.
+    In double precision: in single, a ReLU or a pool near its edge may turn the other way in a batch of another size,
+    and a gradient with it.
     """
     built = build_classifier(ModelOptions(name="a row", backbone=backbone, trained="head", head="linear"), 96, seed=0)
     return built.double().train()

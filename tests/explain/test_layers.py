@@ -24,7 +24,7 @@ DENSE = "backbone.network.features.denseblock4.denselayer16.conv2"
 @pytest.mark.parametrize(
     ("backbone", "trained", "layer", "shape", "lost"),
     [
-        ("benchmark_cnn", "all", "backbone.relu", (48, 48), (0, 0)),
+        ("benchmark_cnn", "all", "backbone.relu2", (48, 48), (0, 0)),
         ("densenet121", "all", DENSE, (3, 3), (0, 0)),
         ("densenet121", "head", "head.0", (1, 1), (1, 1)),
         ("resnet10t", "all", "backbone", (3, 3), (0, 0)),
@@ -49,7 +49,7 @@ def test_the_benchmarks_map_is_its_second_convolution_after_the_relu() -> None:
     network, batch = model("benchmark_cnn", 32), images(1, 32)
     backbone = network.backbone
     with torch.no_grad():
-        second = backbone.conv2(backbone.pool(backbone.relu(backbone.conv1(network.prepare(batch))))).relu()
+        second = backbone.conv2(backbone.pool(backbone.relu1(backbone.conv1(network.prepare(batch))))).relu()
     second.requires_grad_()
     slope = torch.autograd.grad(network.head(backbone.pool(second)).sum(), second)[0]
     wanted = (slope.mean((2, 3), keepdim=True) * second).sum(1).detach()

@@ -36,6 +36,9 @@ epochs = 2
 [evaluation]
 draws = 200
 
+[explain]
+figures = []
+
 [[models]]
 name = "small network"
 backbone = "tf_efficientnet_lite0"

@@ -11,6 +11,7 @@ from cxrlens.cli.augment_sheet import augment_sheet
 from cxrlens.cli.data_check import check
 from cxrlens.cli.data_fetch import fetch
 from cxrlens.cli.data_phantom import phantom
+from cxrlens.cli.explain import explain
 from cxrlens.cli.predict import predict
 from cxrlens.cli.pretrain import pretrain
 from cxrlens.cli.run import run
@@ -30,6 +31,7 @@ data = typer.Typer(
 )
 app.command()(run)
 app.command()(predict)
+app.command()(explain)
 app.command()(pretrain)
 app.command()(augment_search)
 app.command()(augment_sheet)

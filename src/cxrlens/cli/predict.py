@@ -22,7 +22,7 @@ def predict(
     from cxrlens.cli.progress import Bars, say
     from cxrlens.files import write_atomically
     from cxrlens.pipeline import predict as stage
-    from cxrlens.pipeline.run import Run
+    from cxrlens.pipeline.finished import Run
 
     with Bars() as bars:
         table = stage.predict(Run.open(run), images, device, bars)

@@ -41,7 +41,7 @@ def attribute(
     >>> model = build_classifier(ModelOptions(name="small"), 64, seed=0)
     >>> found = attribute(model, torch.rand(2, 1, 64, 64), "grad_cam")
     >>> found.layer, tuple(found.maps.shape), tuple(found.enlarged().shape)
-    ('backbone.relu', (2, 32, 32), (2, 64, 64))
+    ('backbone.relu2', (2, 32, 32), (2, 64, 64))
     """
     chosen = parse(METHODS[method], options, f"options of the method '{method}'")
     _check(images)

@@ -23,6 +23,23 @@ def default_layer(model: Classifier) -> str:
     return f"backbone.{model.backbone.map_layer}" if model.backbone.map_layer else "backbone"
 
 
+def units_layer(model: Classifier) -> str:
+    """The name of the layer whose channels are maximised: the paper's choices, and their rule.
+
+    As `default_layer`, but where that is the backbone's last map, the convolution that made it: behind a ReLU a unit
+    that is off at the start has no gradient, and a ReLU6 hides all above 6. Its channels are the map's.
+    """
+    layer, network = default_layer(model), getattr(model.backbone, "network", model.backbone)
+    if layer != "backbone" or hasattr(network, "num_prefix_tokens"):  # a ViT's one convolution is its first layer
+        return layer
+    made = [
+        name
+        for name, each in model.backbone.named_modules(prefix="backbone")
+        if isinstance(each, nn.Conv2d) and each.out_channels == model.backbone.channels
+    ]
+    return made[-1] if made else layer
+
+
 def find_layer(model: Classifier, name: str) -> nn.Module:
     """The module of that name, as `model.named_modules()` calls it.
 

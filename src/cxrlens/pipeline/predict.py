@@ -12,7 +12,7 @@ import torch
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError
-from cxrlens.pipeline.run import Run
+from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import choose_device
 

@@ -59,12 +59,12 @@ def render(results: Mapping[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = [
         Text(f"warning: {sentence}", style="yellow") for sentence in results.get("warnings", [])
     ]
-    parts.append(_Fitted("Table 1", *_table1_cells(results)))
-    parts.append(Text(_how(results), style="dim"))
+    parts.append(_Fitted("Table 1", *table1_cells(results)))
+    parts.append(Text(how_judged(results), style="dim"))
     parts += [Text(sentence, style="yellow") for sentence in given_sentences(results)]
     parts += [Text(f"not run: {row['name']}: {row['reason']}", style="yellow") for row in results.get("skipped", [])]
     if results.get("comparisons"):
-        parts.append(_Fitted("Every pair of models", *_comparison_cells(results)))
+        parts.append(_Fitted("Every pair of models", *comparison_cells(results)))
     if results.get("winner"):
         parts.append(Text(results["winner"]["sentence"], style="bold"))
     parts.append(Text("For research only; never for diagnosis.", style="dim"))
@@ -74,18 +74,19 @@ def render(results: Mapping[str, Any]) -> list[RenderableType]:
 def to_markdown(results: Mapping[str, Any]) -> str:
     """The same, as Markdown."""
     parts = [f"> {sentence}" for sentence in results.get("warnings", [])]
-    parts += [markdown_table(*_table1_cells(results)), _how(results)]
+    parts += [markdown_table(*table1_cells(results)), how_judged(results)]
     notes = [f"- {sentence}" for sentence in given_sentences(results)]
     notes += [f"- Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", [])]
     parts += ["\n".join(notes)] if notes else []
     if results.get("comparisons"):
-        parts.append(markdown_table(*_comparison_cells(results)))
+        parts.append(markdown_table(*comparison_cells(results)))
     if results.get("winner"):
         parts.append(f"**{results['winner']['sentence']}**")
     return "\n\n".join([*parts, "For research only; never for diagnosis."]) + "\n"
 
 
-def _table1_cells(results: Mapping[str, Any]) -> Cells:
+def table1_cells(results: Mapping[str, Any]) -> Cells:
+    """Table 1 as text: header and rows."""
     header = ["model", "trained", "seeds", f"AUC [{percent(results)}]", "DeLong", "the paper"]
     rows = []
     for model in [*results["models"], *results.get("skipped", [])]:
@@ -107,7 +108,8 @@ def _names_the_paper(results: Mapping[str, Any]) -> bool:
     return any(row.get("paper_auc") is not None for row in [*results["models"], *results.get("skipped", [])])
 
 
-def _comparison_cells(results: Mapping[str, Any]) -> Cells:
+def comparison_cells(results: Mapping[str, Any]) -> Cells:
+    """Every pair of models as text: header and rows."""
     header = ["AUC of a − b", f"difference [{percent(results)}]", "p", "p (Holm)", "p (DeLong)"]
     rows = []
     for pair in results["comparisons"]:
@@ -120,7 +122,8 @@ def _p(value: float | None) -> str:
     return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _how(results: Mapping[str, Any]) -> str:
+def how_judged(results: Mapping[str, Any]) -> str:
+    """What the numbers of Table 1 are of, in a sentence or three."""
     first, made = results["models"][0], results.get("evaluation", {})
     draws = f" ({made['draws']} draws)" if "draws" in made else ""
     sentence = (

@@ -28,6 +28,11 @@ class Method(Config, ABC):
         return "signed"
 
     @property
+    def title(self) -> str:
+        """What the field calls it, for figures."""
+        return type(self).__module__.rpartition(".")[2].replace("_", " ").capitalize()
+
+    @property
     def warning(self) -> str:
         """What a reader of the maps must know."""
         return ""

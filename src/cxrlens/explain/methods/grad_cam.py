@@ -17,6 +17,11 @@ class GradCam(ActivationMap):
     layer, the mean forgets where the gradient was, and `hires_cam` does not.
     """
 
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return "Grad-CAM"
+
     def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """Equations 1 and 2 without the ReLU."""
         weights = gradient.mean((2, 3), keepdim=True)  # eq. 1

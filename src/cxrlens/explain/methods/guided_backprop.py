@@ -25,6 +25,11 @@ class GuidedBackprop(Method):
     """
 
     @property
+    def title(self) -> str:
+        """Its name."""
+        return "Guided backpropagation"
+
+    @property
     def shown(self) -> Shown:
         """What raises the logit."""
         return "positive"

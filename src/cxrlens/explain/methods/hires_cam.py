@@ -17,6 +17,11 @@ class HiResCam(ActivationMap):
     another weight. Under a pooled linear head it is Grad-CAM times h'·w'. Grad-CAM++ and its kin weigh whole channels.
     """
 
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return "HiResCAM"
+
     def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """The sum over channels of map × gradient."""
         return (gradient * activation).sum(1)

@@ -29,6 +29,11 @@ class SmoothGrad(Method):
     seed: int = 0
 
     @property
+    def title(self) -> str:
+        """Its name."""
+        return "SmoothGrad"
+
+    @property
     def shown(self) -> Shown:
         """|mean gradient|."""
         return "magnitude"

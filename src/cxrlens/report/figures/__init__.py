@@ -1,12 +1,15 @@
 """The report's figures: each function takes `results.json` (or an `Evaluation`) and returns a matplotlib `Figure`.
 
-Those of activation maximization take its pictures instead.
+Those of the explanations take their arrays instead.
 """
 
 from cxrlens.report.figures.activation import convergence_figure, formation_figure, save_formation_gif
 from cxrlens.report.figures.calibration import calibration_figure
 from cxrlens.report.figures.curves import precision_recall_figure, roc_figure
 from cxrlens.report.figures.forest import auc_forest_figure
+from cxrlens.report.figures.maps import maps_figure
+from cxrlens.report.figures.pictures import logit_pictures_figure, unit_pictures_figure
+from cxrlens.report.figures.spectrum import spectrum_figure
 from cxrlens.report.figures.style import save
 from cxrlens.report.figures.training import training_curves_figure
 
@@ -15,9 +18,13 @@ __all__ = [
     "calibration_figure",
     "convergence_figure",
     "formation_figure",
+    "logit_pictures_figure",
+    "maps_figure",
     "precision_recall_figure",
     "roc_figure",
     "save",
     "save_formation_gif",
+    "spectrum_figure",
     "training_curves_figure",
+    "unit_pictures_figure",
 ]

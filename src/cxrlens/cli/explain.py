@@ -1,0 +1,29 @@
+"""`cxrlens explain`: where a run's networks look in any image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def explain(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Images (PNG, JPEG, DICOM).")],
+    out: Annotated[Path | None, typer.Option(help="The figure; by default RUN/figures/explained.png.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="A method of attribution, once for each; by default the study's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+) -> None:
+    """Maps of new images by every model of a run: PNG, PDF and raw arrays (research only: never for diagnosis)."""
+    from rich.console import Console
+
+    from cxrlens.cli.progress import Bars, say
+    from cxrlens.pipeline.explain.images import explain_images
+    from cxrlens.pipeline.finished import Run
+
+    with Bars() as bars:
+        path = explain_images(Run.open(run), images, out or run / "figures" / "explained.png", method, device, bars)
+    say(Console(), f"figure: {path} (and .pdf; raw maps in {path.with_suffix('')})")

@@ -1,0 +1,81 @@
+"""One network's view of a few images: what Figure 1 shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cxrlens.explain.attribute import attribute
+from cxrlens.explain.base import Attribution, evaluating
+from cxrlens.explain.display import shared_scale
+from cxrlens.explain.methods import METHODS
+from cxrlens.models.classifier import Classifier
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """Maps and probabilities of one network.
+
+    Attributes:
+        model: its name.
+        images: float32 [n, 1, size, size] in [0, 1], as the network was given them.
+        probabilities: float [n] in [0, 1].
+        attributions: one a method, raw and signed.
+    """
+
+    model: str
+    images: Tensor
+    probabilities: np.ndarray
+    attributions: tuple[Attribution, ...]
+
+    def scale(self, attribution: Attribution) -> float:
+        """The evidence that gets the full colour on every image of this network and method."""
+        return shared_scale(attribution.enlarged())
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `load` takes."""
+        found = {"pixels": np.rint(self.images[:, 0].numpy() * 255).astype(np.uint8), "probability": self.probabilities}
+        for each in self.attributions:
+            found[each.method] = each.maps.numpy()
+            found[f"{each.method} layer"] = np.array(each.layer or "")
+            found[f"{each.method} margin"] = np.array(each.margin)
+        return found
+
+    @classmethod
+    def load(cls, model: str, arrays: dict[str, np.ndarray], methods: Sequence[str]) -> Explained:
+        """From arrays."""
+        images = torch.from_numpy(arrays["pixels"].astype(np.float32) / 255)[:, None]
+        size, count = (images.shape[2], images.shape[3]), len(images)
+        attributions = []
+        for name in methods:
+            method, margin = METHODS[name](), arrays[f"{name} margin"]
+            attributions.append(
+                Attribution(
+                    maps=torch.from_numpy(arrays[name]), method=name, layer=str(arrays[f"{name} layer"]) or None,
+                    target=(0,) * count, size=size, shown=method.shown, margin=(int(margin[0]), int(margin[1])),
+                    warning=method.warning,
+                )
+            )  # fmt: skip
+        return cls(model, images, arrays["probability"], tuple(attributions))
+
+
+def explained(name: str, model: Classifier, images: Tensor, methods: Sequence[str]) -> Explained:
+    """A network's view of images.
+
+    Args:
+        name: of the model.
+        model: of one logit; left as it was found.
+        images: float32 [n, 1, size, size] in [0, 1].
+        methods: names in `METHODS`.
+
+    Raises:
+        UserError: see `attribute`.
+    """
+    with torch.inference_mode(), evaluating(model):
+        logits = torch.cat([model(some.to(model.mean)).double().cpu() for some in images.split(16)])
+    maps = tuple(attribute(model, images, method) for method in methods)
+    return Explained(name, images.cpu(), torch.sigmoid(logits).numpy(), maps)

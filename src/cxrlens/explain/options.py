@@ -1,0 +1,67 @@
+"""The study's `[explain]`: which figures are made, of which images, with how much work."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from cxrlens.config import Config
+from cxrlens.errors import UserError
+from cxrlens.explain.activation_maximization import PRESETS, MaximizeOptions
+from cxrlens.explain.activation_maximization.parametrizations import Pixels
+from cxrlens.explain.methods import METHODS
+
+
+class ExplainOptions(Config):
+    """What a run is explained with; the networks don't depend on it.
+
+    Attributes:
+        figures: which of the paper's figures are made, and "spectrum": the pictures of Figure 2 in numbers.
+        methods: the maps of Figure 1, by name.
+        images: the images of Figure 1; where none are named, a choice from validation (see `pick`).
+        also: more images, in a figure of their own, `figure1_also`.
+        preset: of the pictures of Figures 2 and 3.
+        iterations: of Figure 2.
+        unit_iterations: of Figure 3.
+        units: how many of a layer's channels Figure 3 shows.
+        choose: "effect" shows the units that move the logit most, "seed" a random choice, as the paper did.
+        seed: of the pictures, and of that choice.
+        spectrum_seeds: pictures a model whose spectra and colours are measured.
+        spectrum_iterations: of those.
+    """
+
+    figures: tuple[Literal[1, 2, 3, "spectrum"], ...] = (1, 2, 3, "spectrum")
+    methods: tuple[str, ...] = Field(default=("grad_cam", "saliency"), min_length=1)
+    images: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    preset: str = "modern"
+    iterations: int = Field(default=256, ge=1)
+    unit_iterations: int = Field(default=128, ge=1)
+    units: int = Field(default=10, ge=1, le=16)
+    choose: Literal["effect", "seed"] = "effect"
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    spectrum_seeds: int = Field(default=10, ge=3)
+    spectrum_iterations: int = Field(default=64, ge=1)
+
+    @field_validator("methods", "preset")
+    @classmethod
+    def _known(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for name in (names,) if isinstance(names, str) else names:
+            try:
+                (PRESETS if isinstance(names, str) else METHODS)[name]
+            except UserError as error:  # the same words, with the place in the study before them
+                raise ValueError(str(error)) from error
+        return names
+
+    def maximization(self, still: bool, iterations: int) -> MaximizeOptions:
+        """How the pictures of Figure 2a (`still`: nothing moves) or of 2b and Figure 3 (jitter, no TV) are made.
+
+        Of a preset on pixels the jitter is keras-vis' own, 0.05 of the side; of one on a spectrum, its transforms.
+        """
+        chosen = PRESETS[self.preset]
+        if isinstance(chosen.parametrization, Pixels):
+            changes = {} if still else {"wrap": 0.05, "tv": 0.0}
+        else:
+            changes = {"transforms": ()} if still else {}
+        return chosen.model_copy(update={**changes, "iterations": iterations})

@@ -1,0 +1,85 @@
+"""Figures 2 and 3: the pictures that a model's logit, and the channels of its last layer, like most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cxrlens.explain.activation_maximization import MaximizeOptions, Objective, maximize, reference_activations
+from cxrlens.explain.layers import default_layer, units_layer
+from cxrlens.explain.options import ExplainOptions
+from cxrlens.explain.units import choose_units, contributions
+from cxrlens.pipeline.explain.kept import kept
+from cxrlens.pipeline.explain.shown import Shown
+from cxrlens.progress import Progress
+from cxrlens.report import figures
+
+EXAMPLES = 2  # images of the cohort below each unit's picture
+Arrays = dict[str, np.ndarray]
+
+
+def figure2(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progress: Progress) -> None:
+    """Writes `figure2`: for every model the logit's picture, a without jitter and b with it and without TV."""
+    made: dict[str, dict[str, Arrays]] = {}
+    for each in shown:
+        for panel, still in (("a", True), ("b", False)):
+            how = options.maximization(still, options.iterations)
+            path = folder / "figure2" / panel / each.file
+            made.setdefault(each.name, {})[panel] = logit_pictures(each, how, [options.seed], path, progress)
+    figures.save(figures.logit_pictures_figure(made), folder / "figure2.png")
+
+
+def logit_pictures(shown: Shown, how: MaximizeOptions, seeds: Sequence[int], path: Path, progress: Progress) -> Arrays:
+    """The logit's pictures [n, 3, h, w], their `shown` logits [n] and `curve` [n, iterations]; the cohort's, `real`."""
+
+    def make() -> Arrays:
+        model, unit = shown.network(), Objective.logit()
+        found = maximize(model, unit, how, seeds, progress)
+        real = reference_activations(model, [unit], shown.pixels(shown.prepared.cohort.readable["image"].tolist()))[0]
+        return {"pictures": found.pictures, "raw": found.raw, "shown": found.shown, "curve": found.curve, "real": real}
+
+    told = {"network": shown.identity, "options": how.model_dump(mode="json"), "seeds": list(seeds)}
+    return kept(path, told, make)
+
+
+def figure3(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progress: Progress) -> None:
+    """Writes `figure3`: for every model some channels of the layer before its last, each with the images it likes."""
+    how = options.maximization(False, options.unit_iterations)
+    made: dict[str, Arrays] = {}
+    for each in shown:
+
+        def make(each: Shown = each) -> Arrays:
+            return _units(each, options, how, progress)
+
+        told = {
+            "network": each.identity, "options": how.model_dump(mode="json"), "seed": options.seed,
+            "units": options.units, "choose": options.choose, "examples": EXAMPLES,
+        }  # fmt: skip
+        made[each.name] = kept(folder / "figure3" / each.file, told, make)
+    figures.save(figures.unit_pictures_figure(made, options.choose), folder / "figure3.png")
+
+
+def _units(shown: Shown, options: ExplainOptions, how: MaximizeOptions, progress: Progress) -> Arrays:
+    model = shown.network()
+    layer, cohort = units_layer(model), shown.prepared.cohort.readable["image"].tolist()
+    added = contributions(model, shown.pixels(shown.job.split.validation), default_layer(model))
+    units = choose_units(added, options.units, options.choose, options.seed)
+    objectives = [Objective.channel(layer, unit) for unit in units]
+    found = maximize(model, objectives, how, [options.seed], progress)
+    real = reference_activations(model, objectives, shown.pixels(cohort))
+    liked = np.argsort(-real, axis=1, kind="stable")[:, :EXAMPLES]
+    examples = np.stack([shown.pixels([cohort[place] for place in row])[:, 0].numpy() for row in liked])
+    return {
+        "layer": np.array(layer),
+        "units": np.array(units),
+        "effect": added[:, units].mean(0).numpy(),
+        "pictures": found.pictures,
+        "raw": found.raw,
+        "shown": found.shown,
+        "curve": found.curve,
+        "real": real,
+        "liked": np.array([[cohort[place] for place in row] for row in liked]),
+        "examples": np.rint(examples * 255).astype(np.uint8),
+    }

@@ -1,0 +1,42 @@
+"""The figures that a study asks for, and what they say in numbers: `explain.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cxrlens.pipeline.explain.figure1 import figure1
+from cxrlens.pipeline.explain.pictures import figure2, figure3
+from cxrlens.pipeline.explain.shown import first_networks
+from cxrlens.pipeline.explain.spectra import spectra
+from cxrlens.pipeline.finished import Run
+from cxrlens.pipeline.fit import Job
+from cxrlens.pipeline.prepare import Prepared
+from cxrlens.progress import Progress
+from cxrlens.run_folder import SCHEMA_VERSION
+from cxrlens.train.device import Device
+
+
+def explain_run(run: Run, done: Sequence[Job], prepared: Prepared, device: Device, progress: Progress) -> None:
+    """Writes the figures into the run's folder; arrays that are there already are not made again.
+
+    Args:
+        run: whose networks are trained and judged.
+        done: its networks.
+        prepared: its images.
+        device: where.
+        progress: where work is shown.
+    """
+    options, level = prepared.study.explain, prepared.study.evaluation.level
+    shown, folder = first_networks(run, done, prepared, device), run.folder.path / "figures"
+    best = max(run.results["models"], key=lambda model: model["auc"])["name"]
+    told: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "figures": list(options.figures), "best": best}
+    if 1 in options.figures:
+        figure1(shown, options, best, folder, progress)
+    if 2 in options.figures:
+        figure2(shown, options, folder, progress)
+    if 3 in options.figures:
+        figure3(shown, options, folder, progress)
+    if "spectrum" in options.figures:
+        told["spectrum"] = spectra(shown, options, level, folder, progress)
+    run.folder.write_json("explain.json", told)

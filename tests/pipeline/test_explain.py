@@ -1,0 +1,177 @@
+"""The figures of a run: what is in them, that they are made once, and that any image can be explained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+from PIL import Image
+
+import cxrlens
+from cxrlens.explain.attribute import attribute
+from cxrlens.explain.options import ExplainOptions
+from cxrlens.files import write_text
+from cxrlens.pipeline.explain import pictures, stage
+from cxrlens.pipeline.explain.kept import kept
+
+OPTIONS = ExplainOptions(
+    iterations=2, unit_iterations=2, units=3, spectrum_seeds=3, spectrum_iterations=1, methods=("grad_cam", "saliency")
+)
+NAMES = ("small-network", "frozen-network")
+
+
+@pytest.fixture(scope="module")
+def explained(finished: cxrlens.Run, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
+    """The tiny run, explained afterwards: nothing is trained again."""
+    out = tmp_path_factory.mktemp("explained") / "run"
+    shutil.copytree(finished.folder.path, out)
+    splits = finished.folder.read_table(out / "splits.csv")
+    training = splits.loc[splits["side"] == "train", "image"].iloc[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
+        return again(finished, out, OPTIONS.model_copy(update={"also": (training,)}))
+
+
+def again(run: cxrlens.Run, out: Path, options: ExplainOptions) -> cxrlens.Run:
+    return cxrlens.run(run.study.model_copy(update={"explain": options}), out=out, device="cpu")
+
+
+def arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
+        return dict(file)
+
+
+def test_every_figure_is_there_for_print_with_the_arrays_of_every_model(explained: cxrlens.Run) -> None:
+    folder = explained.folder.path / "figures"
+    for name in ("figure1", "figure1_also", "figure2", "figure3", "spectrum"):
+        assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        with Image.open(folder / f"{name}.png") as picture:
+            assert min(picture.size) > 300, name
+    inside = ("figure1", "figure1_also", "figure2/a", "figure2/b", "figure3", "spectrum")
+    assert all((folder / part / f"{model}.npz").is_file() for part in inside for model in NAMES)
+
+
+def test_the_arrays_of_figure_1_are_the_networks_own_raw_maps(explained: cxrlens.Run) -> None:
+    found = arrays(explained.folder.path / "figures" / "figure1" / "frozen-network.npz")
+    model = explained.model("frozen network")
+    images = torch.from_numpy(found["pixels"].astype(np.float32) / 255)[:, None]
+    for method in OPTIONS.methods:
+        torch.testing.assert_close(torch.from_numpy(found[method]), attribute(model, images, method).maps)
+    np.testing.assert_allclose(found["probability"], torch.sigmoid(model(images)).detach().numpy(), rtol=1e-4)
+
+
+def test_the_chosen_images_are_those_of_the_best_models_predictions(explained: cxrlens.Run) -> None:
+    best = json.loads((explained.folder.path / "explain.json").read_text())["best"]
+    table = explained.predictions
+    table = table[(table["model"] == best) & (table["seed"] == 0)].sort_values("probability")
+    found = arrays(explained.folder.path / "figures" / "figure1" / f"{best.replace(' ', '-')}.npz")
+    surest = table[table["label"] == 1]["probability"].iloc[-1]
+    assert found["probability"][0] == pytest.approx(surest, rel=1e-3)
+
+
+def test_pictures_are_measured_as_they_are_shown_beside_the_cohort(explained: cxrlens.Run) -> None:
+    folder, model = explained.folder.path / "figures", explained.model("small network")
+    found = arrays(folder / "figure2" / "b" / "small-network.npz")
+    shown = model.logits(model.backbone((torch.from_numpy(found["pictures"]) - model.mean) / model.std))
+    np.testing.assert_allclose(found["shown"], shown.detach().numpy(), rtol=1e-3, atol=1e-4)
+    assert found["curve"].shape == (1, 2) and len(found["real"]) == len(explained.cohort)
+    units = arrays(folder / "figure3" / "small-network.npz")
+    assert units["pictures"].shape == (3, 3, 64, 64) and units["examples"].shape == (3, 2, 64, 64)
+    order = np.sort(units["real"], axis=1)[:, ::-1]
+    images = explained.cohort["image"].tolist()
+    for row, liked in enumerate(units["liked"]):
+        assert [units["real"][row, images.index(image)] for image in liked] == order[row, :2].tolist()
+
+
+def test_the_pictures_numbers_have_intervals_and_every_pair(explained: cxrlens.Run) -> None:
+    found = json.loads((explained.folder.path / "explain.json").read_text())["spectrum"]
+    assert [model["name"] for model in found["models"]] == ["small network", "frozen network"]
+    for model in found["models"]:
+        for measure in ("frequency", "colour"):
+            assert model[measure]["low"] <= model[measure]["mean"] <= model[measure]["high"]
+            assert model[measure]["seeds"] == 3
+    assert len(found["differences"]["colour"]) == 1
+
+
+def test_what_is_made_is_not_made_again_and_a_damaged_file_is(
+    explained: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, options = explained.folder.path, explained.study.explain
+    before = (out / "explain.json").read_bytes()
+    damaged = out / "figures" / "figure3" / "small-network.npz"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    made = []
+    real = pictures.maximize
+    monkeypatch.setattr(pictures, "maximize", lambda *given, **named: made.append(1) or real(*given, **named))
+    again(explained, out, options)
+    assert made == [1] and (out / "explain.json").read_bytes() == before
+    assert len(arrays(damaged)["units"]) == 3
+
+
+def test_an_image_that_the_study_names_and_nobody_has_is_named_with_the_nearest(explained: cxrlens.Run) -> None:
+    image = explained.cohort["image"].iloc[0]
+    wrong = OPTIONS.model_copy(update={"figures": (1,), "images": (image[:-1],)})
+    with pytest.raises(cxrlens.UserError, match=rf"\[explain\]: unknown image .* did you mean '{image}'"):
+        again(explained, explained.folder.path, wrong)
+
+
+def test_an_unknown_method_or_preset_is_refused_with_the_study(finished: cxrlens.Run) -> None:
+    raw = {**finished.study.model_dump(mode="json"), "data": {"source": "phantom"}}
+    for table, told in (({"methods": ["grad_cm"]}, "grad_cam"), ({"preset": "kerasvis"}, "keras-vis")):
+        with pytest.raises(cxrlens.UserError, match=told):
+            cxrlens.Study.of({**raw, "explain": table})
+
+
+def test_of_several_networks_the_first_seeds_are_shown(explained: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(stage, "figure1", lambda shown, *_: seen.extend((each.name, each.job.seed) for each in shown))
+    options = OPTIONS.model_copy(update={"figures": (1,)})
+    again(explained, explained.folder.path, options)
+    assert seen == [("small network", 0), ("frozen network", 0)]
+
+
+def test_any_image_is_explained_dicom_too(explained: cxrlens.Run, tmp_path: Path) -> None:
+    grey = (np.random.default_rng(0).random((90, 80)) * 255).astype(np.uint8)
+    Image.fromarray(grey).save(tmp_path / "one.png")
+    _dicom(tmp_path / "two.dcm", grey)
+    path = cxrlens.explain_images(
+        explained, [tmp_path / "one.png", tmp_path / "two.dcm"], tmp_path / "new", device="cpu"
+    )
+    assert path == tmp_path / "new.png" and path.is_file() and path.with_suffix(".pdf").is_file()
+    found = arrays(tmp_path / "new" / "small-network.npz")
+    assert found["images"].tolist() == ["one.png", "two.dcm"]
+    np.testing.assert_array_equal(found["grad_cam"][0], found["grad_cam"][1])  # the same pixels in another file
+    one = cxrlens.explain_images(explained, [tmp_path / "one.png"], tmp_path / "o", ["occlusion"], "cpu")
+    assert "occlusion" in arrays(one.with_suffix("") / "frozen-network.npz")
+    with pytest.raises(cxrlens.UserError, match="unknown method 'cam'"):
+        cxrlens.explain_images(explained, [tmp_path / "one.png"], tmp_path / "o", ["cam"], "cpu")
+    with pytest.raises(cxrlens.UserError, match=r"absent\.png"):
+        cxrlens.explain_images(explained, [tmp_path / "absent.png"], tmp_path / "o", device="cpu")
+
+
+def _dicom(path: Path, grey: np.ndarray) -> None:
+    told = pydicom.Dataset()
+    told.file_meta = pydicom.dataset.FileMetaDataset()
+    told.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    told.SOPClassUID, told.SOPInstanceUID = pydicom.uid.SecondaryCaptureImageStorage, "1.2.3"
+    told.file_meta.MediaStorageSOPClassUID, told.file_meta.MediaStorageSOPInstanceUID = told.SOPClassUID, "1.2.3"
+    told.Rows, told.Columns = grey.shape
+    told.SamplesPerPixel, told.PhotometricInterpretation = 1, "MONOCHROME2"
+    told.BitsAllocated = told.BitsStored = 8
+    told.HighBit, told.PixelRepresentation = 7, 0
+    told.PixelData = grey.tobytes()
+    told.save_as(path, enforce_file_format=True)
+
+
+def test_kept_arrays_are_of_what_they_were_made_from(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.npz"
+    assert kept(path, {"seed": 0}, lambda: {"x": np.zeros(2)})["x"].tolist() == [0, 0]
+    assert kept(path, {"seed": 0}, lambda: pytest.fail("made again"))["x"].tolist() == [0, 0]
+    assert kept(path, {"seed": 1}, lambda: {"x": np.ones(2)})["x"].tolist() == [1, 1]
+    write_text(path, "not an archive")
+    assert kept(path, {"seed": 1}, lambda: {"x": np.ones(1)})["x"].tolist() == [1]

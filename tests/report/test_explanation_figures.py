@@ -1,0 +1,108 @@
+"""Figures 1 to 3 and the spectrum: who is named, what is marked, and that nothing is cut off."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from cxrlens.errors import UserError
+from cxrlens.explain.base import Attribution
+from cxrlens.explain.explained import Explained
+from cxrlens.explain.pick import Picked
+from cxrlens.explain.spectrum import radial_spectrum
+from cxrlens.report import figures
+from cxrlens.report.figures.style import COLOURS
+
+LONG = "EfficientNet-Lite0, X-rays, all layers (not in the paper)"
+
+
+def texts(figure: Figure) -> str:
+    figure.draw_without_rendering()
+    return " | ".join(text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text")))
+
+
+def inside(figure: Figure) -> bool:
+    figure.draw_without_rendering()
+    whole = figure.get_tightbbox(figure.canvas.get_renderer())
+    sides = (whole.x0, whole.y0, figure.get_figwidth() - whole.x1, figure.get_figheight() - whole.y1)
+    return min(sides) >= -0.02
+
+
+def view(name: str, maps: torch.Tensor, size: int = 32) -> Explained:
+    images = torch.rand(len(maps), 1, size, size, generator=torch.Generator().manual_seed(0))
+    whole = tuple([0] * len(maps))
+    cam = Attribution(maps, "grad_cam", "head.0", whole, (size, size), "positive")
+    saliency = Attribution(images[:, 0] - 0.5, "saliency", None, whole, (size, size), "magnitude")
+    return Explained(name, images, np.linspace(0.1, 0.9, len(maps)), (cam, saliency))
+
+
+def test_figure_1_names_models_methods_images_and_probabilities() -> None:
+    chosen = [Picked("a very long name of an image file.png", "positive, highest P"), Picked("b.png", "negative")]
+    models = [view("benchmark", torch.rand(2, 4, 4)), view(LONG, torch.rand(2, 5, 5), 48)]
+    figure = figures.maps_figure(chosen, models, "Chosen by P of benchmark.")
+    said = texts(figure).replace("\n", " ")
+    for word in ("benchmark", "EfficientNet-", "Grad-CAM", "Saliency", "P 0.10", "P 0.90", "b.png", "Chosen by P"):
+        assert word in said, word
+    assert inside(figure)
+
+
+def test_figure_1_leaves_an_image_without_evidence_bare_on_the_models_own_scale() -> None:
+    maps = torch.stack([torch.full((4, 4), -1.0), torch.full((4, 4), 2.0)])
+    figure = figures.maps_figure([Picked("a", "x"), Picked("b", "y")], [view("m", maps)])
+    shown = {axes.get_title(): axes.images[0].get_array() for axes in figure.axes if axes.images and axes.get_title()}
+    bare, covered = shown["m\nP 0.10"], shown["P 0.90"]
+    assert np.ptp(bare, axis=2).max() < 1e-6 and np.ptp(covered, axis=2).min() > 0.3
+
+
+def test_figure_1_of_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="at least one image and one model"):
+        figures.maps_figure([], [])
+
+
+def pictures(count: int, shown: float) -> dict[str, np.ndarray]:
+    draws = np.random.default_rng(0)
+    return {
+        "pictures": draws.random((count, 3, 16, 16)),
+        "shown": np.full(count, shown),
+        "real": np.tile(np.linspace(-1, 1, 9), (count, 1)) if count > 1 else np.linspace(-1, 1, 9),
+    }
+
+
+def marks(figure: Figure) -> list[str]:
+    return [to_hex(axes.xaxis.label.get_color()).upper() for axes in _panels(figure) if axes.get_xlabel()]
+
+
+def _panels(figure: Figure) -> list:
+    return [axes for axes in figure.axes if axes.images]
+
+
+def test_figure_2_marks_what_stays_below_the_cohort() -> None:
+    made = {"a": pictures(1, 2.0), "b": pictures(1, 0.5)}
+    figure = figures.logit_pictures_figure({LONG: made, "other": made})
+    assert marks(figure).count(COLOURS[1]) == 2 and "logit 0.5; X-rays to 1\ndid not converge" in texts(figure)
+    assert inside(figure)
+
+
+def test_figure_3_shows_each_unit_with_its_images_and_marks_it() -> None:
+    def block(count: int, shown: float) -> dict[str, np.ndarray]:
+        examples = np.zeros((count, 2, 16, 16), np.uint8)
+        return {
+            **pictures(count, shown),
+            "layer": np.array("head.0"),
+            "units": np.arange(count) + 7,
+            "examples": examples,
+        }
+
+    figure = figures.unit_pictures_figure({LONG: block(4, 2.0), "other": block(2, 0.0)}, "effect")
+    said = texts(figure)
+    assert all(str(unit) in said for unit in (7, 8, 9, 10)) and "those that move the logit most" in said
+    assert marks(figure).count(COLOURS[1]) == 2
+    assert len(_panels(figure)) == 4 * 3 + 2 * 3 and inside(figure)
+
+
+def test_the_spectrum_names_every_model() -> None:
+    rings = {name: radial_spectrum(np.random.default_rng(0).random((3, 3, 32, 32))) for name in (LONG, "other")}
+    told = {key: {"mean": 0.2, "low": 0.1, "high": 0.3} for key in ("frequency", "colour")}
+    figure = figures.spectrum_figure(rings, {"seeds": 3, "models": [{"name": name, **told} for name in rings]})
+    assert "other" in texts(figure) and "3 seeds" in texts(figure) and inside(figure)
