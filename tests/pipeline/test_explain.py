@@ -122,9 +122,13 @@ def test_an_image_that_the_study_names_and_nobody_has_is_named_with_the_nearest(
 
 def test_an_unknown_method_or_preset_is_refused_with_the_study(finished: cxrlens.Run) -> None:
     raw = {**finished.study.model_dump(mode="json"), "data": {"source": "phantom"}}
-    for table, told in (({"methods": ["grad_cm"]}, "grad_cam"), ({"preset": "kerasvis"}, "keras-vis")):
+    for table, told in (
+        ({"methods": ["grad_cm"]}, "grad_cam"),
+        ({"preset": "kerasvis"}, "keras-vis"),
+        ({"display": "papr"}, "paper"),
+    ):
         with pytest.raises(cxrlens.UserError, match=told):
-            cxrlens.Study.of({**raw, "explain": table})
+            cxrlens.Study.of({**raw, "explain": {key: value}})
 
 
 def test_of_several_networks_the_first_seeds_are_shown(explained: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:

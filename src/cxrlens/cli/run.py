@@ -79,7 +79,7 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     working = max(row.working_disk for row in plan.models)
     say(
         console,
-        f"about {_time(sum(row.seconds for row in plan.models))} in all; into {folder}: "
+        f"about {_time(sum(row.seconds for row in plan.models))} of training in all; into {folder}: "
         f"{_bytes(sum(row.disk for row in plan.models))} of weights, and up to {_bytes(working)} while one trains; "
         f"memory at most about {_bytes(max(row.memory for row in plan.models))}",
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
 from cxrlens.config import Config
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, near_miss
 from cxrlens.explain.activation_maximization import PRESETS, MaximizeOptions
 from cxrlens.explain.activation_maximization.parametrizations import Pixels
+from cxrlens.explain.display import DISPLAYS
 from cxrlens.explain.methods import METHODS
+from cxrlens.registry import Registry
 
 
 class ExplainOptions(Config):
@@ -21,6 +23,8 @@ class ExplainOptions(Config):
         methods: the maps of Figure 1, by name.
         images: the images of Figure 1; where none are named, a choice from validation (see `pick`).
         also: more images, in a figure of their own, `figure1_also`.
+        display: how maps are coloured: "shared" has one scale for a model and method, "paper" stretches each map to its
+            own range, as the paper did.
         preset: of the pictures of Figures 2 and 3.
         iterations: of Figure 2.
         unit_iterations: of Figure 3.
@@ -35,6 +39,7 @@ class ExplainOptions(Config):
     methods: tuple[str, ...] = Field(default=("grad_cam", "saliency"), min_length=1)
     images: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    display: str = "shared"
     preset: str = "modern"
     iterations: int = Field(default=256, ge=1)
     unit_iterations: int = Field(default=128, ge=1)
@@ -44,15 +49,25 @@ class ExplainOptions(Config):
     spectrum_seeds: int = Field(default=10, ge=3)
     spectrum_iterations: int = Field(default=64, ge=1)
 
-    @field_validator("methods", "preset")
+    @field_validator("methods")
     @classmethod
-    def _known(cls, names: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for name in (names,) if isinstance(names, str) else names:
-            try:
-                (PRESETS if isinstance(names, str) else METHODS)[name]
-            except UserError as error:  # the same words, with the place in the study before them
-                raise ValueError(str(error)) from error
+    def _methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            _known(METHODS, name)
         return names
+
+    @field_validator("preset")
+    @classmethod
+    def _preset(cls, name: str) -> str:
+        _known(PRESETS, name)
+        return name
+
+    @field_validator("display")
+    @classmethod
+    def _display(cls, name: str) -> str:
+        if name not in DISPLAYS:
+            raise ValueError(near_miss("display", name, DISPLAYS))
+        return name
 
     def maximization(self, still: bool, iterations: int) -> MaximizeOptions:
         """How the pictures of Figure 2a (`still`: nothing moves) or of 2b and Figure 3 (jitter, no TV) are made.
@@ -65,3 +80,10 @@ class ExplainOptions(Config):
         else:
             changes = {"transforms": ()} if still else {}
         return chosen.model_copy(update={**changes, "iterations": iterations})
+
+
+def _known(registry: Registry[Any], name: str) -> None:
+    try:
+        registry[name]
+    except UserError as error:  # the same words; the study's place comes before them
+        raise ValueError(str(error)) from error

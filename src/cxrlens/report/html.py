@@ -95,6 +95,7 @@ def page(results: Mapping[str, Any], explained: Mapping[str, Any] | None, pictur
         if name in pictures:
             data = base64.b64encode(pictures[name]).decode()
             parts[part].figures.append(Picture(data, caption, caption))
+    winner = (results.get("winner") or {}).get("sentence", "")
     environment = Environment(
         loader=PackageLoader("cxrlens.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -102,7 +103,7 @@ def page(results: Mapping[str, Any], explained: Mapping[str, Any] | None, pictur
         version=__version__,
         study=results["study"],
         question=results.get("question", ""),
-        winner=(results.get("winner") or {}).get("sentence", ""),
+        winner=winner[:1].upper() + winner[1:],
         warnings=results.get("warnings", []),
         parts=[each for each in parts.values() if each.tables or each.figures],
     )

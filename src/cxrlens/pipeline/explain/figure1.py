@@ -60,7 +60,7 @@ def _draw(
             told = {"network": each.identity, "images": images, "methods": options.methods}
             views.append(Explained.load(each.name, kept(path / each.file, told, make), options.methods))
             task.update(number + 1)
-    figures.save(figures.maps_figure(chosen, views, note), path.with_suffix(".png"))
+    figures.save(figures.maps_figure(chosen, views, note, options.display), path.with_suffix(".png"))
 
 
 def _named(images: Sequence[str], prepared: Prepared) -> list[Picked]:

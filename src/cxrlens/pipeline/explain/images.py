@@ -56,11 +56,12 @@ def explain_images(
         for number, name in enumerate(names):
             size = run.size(name)
             squares = np.stack([to_uint8(image, size, study.images.interpolation) for image in images])
-            given = torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
-            view = explained(name, chosen.place(run.model(name)), given, methods)
+            pixels = torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
+            view = explained(name, chosen.place(run.model(name)), pixels, methods)
             arrays = view.arrays() | {"images": np.array([file.name for file in files])}
             write_arrays(path.with_suffix("") / f"{folder_name(name)}.npz", arrays)
             views.append(view)
             task.update(number + 1)
-    figures.save(figures.maps_figure([Picked(file.name, "given image") for file in files], views), path)
+    given = [Picked(file.name, "given image") for file in files]
+    figures.save(figures.maps_figure(given, views, display=study.explain.display), path)
     return path

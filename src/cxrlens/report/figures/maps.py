@@ -16,10 +16,10 @@ from cxrlens.explain.pick import Picked
 from cxrlens.report.figures.style import GREY, SMALL, folded, new_figure
 
 PANEL = 1.25  # inches
-CAPTION = (
-    "Colour: evidence for “positive”, on one scale for each model and method; none leaves the image bare. "
-    "For research only."
-)
+CAPTIONS = {
+    "shared": "Colour: evidence for “positive”, on one scale for each model and method; none leaves the image bare.",
+    "min-max": "Colour: each map stretched to its own range, so that weak evidence looks like strong.",
+}
 
 
 def maps_figure(
@@ -67,7 +67,7 @@ def maps_figure(
         axes.set_xlabel("\n".join(textwrap.wrap(each.image, 20)[:3]), fontsize=SMALL - 2, color=GREY)
         for place in range(1, len(methods)):
             panels[number * len(methods) + place, 0].axis("off")
-    said = f"{note} {CAPTION}".strip()
+    said = f"{note} {CAPTIONS[DISPLAYS[display].scale]} For research only.".strip()
     figure.supxlabel("\n".join(textwrap.wrap(said, int(width * 14))), fontsize=SMALL)
     return figure
 
