@@ -128,7 +128,7 @@ def test_an_unknown_method_or_preset_is_refused_with_the_study(finished: cxrlens
         ({"display": "papr"}, "paper"),
     ):
         with pytest.raises(cxrlens.UserError, match=told):
-            cxrlens.Study.of({**raw, "explain": {key: value}})
+            cxrlens.Study.of({**raw, "explain": table})
 
 
 def test_of_several_networks_the_first_seeds_are_shown(explained: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
