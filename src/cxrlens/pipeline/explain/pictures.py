@@ -27,18 +27,17 @@ def figure2(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progr
         for panel, still in (("a", True), ("b", False)):
             how = options.maximization(still, options.iterations)
             path = folder / "figure2" / panel / each.file
-            made.setdefault(each.name, {})[panel] = logit_pictures(each, how, [options.seed], path, progress)
+            arrays = logit_pictures(each, how, [options.seed], path, progress)
+            made.setdefault(each.name, {})[panel] = arrays | {"real": each.cohort_logits}
     figures.save(figures.logit_pictures_figure(made), folder / "figure2.png")
 
 
 def logit_pictures(shown: Shown, how: MaximizeOptions, seeds: Sequence[int], path: Path, progress: Progress) -> Arrays:
-    """The logit's pictures [n, 3, h, w], their `shown` logits [n] and `curve` [n, iterations]; the cohort's, `real`."""
+    """The logit's pictures [n, 3, h, w], their `shown` logits [n] and `curve` [n, iterations]."""
 
     def make() -> Arrays:
-        model, unit = shown.network(), Objective.logit()
-        found = maximize(model, unit, how, seeds, progress)
-        real = reference_activations(model, [unit], shown.pixels(shown.prepared.cohort.readable["image"].tolist()))[0]
-        return {"pictures": found.pictures, "raw": found.raw, "shown": found.shown, "curve": found.curve, "real": real}
+        found = maximize(shown.network(), Objective.logit(), how, seeds, progress)
+        return {"pictures": found.pictures, "raw": found.raw, "shown": found.shown, "curve": found.curve}
 
     told = {"network": shown.identity, "options": how.model_dump(mode="json"), "seeds": list(seeds)}
     return kept(path, told, make)

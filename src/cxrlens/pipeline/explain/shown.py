@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cxrlens.explain.activation_maximization import Objective, reference_activations
 from cxrlens.models.classifier import Classifier
 from cxrlens.pipeline.finished import Run
 from cxrlens.pipeline.fit import Job
@@ -52,6 +54,12 @@ class Shown:
     def network(self) -> Classifier:
         """Whole, in evaluation mode."""
         return self.device.place(self.run.model(self.name, self.job.seed, self.job.split.fold))
+
+    @cached_property
+    def cohort_logits(self) -> np.ndarray:
+        """Its logit of every readable image of the cohort, [images]."""
+        images = self.prepared.cohort.readable["image"].tolist()
+        return reference_activations(self.network(), [Objective.logit()], self.pixels(images))[0]
 
     def pixels(self, images: Sequence[str]) -> Tensor:
         """float32 [n, 1, size, size] in [0, 1], as this network is given validation images."""
