@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -112,6 +113,27 @@ def test_what_is_made_is_not_made_again_and_a_damaged_file_is(
     again(explained, out, options)
     assert made == [1] and (out / "explain.json").read_bytes() == before
     assert len(arrays(damaged)["units"]) == 3
+
+
+def test_an_interrupt_keeps_the_pictures_that_were_finished(
+    explained: cxrlens.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = shutil.copytree(explained.folder.path, tmp_path / "run")
+    shutil.rmtree(out / "figures" / "figure2")
+    options, made, real = OPTIONS.model_copy(update={"figures": (2,)}), [], pictures.maximize
+
+    def maximize(*given: Any, **named: Any) -> Any:
+        made.append(1)
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return real(*given, **named)
+
+    monkeypatch.setattr(pictures, "maximize", maximize)
+    with pytest.raises(KeyboardInterrupt):
+        again(explained, out, options)
+    assert len(list((out / "figures" / "figure2").rglob("*.npz"))) == 2
+    again(explained, out, options)
+    assert len(made) == 5 and len(list((out / "figures" / "figure2").rglob("*.npz"))) == 4
 
 
 def test_an_image_that_the_study_names_and_nobody_has_is_named_with_the_nearest(explained: cxrlens.Run) -> None:
