@@ -101,6 +101,12 @@ def test_figure_3_shows_each_unit_with_its_images_and_marks_it() -> None:
     assert len(_panels(figure)) == 4 * 3 + 2 * 3 and inside(figure)
 
 
+def test_figure_3_says_that_a_unit_is_never_on() -> None:
+    dead = pictures(2, 0.0) | {"real": np.zeros((2, 9)), "layer": np.array("head.0"), "units": np.arange(2)}
+    figure = figures.unit_pictures_figure({"m": dead | {"examples": np.zeros((2, 2, 16, 16), np.uint8)}}, "seed")
+    assert texts(figure).count("never on") == 2 and marks(figure).count(COLOURS[1]) == 2
+
+
 def test_the_spectrum_names_every_model() -> None:
     rings = {name: radial_spectrum(np.random.default_rng(0).random((3, 3, 32, 32))) for name in (LONG, "other")}
     told = {key: {"mean": 0.2, "low": 0.1, "high": 0.3} for key in ("frequency", "colour")}

@@ -70,7 +70,7 @@ class ExplainOptions(Config):
         return name
 
     def maximization(self, still: bool, iterations: int) -> MaximizeOptions:
-        """How the pictures of Figure 2a (`still`: nothing moves) or of 2b and Figure 3 (jitter, no TV) are made.
+        """How the pictures of Figure 2a (`still`: no jitter) or of 2b and Figure 3 (jitter, no TV) are made.
 
         Of a preset on pixels the jitter is keras-vis' own, 0.05 of the side; of one on a spectrum, its transforms.
         """

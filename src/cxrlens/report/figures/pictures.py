@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from cxrlens.explain.activation_maximization import Convergence, judge
 from cxrlens.report.figures.style import COLOURS, GREY, SMALL, folded, new_figure
 
 Arrays = Mapping[str, np.ndarray]
-PANELS = {"a": "a: nothing moves", "b": "b: jitter, no TV"}
+PANELS = {"a": "a: no jitter", "b": "b: jitter, no TV"}
 
 
 def logit_pictures_figure(models: Mapping[str, Mapping[str, Arrays]]) -> Figure:
@@ -74,7 +75,9 @@ def unit_pictures_figure(models: Mapping[str, Arrays], choose: str) -> Figure:
             _picture(panels[0, column], arrays["pictures"][column])
             verdict = judge(float(arrays["shown"][column]), arrays["real"][column])
             panels[0, column].set_title(str(arrays["units"][column]), fontsize=SMALL - 1, pad=2)
-            _verdict(panels[0, column], f"{verdict.shown:.2g} / {verdict.most:.2g}", verdict, SMALL - 2)
+            dead = not arrays["real"][column].any() and verdict.shown == 0
+            text = "never on" if dead else f"{verdict.shown:.2g} / {verdict.most:.2g}"
+            _verdict(panels[0, column], text, replace(verdict, converged=verdict.converged and not dead), SMALL - 2)
             for row in range(1, deep):
                 _bare(panels[row, column])
                 panels[row, column].imshow(arrays["examples"][column, row - 1], cmap="gray", vmin=0, vmax=255)
