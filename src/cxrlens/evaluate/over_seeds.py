@@ -47,8 +47,8 @@ def over_seeds(values: np.ndarray, level: float = 0.95) -> OverSeeds:
     Raises:
         UserError: fewer than two seeds.
 
-    >>> over_seeds(np.array([1.0, 2.0, 3.0])).low.round(3)
-    np.float64(-0.484)
+    >>> round(over_seeds(np.array([1.0, 2.0, 3.0])).low, 3)
+    -0.484
     """
     if len(values) < 2:
         raise UserError(f"an interval over seeds needs at least 2 seeds; got {len(values)}")
