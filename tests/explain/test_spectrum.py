@@ -23,6 +23,8 @@ def test_a_wave_has_its_own_frequency_in_either_direction(cycles: int) -> None:
 
 def test_white_noise_fills_every_ring_by_its_area() -> None:
     middles, shares = radial_spectrum(np.random.default_rng(0).random((20, 3, 128, 128)))
+    noise = np.random.default_rng(0).random((20, 3, 128, 128))
+    assert mean_frequency(noise).mean() == pytest.approx(1 / 3, abs=0.003)
     np.testing.assert_allclose(shares.mean(0)[2:], (middles / middles.sum())[2:], rtol=0.15)
 
 

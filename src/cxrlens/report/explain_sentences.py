@@ -29,7 +29,8 @@ def picture_sentences(spectrum: Mapping[str, Any], alpha: float = 0.05) -> list[
     found = [
         f"Of each model {spectrum['seeds']} pictures of the logit (preset {spectrum['preset']}, "
         f"{spectrum['iterations']} iterations, a seed each): means over seeds with Student's interval. They are of "
-        "this one trained network's pictures, not of networks trained anew."
+        "this one trained network's pictures, not of networks trained anew. White noise, of which nothing was made, "
+        "has a mean frequency of 0.333 and a colour's share of 0.667."
     ]
     for key, (title, digits) in MEASURES.items():
         pairs = spectrum["differences"][key]

@@ -28,7 +28,8 @@ def logit_pictures_figure(models: Mapping[str, Mapping[str, Arrays]]) -> Figure:
     """
     if not models:
         raise UserError("Figure 2 needs at least one model; got none")
-    figure = new_figure(1.5 * len(models) + 0.4, 3.9)
+    lines = max(folded(name, 20).count("\n") + 1 for name in models)
+    figure = new_figure(1.5 * len(models) + 0.4, 3.7 + 0.2 * lines)
     panels = figure.subplots(len(PANELS), len(models), squeeze=False)
     for column, (name, made) in enumerate(models.items()):
         for row, (panel, title) in enumerate(PANELS.items()):
