@@ -104,6 +104,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=512)
     parser.add_argument("--colour", choices=["decorrelated", "rgb", "grey"])
+    parser.add_argument("--deviation", type=float, help="of the spectrum at the start, if not the preset's")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -118,6 +119,9 @@ def main() -> None:
     options = PRESETS[asked.preset].model_copy(update=changes)
     if asked.colour:
         form = options.parametrization.model_copy(update={"colour": asked.colour})
+        options = options.model_copy(update={"parametrization": form})
+    if asked.deviation:
+        form = options.parametrization.model_copy(update={"deviation": asked.deviation})
         options = options.model_copy(update={"parametrization": form})
     images = cohort(asked.shared / "data" / "covid-chestxray-2020-05-04", network.size)
     reference = dict(zip(objectives, reference_activations(model, objectives, images), strict=True))
