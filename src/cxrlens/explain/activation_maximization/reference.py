@@ -11,10 +11,11 @@ from torch import Tensor
 from cxrlens.explain.activation_maximization.measure import measuring
 from cxrlens.explain.activation_maximization.objectives import Objective, value_of
 from cxrlens.models.classifier import Classifier
+from cxrlens.progress import SILENT, Progress
 
 
 def reference_activations(
-    model: Classifier, objectives: Sequence[Objective], images: Tensor, batch: int = 16
+    model: Classifier, objectives: Sequence[Objective], images: Tensor, batch: int = 16, progress: Progress = SILENT
 ) -> np.ndarray:
     """Every objective on every image.
 
@@ -23,6 +24,7 @@ def reference_activations(
         objectives: m of them.
         images: float [n, 1, size, size] in [0, 1].
         batch: images in one pass.
+        progress: who watches.
 
     Returns:
         float32 [m, n].
@@ -31,8 +33,9 @@ def reference_activations(
         UserError: an unknown layer, or a channel that it does not have.
     """
     found = []
-    with measuring(model, objectives) as measure, torch.no_grad():
+    with measuring(model, objectives) as measure, torch.no_grad(), progress.task("real images", len(images)) as task:
         for start in range(0, len(images), batch):
             means = measure(images[start : start + batch].to(model.mean.device))
             found.append(torch.stack([value_of(objective, means) for objective in objectives]).cpu())
+            task.update(min(start + batch, len(images)))
     return torch.cat(found, 1).numpy()

@@ -24,11 +24,12 @@ def figure2(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progr
     """Writes `figure2`: for every model the logit's picture, a without jitter and b with it and without TV."""
     made: dict[str, dict[str, Arrays]] = {}
     for each in shown:
+        real = each.cohort_logits(progress)
         for panel, still in (("a", True), ("b", False)):
             how = options.maximization(still, options.iterations)
             path = folder / "figure2" / panel / each.file
             arrays = logit_pictures(each, how, [options.seed], path, progress)
-            made.setdefault(each.name, {})[panel] = arrays | {"real": each.cohort_logits}
+            made.setdefault(each.name, {})[panel] = arrays | {"real": real}
     figures.save(figures.logit_pictures_figure(made), folder / "figure2.png")
 
 
@@ -63,11 +64,11 @@ def figure3(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progr
 def _units(shown: Shown, options: ExplainOptions, how: MaximizeOptions, progress: Progress) -> Arrays:
     model = shown.network()
     layer, cohort = units_layer(model), shown.prepared.cohort.readable["image"].tolist()
-    added = contributions(model, shown.pixels(shown.job.split.validation), default_layer(model))
+    added = contributions(model, shown.pixels(shown.job.split.validation), default_layer(model), progress=progress)
     units = choose_units(added, options.units, options.choose, options.seed)
     objectives = [Objective.channel(layer, unit) for unit in units]
     found = maximize(model, objectives, how, [options.seed], progress)
-    real = reference_activations(model, objectives, shown.pixels(cohort))
+    real = reference_activations(model, objectives, shown.pixels(cohort), progress=progress)
     liked = np.argsort(-real, axis=1, kind="stable")[:, :EXAMPLES]
     examples = np.stack([shown.pixels([cohort[place] for place in row])[:, 0].numpy() for row in liked])
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from cxrlens.pipeline.finished import Run
 from cxrlens.pipeline.fit import Job
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.pipeline.record import read_record
+from cxrlens.progress import Progress
 from cxrlens.study import folder_name
 from cxrlens.train.device import Device
 
@@ -55,11 +55,10 @@ class Shown:
         """Whole, in evaluation mode."""
         return self.device.place(self.run.model(self.name, self.job.seed, self.job.split.fold))
 
-    @cached_property
-    def cohort_logits(self) -> np.ndarray:
+    def cohort_logits(self, progress: Progress) -> np.ndarray:
         """Its logit of every readable image of the cohort, [images]."""
         images = self.prepared.cohort.readable["image"].tolist()
-        return reference_activations(self.network(), [Objective.logit()], self.pixels(images))[0]
+        return reference_activations(self.network(), [Objective.logit()], self.pixels(images), progress=progress)[0]
 
     def pixels(self, images: Sequence[str]) -> Tensor:
         """float32 [n, 1, size, size] in [0, 1], as this network is given validation images."""
