@@ -11,14 +11,17 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 import cxrlens
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.options import ExplainOptions
+from cxrlens.explain.pick import Picked
 from cxrlens.files import write_text
 from cxrlens.pipeline.explain import pictures, stage
 from cxrlens.pipeline.explain.kept import kept
+from cxrlens.report import figures
 
 OPTIONS = ExplainOptions(
     iterations=2, unit_iterations=2, units=3, spectrum_seeds=3, spectrum_iterations=1, methods=("grad_cam", "saliency")
@@ -141,6 +144,22 @@ def test_an_image_that_the_study_names_and_nobody_has_is_named_with_the_nearest(
     wrong = OPTIONS.model_copy(update={"figures": (1,), "images": (image[:-1],)})
     with pytest.raises(cxrlens.UserError, match=rf"\[explain\]: unknown image .* did you mean '{image}'"):
         again(explained, explained.folder.path, wrong)
+
+
+def test_a_named_image_is_marked_with_its_label_and_the_side_that_it_is_on(
+    explained: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = explained.folder.read_table(explained.folder.path / "splits.csv").merge(explained.cohort, on="image")
+    named = [table[table["side"] == side].iloc[0] for side in ("train", "validation")]
+    seen: list[Picked] = []
+    monkeypatch.setattr(figures, "maps_figure", lambda images, *_: seen.extend(images) or Figure())
+    images = tuple(row["image"] for row in named)
+    again(explained, explained.folder.path, OPTIONS.model_copy(update={"figures": (1,), "images": images}))
+    words = [f"{'positive' if row['label'] else 'negative'}, " for row in named]
+    assert seen == [
+        Picked(images[0], words[0] + "training image"),
+        Picked(images[1], words[1] + "validation image"),
+    ]
 
 
 def test_an_unknown_method_or_preset_is_refused_with_the_study(finished: cxrlens.Run) -> None:

@@ -16,14 +16,6 @@ from cxrlens.report.tables import Cells, comparison_cells, how_judged, table1_ce
 
 
 @dataclass(frozen=True)
-class Table:
-    """Cells as text."""
-
-    header: list[str]
-    rows: list[list[str]]
-
-
-@dataclass(frozen=True)
 class Picture:
     """A figure: base64 of a PNG, what a reader who can't see it is told, and what is written below."""
 
@@ -38,7 +30,7 @@ class Part:
 
     id: str
     title: str
-    tables: list[Table]
+    tables: list[Cells]
     sentences: list[str]
     figures: list[Picture]
 
@@ -81,15 +73,15 @@ def page(results: Mapping[str, Any], explained: Mapping[str, Any] | None, pictur
         pictures: PNG files by the figure's name; those that no part names are left out.
     """
     parts = {name: Part(name, title, [], [], []) for name, title in TITLES.items()}
-    parts["table1"].tables.append(_table(table1_cells(results)))
+    parts["table1"].tables.append(table1_cells(results))
     parts["table1"].sentences.extend([how_judged(results), *given_sentences(results)])
     parts["table1"].sentences.extend(f"Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", []))
     if results.get("comparisons"):
-        parts["table1"].tables.append(_table(comparison_cells(results)))
+        parts["table1"].tables.append(comparison_cells(results))
     parts["cohort"].tables.append(_cohort(results["cohort"]))
     numbers = (explained or {}).get("spectrum")
     if numbers:
-        parts["pictures"].tables.append(_table(picture_table(numbers)))
+        parts["pictures"].tables.append(picture_table(numbers))
         parts["pictures"].sentences.extend(picture_sentences(numbers))
     for name, (part, caption) in CAPTIONS.items():
         if name in pictures:
@@ -109,10 +101,6 @@ def page(results: Mapping[str, Any], explained: Mapping[str, Any] | None, pictur
     )
 
 
-def _table(cells: Cells) -> Table:
-    return Table(*cells)
-
-
-def _cohort(cohort: Mapping[str, Any]) -> Table:
+def _cohort(cohort: Mapping[str, Any]) -> Cells:
     said = {name: len(value) if isinstance(value, list | dict) else value for name, value in cohort.items()}
-    return Table(["", "count"], [[name.replace("_", " "), f"{value:,}"] for name, value in said.items()])
+    return ["", "count"], [[name.replace("_", " "), f"{value:,}"] for name, value in said.items()]
