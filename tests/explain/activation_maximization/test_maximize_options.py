@@ -31,13 +31,13 @@ def test_keras_vis_has_the_paper_s_constants() -> None:
     assert scaled == options
 
 
-def test_modern_is_the_default_and_has_lucid_s_constants() -> None:
+def test_modern_is_the_default_and_has_lucid_s_constants_but_for_a_start_with_contrast() -> None:
     assert PRESETS["modern"] == MaximizeOptions()
     kinds = [tuple(each.model_dump().values()) for each in MaximizeOptions().transforms]
     assert kinds == [("pad", 12), ("jitter", 8), ("scale", 0.9, 1.1), ("rotate", 10.0), ("jitter", 4)]
     optimizer, form = MaximizeOptions().optimizer.model_dump(), MaximizeOptions().parametrization.model_dump()
     assert (optimizer["kind"], optimizer["rate"]) == ("adam", 0.05)
-    assert form == {"kind": "fourier", "deviation": 0.01, "decay": 1.0, "colour": "decorrelated"}
+    assert form == {"kind": "fourier", "deviation": 0.1, "decay": 1.0, "colour": "decorrelated"}
 
 
 @pytest.mark.parametrize("name", list(PRESETS))

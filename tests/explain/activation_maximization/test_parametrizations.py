@@ -100,7 +100,8 @@ def test_grey_is_one_channel_three_times() -> None:
         assert image.shape == (1, 3, 6, 6) and (image == image[:, :1]).all()
 
 
-def test_the_start_of_a_spectrum_is_near_half_grey() -> None:
+def test_the_start_of_a_spectrum_is_half_grey_with_a_faint_contrast() -> None:
     picture = Fourier().image(Fourier().start(64, generator(0))[None])
     assert picture.shape == (1, 3, 64, 64)
-    assert picture.min() > 0.4 and picture.max() < 0.6
+    assert picture.min() > 0.35 and picture.max() < 0.65
+    assert 0.015 < picture.std() < 0.04  # an even grey leaves some networks without any gradient

@@ -52,8 +52,9 @@ class Fourier(Config):
     """A spectrum whose frequencies all have the same reach: what is scaled by 1 / frequency is easy to move.
 
     Gradient ascent on pixels makes high frequencies, because a network lets them through and nothing stops them. Here a
-    step of the same length moves a frequency f in proportion to 1 / f. Constants are lucid's: the deviation of the
-    normal start, the lowest frequency, the division by 4, the sigmoid.
+    step of the same length moves a frequency f in proportion to 1 / f. Constants are lucid's:
+    the lowest frequency, the division by 4, the sigmoid. Not so the start: lucid's deviation of 0.01 is an all but even
+    grey, where a network trained on X-rays alone may be flat to the last bit (DenseNet121: no picture ever moved).
 
     Attributes:
         deviation: of the spectrum at the start.
@@ -62,7 +63,7 @@ class Fourier(Config):
     """
 
     kind: Literal["fourier"] = "fourier"
-    deviation: float = Field(default=0.01, gt=0)
+    deviation: float = Field(default=0.1, gt=0)
     decay: float = Field(default=1.0, ge=0)
     colour: Literal["decorrelated", "rgb", "grey"] = "decorrelated"
 
