@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import tomlkit
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
+from cxrlens.audit.options import AuditOptions
 from cxrlens.config import Config, parse, read_toml
 from cxrlens.data.augment import Augmentation
 from cxrlens.data.sources import SOURCES, Source
@@ -96,6 +97,7 @@ class Study(Config):
         models: the ladder.
         evaluation: intervals.
         explain: figures of what the networks look at.
+        audit: what a finished run is audited with.
     """
 
     name: str = Field(min_length=1)
@@ -108,6 +110,7 @@ class Study(Config):
     models: tuple[ModelRow, ...] = Field(min_length=1)
     evaluation: EvaluationOptions = EvaluationOptions()
     explain: ExplainOptions = ExplainOptions()
+    audit: AuditOptions = AuditOptions()
 
     @classmethod
     def load(cls, path: str | Path) -> Study:

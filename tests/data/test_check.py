@@ -175,6 +175,8 @@ patients = 12
 size = 128
 [images]
 size = 48
+[audit.options.file_facts]
+classifier = "logistic"
 [[models]]
 name = "benchmark"
 backbone = "benchmark_cnn"
@@ -193,7 +195,14 @@ def test_the_command_prints_one_json_object_and_nothing_else(tmp_path: Path, mon
     sheet = tmp_path / "figures" / "sheet.png"
     result = CliRunner().invoke(app, [str(tmp_path / "study.toml"), "--json", "--strict", "--sheet", str(sheet)])
     assert result.exit_code == 0, result.output
-    assert list(json.loads(result.stdout)["cohort"]) == SUMMARY
+    told = json.loads(result.stdout)
+    assert list(told["cohort"]) == SUMMARY
+    probes = {"duplicates", "file_facts", "metadata_only", "patient_leak", "prevalence"}
+    assert {finding["probe"] for finding in told["findings"]} == probes
+    (files,) = (finding for finding in told["findings"] if finding["probe"] == "file_facts")
+    assert files["evidence"]["recipe"]["classifier"] == "logistic"
     assert sheet.stat().st_size > 1000
     result = CliRunner().invoke(app, [str(tmp_path / "study.toml")])
     assert "Before training" in result.stdout
+    _, _, shortcuts = result.stdout.partition("What could tell the label without the lungs")
+    assert len([line for line in shortcuts.splitlines() if line.startswith("  • ")]) == len(told["findings"])

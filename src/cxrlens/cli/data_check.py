@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cxrlens.data.check import CheckReport
 
 MOST_ROWS = 12
+COLOURS = {"flag": "red", "clear": "green", "undecided": "yellow"}
 
 
 def check(
@@ -62,14 +63,17 @@ def show(report: CheckReport, console: Console) -> None:
         console.print(f"files that no row lists: {len(report.unlisted)}")
     _counts(report, console)
     _split(report, console)
-    if report.integrity.associations:
-        known = ", ".join(f"{one.column} {one.auc:.2f}" for one in report.integrity.associations)
-        console.print(f"[bold]AUC of the label from one column[/], across patients: {known}")
     for title, lines, colour in (("Faults", report.faults, "red"), ("Before training", report.warnings, "yellow")):
         if lines:
             console.print(f"\n[bold {colour}]{title}[/]")
         for line in lines:
             console.print(f"  • {escape(line)}", highlight=False, soft_wrap=not console.is_terminal)
+    if report.findings:
+        console.print("\n[bold]What could tell the label without the lungs[/]")
+    for finding in report.findings:
+        verdict = finding["verdict"]
+        line = f"  • [{COLOURS[verdict]}]{verdict}[/] {escape(finding['sentence'])}"
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _counts(report: CheckReport, console: Console) -> None:

@@ -7,15 +7,17 @@ A metadata-only classifier, kept as small as it gets: each image is scored with 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from cxrlens.data.grouping import group_labels, grouped_folds
+from cxrlens.data.grouping import patient_folds
 
 FOLDS = 5
+SEEDS = 3
 TOLD = 0.8  # AUC from which a column is said to tell the label
 
 
@@ -37,58 +39,85 @@ class Association:
     unknown: int
 
 
-def associations(table: pd.DataFrame, facts: pd.DataFrame | None = None, seed: int = 0) -> tuple[Association, ...]:
+def associations(
+    table: pd.DataFrame,
+    facts: pd.DataFrame | None = None,
+    groups: Mapping[str, str] | None = None,
+    folds: int = FOLDS,
+    seeds: int = SEEDS,
+) -> tuple[Association, ...]:
     """Every column that has more than one value, the most telling first; none where folds by patient cannot be drawn.
 
     Args:
         table: the cohort's.
         facts: of the cache: `image`, `width`, `height`, `mode`, `format`.
-        seed: of the folds.
+        groups: patient → the patient it counts as, where one stands under several ids.
+        folds: by patient.
+        seeds: draws of the folds, over which the AUC is averaged.
     """
     known = table[table["label"].notna()].reset_index(drop=True)
     if not len(known):
         return ()
-    group, patients = group_labels(known, None)
-    if min(patients.values()) < FOLDS:
-        return ()
+    who = np.array([(groups or {}).get(patient, patient) for patient in known["patient"]], dtype=str)
     label = known["label"].to_numpy(dtype=float)
-    folds = grouped_folds(group, label, FOLDS, np.random.default_rng(seed))
+    if min(len(np.unique(who[label == side])) for side in (0, 1)) < folds:
+        return ()
+    parts = [patient_folds(who, label, folds, seed) for seed in range(seeds)]
     found = []
-    for name, values in _columns(known, facts).items():
+    for name, values in columns(known, facts).items():
         if len(set(values)) > 1:
-            auc = float(roc_auc_score(label, _scores(values, label, folds)))
+            auc = float(np.mean([_auc(label, share_of_positives(values, label, part), part) for part in parts]))
             found.append(Association(name, auc, len(set(values) - {""}), values.count("")))
     return tuple(sorted(found, key=lambda one: -one.auc))
 
 
-def _scores(values: list[str], label: np.ndarray, folds: list[np.ndarray]) -> np.ndarray:
-    """Share of positives among other folds' images with the same value, drawn to the prevalence by one image."""
+def share_of_positives(values: Sequence[str], label: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Share of positives among other folds' images with the same value, drawn to the prevalence by one image.
+
+    Args:
+        values: [n].
+        label: 1 or 0, [n].
+        part: fold of each image, [n].
+    """
     codes = pd.factorize(np.array(values, dtype=object))[0]
     scores = np.empty(len(label))
-    for held_out in folds:
+    for fold in np.unique(part):
+        held_out = part == fold
         images = np.bincount(codes[~held_out], minlength=codes.max() + 1)
         positive = np.bincount(codes[~held_out], label[~held_out], minlength=codes.max() + 1)
         scores[held_out] = ((positive + label.mean()) / (images + 1))[codes[held_out]]
     return scores
 
 
-def _columns(table: pd.DataFrame, facts: pd.DataFrame | None) -> dict[str, list[str]]:
-    """Columns as text, unknown as ''."""
-    columns = {
+def columns(table: pd.DataFrame, facts: pd.DataFrame | None = None) -> dict[str, list[str]]:
+    """Name → the column as text, unknown as ''; `age` by decade, `year` of the date."""
+    found = {
         name: ["" if value is None else str(value) for value in table[name]]
         for name in ("view", "source", "site", "sex", "license")
     }
-    columns["age"] = ["" if np.isnan(age) else f"{age // 10:.0f}0s" for age in table["age"]]
-    columns["year"] = [_year(date) for date in table["date"]]
+    found["age"] = ["" if np.isnan(age) else f"{age // 10:.0f}0s" for age in table["age"]]
+    found["year"] = [_year(date) for date in table["date"]]
     if facts is not None:
         by_image = facts.drop_duplicates("image").set_index("image").reindex(table["image"])
         for name in ("mode", "format"):
             if name in by_image:
-                columns[f"file {name}"] = ["" if pd.isna(value) else str(value) for value in by_image[name]]
+                found[f"file {name}"] = ["" if pd.isna(value) else str(value) for value in by_image[name]]
         if {"width", "height"} <= set(by_image):
             ratio = pd.to_numeric(by_image["width"]) / pd.to_numeric(by_image["height"])
-            columns["file shape"] = ["" if pd.isna(value) else f"{value:.1f}" for value in ratio]
-    return columns
+            found["file shape"] = ["" if pd.isna(value) else f"{value:.1f}" for value in ratio]
+    return found
+
+
+def _auc(label: np.ndarray, scores: np.ndarray, part: np.ndarray) -> float:
+    """Of pairs within a fold: another fold's scores come from other images. 0.5 where there is no pair."""
+    ordered, pairs = 0.0, 0.0
+    for fold in np.unique(part):
+        of_fold = label[part == fold]
+        if 0 < of_fold.sum() < len(of_fold):
+            weight = of_fold.sum() * (len(of_fold) - of_fold.sum())
+            ordered += weight * float(roc_auc_score(of_fold, scores[part == fold]))
+            pairs += weight
+    return ordered / pairs if pairs else 0.5
 
 
 def _year(date: object) -> str:

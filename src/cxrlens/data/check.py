@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -35,12 +36,14 @@ class CheckReport:
         counts: what (`view`, `source`, `sex`, `age`) → value → positive, negative, unlabelled.
         images_a_patient: number of images → number of patients who have so many.
         split: its kind.
+        splits: the study's; empty where the split cannot be drawn.
         sides: one a fold; empty where the split cannot be drawn.
         left_out: reason → rows of the source that the study's options leave out.
         unlisted: files that no row names.
         integrity: missing, unreadable, duplicates, what tells the label.
         warnings: sentences to read before training.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn.
+        findings: of the audit before training, as plain values (`audit.records.plain_finding`); () until it is made.
     """
 
     name: str
@@ -49,12 +52,14 @@ class CheckReport:
     counts: dict[str, Counts]
     images_a_patient: dict[int, int]
     split: str
+    splits: tuple[Split, ...]
     sides: tuple[SideCounts, ...]
     left_out: dict[str, int]
     unlisted: tuple[str, ...]
     integrity: Integrity
     warnings: tuple[str, ...]
     faults: tuple[str, ...]
+    findings: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> str:
         """One JSON object; unknown numbers are null."""
@@ -74,6 +79,7 @@ class CheckReport:
             "duplicates_compared": found.duplicates.compared,
             "one_patient_under_ids": found.one_patient,
             "label_from_column": [asdict(one) for one in found.associations],
+            "findings": self.findings,
             "split": {"kind": self.split, "folds": [asdict(side) for side in self.sides]},
             "warnings": self.warnings,
             "faults": self.faults,
@@ -111,6 +117,7 @@ def check(
         counts=count_labels(cohort.table),
         images_a_patient=dict(sorted(Counter(Counter(cohort.table["patient"].tolist()).values()).items())),
         split=options.kind,
+        splits=splits,
         sides=sides,
         left_out=cohort.left_out,
         unlisted=cohort.unlisted,

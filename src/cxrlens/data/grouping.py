@@ -89,8 +89,30 @@ def grouped_folds(group: np.ndarray, label: np.ndarray, folds: int, rng: np.rand
         folds: at most the number of groups that have images of the rarer class.
         rng: of the order.
     """
-    draw = StratifiedGroupKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
+    part = _fold_of_each(group, label, folds, int(rng.integers(2**31)))
+    return [part == fold for fold in range(folds)]
+
+
+def patient_folds(patients: np.ndarray, label: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Each image's fold, int [n]: no patient in two.
+
+    Args:
+        patients: [n], of anything that sorts.
+        label: 1 or 0, [n].
+        folds: at most so many; fewer where a class has fewer patients, and fold 0 alone where it has one.
+        seed: of the draw.
+    """
+    most = min((len(np.unique(patients[label == side])) for side in (0, 1)), default=0)
+    if min(folds, most) < 2:
+        return np.zeros(len(label), dtype=int)
+    return _fold_of_each(patients, label, min(folds, most), seed)
+
+
+def _fold_of_each(group: np.ndarray, label: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    draw = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    part = np.zeros(len(label), dtype=int)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # few images of a class: the caller looks at every side
-        rows = [held_out for _, held_out in draw.split(label, label.astype(int), group)]
-    return [np.isin(np.arange(len(label)), held_out) for held_out in rows]
+        for fold, (_, held_out) in enumerate(draw.split(label, label.astype(int), group)):
+            part[held_out] = fold
+    return part

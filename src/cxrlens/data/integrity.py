@@ -60,6 +60,7 @@ def examine(cohort: Cohort, cache: ImageCache, progress: Callable[[int, int], No
     """
     sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
     duplicates = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, progress)
+    groups = merge_groups(cohort.table, duplicates.pairs)
     return Integrity(
         absent={image: cohort.missing[image] for image in cohort.images if image in cohort.missing},
         unreadable={
@@ -68,6 +69,6 @@ def examine(cohort: Cohort, cache: ImageCache, progress: Callable[[int, int], No
             if image in cache.missing and image not in cohort.missing
         },
         duplicates=duplicates,
-        groups=merge_groups(cohort.table, duplicates.pairs),
-        associations=associations(cohort.table, cache.facts),
+        groups=groups,
+        associations=associations(cohort.table, cache.facts, groups),
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from cxrlens.data.grouping import patient_folds
 from cxrlens.evaluate.findings import FindingAuc, finding_auc
 
 C = 0.01  # strength of the penalty: features outnumber images
@@ -40,16 +40,44 @@ def linear_probe(
     """
     known = np.flatnonzero(~np.isnan(labels))
     x, y, who = features[known], labels[known].astype(int), np.asarray(patients, dtype=str)[known]
-    most = min((len(np.unique(who[y == side])) for side in (0, 1)), default=0)
-    scores, part = np.zeros(len(known)), np.zeros(len(known), dtype=int)
-    if min(folds, most) >= 2:
-        draw = StratifiedGroupKFold(min(folds, most), shuffle=True, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a fold with few images of a class
-            sides = list(draw.split(x, y, who))
-        for fold, (inside, outside) in enumerate(sides):
-            part[outside] = fold
-            if len(np.unique(y[inside])) == 2:
-                model = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
-                scores[outside] = model.fit(x[inside], y[inside]).decision_function(x[outside])
+    scores, part = probe_scores(x, y, who, folds, seed)
     return finding_auc(name, labels[known], scores, who.tolist(), part, level, draws, seed)
+
+
+def probe_scores(
+    x: np.ndarray, y: np.ndarray, patients: np.ndarray, folds: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probe's score and fold of each image, both [n]: of labels 1 or 0, by folds that keep patients apart."""
+    part = patient_folds(patients, y, folds, seed)
+    return fold_scores(x, y, part, logistic), part
+
+
+def fitted_probe(x: np.ndarray, y: np.ndarray) -> Any:
+    """The probe itself, fitted to features [n, d] and labels 1 or 0, [n]; its `decision_function` gives logits."""
+    return logistic().fit(x, y)
+
+
+def logistic(strength: float = C) -> Any:
+    """Logistic regression on standardised features; a smaller strength is a stronger penalty."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
+
+
+def fold_scores(x: np.ndarray, y: np.ndarray, part: np.ndarray, make: Callable[[], Any]) -> np.ndarray:
+    """Scores of each fold's images by a classifier fitted on the other folds, [n]; 0 where those hold one class only.
+
+    Args:
+        x: float [n, d].
+        y: 1 or 0, [n].
+        part: fold of each image, [n]. Scores of different folds are not comparable.
+        make: a new scikit-learn classifier.
+    """
+    scores = np.zeros(len(y))
+    for fold in np.unique(part):
+        inside, outside = part != fold, part == fold
+        if len(np.unique(y[inside])) == 2:
+            model = make().fit(x[inside], y[inside])
+            if hasattr(model, "decision_function"):
+                scores[outside] = model.decision_function(x[outside])
+            else:
+                scores[outside] = model.predict_proba(x[outside])[:, 1]
+    return scores

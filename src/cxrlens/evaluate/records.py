@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,9 +106,11 @@ class Evaluation:
 
 
 def plain(value: Any) -> Any:
-    """Records, arrays and numbers as what JSON knows: floats to 6 decimals, NaN and infinities as None."""
+    """Records, tables, arrays and numbers as what JSON knows: floats to 6 decimals, NaN and infinities as None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [plain(item) for item in value]
     if isinstance(value, (float, np.floating)):

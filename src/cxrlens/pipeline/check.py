@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from cxrlens.audit.cohort import cohort_findings
+from cxrlens.audit.estimate import Judging
+from cxrlens.audit.records import plain_finding
 from cxrlens.data.check import CheckReport
 from cxrlens.data.check import check as check_cohort
 from cxrlens.data.sheet import contact_sheet
 from cxrlens.errors import UserError
 from cxrlens.files import write_atomically
 from cxrlens.pipeline.augment_sheet import FORMATS
+from cxrlens.pipeline.cohort_case import cohort_case
 from cxrlens.pipeline.pixels import decoded
 from cxrlens.pipeline.prepare import listed
 from cxrlens.progress import SILENT, Progress
@@ -21,7 +26,7 @@ from cxrlens.study import Study
 def check(
     study: Study, data: str | Path | None = None, sheet: str | Path | None = None, progress: Progress = SILENT
 ) -> CheckReport:
-    """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images.
+    """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, and what tells the label.
 
     Args:
         study: whose images, and whose split.
@@ -40,6 +45,9 @@ def check(
     cache = decoded(cohort, study.images.reference, study.images.interpolation, progress)
     with progress.task("looking for duplicates", len(cohort)) as task:
         report = check_cohort(cohort, study.split, cache, progress=task.update)
+    found, judging = report.integrity, Judging(study.evaluation.level, study.evaluation.draws, study.evaluation.seed)
+    case = cohort_case(cohort, report.splits, cache, found.groups, found.duplicates, judging, progress)
+    report = replace(report, findings=tuple(plain_finding(each) for each in cohort_findings(case, study.audit.options)))
     if picture is not None:
         figure = contact_sheet(cohort, cache, np.random.default_rng(study.split.seed))
         write_atomically(picture, lambda draft: figure.savefig(draft))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 
 from cxrlens.config import Config
@@ -25,6 +26,10 @@ class Source(Config, ABC):
     def needs_root(self) -> bool:
         """Whether `--data PATH` must be given."""
         return True
+
+    def lungs(self, path: str) -> np.ndarray | None:
+        """The lung fields of the image that a cell of `path` names, bool [height, width]; None where unknown."""
+        return None
 
     @abstractmethod
     def cohort(self, root: Path | None) -> Cohort:

@@ -87,6 +87,10 @@ class Phantom(PhantomOptions, Source):
             raise UserError(f"a phantom is named like 'phantom:3/1' (patient 3, image 1); got {path!r}")
         return render(int(match[1]), int(match[2]), self.options)
 
+    def lungs(self, path: str) -> np.ndarray:
+        """The lung fields as they were drawn."""
+        return self.truth(path).lungs
+
     def export(self, folder: Path) -> Iterator[str]:
         """Writes the set, one image a step: `images/*.png`, `masks/{lungs,finding,marker}/*.png`, `cohort.csv`.
 

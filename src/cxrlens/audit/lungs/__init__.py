@@ -1,0 +1,1 @@
+"""Where the lungs are: masks, boxes, a segmenter of the user, or a labelled fallback, in this order."""

@@ -1,0 +1,130 @@
+"""How alike two maps are: SSIM (Wang et al. 2004, IEEE TIP 13(4), eqs. 13-17) and Spearman's rank correlation.
+
+Each of signed and of absolute maps, after both are divided by their largest magnitude, because logits of different
+networks have no common scale. SSIM is made for values that are not negative (it calls opposite means and opposite
+structure alike, minus times minus): signed maps are moved from [-1, 1] to [0, 1]. A constant map is like nothing: NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy import ndimage, stats
+
+from cxrlens.audit.maps.partners import partners
+from cxrlens.errors import UserError
+from cxrlens.evaluate.cluster_bootstrap import ratio
+from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients
+
+MEASURES = ("ssim_signed", "ssim_absolute", "spearman_signed", "spearman_absolute")
+SIGMA, RADIUS = 1.5, 5  # Wang's 11 × 11 window
+C1, C2 = 0.01**2, 0.03**2  # his constants, of values in [0, 1]
+
+
+def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Mean structural similarity of pairs of maps, [n], in [-1, 1].
+
+    Taken where the window lies inside the map, as Wang did; a map that is smaller than the window is mirrored instead.
+
+    Args:
+        a: values in [0, 1], [n, h, w].
+        b: likewise.
+    """
+    inner = slice(RADIUS, -RADIUS) if min(a.shape[1:]) > 2 * RADIUS else slice(None)
+
+    def local(values: np.ndarray) -> np.ndarray:
+        return ndimage.gaussian_filter(values, SIGMA, radius=RADIUS, axes=(1, 2))[:, inner, inner]
+
+    mean_a, mean_b = local(a), local(b)
+    spread = local(a * a) - mean_a**2 + local(b * b) - mean_b**2
+    covariance = local(a * b) - mean_a * mean_b
+    likeness = (2 * mean_a * mean_b + C1) * (2 * covariance + C2)
+    found = (likeness / ((mean_a**2 + mean_b**2 + C1) * (spread + C2))).mean((1, 2))  # eqs. 13 and 17
+    return np.where(_varies(a) & _varies(b), found, np.nan)
+
+
+def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Rank correlation of pairs of maps [n, h, w], [n]; ties share their mean rank."""
+    x, y = (stats.rankdata(each.reshape(len(each), -1), axis=1) for each in (a, b))
+    x, y = (each - each.mean(axis=1, keepdims=True) for each in (x, y))
+    return ratio((x * y).sum(axis=1), np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1)))
+
+
+def similarities(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    """Every measure of pairs of maps: name → [n].
+
+    Args:
+        a: signed, finite, [n, h, w].
+        b: likewise, of the same shape.
+
+    Raises:
+        UserError: the shapes differ.
+    """
+    if a.shape != b.shape or a.ndim != 3:
+        raise UserError(f"maps to compare must be [n, h, w] alike; got {a.shape} and {b.shape}")
+    x, y = (_scaled(each.astype(float)) for each in (a, b))
+    u, v = np.abs(x), np.abs(y)
+    return dict(
+        zip(MEASURES, (ssim((x + 1) / 2, (y + 1) / 2), ssim(u, v), spearman(x, y), spearman(u, v)), strict=True)
+    )
+
+
+def _scaled(maps: np.ndarray) -> np.ndarray:
+    largest = np.abs(maps).max((1, 2), keepdims=True)
+    return np.divide(maps, largest, out=np.zeros_like(maps), where=largest > 0)
+
+
+def _varies(maps: np.ndarray) -> np.ndarray:
+    return np.ptp(maps, axis=(1, 2)) > 0
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike the maps of several networks are.
+
+    Attributes:
+        measure: one of `MEASURES`.
+        same_image: of two networks' maps of the same image.
+        other_image: of one network's map of an image and another network's map of another: what maps share anyway.
+        networks: how many.
+    """
+
+    measure: str
+    same_image: MeanEstimate
+    other_image: MeanEstimate
+    networks: int
+
+
+def agreement(
+    maps: Sequence[np.ndarray],
+    patients: np.ndarray,
+    generator: np.random.Generator,
+    measure: str = "ssim_absolute",
+    level: float = 0.95,
+    draws: int = 2000,
+) -> Agreement:
+    """Repeatability of one model's maps over seeds, or reproducibility over models (Arun et al. 2021, by SSIM).
+
+    Args:
+        maps: signed [n, h, w] of each network, of the same images, brought to one size by the caller.
+        patients: [n].
+        generator: the randomness.
+        measure: one of `MEASURES`.
+        level: of the intervals, over patients: networks that were not trained are not spoken of.
+        draws: of the bootstrap.
+
+    Raises:
+        UserError: fewer than 2 networks or 2 images, or shapes that differ.
+    """
+    if len(maps) < 2:
+        raise UserError(f"agreement needs the maps of at least 2 networks; got {len(maps)}")
+    other = partners(patients, generator)
+    same, different = (
+        np.mean([similarities(a, b[order])[measure] for a, b in combinations(maps, 2)], axis=0)
+        for order in (np.arange(len(patients)), other)
+    )
+    ends = [mean_over_patients(each, patients, generator, level=level, draws=draws) for each in (same, different)]
+    return Agreement(measure, ends[0], ends[1], len(maps))

@@ -1,0 +1,68 @@
+"""Validation images of patients who are also in training: the patient is recognised, not the disease."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cxrlens.audit.base import Finding, refused
+from cxrlens.audit.case import CohortCase
+from cxrlens.audit.probes import PROBES, CohortProbe
+from cxrlens.data.leaks import leak, patients_warning
+
+STATISTIC = "share of validation images whose patient is in training"
+DIRECTION = "0: no validation patient is in training; larger is worse"
+LIMITS = (
+    "counts images, not by how much they flatter a model; a patient under two ids is only known where both share an "
+    "image"
+)
+
+
+@PROBES.register("patient_leak")
+class PatientLeak(CohortProbe):
+    """A count of the listed images, by the source's own patient ids and with merged ids as one; no sample."""
+
+    def findings(self, case: CohortCase) -> list[Finding]:
+        """One finding: of the worst fold."""
+        if not case.splits:
+            return [refused(self.name, None, STATISTIC, "the study's split cannot be drawn", LIMITS, DIRECTION)]
+        folds: list[dict[str, Any]] = []
+        for split in case.splits:
+            merged, own = leak(case.table, split, case.groups), leak(case.table, split)
+            folds.append(
+                {
+                    "fold": split.fold,
+                    "validation_images": merged.validation,
+                    "leaking_images": len(merged.images),
+                    "by_source_ids": len(own.images),
+                    "through_merged_ids": len(set(merged.images) - set(own.images)),
+                    "patients": len(merged.patients),
+                    "images": list(merged.images),
+                    "images_through_merged_ids": [name for name in merged.images if name not in own.images],
+                }
+            )
+        worst = max(folds, key=lambda fold: fold["leaking_images"] / max(1, fold["validation_images"]))
+        share = worst["leaking_images"] / max(1, worst["validation_images"])
+        if not share and patients_warning(case.table):
+            reason = "the source names no patient, so none can be found on both sides"
+            return [refused(self.name, None, STATISTIC, reason, LIMITS, DIRECTION)]
+        return [
+            Finding(
+                self.name, None, STATISTIC, share, np.nan, np.nan, "flag" if share else "clear", LIMITS, DIRECTION,
+                _sentence(worst, len(folds)), evidence={**worst, "folds": folds},
+            )
+        ]  # fmt: skip
+
+
+def _sentence(worst: dict[str, Any], folds: int) -> str:
+    where = f" in the worst of {folds} folds" if folds > 1 else ""
+    if not worst["leaking_images"]:
+        every = f" in any of {folds} folds" if folds > 1 else ""
+        return f"No validation image{every} is of a patient who is also in training."
+    sentence = (
+        f"{worst['leaking_images']} of {worst['validation_images']} validation images{where} are of patients who are "
+        f"also in training: {worst['by_source_ids']} by the source's own patient ids"
+    )
+    more = worst["through_merged_ids"]
+    return sentence + (f", {more} more by ids that are one patient." if more else ".")

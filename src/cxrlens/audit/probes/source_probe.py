@@ -1,0 +1,64 @@
+"""What else the features hold: a linear probe for source, site and view (Zech 2018, DeGrave 2021)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cxrlens.audit.base import Bar, Finding, refused
+from cxrlens.audit.case import ModelCase
+from cxrlens.audit.estimate import auc_estimate
+from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.evaluate.networks import Network
+from cxrlens.evaluate.probe import probe_scores
+from cxrlens.evaluate.score import without_auc
+
+COLUMNS = ("source", "site", "view")
+LEAST = 8  # images inside a group, and outside
+KNOWN = Bar(0.5, 0.2, "features know the origin")
+LIMITS = (
+    "shows that the features hold where an image comes from, not that the score uses it; a group with other patients "
+    "in it can be told by its patients"
+)
+
+
+@PROBES.register("source_probe")
+class SourceProbe(ModelProbe):
+    """AUC of a logistic regression on the frozen features, for the largest group of each column against the rest.
+
+    By folds that keep patients apart, on validation images: those of training have left their labels in the features.
+    """
+
+    def findings(self, case: ModelCase) -> list[Finding]:
+        """One finding a column that has two groups of some size."""
+        features = case.features(case.pixels)
+        return [self._of(case, column, features) for column in COLUMNS if case.table[column].nunique() > 1]
+
+    def _of(self, case: ModelCase, column: str, features: np.ndarray) -> Finding:
+        values = case.table[column]
+        group = values.value_counts().index[0]
+        inside = np.where(values.isna(), np.nan, values.eq(group).astype(float))
+        statistic, judging = f"AUC of {column} '{group}' from the features", case.judging
+        if min((inside == 1).sum(), (inside == 0).sum()) < LEAST:
+            reason = f"{int((inside == 1).sum())} images are of {column} '{group}' and {int((inside == 0).sum())} not"
+            return refused(self.name, case.name, statistic, f"{reason}; {LEAST} of each are needed", LIMITS)
+        known = np.flatnonzero(~np.isnan(inside))
+        who = case.patients[known]
+        scores, part = probe_scores(features[known], inside[known] == 1, who, 5, judging.seed)
+        networks = [Network(0, int(fold), np.flatnonzero(part == fold), scores, scores) for fold in np.unique(part)]
+        if reason := without_auc(networks, inside[known] == 1):
+            return refused(self.name, case.name, statistic, reason, LIMITS)
+        found = auc_estimate(scores, inside[known] == 1, who, judging, part=part)
+        with_label = {side: _share(inside[case.labels == (side == "positive")]) for side in ("positive", "negative")}
+        return Finding(
+            self.name, case.name, statistic, found.value, found.low, found.high, "undecided", LIMITS,
+            "above 0.5: the features tell where an image comes from",
+            f"A linear reading of the features tells {column} '{group}' from the rest with AUC {found.value:.2f} "
+            f"[{found.low:.2f}, {found.high:.2f}].",
+            p=found.p, bar=KNOWN, evidence={"group": str(group), "share_of_group": with_label},
+        )  # fmt: skip
+
+
+def _share(inside: np.ndarray) -> float:
+    """Of the known, 1 or 0 each; NaN where none is."""
+    known = inside[~np.isnan(inside)]
+    return float(known.mean()) if len(known) else np.nan

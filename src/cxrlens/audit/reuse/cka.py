@@ -1,0 +1,130 @@
+"""Debiased linear CKA with a jackknife over patients.
+
+CKA: Kornblith et al. 2019 (arXiv:1905.00414). Its plug-in estimate tends to 1 where features outnumber images, related
+or not (Murphy et al. 2024, arXiv:2405.01012). The unbiased estimator of HSIC (Song et al. 2012, eq. 5; in CKA: Nguyen
+et al. 2020, arXiv:2010.15327) leaves out each image's similarity to itself. Two images of one patient are nearly such a
+pair, and would bring the bias back: features are averaged over each patient's images first, so that one patient is one
+independent point. For the same reason the interval is no bootstrap, whose draws repeat points, but a delete-one
+jackknife (Efron and Stein 1981), on the scale of Fisher's z since CKA is a cosine (of U-centred Gram matrices: Székely
+and Rizzo 2014).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from cxrlens.errors import UserError
+
+LEAST = 4  # points: the unbiased HSIC is a mean over groups of four
+
+
+@dataclass(frozen=True)
+class Cka:
+    """Similarity of two sets of features, at most 1 (the same up to rotation and scale); about 0 where unrelated.
+
+    Attributes:
+        value: NaN where a side is the same for every patient.
+        low: of the interval over patients; NaN where there are too few for one.
+        high: likewise.
+        patients: how many.
+    """
+
+    value: float
+    low: float
+    high: float
+    patients: int
+
+
+def cka(x: np.ndarray, y: np.ndarray, patients: Sequence[str] | np.ndarray, level: float = 0.95) -> Cka:
+    """Debiased CKA of two networks' features of the same images, with its interval over patients.
+
+    Args:
+        x: features [n, p].
+        y: features [n, q].
+        patients: of each image, [n].
+        level: of the interval.
+
+    Raises:
+        UserError: not the same images, or fewer than 4 patients.
+    """
+    return jackknife(delete_one(patient_means(x, patients), patient_means(y, patients)), level)
+
+
+def patient_means(features: np.ndarray, patients: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Features [n, c] averaged over the images of each patient: float64 [patients, c], in the order of their names."""
+    names, owner = np.unique(np.asarray(patients, str), return_inverse=True)
+    if len(owner) != len(features):
+        raise UserError(f"CKA needs a patient for each image; got {len(owner)} for {len(features)} images")
+    sums = np.zeros((len(names), features.shape[1]))
+    np.add.at(sums, owner, features)
+    return sums / np.bincount(owner)[:, None]
+
+
+def debiased_cka(x: np.ndarray, y: np.ndarray) -> float:
+    """Debiased linear CKA of independent points [n, p] and [n, q].
+
+    >>> x = np.random.default_rng(0).normal(size=(6, 3))
+    >>> debiased_cka(x, 2 * x)
+    1.0
+
+    Raises:
+        UserError: not the same points, or fewer than 4.
+    """
+    return float(delete_one(x, y)[0])
+
+
+def delete_one(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Debiased CKA of all n points, then without each of them: [1 + n]; see `debiased_cka`."""
+    if len(x) != len(y) or len(x) < LEAST:
+        raise UserError(
+            f"debiased CKA needs at least {LEAST} points (patients) that both sides have; got {len(x)} and {len(y)}"
+        )
+    a, b = _gram(x), _gram(y)
+    both, scale = _unbiased_hsic(a, b), _unbiased_hsic(a, a) * _unbiased_hsic(b, b)
+    known = scale > 0  # not where a side is constant, nor where too few points are left
+    return np.divide(both, np.sqrt(scale, where=known, out=np.ones_like(scale)), where=known, out=both * np.nan)
+
+
+def jackknife(values: np.ndarray, level: float = 0.95) -> Cka:
+    """The estimate with Student's interval from the spread of its delete-one values.
+
+    Args:
+        values: of all points, then without each, [1 + n]; for a mean over networks, the mean of their values.
+        level: of the interval.
+    """
+    value, without, n = float(values[0]), values[1:], len(values) - 1
+    if np.isnan(values).any():
+        return Cka(value, np.nan, np.nan, n)
+    if not np.ptp(values):  # a network compared with itself
+        return Cka(value, value, value, n)
+    z = np.arctanh(np.clip(without, -1 + 1e-12, 1 - 1e-12))
+    error = ((n - 1) / n * ((z - z.mean()) ** 2).sum()) ** 0.5
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
+    middle = np.arctanh(np.clip(value, -1 + 1e-12, 1 - 1e-12))
+    return Cka(value, float(np.tanh(middle - reach)), float(np.tanh(middle + reach)), n)
+
+
+def _gram(x: np.ndarray) -> np.ndarray:
+    """Inner products of centred points, of norm 1, the diagonal 0; zeros where all points are the same."""
+    if not np.ptp(x, axis=0).any():
+        return np.zeros((len(x), len(x)))
+    centred = x - x.mean(0, dtype=float)
+    gram = centred @ centred.T
+    np.fill_diagonal(gram, 0)
+    return gram / np.linalg.norm(gram)
+
+
+def _unbiased_hsic(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Song et al. 2012, eq. 5, of all n points, then without each of them: [1 + n]; NaN for fewer than 4 points."""
+    product, n = a * b, len(a)
+    points = np.array([n] + [n - 1] * n)
+    trace = np.concatenate([[product.sum()], product.sum() - 2 * product.sum(1)])
+    kept = np.column_stack([np.ones(n), 1 - np.eye(n)])
+    rows = [kept * np.column_stack([each.sum(1), each.sum(1)[:, None] - each]) for each in (a, b)]
+    sums = rows[0].sum(0) * rows[1].sum(0) / ((points - 1) * (points - 2))
+    cross = 2 * (rows[0] * rows[1]).sum(0) / (points - 2)
+    return np.divide(trace + sums - cross, points * (points - 3), where=points >= LEAST, out=np.full(n + 1, np.nan))

@@ -1,0 +1,76 @@
+"""A training without lungs: what it is given, and what is said of what it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from network_cases import CENTRE, CORNER, brightened, half, lungs, mean_of, network_case, noise, one
+from torch import Tensor
+
+from cxrlens.audit.case import ModelCase
+
+COUNT = 80
+NAME = "lungs_removed_retrained"
+
+
+class Mean:
+    """A training that learns by how much the classes' mean images differ; what it was given is remembered."""
+
+    def __call__(self, trained: Tensor, labels: np.ndarray, judged: Tensor) -> np.ndarray:
+        self.trained, self.labels, self.judged = trained, labels, judged
+        weights = trained[labels].mean(0) - trained[~labels].mean(0)
+        return (judged * weights).flatten(1).sum(1).double().numpy()
+
+
+@pytest.fixture
+def case() -> Callable[[tuple[slice, slice]], ModelCase]:
+    def of(place: tuple[slice, slice]) -> ModelCase:
+        greys = [brightened(noise(COUNT, seed), place, half(COUNT), seed + 1) for seed in (0, 10)]
+        return network_case(mean_of(place), greys[0], half(COUNT), (greys[1], half(COUNT)), again=Mean())
+
+    return of
+
+
+def test_what_is_outside_the_lungs_is_learned_and_flagged(case: Callable[..., ModelCase]) -> None:
+    found = one(NAME, case(CORNER))
+    assert found.verdict == "flag" and found.value > 0.9
+    assert found.evidence == {"trained": COUNT, "images": COUNT, "lungs": "masks"}
+
+
+def test_where_the_lungs_were_the_answer_nothing_is_left(case: Callable[..., ModelCase]) -> None:
+    found = one(NAME, case(CENTRE))
+    assert found.verdict != "flag" and found.low < 0.5
+
+
+def test_both_sides_are_given_without_lungs_in_one_grey(case: Callable[..., ModelCase]) -> None:
+    given = case(CENTRE)
+    one(NAME, given)
+    again, hole = given.again, torch.from_numpy(given.lungs.masks[0])
+    assert isinstance(again, Mean) and np.array_equal(again.labels, given.training.labels)
+    for seen, whole in ((again.trained, given.training.pixels), (again.judged, given.pixels)):
+        assert seen[:, 0, hole].unique().item() == pytest.approx(float(given.training.pixels.mean()))
+        assert torch.equal(seen[:, 0, ~hole], whole[:, 0, ~hole])
+
+
+def test_images_whose_lungs_nobody_knows_are_left_out(case: Callable[..., ModelCase]) -> None:
+    given = case(CORNER)
+    some = replace(lungs(COUNT), known=np.arange(COUNT) < 60)
+    found = one(NAME, replace(given, lungs=some, training=replace(given.training, lungs=some)))
+    assert found.evidence["trained"] == found.evidence["images"] == 60
+    assert isinstance(given.again, Mean) and len(given.again.judged) == len(given.again.labels) == 60
+
+
+def test_a_training_side_whose_lungs_are_known_of_one_class_alone_is_refused(case: Callable[..., ModelCase]) -> None:
+    given = case(CORNER)
+    some = replace(lungs(COUNT), known=given.training.labels)
+    found = one(NAME, replace(given, training=replace(given.training, lungs=some)))
+    assert np.isnan(found.value) and found.reason.startswith("in training, masks are there for 40 of 40 positive and 0")
+
+
+def test_without_a_training_it_says_so(case: Callable[..., ModelCase]) -> None:
+    found = one(NAME, replace(case(CORNER), again=None))
+    assert np.isnan(found.value) and found.reason == "no training was asked for"

@@ -1,0 +1,73 @@
+"""Rank correlation with experts' scores, by hand and beside SciPy's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from network_cases import asked, mean_of, network_case, noise, one
+from scipy.stats import spearmanr
+
+from cxrlens.audit.case import ModelCase
+
+CORNER = (slice(0, 4), slice(0, 4))
+
+
+def case(scores: np.ndarray, logits: np.ndarray, negatives: int = 8, **more: object) -> ModelCase:
+    """Positives with these scores and logits, then negatives, who are scored too and must not be looked at."""
+    labels = np.arange(len(scores) + negatives) < len(scores)
+    noisy = np.arange(negatives, dtype=float)
+    return network_case(
+        mean_of(CORNER), noise(len(labels), side=16), labels, logits=np.concatenate([logits, noisy]),
+        severity={"extent": np.concatenate([scores, noisy[::-1]])}, **more,
+    )  # fmt: skip
+
+
+def test_by_hand() -> None:
+    found = one("severity", case(np.arange(10.0), np.array([1.0, 0, 3, 2, 5, 4, 7, 6, 9, 8])))
+    assert found.value == pytest.approx(1 - 6 * 10 / (10 * 99))  # ten ranks off by one
+    assert found.verdict == "clear" and found.evidence == {"images": 10, "patients": 10}
+    assert found.statistic == "Spearman correlation with extent"
+
+
+def test_ties_are_as_scipy_has_them_and_unscored_images_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    scores, logits = rng.integers(0, 5, 30).astype(float), rng.standard_normal(30)
+    scores[:6] = np.nan
+    found = one("severity", case(scores, logits))
+    assert found.value == pytest.approx(spearmanr(scores[6:], logits[6:]).statistic)
+    assert found.evidence["images"] == 24 and found.low <= found.value <= found.high
+
+
+def test_a_score_against_the_experts_is_flagged_and_an_open_one_is_not() -> None:
+    rng = np.random.default_rng(1)
+    against = one("severity", case(np.arange(40.0), -np.arange(40.0) + 5 * rng.standard_normal(40)))
+    assert against.verdict == "flag" and against.high < 0
+    few = one("severity", case(np.arange(12.0), rng.standard_normal(12)))
+    assert few.verdict == "undecided" and few.low < 0.3 < few.high
+
+
+def test_a_patients_images_are_drawn_together() -> None:
+    rng = np.random.default_rng(2)
+    of = np.repeat(np.arange(8), 6)
+    scores, logits = of.astype(float), of + 3 * np.repeat(rng.standard_normal(8), 6)
+    alone = one("severity", case(scores, logits, negatives=0))
+    together = one("severity", case(scores, logits, negatives=0, patients=[f"p{who}" for who in of]))
+    assert together.evidence["patients"] == 8 and together.value == alone.value
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
+
+
+def test_too_few_scored_images_and_constant_scores_are_refused() -> None:
+    found = one("severity", case(np.arange(9.0), np.arange(9.0)))
+    assert np.isnan(found.value) and found.reason == "9 positive validation images have a score; 10 are needed"
+    for scores, logits in ((np.full(12, 2.0), np.arange(12.0)), (np.arange(12.0), np.full(12, 2.0))):
+        found = one("severity", case(scores, logits))
+        assert np.isnan(found.value) and "the same" in found.reason
+
+
+def test_each_score_is_a_finding_and_none_is_no_question() -> None:
+    given = case(np.arange(10.0), np.arange(10.0))
+    both = replace(given, severity={**given.severity, "opacity": -given.severity["extent"]})
+    assert [found.statistic[-7:] for found in asked("severity", both)] == [" extent", "opacity"]
+    assert asked("severity", replace(given, severity={})) == []
