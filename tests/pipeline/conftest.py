@@ -38,6 +38,7 @@ draws = 200
 
 [explain]
 figures = []
+gallery = false
 
 [[models]]
 name = "small network"

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from cxrlens.cli.audit import audit
 from cxrlens.cli.augment_search import augment_search
 from cxrlens.cli.augment_sheet import augment_sheet
 from cxrlens.cli.data_check import check
@@ -32,6 +33,7 @@ data = typer.Typer(
 app.command()(run)
 app.command()(predict)
 app.command()(explain)
+app.command()(audit)
 app.command()(pretrain)
 app.command()(augment_search)
 app.command()(augment_sheet)

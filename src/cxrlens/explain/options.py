@@ -33,6 +33,7 @@ class ExplainOptions(Config):
         seed: of the pictures, and of that choice.
         spectrum_seeds: pictures a model whose spectra and colours are measured.
         spectrum_iterations: of those.
+        gallery: whether the report shows every validation image with its maps by every model.
     """
 
     figures: tuple[Literal[1, 2, 3, "spectrum"], ...] = (1, 2, 3, "spectrum")
@@ -48,6 +49,7 @@ class ExplainOptions(Config):
     seed: int = Field(default=0, ge=0, lt=2**32)
     spectrum_seeds: int = Field(default=10, ge=3)
     spectrum_iterations: int = Field(default=64, ge=1)
+    gallery: bool = True
 
     @field_validator("methods")
     @classmethod

@@ -7,9 +7,11 @@ from pathlib import Path
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
+from cxrlens.pipeline.explain.shown import first_networks
 from cxrlens.pipeline.explain.stage import explain_run
 from cxrlens.pipeline.finished import Run
 from cxrlens.pipeline.fit import fit_unit, jobs
+from cxrlens.pipeline.gallery import make_gallery
 from cxrlens.pipeline.judge import judge
 from cxrlens.pipeline.page import write_report
 from cxrlens.pipeline.prepare import prepare, summary, write_cohort
@@ -56,6 +58,7 @@ def run(
         with watch.stage("cohort"):
             prepared = prepare(study, root, progress)
             write_cohort(where, prepared)
+            where.write_json("exclusions.json", prepared.cohort.left_out)
         for sentence in prepared.warnings:
             progress.say(f"warning: {sentence}")
         try:
@@ -78,18 +81,21 @@ def run(
             if study.explain.figures:
                 with watch.stage("explain"):
                     explain_run(Run(where), done, prepared, chosen, progress)
-            write_report(where)
+            if study.explain.gallery:
+                with watch.stage("gallery"):
+                    make_gallery(first_networks(Run(where), done, prepared, chosen), root, progress)
         finally:
             told = str(data) if data is not None else None
             write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, told)
+        write_report(where)
     return Run(where)
 
 
 def _keep_study(where: RunFolder, study: Study, text: str | None) -> None:
     if not where.study.exists() or not where.has_networks:  # a study mended before anything was trained
         write_text(where.study, text or study.to_toml())
-    elif Study.load(where.study).model_copy(update={"explain": study.explain}) == study:
-        write_text(where.study, text or study.to_toml())  # the networks don't depend on how they are explained
+    elif Study.load(where.study).model_copy(update={"explain": study.explain, "audit": study.audit}) == study:
+        write_text(where.study, text or study.to_toml())  # the networks don't depend on how they are looked at
     else:
         raise UserError(
             f"{where.path} holds another study ({where.study}); choose another --out, or delete that folder"

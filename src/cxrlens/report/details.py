@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cxrlens.report.figures.style import interval, number
-from cxrlens.report.tables import markdown_table
+from cxrlens.report.tables import Cells, markdown_table
 
 RATES = ("sensitivity", "sensitivity_low", "sensitivity_high", "specificity", "specificity_low", "specificity_high")
 
@@ -47,25 +47,34 @@ def subgroups_table(results: Mapping[str, Any]) -> pd.DataFrame:
 
 def details_markdown(results: Mapping[str, Any]) -> str:
     """Both tables as Markdown; a group too small for an AUC shows its counts and a dash."""
+    parts = ["## At a threshold chosen on training images", markdown_table(*operating_cells(results)), "## By group"]
+    return "\n\n".join([*parts, markdown_table(*subgroup_cells(results))]) + "\n"
+
+
+def operating_cells(results: Mapping[str, Any]) -> Cells:
+    """A row a model, as text: its threshold, the rates there, its calibration."""
     head = ["model", "threshold", "sensitivity", "specificity", "calibration intercept", "slope", "Brier"]
     rows = []
     for model in results["models"]:
         at, calibration = model["threshold"], model["calibration"]
         fitted = [number(calibration[name], 3) for name in ("intercept", "slope", "brier")]
-        rows.append(
-            [model["name"], number(at["value"], 3), _rate(at, "sensitivity"), _rate(at, "specificity"), *fitted]
-        )
-    parts = ["## At a threshold chosen on training images", markdown_table(head, rows), "## By group"]
+        rows.append([model["name"], number(at["value"], 3), rate(at, "sensitivity"), rate(at, "specificity"), *fitted])
+    return head, rows
+
+
+def subgroup_cells(results: Mapping[str, Any]) -> Cells:
+    """A row a model and group, as text."""
     head = ["model", "group", "images", "positive", "negative", "AUC", "sensitivity", "specificity"]
     rows = []
     for model in results["models"]:
         for row in model["subgroups"]:
             counts = [str(row[name]) for name in ("images", "positive", "negative")]
-            rates = [_rate(row, name) for name in ("auc", "sensitivity", "specificity")]
+            rates = [rate(row, name) for name in ("auc", "sensitivity", "specificity")]
             rows.append([model["name"], f"{row['by']}: {row['group']}", *counts, *rates])
-    return "\n\n".join([*parts, markdown_table(head, rows)]) + "\n"
+    return head, rows
 
 
-def _rate(row: Mapping[str, Any], name: str) -> str:
+def rate(row: Mapping[str, Any], name: str) -> str:
+    """A value with its interval; a dash where it is unknown."""
     value = row[name]
     return "–" if value is None else f"{number(value, 2)} {interval(row[f'{name}_low'], row[f'{name}_high'])}"

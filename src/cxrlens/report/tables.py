@@ -59,12 +59,12 @@ def render(results: Mapping[str, Any]) -> list[RenderableType]:
     parts: list[RenderableType] = [
         Text(f"warning: {sentence}", style="yellow") for sentence in results.get("warnings", [])
     ]
-    parts.append(_Fitted("Table 1", *table1_cells(results)))
+    parts.append(Fitted("Table 1", *table1_cells(results)))
     parts.append(Text(how_judged(results), style="dim"))
     parts += [Text(sentence, style="yellow") for sentence in given_sentences(results)]
     parts += [Text(f"not run: {row['name']}: {row['reason']}", style="yellow") for row in results.get("skipped", [])]
     if results.get("comparisons"):
-        parts.append(_Fitted("Every pair of models", *comparison_cells(results)))
+        parts.append(Fitted("Every pair of models", *comparison_cells(results)))
     if results.get("winner"):
         parts.append(Text(results["winner"]["sentence"], style="bold"))
     parts.append(Text("For research only; never for diagnosis.", style="dim"))
@@ -141,7 +141,7 @@ def how_judged(results: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class Fitted:
     """A table on one line a row where the terminal is wide enough, else with the intervals below the values."""
 
     title: str

@@ -37,6 +37,15 @@ def kept(path: Path, made_from: Any, make: Callable[[], dict[str, np.ndarray]]) 
     return arrays
 
 
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file that `write_arrays` wrote; none where it is absent or damaged."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+
+
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     """Writes a compressed `.npz`, atomically."""
 

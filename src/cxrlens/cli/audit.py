@@ -1,0 +1,53 @@
+"""`cxrlens audit`: what the networks of a run may be using in place of the lungs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def audit(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The folder of the run's images; by default where it was when the run was made.")
+    ] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="A probe that trains, asked by choice, such as lungs_removed_retrained.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Judge maps on every validation image.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+) -> None:
+    """Ask a run's networks for shortcuts; writes audit.json, audit.md, figures and the report anew."""
+    from rich.console import Console
+
+    from cxrlens.cli.progress import Bars, say
+    from cxrlens.pipeline.audit.stage import audit as audit_run
+    from cxrlens.pipeline.finished import Run
+
+    with Bars() as bars:
+        try:
+            told = audit_run(Run.open(run), data, also or (), full, device, progress=bars)
+        except KeyboardInterrupt:
+            bars.say("\ninterrupted; what was found of finished networks is kept, and the same command goes on")
+            raise typer.Exit(130) from None
+    console = Console()
+    show(told["summary"], console)
+    say(console, f"\nall findings: {run / 'audit.json'}; the page: {run / 'audit.md'} and {run / 'report.html'}")
+    say(console, f"\n{told['summary']['notice']}")
+
+
+def show(summary: dict[str, Any], console: Any) -> None:
+    """Prints the page; what is flagged stands out."""
+    from rich.markup import escape
+
+    whole = {"highlight": False, "soft_wrap": not console.is_terminal}
+    for part in (summary["cohort"], *summary["models"]):
+        auc = f" ({part['auc']})" if part["auc"] else ""
+        console.print(f"\n[bold]{escape(part['name'])}[/]{escape(auc)}", **whole)
+        console.print(escape(part["headline"]), **whole, style="yellow" if part["flags"] else None)
+        for point in part["points"]:
+            console.print(f"  • {escape(point)}", **whole)
+        for step in part["next"]:
+            console.print(f"  → {escape(step)}", **whole)

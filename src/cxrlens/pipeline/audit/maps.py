@@ -1,0 +1,117 @@
+"""The maps of a run's networks, judged: each method on each model's first network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cxrlens.audit.base import Finding
+from cxrlens.audit.case import ModelCase
+from cxrlens.audit.maps.judge import Judged, common, judge_maps, lung_finding, trust_finding
+from cxrlens.audit.maps.sample import sample
+from cxrlens.audit.maps.similarity import Agreement, agreement
+from cxrlens.audit.options import AuditOptions
+from cxrlens.audit.records import plain_finding, restored
+from cxrlens.data.seeds import generator
+from cxrlens.evaluate.records import plain
+from cxrlens.explain.attribute import attribute
+from cxrlens.pipeline.audit.cases import Cases
+from cxrlens.pipeline.audit.kept import arrays_path, kept_record
+from cxrlens.pipeline.explain.kept import read_arrays, write_arrays
+from cxrlens.pipeline.explain.shown import Shown
+from cxrlens.pipeline.fit import Job
+from cxrlens.progress import Progress
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What the maps came to: findings, and the numbers behind them as plain values."""
+
+    findings: list[Finding]
+    told: dict[str, Any]
+
+
+def audit_maps(
+    jobs: Sequence[Job], shown: Sequence[Shown], cases: Cases, options: AuditOptions, full: bool, progress: Progress
+) -> Maps:
+    """Judges every method of the study's `[audit]` on every model's first network.
+
+    Args:
+        jobs: all networks of the run: other seeds of a model show whether its maps come again.
+        shown: the first of each model.
+        cases: what is given of a network.
+        options: the study's `[audit]`.
+        full: every validation image, not a sample.
+        progress: where work is shown.
+    """
+    prepared = shown[0].prepared
+    seed, validation = prepared.study.evaluation.seed, shown[0].job.split.validation
+    table = prepared.cohort.table.set_index("image").loc[list(validation)]
+    labels, patients = table["label"].to_numpy() == 1, table["patient"].to_numpy(str)
+    rows = np.arange(len(labels)) if full else sample(labels, patients, options.images, seed)
+    seeds = sorted({job.seed for job in jobs})
+    asked = {
+        "audit": options.model_dump(mode="json", exclude={"options", "images"}), "rows": rows.tolist(), "seeds": seeds,
+        "evaluation": prepared.study.evaluation.model_dump(mode="json"), "files": cases.files,
+    }  # fmt: skip
+    findings: list[Finding] = []
+    methods: dict[str, Any] = {method: {"models": {}} for method in options.methods}
+    maps: dict[str, list[np.ndarray]] = {method: [] for method in options.methods}
+    with progress.task("maps judged", len(shown)) as task:
+        for number, each in enumerate(shown):
+            task.update(number)
+            path = arrays_path(each, "maps")
+
+            def make(each: Shown = each, path: Any = path) -> dict[str, Any]:
+                case, network = cases.of(each), {}
+                found = {method: judge_maps(case, method, rows, options.steps, seed) for method in options.methods}
+                write_arrays(path, {method: judged.maps for method, judged in found.items()})
+                for method, judged in found.items():
+                    network[method] = _told(judged, case, _over_seeds(each, jobs, case, judged, rows, seed))
+                return {"methods": network}
+
+            record = kept_record(each, "maps", asked, make, beside=path)
+            arrays = read_arrays(path)
+            for method in options.methods:
+                maps[method].append(arrays[method])
+            for method, told in record["methods"].items():
+                findings += [restored(finding) for finding in told.pop("findings")]
+                methods[method]["models"][each.name] = told
+        task.update(len(shown))
+    for method, made in maps.items():
+        shared = agreement(made, patients[rows], generator(seed, 4)) if len(made) > 1 else None
+        methods[method]["reproducibility"] = plain(shared)
+    return Maps(findings, {"images": [validation[row] for row in rows], "steps": options.steps, "methods": methods})
+
+
+def _told(judged: Judged, case: ModelCase, repeated: Agreement | None) -> dict[str, Any]:
+    verdict = judged.verdict(repeated, None)  # how models agree is no criterion, and is told beside
+    return {
+        "findings": [
+            plain_finding(trust_finding(judged, verdict, case.name)), plain_finding(lung_finding(judged, case)),
+        ],
+        "trusted": verdict.trusted,
+        "reasons": list(verdict.reasons),
+        "repeatability": plain(repeated),
+        "sanity": plain(judged.sanity) | {"passes": judged.sanity.passes},
+        "order": [plain(each) for each in judged.order],
+        "lungs": plain(judged.lungs),
+    }  # fmt: skip
+
+
+def _over_seeds(
+    shown: Shown, jobs: Sequence[Job], case: ModelCase, first: Judged, rows: np.ndarray, seed: int
+) -> Agreement | None:
+    mine = [job for job in jobs if job.row.name == shown.name and job.split.fold == shown.job.split.fold]
+    others = [job for job in mine if job.seed != shown.job.seed]
+    if not others:
+        return None
+    maps, pixels = [first.maps], shown.device.put(case.pixels[torch.from_numpy(rows)])
+    for job in others:
+        network = Shown(shown.run, job, shown.prepared, shown.device).network()
+        maps.append(common(attribute(network, pixels, first.method).maps))
+    return agreement(maps, case.patients[rows], generator(seed, 4))

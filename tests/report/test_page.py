@@ -1,0 +1,265 @@
+"""The page: what it says, what is on it and what is not, and that whatever comes from data stays text."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxrlens.report.page import PICTURES, page
+from cxrlens.report.page.cohort import flow, sides
+from cxrlens.report.page.encode import as_island, map_images, map_side, outline, picture_side
+from cxrlens.report.page.found import asked, believed, how_sure, who_won
+from cxrlens.report.page.gallery import first_probabilities
+from cxrlens.report.reading import Reading
+from synthetic_reading import EVIL, PNG, made
+
+ALL = {
+    "found", "cohort", "table1", "curves", "groups", "training", "explanations", "audit", "transfer", "gallery",
+    "methods", "reproduce", "limits",
+}  # fmt: skip
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.data: list[str] = []
+        self.island = ""
+        self.inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.inside = "gallery-data" if dict(attrs).get("id") == "gallery-data" else tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside == "gallery-data":
+            self.island += data
+        elif self.inside not in ("script", "style"):
+            self.data.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [told for name, told in self.tags if name == tag]
+
+    def sections(self) -> list[str]:
+        return [told["id"] or "" for told in self.all("section")]
+
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.data))
+
+
+@pytest.fixture(scope="module")
+def reading() -> Reading:
+    return made(flags=("strong",))
+
+
+@pytest.fixture(scope="module")
+def whole(reading: Reading) -> Tags:
+    return Tags(page(reading))
+
+
+def test_every_section_is_there_in_the_contents_and_once(whole: Tags) -> None:
+    assert set(whole.sections()) == ALL and len(whole.sections()) == len(ALL)
+    links = [told["href"] for told in whole.all("a")]
+    assert links == ["#main", *(f"#{name}" for name in whole.sections())]
+
+
+def test_a_bare_run_has_a_page_without_what_it_lacks() -> None:
+    bare = replace(made(audited=False, maps=False, pictures={}), explained=None, environment={})
+    tags = Tags(page(bare))
+    assert set(tags.sections()) == ALL - {"training", "explanations", "transfer", "gallery"}
+    assert not tags.all("img") and "`cxrlens audit RUN` makes one" in tags.text()
+
+
+def test_it_asks_no_host_and_has_one_script_named_by_its_hash(whole: Tags, reading: Reading) -> None:
+    sources = [told[key] or "" for _, told in whole.tags for key in ("src", "href", "action", "data") if key in told]
+    assert all(each.startswith(("data:image/png;base64,", "#")) for each in sources)
+    assert [told.get("type") for told in whole.all("script")] == ["application/json", None]
+    assert not whole.all("link") and not whole.all("iframe") and "url(" not in page(reading)
+    policy = next(told["content"] for told in whole.all("meta") if "http-equiv" in told) or ""
+    assert "default-src 'none'" in policy and "script-src 'sha256-" in policy and "unsafe-eval" not in policy
+
+
+def test_every_picture_and_table_has_its_words(whole: Tags) -> None:
+    pictures = [told for told in whole.all("img") if "id" not in told]
+    assert len(pictures) == len(PICTURES) and all(len(told["alt"] or "") > 20 for told in pictures)
+    assert len(whole.all("caption")) == len(whole.all("table"))
+    assert sum("Not for clinical use" in each for each in whole.data) == 2
+
+
+def test_whatever_data_says_is_text() -> None:
+    evil = made(
+        models={EVIL: 0.3, "strong": 3.0}, name=EVIL + "{}", notes=EVIL, question=EVIL, flags=(EVIL,),
+    )  # fmt: skip
+    evil.results["warnings"] = [EVIL]
+    evil.results["skipped"] = [{"name": EVIL, "reason": EVIL}]
+    evil.results["cohort"]["missing"] = [{"image": EVIL, "reason": EVIL}]
+    text = page(replace(evil, environment={**evil.environment, "command": [EVIL], "data": EVIL}))
+    tags = Tags(text)
+    assert "<script>alert" not in text and "<img src=x" not in text
+    assert len(tags.all("script")) == 2 and not [told for told in tags.all("img") if told.get("src") == "x"]
+    told = json.loads(tags.island)
+    assert told["images"][0]["told"]["notes"] == EVIL and told["images"][3]["name"] == EVIL + "3"
+    assert told["models"][0]["name"] == EVIL
+    assert "</" not in tags.island and "<!--" not in as_island(["<!--"]) and "\u2028" not in as_island(["\u2028"])
+
+
+def test_a_winner_is_named_with_its_lead_and_how_sure() -> None:
+    results = made(images=60, models={"weak": 0.0, "strong": 2.0}, maps=False).results
+    assert results["winner"]["name"] == "strong"
+    said, pair = who_won(results), results["comparisons"][0]
+    assert said.startswith("strong wins with an AUC of ") and said.endswith(", the next.")
+    assert f"{-pair['difference']:.3f} [{-pair['high']:.3f}, {-pair['low']:.3f}] above weak" in said
+    assert how_sure(results).startswith("This difference can be told from chance (95%")
+    assert "one seed each" in how_sure(results)
+
+
+def test_where_no_winner_can_be_named_it_says_so_and_by_how_little(reading: Reading) -> None:
+    results = reading.results
+    assert results["winner"]["name"] is None
+    assert who_won(results).startswith("No winner can be named: strong has the highest AUC, ")
+    assert f"p {results['comparisons'][0]['p_holm']:.3f}" in how_sure(results)
+    assert "cannot be told from chance" in how_sure(results)
+    three = made(images=40, models={"a": 0.1, "b": 0.2, "c": 3.0}, maps=False).results
+    left = sum(pair["p_holm"] <= 0.05 for pair in three["comparisons"])
+    assert how_sure(three).startswith(f"{left} of the 3 differences")
+
+
+def test_one_model_alone_has_nothing_to_win() -> None:
+    results = made(models={"only": 1.0}, maps=False).results
+    assert "there is no other model" in who_won(results) and "its AUC is between" in how_sure(results)
+    assert asked(results).startswith("One model was trained and judged by AUC on 12 validation images (6 positive)")
+
+
+def test_whether_to_believe_it_leaks_come_first_then_the_audit() -> None:
+    best, other = ("strong",), ("weak",)
+    said = {
+        "leaky": believed(made(leaking=5, maps=False)),
+        "open": believed(made(audited=False, maps=False)),
+        "flagged": believed(made(flags=best, maps=False)),
+        "other": believed(made(flags=other, maps=False)),
+        "clean": believed(made(maps=False)),
+        "old": believed(replace(made(maps=False), audited={"schema_version": 0})),
+    }
+    assert said["leaky"][0].startswith("Not as it stands: 5 of 12 validation images are of patients who are also in")
+    assert "has not been audited" in said["open"][0] and "another version" in said["old"][0]
+    assert said["flagged"][0] == "With reserve. The audit on strong: strong may be using the corners."
+    assert said["other"][0] == "The audit on strong: No question found a shortcut. It flagged 1 of 2 models."
+    assert said["clean"] == ("The audit on strong: No question found a shortcut.", False)
+    assert all(doubt for name, (_, doubt) in said.items() if name != "clean")
+
+
+PARTS = {"cohort": {}, "models": [], "notice": ""}
+
+
+@pytest.mark.parametrize(
+    "audited", [{}, {"schema_version": 0}, {"schema_version": 1}, {"schema_version": 1, "summary": PARTS}]
+)
+def test_an_audit_of_another_version_is_said_and_breaks_nothing(reading: Reading, audited: dict) -> None:
+    tags = Tags(page(replace(reading, audited=audited, gallery=None)))
+    assert "transfer" not in tags.sections() and tags.text().count("another version of cxrlens") == 2
+
+
+def test_the_cohorts_flow_adds_up_and_leaks_are_counted() -> None:
+    leaky = made(leaking=5, maps=False)
+    rows = {row[0]: row[1] for row in flow(leaky.results["cohort"], leaky.cohort)[1]}
+    assert rows["rows of the source"] == "32" and rows["− left out: view L"] == "7" and rows["listed images"] == "25"
+    assert rows["− missing: no such file"] == "1" and rows["used"] == "24"
+    unknown = leaky.cohort.assign(label=leaky.cohort["label"].where(leaky.cohort["image"] != "train 0"))
+    rows = {row[0]: row[1] for row in flow(leaky.results["cohort"], unknown)[1]}
+    assert rows["− label unknown"] == "1" and rows["used"] == "23"
+    table = {row[0]: row[1:] for row in sides(unknown)[1]}
+    assert table == {
+        "training": ["6 (6)", "5 (5)", "11 (11)"], "validation": ["6 (6)", "6 (6)", "12 (12)"],
+        "both": ["12 (12)", "11 (11)", "23 (23)"],
+    }  # fmt: skip
+    assert "5 of 12 validation images are of 5 patients who are also in training" in Tags(page(leaky)).text()
+
+
+def test_the_methods_are_those_of_the_study(whole: Tags, reading: Reading) -> None:
+    said = whole.text()
+    assert "drawn by the phantom" in said and "augmented by horizontal flip, brightness [0.5, 1.2]" in said
+    assert "DeLong, DeLong and Clarke-Pearson 1988" in said and "arXiv:1610.02391" in said
+    assert "a network of two convolutions (West, Jha and Tsang 2020" in said and "Adam (Kingma and Ba 2014" in said
+    other = Tags(page(replace(reading, study="name = 1", gallery=None))).text()
+    assert "study file is of another version" in other
+
+
+def test_the_page_of_the_papers_size_is_below_15_megabytes() -> None:
+    # A tenth of the maps, weighed: 96 images, 5 models and 2 methods.
+    few = made(images=10, models={"a": 0.5}, size=224, pictures={}, draws=100)
+    told = json.loads(Tags(page(few)).island)
+    images = sum(len(each["jpeg"]) + len(each["lungs"]) for each in told["images"]) / 10
+    maps = sum(len(each) for pngs in told["models"][0]["maps"].values() for each in pngs) / 10
+    assert 96 * images + 96 * 5 * maps < 9e6  # the figures have the rest
+    with Image.open(io.BytesIO(base64.b64decode(told["images"][0]["jpeg"]))) as picture:
+        assert picture.size == (224, 224)
+    assert map_side(96 * 10) == 112 and map_side(400 * 10) < 60  # more images, coarser maps
+    assert picture_side(np.zeros((96, 224, 224))) == 224 and picture_side(np.zeros((400, 224, 224))) < 115
+
+
+def test_maps_keep_one_scale_and_no_evidence_is_zero() -> None:
+    raw = np.zeros((3, 40, 40), np.float32)
+    raw[0, 10:20, 10:20], raw[1, 10:20, 10:20], raw[2, 10:20, 10:20] = 1.0, 0.5, -1.0
+    positive, magnitude, signed = (
+        [_decoded(text) for text in map_images(raw, shown, 112)] for shown in ("positive", "magnitude", "signed")
+    )
+    assert [int(each.max()) for each in positive] == [252, 128, 0] and positive[0][0, 0] == 0
+    assert [int(each.max()) for each in magnitude] == [252, 128, 252]
+    assert [int(each[15, 15]) for each in signed] == [252, 192, 4] and signed[0][0, 0] == 128
+    assert _decoded(map_images(np.zeros((1, 7, 7)), "positive", 112)[0]).max() == 0
+
+
+def test_a_coarse_map_without_its_rim_is_put_where_it_was_seen() -> None:
+    raw = np.zeros((1, 4, 4), np.float32)
+    raw[0, 1, 2] = 1
+    found = _decoded(map_images(raw, "positive", 112, margin=(1, 1))[0])
+    row, column = np.argwhere(found == found.max()).mean(0)
+    # Cell (1, 2) of a 4 × 4 map in a 6 × 6 image is (2, 3): its middle at 2.5 / 6 and 3.5 / 6.
+    assert (row + 0.5) / len(found) == pytest.approx(2.5 / 6, abs=0.03)
+    assert (column + 0.5) / len(found) == pytest.approx(3.5 / 6, abs=0.03)
+
+
+def test_an_outline_runs_around_the_lungs() -> None:
+    mask = np.zeros((64, 64), bool)
+    mask[16:48, 8:24] = True
+    path = outline(mask)
+    points = np.array([[float(each) for each in pair.split()] for pair in re.findall(r"[\d.]+ [\d.]+", path)])
+    assert path.count("M") == 1 and path.endswith("Z")
+    np.testing.assert_allclose(points.min(0), [16, 32], atol=3)
+    np.testing.assert_allclose(points.max(0), [48, 96], atol=3)
+    assert outline(np.zeros((8, 8), bool)) == ""
+
+
+def test_the_gallerys_p_are_the_first_networks(reading: Reading, whole: Tags) -> None:
+    later = reading.predictions.assign(seed=1, probability=0.123)
+    both = type(later)(np.r_[reading.predictions.to_numpy(), later.to_numpy()], columns=later.columns)
+    images = reading.gallery.images if reading.gallery else ()
+    first = first_probabilities(both, "strong", images)
+    assert first == first_probabilities(reading.predictions, "strong", images) and 0.123 not in first
+    assert first_probabilities(both, "strong", (*images, "another"))[-1] is None
+    told = json.loads(whole.island)
+    assert told["models"][1]["p"] == first and told["models"][1]["threshold"] == 0.4
+    assert told["models"][told["first"]]["name"] == "strong"
+
+
+def test_a_picture_is_on_the_page_as_it_is(reading: Reading) -> None:
+    tags = Tags(page(replace(reading, pictures={"roc": PNG, "unknown": PNG})))
+    shown = [told["src"] for told in tags.all("img") if "id" not in told]
+    assert shown == ["data:image/png;base64," + base64.b64encode(PNG).decode()]
+
+
+def _decoded(text: str) -> np.ndarray:
+    with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
+        return np.asarray(picture)
