@@ -12,6 +12,7 @@ from cxrlens.cli.augment_sheet import augment_sheet
 from cxrlens.cli.data_check import check
 from cxrlens.cli.data_fetch import fetch
 from cxrlens.cli.data_phantom import phantom
+from cxrlens.cli.evaluate import evaluate
 from cxrlens.cli.explain import explain
 from cxrlens.cli.predict import predict
 from cxrlens.cli.pretrain import pretrain
@@ -32,6 +33,7 @@ data = typer.Typer(
 )
 app.command()(run)
 app.command()(predict)
+app.command()(evaluate)
 app.command()(explain)
 app.command()(audit)
 app.command()(pretrain)

@@ -1,0 +1,98 @@
+"""`cxrlens evaluate`: a run's networks judged on images from elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cxrlens.pipeline.external import External
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    data: Annotated[Path | None, typer.Option(help="The folder of the other images; the phantom needs none.")] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(help="A study file whose [data] says how they are listed and labelled; by default the run's own."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The JSON file, predictions beside it; by default external/NAME.json in RUN.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Judge every network of a run on images that it was not made with: AUC outside, and how far it fell."""
+    from json import dumps
+
+    from rich.console import Console
+
+    from cxrlens.cli.progress import Bars, say
+    from cxrlens.errors import UserError
+    from cxrlens.pipeline.external import evaluate_external, write_external
+    from cxrlens.pipeline.finished import Run
+    from cxrlens.study import Study
+
+    if out is not None and out.suffix != ".json":
+        raise UserError(f"--out is a JSON file, such as outside.json; got {out}")
+    opened, described = Run.open(run), Study.load(study) if study is not None else None
+    with Bars() as bars:
+        try:
+            found = evaluate_external(opened, data, described, device, bars)
+        except KeyboardInterrupt:
+            bars.say("\ninterrupted; nothing was written")
+            raise typer.Exit(130) from None
+    path = write_external(opened, found, out)
+    if json:
+        typer.echo(dumps(found.to_json(), ensure_ascii=False))
+        return
+    console = Console()
+    show(found, console)
+    say(console, f"all numbers: {path}; predictions: {path.with_suffix('.csv')}")
+
+
+def show(found: External, console: Console) -> None:
+    """Prints who judged, each model inside and outside, and what that does not show."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from cxrlens.cli.progress import say
+    from cxrlens.pipeline.external import LIMITS
+    from cxrlens.report.figures.style import interval, number
+
+    settings, first = found.evaluation.settings, found.models[0].outside
+    title = f"AUC of {found.study} on {found.name} [{100 * settings.level:g}%]"
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
+    table.add_column("model", overflow="fold", min_width=16)
+    for name in ("inside", "outside", "inside −\noutside", "p\n(Holm)", "sens.\nspec."):
+        table.add_column(name, justify="right", no_wrap=True)
+    for model in found.models:
+        outside, change, point = model.outside, model.change, model.outside.threshold
+        cells = (
+            f"{number(model.inside_auc, 3)}\n{interval(model.inside_low, model.inside_high)}",
+            f"{number(outside.auc, 3)}\n{interval(outside.auc_low, outside.auc_high)}",
+            f"{change.difference:+.3f}\n{interval(change.low, change.high)}",
+            number(change.p_holm, 3),
+            f"{number(point.sensitivity)}\n{number(point.specificity)}",
+        )
+        table.add_row(Text(model.name), *map(Text, cells))
+    console.print(table)
+    say(
+        console,
+        f"Outside: {first.positive} positive and {first.negative} negative images of {first.patients} patients; "
+        f"{found.images.sentence}.",
+    )
+    for note in found.images.notes:
+        say(console, f"warning: {note}")
+    say(
+        console,
+        f"Intervals by patients ({settings.draws} draws, inside and outside drawn apart); sensitivity and specificity "
+        "outside, at each network's threshold from its training images.",
+    )
+    say(console, LIMITS)
+    say(console, "For research only; never for diagnosis.")

@@ -1,0 +1,164 @@
+"""Every network of a finished run judged on images from elsewhere, none of which it was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cxrlens.data.cohort import Cohort
+from cxrlens.errors import UserError
+from cxrlens.evaluate.auc import too_few
+from cxrlens.evaluate.records import Evaluation, plain
+from cxrlens.pipeline.external_images import Outside, numbered_alike, outside_images
+from cxrlens.pipeline.external_judge import ExternalModel, judge_outside, training_predictions
+from cxrlens.pipeline.external_networks import predict_outside
+from cxrlens.pipeline.finished import Run
+from cxrlens.pipeline.pixels import decoded
+from cxrlens.pipeline.prepare import Prepared, listed
+from cxrlens.pipeline.reopen import reopen
+from cxrlens.progress import SILENT, Progress
+from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
+from cxrlens.study import Study, folder_name
+from cxrlens.train.device import choose_device
+
+LIMITS = (
+    "Other images differ in everything at once (machines, patients, how disease was labelled): a fall does not say "
+    "which of it counts, and a network that holds up may use a shortcut that both sets have."
+)
+
+
+@dataclass(frozen=True)
+class External:
+    """A run's models on other images.
+
+    Attributes:
+        name: of the other images: their study's, or their folder's.
+        data: where they are from: `source`, `study` and `folder` (its last name); None where there is none.
+        study: name of the run's.
+        images: those that judge, and why others do not.
+        models: each one inside and outside, in the run's order.
+        evaluation: all that is said of the models outside.
+        predictions: model, seed, fold, image, patient, label, probability, logit.
+    """
+
+    name: str
+    data: dict[str, str | None]
+    study: str
+    images: Outside
+    models: tuple[ExternalModel, ...]
+    evaluation: Evaluation
+    predictions: pd.DataFrame
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; the predictions are a table of their own."""
+        judged, (positive, negative) = self.evaluation.to_json(), self.images.classes
+        counts = {"listed": self.images.listed, "judged": len(self.images.table)}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "study": self.study,
+            "data": {"name": self.name, **self.data},
+            "images": {**counts, "positive": positive, "negative": negative},
+            "left_out": self.images.left_out,
+            "left_out_by_the_study": self.images.unasked,
+            "notes": list(self.images.notes),
+            "models": [_plain_model(model) for model in self.models],
+            "comparisons": judged["comparisons"],
+            "winner": judged["winner"],
+            "evaluation": judged["evaluation"],
+            "limits": LIMITS,
+            "notice": "For research only; never for diagnosis.",
+        }
+
+
+def evaluate_external(
+    run: Run,
+    data: str | Path | None = None,
+    study: Study | None = None,
+    device: str = "auto",
+    progress: Progress = SILENT,
+) -> External:
+    """Judges a run's networks on images from elsewhere.
+
+    Every network looks at every image. What the run was made with is left out and counted: the same files, copies of
+    them, other images of its patients.
+
+    Args:
+        run: finished.
+        data: the folder of the other images; None where their source needs none.
+        study: whose `[data]` says how they are listed and labelled, and nothing else of it counts; the run's own
+            without one.
+        device: "auto", "cpu" or "cuda".
+        progress: where work is shown.
+
+    Raises:
+        UserError: the images cannot be listed or read, or fewer than 2 of a class are left. No network is loaded then.
+    """
+    chosen, root = choose_device(device), Path(data) if data is not None else None
+    source, options = (study or run.study).data, run.study.images
+    cohort = _other_images(run, root, study)
+    cache = decoded(cohort, options.reference, options.interpolation, progress)
+    reopened = _own_images(run, progress)
+    images = outside_images(
+        cohort.with_missing(cache.missing), cache, run.cohort, reopened.cache if reopened else None,
+        numbered_alike(run.study.data, source), progress,
+    )  # fmt: skip
+    positive, negative = images.classes
+    if min(positive, negative) < 2:
+        raise UserError(f"{too_few(positive, negative)}. To judge this run there are {images.sentence}")
+    training = training_predictions(run)
+    predictions = predict_outside(run, cohort, images.table, chosen, progress)
+    run_groups = reopened.groups if reopened else {}
+    judged, models = judge_outside(run, predictions, training, images.table, images.groups, run_groups)
+    folder = root.resolve().name if root is not None and source.needs_root else None
+    told = {"source": cohort.name, "study": study.name if study else None, "folder": folder}
+    name = study.name if study else folder or run.study.name
+    return External(name, told, run.study.name, images, models, judged, predictions)
+
+
+def write_external(run: Run, found: External, out: Path | None = None) -> Path:
+    """Writes `external/NAME.json` into the run's folder, or `out`, and the predictions beside it as CSV.
+
+    Returns:
+        The JSON file.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    path = out or run.folder.path / "external" / f"{folder_name(found.name)}.json"
+    run.folder.write_table(path.with_suffix(".csv"), found.predictions)
+    RunFolder(path.parent).write_json(path.name, found.to_json())
+    return path
+
+
+def _other_images(run: Run, root: Path | None, study: Study | None) -> Cohort:
+    try:
+        return listed(study or run.study, root)
+    except UserError as error:
+        if study is not None or root is None:
+            raise
+        hint = "they were read as the run's study says; where they are laid out or labelled otherwise, give a --study"
+        raise UserError(f"{error} ({hint})") from error
+
+
+def _own_images(run: Run, progress: Progress) -> Prepared | None:
+    """The run's own images, where they still are what and where they were."""
+    try:
+        return reopen(run, None, progress)[0]
+    except UserError:
+        return None
+
+
+def _plain_model(model: ExternalModel) -> dict[str, Any]:
+    outside = plain(model.outside)
+    for key in ("name", "seeds", "folds", "seed_aucs", "auc_seed_sd", "curves"):  # networks stand for these
+        del outside[key]
+    change = plain(model.change)
+    return {
+        "name": model.name,
+        "inside": {"auc": model.inside_auc, "auc_low": model.inside_low, "auc_high": model.inside_high},
+        "outside": {**outside, "networks": plain(model.networks)},
+        "difference": {key: change[key] for key in ("difference", "low", "high", "p", "p_holm", "p_delong")},
+    }
