@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from cxrlens.pipeline.augment_search import augment_search
     from cxrlens.pipeline.augment_sheet import augment_sheet
     from cxrlens.pipeline.check import check
+    from cxrlens.pipeline.compare import compare_runs
     from cxrlens.pipeline.explain.images import explain_images
+    from cxrlens.pipeline.external import evaluate_external
     from cxrlens.pipeline.finished import Run
+    from cxrlens.pipeline.leave import write_report
     from cxrlens.pipeline.plan import plan
     from cxrlens.pipeline.predict import predict
     from cxrlens.pipeline.pretrain import pretrain
@@ -46,15 +49,19 @@ _HOMES = {
     "augment_search": "cxrlens.pipeline.augment_search",
     "augment_sheet": "cxrlens.pipeline.augment_sheet",
     "check": "cxrlens.pipeline.check",
+    "compare_runs": "cxrlens.pipeline.compare",
+    "evaluate_external": "cxrlens.pipeline.external",
     "explain_images": "cxrlens.pipeline.explain.images",
     "plan": "cxrlens.pipeline.plan",
     "predict": "cxrlens.pipeline.predict",
     "pretrain": "cxrlens.pipeline.pretrain",
     "run": "cxrlens.pipeline.run",
+    "write_report": "cxrlens.pipeline.leave",
 }
 __all__ = [
     "SOURCES", "Classifier", "Cohort", "PretrainStudy", "Run", "Source", "Study", "UserError", "augment_search",
-    "augment_sheet", "check", "explain_images", "plan", "predict", "pretrain", "run",
+    "augment_sheet", "check", "compare_runs", "evaluate_external", "explain_images", "plan", "predict", "pretrain",
+    "run", "write_report",
 ]  # fmt: skip
 
 

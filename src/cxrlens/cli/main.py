@@ -9,6 +9,7 @@ import typer
 from cxrlens.cli.audit import audit
 from cxrlens.cli.augment_search import augment_search
 from cxrlens.cli.augment_sheet import augment_sheet
+from cxrlens.cli.compare import compare
 from cxrlens.cli.data_check import check
 from cxrlens.cli.data_fetch import fetch
 from cxrlens.cli.data_phantom import phantom
@@ -16,6 +17,7 @@ from cxrlens.cli.evaluate import evaluate
 from cxrlens.cli.explain import explain
 from cxrlens.cli.predict import predict
 from cxrlens.cli.pretrain import pretrain
+from cxrlens.cli.report import report
 from cxrlens.cli.run import run
 from cxrlens.cli.weights import weights
 from cxrlens.errors import UserError
@@ -36,6 +38,8 @@ app.command()(predict)
 app.command()(evaluate)
 app.command()(explain)
 app.command()(audit)
+app.command()(report)
+app.command()(compare)
 app.command()(pretrain)
 app.command()(augment_search)
 app.command()(augment_sheet)

@@ -13,6 +13,7 @@ from cxrlens.pipeline.fit import Job
 from cxrlens.pipeline.record import TOLD, read_record
 from cxrlens.report import figures
 from cxrlens.report.details import details_markdown
+from cxrlens.report.export import write_tables
 from cxrlens.report.tables import to_markdown
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 from cxrlens.study import Study
@@ -27,7 +28,7 @@ def judge(
     warnings: tuple[str, ...],
     skipped: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """Writes `predictions.csv`, `results.json`, the tables as `results.md`, and figures; returns the results.
+    """Writes `predictions.csv`, `results.json`, the tables (`results.md`, `tables/`) and figures; returns the results.
 
     Args:
         run: where the trained networks are.
@@ -66,6 +67,7 @@ def judge(
     }
     run.write_json("results.json", results)
     write_text(run.path / "results.md", to_markdown(results) + "\n" + details_markdown(results))
+    write_tables(run.path / "tables", results)
     draw(run, results, done)
     return results
 

@@ -1,0 +1,40 @@
+"""`cxrlens compare`: runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Finished runs' folders, two or more.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Write it here: FILE.csv, the numbers, or FILE.md.")] = None,
+) -> None:
+    """Put runs side by side; where two judged the same images, the paired difference of each model."""
+    from json import dumps
+
+    from rich.console import Console
+
+    from cxrlens.cli.progress import say
+    from cxrlens.errors import UserError
+    from cxrlens.files import write_text
+    from cxrlens.pipeline.compare import compare_runs
+    from cxrlens.report.compare import render, to_markdown
+
+    if out is not None and out.suffix not in (".csv", ".md"):
+        raise UserError(f"a comparison is written as FILE.csv or FILE.md; got {out.name}")
+    compared = compare_runs(runs)
+    if out is not None:
+        table = compared.table().to_csv(index=False, lineterminator="\n")
+        write_text(out, table if out.suffix == ".csv" else to_markdown(compared))
+    if json:
+        typer.echo(dumps(compared.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    console = Console()
+    for part in render(compared):
+        console.print(part, soft_wrap=False)
+    if out is not None:
+        say(console, f"written: {out}")

@@ -1,0 +1,33 @@
+"""`cxrlens report`: the page of a finished run anew, whole or fit to leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page; by default RUN/report.html, or RUN/report-shared.html with less in it."),
+    ] = None,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Without X-rays: no gallery, no such figure.")] = False,
+    no_notes: Annotated[bool, typer.Option("--no-notes", help="Without the notes of the images' table.")] = False,
+    rename: Annotated[
+        bool, typer.Option("--rename", help="Patients and files by number, not by name; this anonymises nothing else.")
+    ] = False,
+) -> None:
+    """Write a run's report.html and tables again, from its folder alone; what must not leave may be left out."""
+    from rich.console import Console
+
+    from cxrlens.cli.progress import Bars, say
+    from cxrlens.pipeline.leave import write_report
+
+    with Bars() as bars:
+        path = write_report(run, out, not no_images, not no_notes, not rename, bars)
+    console = Console()
+    say(console, f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    say(console, f"tables: {run / 'tables'} (CSV, Markdown, LaTeX)")
