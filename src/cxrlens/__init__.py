@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cxrlens.data.sources import SOURCES, Source
     from cxrlens.errors import UserError
     from cxrlens.models.classifier import Classifier
+    from cxrlens.pipeline.audit.stage import audit_run
     from cxrlens.pipeline.augment_search import augment_search
     from cxrlens.pipeline.augment_sheet import augment_sheet
     from cxrlens.pipeline.check import check
@@ -46,6 +47,7 @@ _HOMES = {
     "Source": "cxrlens.data.sources",
     "Study": "cxrlens.study",
     "UserError": "cxrlens.errors",
+    "audit_run": "cxrlens.pipeline.audit.stage",
     "augment_search": "cxrlens.pipeline.augment_search",
     "augment_sheet": "cxrlens.pipeline.augment_sheet",
     "check": "cxrlens.pipeline.check",
@@ -59,9 +61,9 @@ _HOMES = {
     "write_report": "cxrlens.pipeline.leave",
 }
 __all__ = [
-    "SOURCES", "Classifier", "Cohort", "PretrainStudy", "Run", "Source", "Study", "UserError", "augment_search",
-    "augment_sheet", "check", "compare_runs", "evaluate_external", "explain_images", "plan", "predict", "pretrain",
-    "run", "write_report",
+    "SOURCES", "Classifier", "Cohort", "PretrainStudy", "Run", "Source", "Study", "UserError", "audit_run",
+    "augment_search", "augment_sheet", "check", "compare_runs", "evaluate_external", "explain_images", "plan",
+    "predict", "pretrain", "run", "write_report",
 ]  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         return {"summary": SUMMARY}
 
     (tmp_path / "results.json").write_text("{}")
-    monkeypatch.setattr("cxrlens.pipeline.audit.stage.audit", stage)
+    monkeypatch.setattr("cxrlens.pipeline.audit.stage.audit_run", stage)
     return seen
 
 
@@ -87,7 +87,7 @@ def test_an_interrupt_says_that_the_same_command_goes_on(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cxrlens.pipeline.audit.stage.audit", stop)
+    monkeypatch.setattr("cxrlens.pipeline.audit.stage.audit_run", stop)
     done = CliRunner().invoke(app, [str(tmp_path)])
     assert done.exit_code == 130 and "the same command goes on" in done.stderr and not done.stdout
 

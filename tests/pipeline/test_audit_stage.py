@@ -19,7 +19,7 @@ from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.models.backbones import BACKBONES, Backbone
 from cxrlens.pipeline.audit import maps, outputs, reuse
 from cxrlens.pipeline.audit.cases import Cases
-from cxrlens.pipeline.audit.stage import audit
+from cxrlens.pipeline.audit.stage import audit_run
 
 SIZE, PATIENTS = 64, 48
 STUDY = """
@@ -131,7 +131,7 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run
 
 @pytest.fixture(scope="module")
 def audited(trained: cxrlens.Run) -> tuple[cxrlens.Run, dict[str, Any]]:
-    return trained, audit(trained, device="cpu")
+    return trained, audit_run(trained, device="cpu")
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_maps_are_judged_on_the_asked_images(audited: tuple[cxrlens.Run, dict[st
 def test_what_was_found_is_not_asked_again(
     audited: tuple[cxrlens.Run, dict[str, Any]], copied: cxrlens.Run, nothing_asked: None
 ) -> None:
-    assert without_time(audit(copied, device="cpu")) == without_time(audited[1])
+    assert without_time(audit_run(copied, device="cpu")) == without_time(audited[1])
 
 
 def test_an_interrupt_loses_nothing_that_was_finished(
@@ -231,12 +231,12 @@ def test_an_interrupt_loses_nothing_that_was_finished(
 
     monkeypatch.setattr(PROBES["lungs_only"], "findings", findings)
     with pytest.raises(KeyboardInterrupt):
-        audit(copied, device="cpu")
+        audit_run(copied, device="cpu")
     assert (copied.folder.path / "audit.json").read_bytes() == before, "an earlier audit's file is whole until the end"
     kept = sorted(path.relative_to(copied.folder.path / "audit") for path in copied.folder.path.glob("audit/*/*.json"))
     assert Path("small-network/within_source.json") in kept and Path("short-script/corners.json") in kept
     monkeypatch.setattr(PROBES["corners"], "findings", lambda *_: pytest.fail("asked twice"))
-    assert without_time(audit(copied, device="cpu")) == without_time(audited[1])
+    assert without_time(audit_run(copied, device="cpu")) == without_time(audited[1])
     assert asked == ["small network", "short <script>", "short <script>"]
 
 
@@ -247,7 +247,7 @@ def test_a_damaged_or_absent_file_of_it_is_made_anew(
     (folder / "maps.npz").write_bytes((folder / "maps.npz").read_bytes()[:50])
     (folder / "corners.json").write_text("{")
     (folder / "lungs_removed.npz").unlink()
-    assert without_time(audit(copied, device="cpu")) == without_time(audited[1])
+    assert without_time(audit_run(copied, device="cpu")) == without_time(audited[1])
     assert all((folder / name).stat().st_size > 100 for name in ("maps.npz", "corners.json", "lungs_removed.npz"))
 
 
@@ -255,7 +255,7 @@ def test_a_mended_table_of_boxes_is_read_again(copied: cxrlens.Run, data: Path, 
     here = shutil.copytree(data, tmp_path / "data")
     boxes = pd.read_csv(here / "boxes.csv").assign(x=0.0, y=0.0)  # now over the mark
     boxes.to_csv(here / "boxes.csv", index=False)
-    told = audit(copied, here, device="cpu")
+    told = audit_run(copied, here, device="cpu")
     found = next(each for each in told["findings"] if (each["probe"], each["model"]) == ("lungs_only", "small network"))
     assert found["verdict"] == "clear" and found["value"] > 0.9
 
@@ -266,7 +266,7 @@ def test_other_options_ask_that_probe_alone_again(copied: cxrlens.Run, monkeypat
     monkeypatch.setattr(maps, "judge_maps", lambda *_: pytest.fail("judged again"))
     for probe in set(ASKED) - {"corners"}:
         monkeypatch.setattr(PROBES[probe], "findings", lambda *_: pytest.fail("asked again"))
-    told = audit(copied, device="cpu")
+    told = audit_run(copied, device="cpu")
     assert all(each["verdict"] != "flag" for each in told["findings"] if each["probe"] == "corners")
 
 
@@ -285,7 +285,7 @@ def test_a_probe_that_trains_is_asked_by_name(
     audited: tuple[cxrlens.Run, dict[str, Any]], copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = {path: path.read_bytes() for path in copied.folder.path.glob("models/**/*.safetensors")}
-    told = audit(copied, also=["lungs_removed_retrained"], device="cpu")
+    told = audit_run(copied, also=["lungs_removed_retrained"], device="cpu")
     found = {each["model"]: each for each in told["findings"] if each["probe"] == "lungs_removed_retrained"}
     assert set(found) == {"small network", "short <script>"}
     assert found["small network"]["value"] > 0.8 and found["small network"]["evidence"]["trained"] == 24
@@ -296,16 +296,16 @@ def test_other_images_are_refused_before_any_question(copied: cxrlens.Run, data:
     here = shutil.copytree(data, tmp_path / "data")
     Image.fromarray(np.full((SIZE, SIZE), 9, np.uint8) + np.eye(SIZE, dtype=np.uint8)).save(here / "images" / "p03.png")
     with pytest.raises(cxrlens.UserError, match="the images are not those that"):
-        audit(copied, here, device="cpu")
+        audit_run(copied, here, device="cpu")
     with pytest.raises(cxrlens.UserError, match=r"images are not at .*; say where they are with --data"):
-        audit(copied, tmp_path / "gone", device="cpu")
+        audit_run(copied, tmp_path / "gone", device="cpu")
 
 
 def test_a_probes_wrong_name_is_answered_with_the_nearest(trained: cxrlens.Run) -> None:
     with pytest.raises(cxrlens.UserError, match="unknown probe 'lungs_removed_retraind'; did you mean"):
-        audit(trained, also=["lungs_removed_retraind"], device="cpu")
+        audit_run(trained, also=["lungs_removed_retraind"], device="cpu")
     with pytest.raises(cxrlens.UserError, match="'prevalence' asks the cohort"):
-        audit(trained, also=["prevalence"], device="cpu")
+        audit_run(trained, also=["prevalence"], device="cpu")
 
 
 def test_an_audit_option_that_nobody_knows_is_refused_with_the_study() -> None:

@@ -45,6 +45,12 @@ def test_findings_without_images_are_left_out_and_none_with_any_is_refused() -> 
         evidence_figure([finding("text")], {LONG: arrays("corners")})
 
 
+def test_corners_come_first() -> None:
+    seen = {LONG: arrays("corners") | arrays("border_only")}
+    figure = evidence_figure([finding("border_only"), finding("corners")], seen)
+    assert ["corners" in part.get_suptitle() for part in figure.subfigs] == [True, False]
+
+
 def test_many_flags_are_cut_where_a_page_ends() -> None:
     probes = [f"p{number}" for number in range(9)]
     seen = {LONG: {name: value for probe in probes for name, value in arrays(probe).items()}}

@@ -23,7 +23,7 @@ def audit(
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars, say
-    from cxrlens.pipeline.audit.stage import audit as audit_run
+    from cxrlens.pipeline.audit.stage import audit_run
     from cxrlens.pipeline.finished import Run
 
     with Bars() as bars:

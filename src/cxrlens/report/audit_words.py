@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ Findings = Sequence[dict[str, Any]]
 COHORT_TITLE = "The images and their table"
 NOTICE = (
     "For research only; never for diagnosis. Nothing here says that a model is safe to use: it says how it could be "
-    "fooled."
+    "fooled. p is how often chance alone gives as much, all questions of its kind counted."
 )
 
 
@@ -152,13 +151,11 @@ def _of_maps(name: str, findings: Findings) -> list[str]:
 
 
 def _sure(finding: dict[str, Any]) -> str:
-    """How sure a flag is."""
-    if finding["p_holm"] is None:
-        return ""
+    """How sure a flag is: its p after Holm's correction over all questions of its kind to all models."""
     p = finding["p_holm"]
-    most = math.ceil(p * 100 - 1e-9)
-    often = "fewer than 1 audit in 100" if p < 0.01 else f"at most {most} audit{'s' if most > 1 else ''} in 100"
-    return f" All questions counted, chance alone gives as much in {often}."
+    if p is None:
+        return ""
+    return " (p < 0.01)" if p < 0.01 else f" (p = {number(p)})"
 
 
 def _weight(finding: dict[str, Any]) -> int:

@@ -30,7 +30,7 @@ from cxrlens.run_folder import SCHEMA_VERSION
 from cxrlens.train.device import choose_device
 
 
-def audit(
+def audit_run(
     run: Run,
     data: str | Path | None = None,
     also: Sequence[str] = (),

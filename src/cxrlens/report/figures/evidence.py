@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from cxrlens.errors import UserError
+from cxrlens.report.figures.audit import place
 from cxrlens.report.figures.style import COLOURS, NORMAL, SMALL, new_figure
 
 MOST = 12  # rows
@@ -26,7 +27,8 @@ def evidence_figure(findings: Sequence[dict[str, Any]], seen: Mapping[str, Mappi
     Raises:
         UserError: none of the findings has its images.
     """
-    rows = [each for each in findings if f"{each['probe']} after" in seen.get(each["model"], {})][: MOST // 2]
+    told = sorted(findings, key=place)
+    rows = [each for each in told if f"{each['probe']} after" in seen.get(each["model"], {})][: MOST // 2]
     if not rows:
         raise UserError("the evidence's figure needs findings with images; got none")
     columns = max(len(each["evidence"]["look_at"]) for each in rows)
