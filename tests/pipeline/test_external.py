@@ -144,6 +144,17 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
     assert isinstance(refused.exception, cxrlens.UserError) and "--out is a JSON file" in str(refused.exception)
 
 
+def test_the_runs_own_page_has_it_from_then_on(
+    finished: cxrlens.Run, elsewhere: External, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("cxrlens.pipeline.external.evaluate_external", lambda *_: elsewhere)
+    run = shutil.copytree(finished.folder.path, tmp_path / "run")
+    assert "On images from elsewhere" not in (run / "report.html").read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["evaluate", str(run)]).exit_code == 0
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "On images from elsewhere" in page and f"{elsewhere.models[0].outside.auc:.3f}" in page
+
+
 def test_the_file_is_called_after_the_other_images(finished: cxrlens.Run, elsewhere: External, tmp_path: Path) -> None:
     assert write_external(cxrlens.Run(RunFolder(tmp_path)), elsewhere) == tmp_path / "external" / "elsewhere.json"
     table = pd.read_csv(tmp_path / "external" / "elsewhere.csv")

@@ -263,3 +263,28 @@ def test_a_picture_is_on_the_page_as_it_is(reading: Reading) -> None:
 def _decoded(text: str) -> np.ndarray:
     with Image.open(io.BytesIO(base64.b64decode(text))) as picture:
         return np.asarray(picture)
+
+
+def external(**more: object) -> dict[str, object]:
+    ends = {"auc": 0.8, "auc_low": 0.7, "auc_high": 0.9}
+    threshold = {"sensitivity": 0.5, "specificity": None}
+    model = {
+        "name": "weak", "inside": ends,
+        "outside": {"auc": 0.6, "auc_low": 0.5, "auc_high": 0.7, "threshold": threshold},
+        "difference": {"difference": 0.2, "low": 0.05, "high": 0.35, "p_holm": 0.012},
+    }  # fmt: skip
+    told = {
+        "data": {"name": "another <b>place</b>"}, "models": [model], "notes": [], "limits": "not why",
+        "images": {"judged": 40, "listed": 45, "positive": 20}, "left_out": {"same_patient": 5, "unreadable": 0},
+    }  # fmt: skip
+    return told | more
+
+
+def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None:
+    assert "elsewhere" not in Tags(page(made())).sections()
+    read = Tags(page(replace(made(), elsewhere=[external()])))
+    assert read.sections().index("elsewhere") == read.sections().index("audit") + 1
+    text = read.text()
+    assert "another <b>place</b>: 40 of 45 images judge, 20 of them positive; left out: same patient 5." in text
+    for cell in ("0.800 [0.70, 0.90]", "0.600 [0.50, 0.70]", "0.200 [0.05, 0.35]", "0.012", "0.50 / –", "not why"):
+        assert cell in text, cell

@@ -35,6 +35,7 @@ def evaluate(
     from cxrlens.errors import UserError
     from cxrlens.pipeline.external import evaluate_external, write_external
     from cxrlens.pipeline.finished import Run
+    from cxrlens.pipeline.page import write_report as write_page
     from cxrlens.study import Study
 
     if out is not None and out.suffix != ".json":
@@ -47,6 +48,8 @@ def evaluate(
             bars.say("\ninterrupted; nothing was written")
             raise typer.Exit(130) from None
     path = write_external(opened, found, out)
+    if out is None:
+        write_page(opened.folder)
     if json:
         typer.echo(dumps(found.to_json(), ensure_ascii=False))
         return

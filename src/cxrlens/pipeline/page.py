@@ -14,7 +14,7 @@ from cxrlens.files import write_text
 from cxrlens.pipeline.gallery import read_gallery
 from cxrlens.report.page import PICTURES, page
 from cxrlens.report.reading import Reading
-from cxrlens.run_folder import RunFolder
+from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 
 
 def unchanged(reading: Reading) -> Reading:
@@ -62,6 +62,7 @@ def read_run(run: RunFolder) -> Reading:
         predictions=run.read_table(run.path / "predictions.csv"),
         explained=_optional(run, "explain.json"),
         audited=_optional(run, "audit.json"),
+        elsewhere=_elsewhere(run),
         pictures={name: file.read_bytes() for name, file in files.items() if file.exists()},
         gallery=read_gallery(run, [model["name"] for model in results["models"]]) if wanted else None,
     )
@@ -76,6 +77,12 @@ def _optional(run: RunFolder, name: str) -> dict[str, Any] | None:
     except UserError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _elsewhere(run: RunFolder) -> list[dict[str, Any]]:
+    """What `cxrlens evaluate` left in the run, by name; files that this version did not write are passed over."""
+    found = [_optional(run, f"external/{path.name}") for path in sorted((run.path / "external").glob("*.json"))]
+    return [told for told in found if told and told.get("schema_version") == SCHEMA_VERSION]
 
 
 def _with_sides(run: RunFolder, cohort: pd.DataFrame) -> pd.DataFrame:

@@ -72,6 +72,10 @@ WORDS = {
     "lungs_removed_retrained": Words(
         "trained without lungs", "what is outside the lungs", "match the classes by source and view"
     ),
+    "border_only_retrained": Words(
+        "trained on borders", "the border of the image", "crop to the chest, train again and compare"
+    ),
+    "lungs_only_retrained": Words("trained on lungs alone", "", ""),
     "severity": Words(
         "severity", "something else than how ill the lungs are", "look at the mildest and the most severe images"
     ),

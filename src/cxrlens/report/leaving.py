@@ -64,6 +64,7 @@ def renamed(reading: Reading) -> Reading:
         predictions=names.table(reading.predictions),
         explained=names.plain(reading.explained),
         audited=names.plain(reading.audited),
+        elsewhere=names.plain(reading.elsewhere),
         pictures=_kept(reading, WITHOUT_NAMES),
         gallery=gallery and _renamed_gallery(gallery, names),
     )

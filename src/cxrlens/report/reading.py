@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,7 @@ class Reading:
         predictions: `predictions.csv`.
         explained: `explain.json`; None where nothing was explained.
         audited: `audit.json`; None where the run was not audited.
+        elsewhere: files of `external/`: the run's models on images from elsewhere.
         pictures: figure's name → PNG.
         gallery: None where the run keeps no maps, or images must not leave.
     """
@@ -56,5 +57,6 @@ class Reading:
     predictions: pd.DataFrame
     explained: Mapping[str, Any] | None = None
     audited: Mapping[str, Any] | None = None
+    elsewhere: Sequence[Mapping[str, Any]] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     gallery: Gallery | None = None

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from cxrlens.audit.maps.cells import cell_side, ranks, spread, summed
-from cxrlens.audit.maps.faithfulness import Faithfulness, Kind, faithfulness
+from cxrlens.audit.maps.chance import Kind, Predict, chance
+from cxrlens.audit.maps.faithfulness import Faithfulness, faithfulness
 from cxrlens.errors import UserError
 
 KNOWN = np.array([[[0.4, 0.3], [0.2, 0.1]]])
@@ -36,14 +37,26 @@ def images(count: int = 10, side: int = 12) -> np.ndarray:
     return rng(3).random((count, side, side)) + 0.5
 
 
-def judged(kind: Kind, maps: np.ndarray, **options: object) -> Faithfulness:
-    given = images(len(maps))
-    return faithfulness(kind, maps, given, np.arange(len(maps)), weighted, rng(), steps=6, **options)
+def both(
+    kind: Kind,
+    maps: np.ndarray,
+    given: np.ndarray,
+    predict: Predict,
+    signs: np.ndarray | None = None,
+    **options: object,
+) -> Faithfulness:
+    """Chance, and then the maps, of a patient an image."""
+    random = chance(kind, given, predict, rng(1), **options)
+    return faithfulness(random, maps, given, np.arange(len(maps)), predict, rng(), signs)
+
+
+def judged(kind: Kind, maps: np.ndarray, signs: np.ndarray | None = None, **options: object) -> Faithfulness:
+    return both(kind, maps, images(len(maps)), weighted, signs, steps=6, **options)
 
 
 def test_the_known_answer() -> None:
-    deletion = faithfulness("deletion", KNOWN, KNOWN, np.zeros(1), total, rng(), steps=2)
-    insertion = faithfulness("insertion", KNOWN, KNOWN, np.zeros(1), total, rng(), steps=2)
+    deletion = both("deletion", KNOWN, KNOWN, total, steps=2)
+    insertion = both("insertion", KNOWN, KNOWN, total, steps=2)
     assert deletion.share.tolist() == [0, 0.5, 1]
     assert deletion.curve == pytest.approx([1, 0.3, 0], abs=1e-12)
     assert deletion.area.mean == pytest.approx(0.4, abs=1e-12)
@@ -53,7 +66,7 @@ def test_the_known_answer() -> None:
 
 def test_road_by_hand() -> None:
     """.4 and .3 go first: each is (2 · direct + 2 · direct + diagonal) / 5 of the three others, solved together."""
-    found = faithfulness("road", KNOWN, KNOWN, np.zeros(1), total, rng(), steps=2, noise=0)
+    found = both("road", KNOWN, KNOWN, total, steps=2, noise=0)
     a, b = np.linalg.solve([[5, -2], [-2, 5]], [2 * 0.2 + 0.1, 2 * 0.1 + 0.2])
     assert found.curve == pytest.approx([1, a + b + 0.3, 1]), (
         "at the end the image is its mean, whose sum is the image's"
@@ -89,7 +102,7 @@ def test_curves_begin_and_end_with_all_and_with_the_baseline() -> None:
 
 def test_nothing_is_normalised() -> None:
     one = judged("deletion", images())
-    ten = faithfulness("deletion", images(), images(), np.arange(10), lambda x: 10 * weighted(x), rng(), steps=6)
+    ten = both("deletion", images(), images(), lambda x: 10 * weighted(x), steps=6)
     assert ten.area.mean == pytest.approx(10 * one.area.mean) and ten.difference.low == pytest.approx(
         10 * one.difference.low
     )
@@ -115,8 +128,9 @@ def test_the_network_gets_at_most_16_images_at_once_in_their_own_precision() -> 
 
     single = images(2).astype(np.float32)
     for kind in KINDS:
-        faithfulness(kind, single, single, np.arange(2), watched, rng(), steps=40)
-    assert {each[0] for each in seen} == {16, 9} and {each[1:] for each in seen} == {(1, 12, 12)}
+        both(kind, single, single, watched, steps=40)
+    assert {each[0] for each in seen} == {16, 9, 7} and {each[1:] for each in seen} == {(1, 12, 12)}
+    assert sum(each[0] for each in seen) == len(KINDS) * 2 * (41 + 39), "whole and empty images are asked once"
 
 
 def test_cells_are_squares_and_the_last_ones_hold_what_is_left() -> None:
@@ -132,10 +146,10 @@ def test_cells_are_squares_and_the_last_ones_hold_what_is_left() -> None:
 def test_cells_go_whole() -> None:
     maps = np.zeros((1, 4, 4))
     maps[0, :2, 2:] = 1
-    found = faithfulness("deletion", maps, np.ones((1, 4, 4)), np.zeros(1), total, rng(), side=2, steps=4)
+    found = both("deletion", maps, np.ones((1, 4, 4)), total, side=2, steps=4)
     assert found.curve.tolist() == [16, 12, 8, 4, 0] and found.side == 2
     upper = lambda x: x[:, 0, :2, 2:].sum((1, 2)).numpy()  # noqa: E731
-    first = faithfulness("deletion", maps, np.ones((1, 4, 4)), np.zeros(1), upper, rng(), side=2, steps=4)
+    first = both("deletion", maps, np.ones((1, 4, 4)), upper, side=2, steps=4)
     assert first.curve.tolist() == [4, 0, 0, 0, 0]
 
 
@@ -150,8 +164,8 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match="known: deletion, insertion, road"):
         judged("erasure", images())  # type: ignore[arg-type]
     with pytest.raises(UserError, match="1 to 4 steps"):
-        faithfulness("deletion", KNOWN, KNOWN, np.zeros(1), total, rng())
+        both("deletion", KNOWN, KNOWN, total)
     with pytest.raises(UserError, match="must be finite"):
         judged("deletion", np.full((10, 12, 12), np.nan))
     with pytest.raises(UserError, match="alike"):
-        faithfulness("deletion", KNOWN, KNOWN[:, :1], np.zeros(1), total, rng())
+        both("deletion", KNOWN, KNOWN[:, :1], total, steps=2)

@@ -20,7 +20,7 @@ from cxrlens.audit.records import plain_finding
 from cxrlens.errors import UserError
 
 NAMES = [name for name in PROBES if issubclass(PROBES[name], ModelProbe)]
-OF_LUNGS = {"lungs_removed", "lungs_only", "lungs_removed_retrained"}
+OF_LUNGS = {"lungs_removed", "lungs_only", "lungs_removed_retrained", "lungs_only_retrained"}
 WHATEVER_THE_LABEL = {"source_probe", "severity"}  # the source from the features; severity, of positives alone
 COUNT, SIDE = 48, 64
 
@@ -134,9 +134,10 @@ def test_what_it_shows_the_network_is_as_many_images_in_range(case: ModelCase, n
 
 def test_those_who_train_wait_until_they_are_named() -> None:
     by_choice = {name for name in NAMES if PROBES[name]().by_choice}
-    assert by_choice == {"lungs_removed_retrained", "permuted_labels_retrained"}
+    parts = {"lungs_removed_retrained", "lungs_only_retrained", "border_only_retrained"}
+    assert by_choice == parts | {"permuted_labels_retrained"}
     assert set(chosen_probes((), {})) == set(NAMES) - by_choice
-    assert set(chosen_probes(("permuted_labels_retrained",), {})) == set(NAMES) - {"lungs_removed_retrained"}
+    assert set(chosen_probes(("permuted_labels_retrained",), {})) == set(NAMES) - parts
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_a_cohorts_with_where_it_is_asked() -> None:

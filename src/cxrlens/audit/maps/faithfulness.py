@@ -11,22 +11,14 @@ logit's units, how much better than chance it is: positive is better, whichever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from cxrlens.audit.maps.cells import cell_side, ranks, spread, summed
-from cxrlens.audit.maps.impute import impute
+from cxrlens.audit.maps.cells import ranks, summed
+from cxrlens.audit.maps.chance import Chance, Kind, Predict, scores, variants
 from cxrlens.errors import UserError
 from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients
-
-Kind = Literal["deletion", "insertion", "road"]
-Predict = Callable[[Tensor], np.ndarray]
-BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,92 +59,53 @@ class Faithfulness:
 
 
 def faithfulness(
-    kind: Kind,
+    by_chance: Chance,
     maps: np.ndarray,
     images: np.ndarray,
     patients: np.ndarray,
     predict: Predict,
     generator: np.random.Generator,
     signs: np.ndarray | None = None,
-    side: int | None = None,
-    steps: int = 10,
-    baseline: float = 0.0,
-    noise: float = 0.01,
     level: float = 0.95,
     draws: int = 2000,
 ) -> Faithfulness:
     """Curves of one kind in the map's order and in a random one, with an interval over patients.
 
+    Whole images, and images without any cell, are the same in every order: they are asked once, with chance.
+
     Args:
-        kind: "deletion" and "insertion" put `baseline` where a cell is missing; "road" fills it from its neighbours.
+        by_chance: of the same images and network.
         maps: at the images' size, [n, h, w]; the largest value goes first, so signed maps keep their sign.
         images: [n, h, w] in [0, 1].
         patients: [n].
-        predict: logits [m] of images [m, 1, h, w], in the images' precision; at most 16 at once.
-        generator: the randomness of the random order, of ties and of ROAD's noise.
+        predict: as for `chance`.
+        generator: the randomness of ties and of ROAD's noise.
         signs: 1 or -1 of each image, [n]: the score is the logit times it. A map of what speaks against the logit is
             -1; so is a magnitude, which does not say for what it speaks, where it shall stand for a negative decision.
-        side: of a cell, in pixels; a 28th of the image's shorter side where none is given.
-        steps: in which all cells go, as equal as whole cells can be.
-        baseline: grey of what is missing, in the images' units.
-        noise: of ROAD, see `impute`.
         level: of the intervals.
         draws: of the bootstrap.
 
     Raises:
-        UserError: an unknown kind, shapes that differ, maps that are not finite, or more steps than cells.
+        UserError: shapes that differ, or maps that are not finite.
     """
-    if kind not in get_args(Kind):
-        raise UserError(f"unknown kind of curve '{kind}'; known: {', '.join(get_args(Kind))}")
-    if maps.shape != images.shape or maps.ndim != 3 or len(patients) != len(images):
+    if maps.shape != images.shape or maps.ndim != 3 or not len(patients) == len(by_chance.logits) == len(images):
         raise UserError(
-            f"maps and images must be [n, h, w] alike, with n patients; got {maps.shape}, {images.shape} and "
-            f"{len(patients)}"
+            f"maps and images must be [n, h, w] alike, with n patients; got {maps.shape}, {images.shape}, "
+            f"{len(patients)} and chance of {len(by_chance.logits)}"
         )
-    side = cell_side((images.shape[1], images.shape[2])) if side is None else side
-    evidence = summed(maps.astype(float), side)
-    cells = evidence[0].size if len(evidence) else 0
-    if not 1 <= steps <= cells:
-        raise UserError(f"curves need 1 to {cells} steps, the cells of an image; got {steps}")
-    taken = np.round(np.linspace(0, cells, steps + 1)).astype(int)
-    known = maps.any((1, 2))
-    sign = np.ones(len(images)) if signs is None else np.asarray(signs, float)
-    found = np.full((2, len(images), steps + 1), np.nan)
-    for of, order in enumerate((ranks(evidence, generator), ranks(np.zeros_like(evidence), generator))):
-        for row in np.flatnonzero(known):
-            missing = order[row] < taken[:, None, None]
-            variants = _variants(kind, images[row], missing, side, baseline, noise, generator)
-            found[of, row] = sign[row] * _scores(predict, variants)
-    share = taken / cells
+    kind, taken = by_chance.kind, by_chance.taken
+    evidence, known = summed(maps.astype(float), by_chance.side), maps.any((1, 2))
+    sign = np.ones((len(images), 1)) if signs is None else np.asarray(signs, float)[:, None]
+    found = np.stack([by_chance.logits, by_chance.logits])
+    for row, order in enumerate(ranks(evidence, generator)):
+        if known[row] and len(taken) > 2:
+            chosen = order < taken[1:-1, None, None]
+            steps = variants(kind, images[row], chosen, by_chance.side, by_chance.baseline, by_chance.noise, generator)
+            found[0, row, 1:-1] = scores(predict, steps)
+    found = np.where(known[:, None], sign * found, np.nan)
+    share = taken / taken[-1]
     areas = ((found[..., 1:] + found[..., :-1]) / 2 * np.diff(share)).sum(-1)
     gain = areas[0] - areas[1] if kind == "insertion" else areas[1] - areas[0]
     ends = [mean_over_patients(each, patients, generator, level=level, draws=draws) for each in (*areas, gain)]
     curves = found[:, known].mean(axis=1) if known.any() else found[:, :1].reshape(2, -1)
-    return Faithfulness(kind, share, curves[0], curves[1], ends[0], ends[1], ends[2], int((~known).sum()), side)
-
-
-def _variants(
-    kind: Kind,
-    image: np.ndarray,
-    chosen: np.ndarray,
-    side: int,
-    baseline: float,
-    noise: float,
-    generator: np.random.Generator,
-) -> np.ndarray:
-    """The image [h, w] at each step, [s, h, w]; `chosen` cells [s, h', w'] are missing, or alone there in insertion."""
-    size = (image.shape[0], image.shape[1])
-    there = ~spread(chosen, side, size)
-    if kind == "insertion":
-        there = ~there
-    if kind != "road":
-        return np.where(there, image, np.asarray(baseline, image.dtype))
-    # The system is solved for the cells' means, a filled cell is even: some hundred unknowns, not 50 000.
-    means = summed(image[None].astype(float), side) / summed(np.ones((1, *size)), side)
-    filled = impute(np.broadcast_to(means, chosen.shape), chosen, noise, generator)
-    return np.where(there, image, spread(filled, side, size)).astype(image.dtype)
-
-
-def _scores(predict: Predict, variants: np.ndarray) -> np.ndarray:
-    parts: Iterator[Tensor] = iter(torch.from_numpy(variants)[:, None].split(BATCH))
-    return np.concatenate([np.asarray(predict(some), float) for some in parts])
+    return Faithfulness(kind, share, curves[0], curves[1], *ends, int((~known).sum()), by_chance.side)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from cxrlens.audit.base import Finding, Verdict, refused
 from cxrlens.audit.case import ModelCase
+from cxrlens.audit.maps.chance import Chance, Kind, chance
 from cxrlens.audit.maps.enrichment import Enrichment, lung_enrichment
 from cxrlens.audit.maps.faithfulness import Faithfulness, faithfulness
 from cxrlens.audit.maps.sanity import Sanity, sanity
@@ -19,7 +21,7 @@ from cxrlens.data.seeds import generator
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.methods import METHODS
 
-KINDS = ("deletion", "insertion", "road")
+KINDS: tuple[Kind, ...] = ("deletion", "insertion", "road")
 NETWORKS = 8  # random ones; fewer would convict sound methods now and then
 COMMON = 56  # pixels: the side at which maps of different networks are compared
 TRUST_LIMITS = (
@@ -59,15 +61,28 @@ class Judged:
         return map_verdict(self.sanity, self.order, self.lungs, repeatability, reproducibility)
 
 
-def judge_maps(case: ModelCase, method: str, rows: np.ndarray, steps: int, seed: int) -> Judged:
+def by_chance(case: ModelCase, rows: np.ndarray, steps: int, seed: int) -> list[Chance]:
+    """What a random order gives by each kind of curve: once for all methods.
+
+    Args:
+        case: the network.
+        rows: positions of the images, [n].
+        steps: of deletion, insertion and ROAD.
+        seed: of the orders.
+    """
+    images = case.pixels[torch.from_numpy(rows)][:, 0].numpy()
+    return [chance(kind, images, case.predict, generator(seed, 5), steps=steps, baseline=0.0) for kind in KINDS]
+
+
+def judge_maps(case: ModelCase, method: str, rows: np.ndarray, chances: Sequence[Chance], seed: int) -> Judged:
     """Measures a method.
 
     Args:
         case: the network.
         method: a name in `METHODS`.
         rows: positions of the images for sanity and order, [n]; enrichment takes all whose lungs are known.
-        steps: of deletion, insertion and ROAD.
-        seed: of every random order, network and draw.
+        chances: of the same images, by `by_chance`.
+        seed: of every random network and draw.
     """
     some, who, judging = case.pixels[torch.from_numpy(rows)], case.patients[rows], case.judging
     given = case.device.put(some)
@@ -78,10 +93,7 @@ def judge_maps(case: ModelCase, method: str, rows: np.ndarray, steps: int, seed:
     # A magnitude says that a place matters, not for what: there the score is the one that the network decided for.
     signs = np.where(case.logits[rows] < 0, -1.0, 1.0) if found.shown == "magnitude" else None
     order = tuple(
-        faithfulness(
-            kind, evidence, images, who, case.predict, generator(seed, 2), signs, steps=steps, baseline=0.0, **ends
-        )
-        for kind in KINDS
+        faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, **ends) for each in chances
     )
     lungs, reason = _enrichment(case, method, seed)
     return Judged(method, METHODS[method]().title, kept, order, lungs, reason, common(found.maps))

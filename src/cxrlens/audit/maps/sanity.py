@@ -25,7 +25,7 @@ from torch import Tensor
 
 from cxrlens.audit.maps.cascade import depths, randomise
 from cxrlens.audit.maps.partners import partners
-from cxrlens.audit.maps.similarity import MEASURES, similarities
+from cxrlens.audit.maps.similarity import MEASURES, Ranked
 from cxrlens.errors import UserError
 from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients
 from cxrlens.explain.attribute import attribute
@@ -138,8 +138,8 @@ def sanity(
     if networks < 2:
         raise UserError(f"a sanity check needs at least 2 random networks; got {networks}")
 
-    def maps_of(network: Classifier) -> np.ndarray:
-        return attribute(network, images, method, **dict(options or {})).maps.numpy()
+    def maps_of(network: Classifier) -> Ranked:
+        return Ranked.of(attribute(network, images, method, **dict(options or {})).maps.numpy())
 
     def over(found: list[dict[str, np.ndarray]]) -> dict[str, MeanEstimate]:
         values = {name: np.stack([each[name] for each in found]) for name in MEASURES}
@@ -155,11 +155,11 @@ def sanity(
             randomise(network, depth, int(generator.integers(2**31)))
             if number == 0 or place in (halfway, last):
                 maps = maps_of(network)
-                same[place].append(similarities(original, maps))
-                pairs[place].append(similarities(original, maps[other]))
+                same[place].append(original.likeness(maps))
+                pairs[place].append(original.likeness(maps.at(other)))
     found = []
     for depth, alike, pair in zip(order, same, pairs, strict=True):
         beyond = [{name: a[name] - b[name] for name in MEASURES} for a, b in zip(alike, pair, strict=True)]
         found.append(AtDepth(depth.name, len(alike), over(alike), over(pair), over(beyond)))
-    between = over([similarities(original, original[partners(patients, generator)])])
+    between = over([original.likeness(original.at(partners(patients, generator)))])
     return Sanity(method, tuple(found), halfway, between, margin, len(images))

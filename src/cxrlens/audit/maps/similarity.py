@@ -48,9 +48,49 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Rank correlation of pairs of maps [n, h, w], [n]; ties share their mean rank."""
-    x, y = (stats.rankdata(each.reshape(len(each), -1), axis=1) for each in (a, b))
-    x, y = (each - each.mean(axis=1, keepdims=True) for each in (x, y))
-    return ratio((x * y).sum(axis=1), np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1)))
+    return _correlation(_ranks(a), _ranks(b))
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """Maps ready to be compared with many others: ranking them is the slow part.
+
+    Attributes:
+        values: divided by the largest magnitude of each, [n, h, w].
+        signed: their centred ranks, [n, h · w].
+        absolute: those of their magnitudes.
+    """
+
+    values: np.ndarray
+    signed: np.ndarray
+    absolute: np.ndarray
+
+    @classmethod
+    def of(cls, maps: np.ndarray) -> Ranked:
+        """From signed, finite maps [n, h, w]."""
+        values = _scaled(maps.astype(float))
+        return cls(values, _ranks(values), _ranks(np.abs(values)))
+
+    def at(self, rows: np.ndarray) -> Ranked:
+        """The maps at these positions."""
+        return Ranked(self.values[rows], self.signed[rows], self.absolute[rows])
+
+    def likeness(self, other: Ranked) -> dict[str, np.ndarray]:
+        """Every measure of the pairs: name → [n].
+
+        Raises:
+            UserError: the shapes differ.
+        """
+        x, y = self.values, other.values
+        if x.shape != y.shape or x.ndim != 3:
+            raise UserError(f"maps to compare must be [n, h, w] alike; got {x.shape} and {y.shape}")
+        found = (
+            ssim((x + 1) / 2, (y + 1) / 2),
+            ssim(np.abs(x), np.abs(y)),
+            _correlation(self.signed, other.signed),
+            _correlation(self.absolute, other.absolute),
+        )
+        return dict(zip(MEASURES, found, strict=True))
 
 
 def similarities(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
@@ -63,13 +103,16 @@ def similarities(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
     Raises:
         UserError: the shapes differ.
     """
-    if a.shape != b.shape or a.ndim != 3:
-        raise UserError(f"maps to compare must be [n, h, w] alike; got {a.shape} and {b.shape}")
-    x, y = (_scaled(each.astype(float)) for each in (a, b))
-    u, v = np.abs(x), np.abs(y)
-    return dict(
-        zip(MEASURES, (ssim((x + 1) / 2, (y + 1) / 2), ssim(u, v), spearman(x, y), spearman(u, v)), strict=True)
-    )
+    return Ranked.of(a).likeness(Ranked.of(b))
+
+
+def _ranks(maps: np.ndarray) -> np.ndarray:
+    ranks = stats.rankdata(maps.reshape(len(maps), -1), axis=1)
+    return ranks - ranks.mean(axis=1, keepdims=True)
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return ratio((x * y).sum(axis=1), np.sqrt((x * x).sum(axis=1) * (y * y).sum(axis=1)))
 
 
 def _scaled(maps: np.ndarray) -> np.ndarray:
@@ -121,9 +164,9 @@ def agreement(
     """
     if len(maps) < 2:
         raise UserError(f"agreement needs the maps of at least 2 networks; got {len(maps)}")
-    other = partners(patients, generator)
+    other, ranked = partners(patients, generator), [Ranked.of(each) for each in maps]
     same, different = (
-        np.mean([similarities(a, b[order])[measure] for a, b in combinations(maps, 2)], axis=0)
+        np.mean([a.likeness(b.at(order))[measure] for a, b in combinations(ranked, 2)], axis=0)
         for order in (np.arange(len(patients)), other)
     )
     ends = [mean_over_patients(each, patients, generator, level=level, draws=draws) for each in (same, different)]

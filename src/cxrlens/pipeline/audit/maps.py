@@ -11,7 +11,7 @@ import torch
 
 from cxrlens.audit.base import Finding
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.maps.judge import Judged, common, judge_maps, lung_finding, trust_finding
+from cxrlens.audit.maps.judge import Judged, by_chance, common, judge_maps, lung_finding, trust_finding
 from cxrlens.audit.maps.sample import sample
 from cxrlens.audit.maps.similarity import Agreement, agreement
 from cxrlens.audit.options import AuditOptions
@@ -68,7 +68,8 @@ def audit_maps(
 
             def make(each: Shown = each, path: Any = path) -> dict[str, Any]:
                 case, network = cases.of(each), {}
-                found = {method: judge_maps(case, method, rows, options.steps, seed) for method in options.methods}
+                chances = by_chance(case, rows, options.steps, seed)
+                found = {method: judge_maps(case, method, rows, chances, seed) for method in options.methods}
                 write_arrays(path, {method: judged.maps for method, judged in found.items()})
                 for method, judged in found.items():
                     network[method] = _told(judged, case, _over_seeds(each, jobs, case, judged, rows, seed))

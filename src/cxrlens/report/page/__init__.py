@@ -19,6 +19,7 @@ from cxrlens.report.page.audit import audit
 from cxrlens.report.page.blocks import Section
 from cxrlens.report.page.cohort import cohort
 from cxrlens.report.page.curves import curves
+from cxrlens.report.page.elsewhere import elsewhere
 from cxrlens.report.page.explanations import explanations
 from cxrlens.report.page.found import found
 from cxrlens.report.page.gallery import gallery
@@ -41,6 +42,7 @@ SECTIONS: tuple[Callable[[Reading], Section | None], ...] = (
     training,
     explanations,
     audit,
+    elsewhere,
     transfer,
     gallery,
     methods,

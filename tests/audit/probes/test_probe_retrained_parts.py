@@ -1,4 +1,4 @@
-"""A training without lungs: what it is given, and what is said of what it learns."""
+"""A training on a part of every image: what it is given, and what is said of what it learns."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_both_sides_are_given_without_lungs_in_one_grey(case: Callable[..., Mode
     again, hole = given.again, torch.from_numpy(given.lungs.masks[0])
     assert isinstance(again, Mean) and np.array_equal(again.labels, given.training.labels)
     for seen, whole in ((again.trained, given.training.pixels), (again.judged, given.pixels)):
-        assert seen[:, 0, hole].unique().item() == pytest.approx(float(given.training.pixels.mean()))
+        both = torch.cat([given.training.pixels, given.pixels])
+        assert seen[:, 0, hole].unique().item() == pytest.approx(float(both.mean()))
         assert torch.equal(seen[:, 0, ~hole], whole[:, 0, ~hole])
 
 
@@ -74,3 +75,19 @@ def test_a_training_side_whose_lungs_are_known_of_one_class_alone_is_refused(cas
 def test_without_a_training_it_says_so(case: Callable[..., ModelCase]) -> None:
     found = one(NAME, replace(case(CORNER), again=None))
     assert np.isnan(found.value) and found.reason == "no training was asked for"
+
+
+def test_borders_are_given_alone_and_what_they_tell_is_flagged(case: Callable[..., ModelCase]) -> None:
+    given = case(CORNER)
+    found = one("border_only_retrained", given)
+    assert found.verdict == "flag" and found.value > 0.9
+    assert isinstance(given.again, Mean) and len(given.again.judged[:, 0, 20:44, 20:44].unique()) == 1
+    assert one("border_only_retrained", case(CENTRE)).verdict != "flag"
+
+
+def test_lungs_are_given_alone_and_never_flagged(case: Callable[..., ModelCase]) -> None:
+    given = case(CENTRE)
+    found = one("lungs_only_retrained", given)
+    assert found.verdict == "clear" and found.value > 0.9
+    assert isinstance(given.again, Mean) and len(given.again.judged[:, 0, :20].unique()) == 1
+    assert one("lungs_only_retrained", case(CORNER)).verdict == "undecided"
