@@ -55,4 +55,4 @@ def test_many_flags_are_cut_where_a_page_ends() -> None:
     probes = [f"p{number}" for number in range(9)]
     seen = {LONG: {name: value for probe in probes for name, value in arrays(probe).items()}}
     figure = evidence_figure([finding(probe) for probe in probes], seen)
-    assert sum(bool(axes.images) for axes in figure.axes) == 6 * 4
+    assert sum(bool(axes.images) for axes in figure.axes) == 4 * 4

@@ -14,7 +14,7 @@ from cxrlens.errors import UserError
 from cxrlens.report.figures.audit import place
 from cxrlens.report.figures.style import COLOURS, NORMAL, SMALL, new_figure
 
-MOST = 12  # rows
+MOST = 4  # findings, two rows each
 
 
 def evidence_figure(findings: Sequence[dict[str, Any]], seen: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
@@ -28,7 +28,7 @@ def evidence_figure(findings: Sequence[dict[str, Any]], seen: Mapping[str, Mappi
         UserError: none of the findings has its images.
     """
     told = sorted(findings, key=place)
-    rows = [each for each in told if f"{each['probe']} after" in seen.get(each["model"], {})][: MOST // 2]
+    rows = [each for each in told if f"{each['probe']} after" in seen.get(each["model"], {})][:MOST]
     if not rows:
         raise UserError("the evidence's figure needs findings with images; got none")
     columns = max(len(each["evidence"]["look_at"]) for each in rows)

@@ -153,9 +153,9 @@
       ? `${state.shown.length} of ${images.length} images, ${wrong} of them wrong (✗).` : "No image fits.";
     thumbs.forEach((each, row) => {
       each.item.classList.toggle("wrong", isWrong(row));
-      each.said.textContent = `${isWrong(row) ? "✗ " : ""}P ${number(probability(row))}, ${label(row)}`;
-      each.button.setAttribute("aria-label", `${images[row].name}: ${label(row)}, P ${number(probability(row))}`
-        + (isWrong(row) ? ", wrong" : ""));
+      const said = `${isWrong(row) ? "✗ " : ""}P ${number(probability(row))}, ${label(row)}`;
+      each.said.textContent = said;  // and, word for word, in the name that is read aloud
+      each.button.setAttribute("aria-label", `${images[row].name}: ${said}${isWrong(row) ? ", wrong" : ""}`);
     });
     if (state.shown.length && !state.shown.includes(state.chosen)) choose(state.shown[0]); else choose(state.chosen);
     matrix();
