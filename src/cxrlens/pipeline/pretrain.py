@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,8 @@ def _fit(
 ) -> Classifier:
     """The trained network, from `trained.safetensors` where training is done."""
     model = _classifier(study.backbone, study, near)
-    data, loss, outputs = images.labelled("train"), cross_entropy, len(images.findings)
+    data, watched = images.labelled("train"), images.labelled("validation")
+    loss, outputs = cross_entropy, len(images.findings)
     done = run.path / TRAINED
     found = load_checkpoint(done, known)
     if study.teacher and not found:
@@ -138,13 +139,15 @@ def _fit(
         features = standardised(pooled_features(teacher, data, device, progress, flips, size))
         data = LabelledImages(data.cache, data.images, np.concatenate([data.labels, features], axis=1))
         loss, outputs = distilling(len(images.findings), study.teacher.weight), data.labels.shape[1]
+    elif outputs == 1:  # a single logit has no column of its own
+        data, watched = (replace(each, labels=each.labels[:, 0].copy()) for each in (data, watched))
     with seeded(study.seed):
         model.head = pooled_head(model.backbone.channels, len(images.findings) if found else outputs)
     if found:
         model.load_state_dict(found[0])
         return device.place(model).eval()
     fit = Fit(
-        model, data, images.labelled("validation"), study.training, study.augment, study.seed, 0, device,
+        model, data, watched, study.training, study.augment, study.seed, 0, device,
         run.path / CHECKPOINT, known, study.name, loss,
     )  # fmt: skip
     history = train(fit, progress)

@@ -94,7 +94,7 @@ def faithfulness(
             f"{len(patients)} and chance of {len(by_chance.logits)}"
         )
     kind, taken = by_chance.kind, by_chance.taken
-    evidence, known = summed(maps.astype(float), by_chance.side), maps.any((1, 2))
+    evidence, known = summed(maps.astype(float), by_chance.side), np.any(maps, axis=(1, 2))
     sign = np.ones((len(images), 1)) if signs is None else np.asarray(signs, float)[:, None]
     found = np.stack([by_chance.logits, by_chance.logits])
     for row, order in enumerate(ranks(evidence, generator)):
@@ -106,6 +106,10 @@ def faithfulness(
     share = taken / taken[-1]
     areas = ((found[..., 1:] + found[..., :-1]) / 2 * np.diff(share)).sum(-1)
     gain = areas[0] - areas[1] if kind == "insertion" else areas[1] - areas[0]
-    ends = [mean_over_patients(each, patients, generator, level=level, draws=draws) for each in (*areas, gain)]
+    area, random_area, difference = (
+        mean_over_patients(each, patients, generator, level=level, draws=draws) for each in (*areas, gain)
+    )
     curves = found[:, known].mean(axis=1) if known.any() else found[:, :1].reshape(2, -1)
-    return Faithfulness(kind, share, curves[0], curves[1], *ends, int((~known).sum()), by_chance.side)
+    return Faithfulness(
+        kind, share, curves[0], curves[1], area, random_area, difference, int((~known).sum()), by_chance.side
+    )
