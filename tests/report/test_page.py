@@ -15,7 +15,7 @@ from PIL import Image
 
 from cxrlens.report.page import PICTURES, page
 from cxrlens.report.page.cohort import flow, sides
-from cxrlens.report.page.encode import as_island, map_images, map_side, outline, picture_side
+from cxrlens.report.page.encode import as_island, map_images, map_side, outline, picture_side, picture_uri
 from cxrlens.report.page.found import asked, believed, how_sure, who_won
 from cxrlens.report.page.gallery import first_probabilities
 from cxrlens.report.reading import Reading
@@ -288,3 +288,13 @@ def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None
     assert "another <b>place</b>: 40 of 45 images judge, 20 of them positive; left out: same patient 5." in text
     for cell in ("0.800 [0.70, 0.90]", "0.600 [0.50, 0.70]", "0.200 [0.05, 0.35]", "0.012", "0.50 / –", "not why"):
         assert cell in text, cell
+
+
+def test_a_large_figure_is_a_jpeg_of_its_size_and_a_small_one_is_left_as_it_is() -> None:
+    assert picture_uri(PNG) == "data:image/png;base64," + base64.b64encode(PNG).decode()
+    noise = np.random.default_rng(0).integers(0, 255, (400, 500, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, format="PNG")
+    kind, _, data = picture_uri(buffer.getvalue()).partition(";base64,")
+    assert kind == "data:image/jpeg" and len(data) < len(buffer.getvalue())
+    assert Image.open(io.BytesIO(base64.b64decode(data))).size == (500, 400)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from cxrlens.report.page.encode import picture_uri
 from cxrlens.report.reading import Reading
 from cxrlens.report.tables import Cells
 
@@ -126,5 +126,4 @@ def figure(reading: Reading, name: str, alt: str, caption: str) -> list[Figure]:
     """
     if name not in reading.pictures:
         return []
-    data = base64.b64encode(reading.pictures[name]).decode()
-    return [Figure(f"data:image/png;base64,{data}", alt, caption)]
+    return [Figure(picture_uri(reading.pictures[name]), alt, caption)]

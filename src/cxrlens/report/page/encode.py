@@ -18,6 +18,7 @@ from cxrlens.explain.display import enlarge, scaled, shared_scale
 SMOOTH, FINE = 56, 112  # sides of coarse maps, made smooth, and of fine ones, in pixels
 MAP_BUDGET, IMAGE_BUDGET = 12.5e6, 5.1e6  # pixels on one page, which keep it below 15 MB
 SIDE, OUTLINE_SIDE = 224, 128
+LARGE = 400_000  # bytes of a PNG, above which it holds photographs and not lines
 
 
 def picture_side(pixels: np.ndarray) -> int:
@@ -40,6 +41,14 @@ def jpeg(pixels: np.ndarray, side: int) -> str:
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.LANCZOS)
     return _base64(image, format="JPEG", quality=80)
+
+
+def picture_uri(png: bytes) -> str:
+    """A figure as a data URI: its PNG as it is, or a JPEG where that is large; `figures/` keeps it in full."""
+    if len(png) <= LARGE:
+        return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    with Image.open(io.BytesIO(png)) as opened:
+        return f"data:image/jpeg;base64,{_base64(opened.convert('RGB'), format='JPEG', quality=88)}"
 
 
 def map_images(raw: np.ndarray, shown: str, side: int, margin: tuple[int, int] = (0, 0)) -> list[str]:
