@@ -223,6 +223,19 @@ def test_more_images_of_the_runs_patients_are_left_out_by_patient(finished: cxrl
     assert len(strangers.table) == 60
 
 
+@pytest.mark.usefixtures("no_network")
+def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
+    finished: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = finished.study.data.model_copy(update={"seed": 9, "patients": 6, "images_per_patient": (2, 2)})
+    study = finished.study.model_copy(update={"data": others})
+    monkeypatch.setattr("cxrlens.pipeline.external.numbered_alike", lambda *_: True)
+    with pytest.raises(cxrlens.UserError, match=r"12 of a patient of the run.*different people, say --ids-apart"):
+        evaluate_external(finished, None, study, "cpu")
+    with pytest.raises(pytest.fail.Exception, match="a network was loaded"):  # so all are let through, and judged
+        evaluate_external(finished, None, study, "cpu", ids_apart=True)
+
+
 def test_equal_ids_are_one_person_within_a_kind_of_source_only() -> None:
     nih, covid = (SOURCES[name]() for name in ("nih_chestxray14", "covid_chestxray"))
     assert numbered_alike(nih, SOURCES["nih_chestxray14"](positive=("Mass",))) and not numbered_alike(nih, covid)

@@ -51,6 +51,15 @@ def test_corners_come_first() -> None:
     assert ["corners" in part.get_suptitle() for part in figure.subfigs] == [True, False]
 
 
+def test_no_model_is_left_out_for_anothers_next_finding() -> None:
+    probes, models = ["corners", "text", "border_only", "lungs_removed", "source_probe"], ["one", "two"]
+    arrays_of = {name: value for probe in probes for name, value in arrays(probe).items()}
+    told = [*(finding(probe, model="one") for probe in probes), finding("source_probe", model="two")]
+    figure = evidence_figure(told, dict.fromkeys(models, arrays_of))
+    shown = [part.get_suptitle().split(":")[0] for part in figure.subfigs]
+    assert shown == ["one", "two", "one", "one"]
+
+
 def test_many_flags_are_cut_where_a_page_ends() -> None:
     probes = [f"p{number}" for number in range(9)]
     seen = {LONG: {name: value for probe in probes for name, value in arrays(probe).items()}}

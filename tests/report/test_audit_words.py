@@ -94,6 +94,11 @@ def test_how_sure_a_flag_is_is_said(p: float, said: str) -> None:
     assert of_model(finding("corners", "flag", p_holm=p))["points"][0].endswith(" " + said)
 
 
+def test_what_speaks_for_the_lungs_is_said_as_it_is_and_no_shortcut_excluded() -> None:
+    part = of_model(finding("corners", "clear"), finding("lungs_only", "clear"))
+    assert part["points"] == ["Nothing worth minding by: corners.", "Sentence of lungs_only."]
+
+
 def test_a_flag_without_a_p_says_nothing_of_chance() -> None:
     assert of_model(finding("severity", "flag"))["points"][0] == "Sentence of severity."
 

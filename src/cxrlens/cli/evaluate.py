@@ -24,6 +24,9 @@ def evaluate(
         Path | None, typer.Option(help="The JSON file, predictions beside it; by default external/NAME.json in RUN.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    ids_apart: Annotated[
+        bool, typer.Option("--ids-apart", help="Equal patient ids here and in the run are different people.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Judge every network of a run on images that it was not made with: AUC outside, and how far it fell."""
@@ -43,7 +46,7 @@ def evaluate(
     opened, described = Run.open(run), Study.load(study) if study is not None else None
     with Bars() as bars:
         try:
-            found = evaluate_external(opened, data, described, device, bars)
+            found = evaluate_external(opened, data, described, device, bars, ids_apart)
         except KeyboardInterrupt:
             bars.say("\ninterrupted; nothing was written")
             raise typer.Exit(130) from None

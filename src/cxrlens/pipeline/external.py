@@ -79,6 +79,7 @@ def evaluate_external(
     study: Study | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
+    ids_apart: bool = False,
 ) -> External:
     """Judges a run's networks on images from elsewhere.
 
@@ -92,6 +93,8 @@ def evaluate_external(
             without one.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown.
+        ids_apart: equal patient ids are different people, as where two places number theirs from 1. Otherwise they are
+            one person wherever both sets are of one kind of source.
 
     Raises:
         UserError: the images cannot be listed or read, or fewer than 2 of a class are left. No network is loaded then.
@@ -103,11 +106,12 @@ def evaluate_external(
     reopened = _own_images(run, progress)
     images = outside_images(
         cohort.with_missing(cache.missing), cache, run.cohort, reopened.cache if reopened else None,
-        numbered_alike(run.study.data, source), progress,
+        not ids_apart and numbered_alike(run.study.data, source), progress,
     )  # fmt: skip
     positive, negative = images.classes
     if min(positive, negative) < 2:
-        raise UserError(f"{too_few(positive, negative)}. To judge this run there are {images.sentence}")
+        hint = "; where equal ids are different people, say --ids-apart" if images.left_out["same_patient"] else ""
+        raise UserError(f"{too_few(positive, negative)}. To judge this run there are {images.sentence}{hint}")
     training = training_predictions(run)
     predictions = predict_outside(run, cohort, images.table, chosen, progress)
     run_groups = reopened.groups if reopened else {}

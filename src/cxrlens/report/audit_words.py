@@ -134,9 +134,11 @@ def _part(name: str, findings: Findings, cohort: bool = False) -> dict[str, Any]
     open_ones = _titles(by["undecided"])
     if open_ones:
         points.append(f"Undecided, for want of images or of what would have to be known: {', '.join(open_ones)}.")
-    closed = [title for title in _titles(by["clear"]) if title not in (*open_ones, *_titles(flags))]
+    shortcuts = [each for each in by["clear"] if WORDS[each["probe"]].meaning]
+    closed = [title for title in _titles(shortcuts) if title not in (*open_ones, *_titles(flags))]
     if closed:
         points.append(f"Nothing worth minding by: {', '.join(closed)}.")
+    points += [each["sentence"] for each in by["clear"] if each not in shortcuts]  # what speaks for the lungs
     control = next((each for each in findings if each["probe"] == CONTROL), None)
     if control and control["verdict"] != "clear":
         points.append(f"The audit's own control: {control['reason'] or control['sentence']}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,8 +28,8 @@ def evidence_figure(findings: Sequence[dict[str, Any]], seen: Mapping[str, Mappi
     Raises:
         UserError: none of the findings has its images.
     """
-    told = sorted(findings, key=place)
-    rows = [each for each in told if f"{each['probe']} after" in seen.get(each["model"], {})][:MOST]
+    there = [each for each in findings if f"{each['probe']} after" in seen.get(each["model"], {})]
+    rows = _first_of_each(sorted(there, key=place))[:MOST]
     if not rows:
         raise UserError("the evidence's figure needs findings with images; got none")
     columns = max(len(each["evidence"]["look_at"]) for each in rows)
@@ -47,6 +48,16 @@ def evidence_figure(findings: Sequence[dict[str, Any]], seen: Mapping[str, Mappi
             _draw(axes[0, column], arrays[f"{finding['probe']} before"][column], f"{sign}, P {_p(image['before'])}")
             _draw(axes[1, column], arrays[f"{finding['probe']} after"][column], f"altered, P {_p(image['after'])}")
     return figure
+
+
+def _first_of_each(findings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first finding of every model, then the second of every model...: none is left out for another's third."""
+    nth: Counter[str] = Counter()
+    turns = []
+    for each in findings:
+        turns.append(nth[each["model"]])
+        nth[each["model"]] += 1
+    return [each for _, each in sorted(zip(turns, findings, strict=True), key=lambda pair: pair[0])]
 
 
 def _draw(axes: Axes, image: np.ndarray, title: str) -> None:
