@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from network_cases import asked, mean_of, network, network_case, noise, one
+from sklearn.metrics import roc_auc_score
 
 from cxrlens.audit.case import ModelCase
 from cxrlens.models.classifier import Classifier
@@ -35,13 +36,27 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def test_features_that_hold_the_source_are_flagged(rng: np.random.Generator) -> None:
-    source, labels = np.arange(COUNT) % 3 > 0, rng.random(COUNT) < 0.5
+def of_source(rng: np.random.Generator, labels: np.ndarray) -> ModelCase:
+    """Features that hold the source."""
+    source = np.arange(COUNT) % 3 > 0
     values = np.stack([1.5 * source, np.zeros(COUNT)], 1) + rng.standard_normal((COUNT, 2))
-    found = one("source_probe", case(values, labels, columns={"source": np.where(source, "A", "B")}))
+    return case(values, labels, columns={"source": np.where(source, "A", "B")})
+
+
+def test_features_that_hold_a_source_that_tells_the_label_are_flagged(rng: np.random.Generator) -> None:
+    source = np.arange(COUNT) % 3 > 0
+    labels = rng.random(COUNT) < np.where(source, 0.25, 0.75)
+    found = one("source_probe", of_source(rng, labels))
     assert found.verdict == "flag" and 0.75 < found.value < 0.95 and found.low > 0.7
     assert found.statistic == "AUC of source 'A' from the features"
     assert found.evidence["share_of_group"]["positive"] == pytest.approx(source[labels].mean())
+    by_itself = 1 - roc_auc_score(labels, source)
+    assert found.evidence["label_auc"] == pytest.approx(by_itself) and f"with AUC {by_itself:.2f} [" in found.sentence
+
+
+def test_a_source_that_tells_no_label_is_no_shortcut(rng: np.random.Generator) -> None:
+    found = one("source_probe", of_source(rng, rng.random(COUNT) < 0.5))
+    assert found.verdict == "undecided" and found.low > 0.7 and found.p == found.evidence["label_p"]
 
 
 def test_features_that_do_not_are_not(rng: np.random.Generator) -> None:

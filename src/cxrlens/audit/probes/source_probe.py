@@ -6,7 +6,7 @@ import numpy as np
 
 from cxrlens.audit.base import Bar, Finding, refused
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.estimate import auc_estimate
+from cxrlens.audit.estimate import Estimate, auc_estimate
 from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.evaluate.networks import Network
 from cxrlens.evaluate.probe import probe_scores
@@ -26,6 +26,7 @@ class SourceProbe(ModelProbe):
     """AUC of a logistic regression on the frozen features, for the largest group of each column against the rest.
 
     By folds that keep patients apart, on validation images: those of training have left their labels in the features.
+    To know the origin is a shortcut only where the origin tells the label, so p is the larger of both.
     """
 
     def findings(self, case: ModelCase) -> list[Finding]:
@@ -48,14 +49,29 @@ class SourceProbe(ModelProbe):
         if reason := without_auc(networks, inside[known] == 1):
             return refused(self.name, case.name, statistic, reason, LIMITS)
         found = auc_estimate(scores, inside[known] == 1, who, judging, part=part)
+        told = self._label(case, known, inside[known])
         with_label = {side: _share(inside[case.labels == (side == "positive")]) for side in ("positive", "negative")}
         return Finding(
             self.name, case.name, statistic, found.value, found.low, found.high, "undecided", LIMITS,
             "above 0.5: the features tell where an image comes from",
             f"A linear reading of the features tells {column} '{group}' from the rest with AUC {found.value:.2f} "
-            f"[{found.low:.2f}, {found.high:.2f}].",
-            p=found.p, bar=KNOWN, evidence={"group": str(group), "share_of_group": with_label},
+            f"[{found.low:.2f}, {found.high:.2f}]; {column} '{group}' by itself tells the label with AUC "
+            f"{told.value:.2f} [{told.low:.2f}, {told.high:.2f}].",
+            p=float(np.maximum(found.p, told.p)), bar=KNOWN,
+            evidence={
+                "group": str(group), "share_of_group": with_label, "label_auc": told.value, "label_low": told.low,
+                "label_high": told.high, "label_p": told.p,
+            },
         )  # fmt: skip
+
+    def _label(self, case: ModelCase, known: np.ndarray, inside: np.ndarray) -> Estimate:
+        """How well the group alone tells the label, whichever way round; NaN where only one class has it known."""
+        if without_auc([Network(0, 0, known, inside, inside)], case.labels):
+            return Estimate(np.nan, np.nan, np.nan, np.array([]), np.nan)
+        found = auc_estimate(inside, case.labels, case.patients, case.judging, known)
+        if found.value >= 0.5:
+            return found
+        return Estimate(1 - found.value, 1 - found.high, 1 - found.low, 1 - found.draws, found.p)
 
 
 def _share(inside: np.ndarray) -> float:

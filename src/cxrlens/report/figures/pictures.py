@@ -40,7 +40,7 @@ def logit_pictures_figure(models: Mapping[str, Mapping[str, Arrays]]) -> Figure:
             if column == 0:
                 axes.set_ylabel(title, fontsize=SMALL)
             verdict = judge(float(arrays["shown"][0]), arrays["real"])
-            _verdict(axes, f"logit {verdict.shown:.3g}; X-rays to {verdict.most:.3g}", verdict)
+            _verdict(axes, f"logit {_three(verdict.shown)}; X-rays to {_three(verdict.most)}", verdict)
     return figure
 
 
@@ -104,3 +104,8 @@ def _verdict(axes: Axes, text: str, verdict: Convergence, size: float = SMALL - 
 def _bare(axes: Axes) -> None:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
+
+
+def _three(value: float) -> str:
+    """Three digits that matter, without an exponent where one is longer."""
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.3g}"
