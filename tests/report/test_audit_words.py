@@ -91,7 +91,7 @@ def test_of_the_cohort_it_is_said_before_training_and_to_no_model() -> None:
     ("p", "said"), [(0.001, "(p < 0.01)"), (0.0099, "(p < 0.01)"), (0.01, "(p = 0.01)"), (0.042, "(p = 0.04)")]
 )
 def test_how_sure_a_flag_is_is_said(p: float, said: str) -> None:
-    assert of_model(finding("corners", "flag", p_holm=p))["points"][0].endswith(" " + said)
+    assert of_model(finding("corners", "flag", p_holm=p))["points"][0] == f"Sentence of corners {said}."
 
 
 def test_what_speaks_for_the_lungs_is_said_as_it_is_and_no_shortcut_excluded() -> None:

@@ -130,7 +130,7 @@ def _part(name: str, findings: Findings, cohort: bool = False) -> dict[str, Any]
         headline = "None of these questions found a shortcut worth minding."
     else:
         headline = "Nothing was asked here that could show a shortcut."
-    points = [each["sentence"] + _sure(each) for each in flags]
+    points = [each["sentence"].removesuffix(".") + _sure(each) + "." for each in flags]
     open_ones = _titles(by["undecided"])
     if open_ones:
         points.append(f"Undecided, for want of images or of what would have to be known: {', '.join(open_ones)}.")
