@@ -216,6 +216,18 @@ def test_what_was_found_is_not_asked_again(
     assert without_time(audit_run(copied, device="cpu")) == without_time(audited[1])
 
 
+def test_one_of_three_orders_decides_so_each_is_held_to_a_third_of_the_error(
+    audited: tuple[cxrlens.Run, dict[str, Any]],
+) -> None:
+    (level,) = {each["level"] for each in _orders(audited[1])}
+    assert level == pytest.approx(1 - 0.05 / 3, abs=1e-6)
+
+
+def _orders(told: dict[str, Any]) -> list[dict[str, Any]]:
+    models = told["maps"]["methods"]["grad_cam"]["models"].values()
+    return [order["difference"] for each in models for order in each["order"]]
+
+
 def test_an_interrupt_loses_nothing_that_was_finished(
     audited: tuple[cxrlens.Run, dict[str, Any]], copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

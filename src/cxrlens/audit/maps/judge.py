@@ -88,12 +88,14 @@ def judge_maps(case: ModelCase, method: str, rows: np.ndarray, chances: Sequence
     given = case.device.put(some)
     found = attribute(case.model, given, method)
     ends = {"level": judging.level, "draws": judging.draws}
+    one_of = 1 - (1 - judging.level) / len(KINDS)  # one kind that is worse or better decides: Bonferroni over them
     kept = sanity(case.model, given, who, method, generator(seed, 1), networks=NETWORKS, **ends)
     evidence, images = found.enlarged().numpy(), some[:, 0].numpy()
     # A magnitude says that a place matters, not for what: there the score is the one that the network decided for.
     signs = np.where(case.logits[rows] < 0, -1.0, 1.0) if found.shown == "magnitude" else None
     order = tuple(
-        faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, **ends) for each in chances
+        faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, **ends | {"level": one_of})
+        for each in chances
     )
     lungs, reason = _enrichment(case, method, seed)
     return Judged(method, METHODS[method]().title, kept, order, lungs, reason, common(found.maps))
