@@ -38,6 +38,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     folder = tmp_path_factory.mktemp("notebook")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
+        patch.setenv("OMP_NUM_THREADS", "1")  # tiny networks, whose threads would mostly wait for each other
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
         patch.setenv("JUPYTER_RUNTIME_DIR", str(folder / "jupyter"))
         patch.setenv("JUPYTER_CONFIG_DIR", str(folder / "jupyter"))
