@@ -87,14 +87,14 @@ def judge_maps(case: ModelCase, method: str, rows: np.ndarray, chances: Sequence
     some, who, judging = case.pixels[torch.from_numpy(rows)], case.patients[rows], case.judging
     given = case.device.put(some)
     found = attribute(case.model, given, method)
-    ends = {"level": judging.level, "draws": judging.draws}
-    one_of = 1 - (1 - judging.level) / len(KINDS)  # one kind that is worse or better decides: Bonferroni over them
-    kept = sanity(case.model, given, who, method, generator(seed, 1), networks=NETWORKS, **ends)
+    level, draws = judging.level, judging.draws
+    one_of = 1 - (1 - level) / len(KINDS)  # one kind that is worse or better decides: Bonferroni over them
+    kept = sanity(case.model, given, who, method, generator(seed, 1), networks=NETWORKS, level=level, draws=draws)
     evidence, images = found.enlarged().numpy(), some[:, 0].numpy()
     # A magnitude says that a place matters, not for what: there the score is the one that the network decided for.
     signs = np.where(case.logits[rows] < 0, -1.0, 1.0) if found.shown == "magnitude" else None
     order = tuple(
-        faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, **ends | {"level": one_of})
+        faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, one_of, draws)
         for each in chances
     )
     lungs, reason = _enrichment(case, method, seed)
