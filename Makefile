@@ -14,11 +14,13 @@ test: .venv/installed-test
 	$(BIN)/pytest
 
 .venv/installed-demo: pyproject.toml
+	@echo "installing into .venv: about 4 minutes and 6 GB, PyTorch's for the most part"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -e .
 	touch $@
 
 .venv/installed-test: pyproject.toml
+	@echo "installing into .venv: about 4 minutes and 6 GB, PyTorch's for the most part"
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -e ".[dev,dicom]"
 	touch $@

@@ -13,20 +13,9 @@ from cxrlens.explain.pick import Picked
 from cxrlens.explain.spectrum import radial_spectrum
 from cxrlens.report import figures
 from cxrlens.report.figures.style import COLOURS
+from drawn import inside, texts
 
 LONG = "EfficientNet-Lite0, X-rays, all layers (not in the paper)"
-
-
-def texts(figure: Figure) -> str:
-    figure.draw_without_rendering()
-    return " | ".join(text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text")))
-
-
-def inside(figure: Figure) -> bool:
-    figure.draw_without_rendering()
-    whole = figure.get_tightbbox(figure.canvas.get_renderer())
-    sides = (whole.x0, whole.y0, figure.get_figwidth() - whole.x1, figure.get_figheight() - whole.y1)
-    return min(sides) >= -0.02
 
 
 def view(name: str, maps: torch.Tensor, size: int = 32) -> Explained:

@@ -10,20 +10,9 @@ from matplotlib.figure import Figure
 from cxrlens.errors import UserError
 from cxrlens.report import figures
 from cxrlens.report.figures.reuse import HOLLOW
+from drawn import inside, texts
 
 LONG = "EfficientNet-Lite0, X-rays, all layers (not in the paper)"
-
-
-def texts(figure: Figure) -> str:
-    figure.draw_without_rendering()
-    return " | ".join(text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text")))
-
-
-def inside(figure: Figure) -> bool:
-    figure.draw_without_rendering()
-    whole = figure.get_tightbbox(figure.canvas.get_renderer())
-    sides = (whole.x0, whole.y0, figure.get_figwidth() - whole.x1, figure.get_figheight() - whole.y1)
-    return min(sides) >= -0.02
 
 
 def block(name: str, cka: float | None, moved: float | None, seeds: int) -> dict:
