@@ -6,13 +6,13 @@ the place of one that matters in a shortlist of bounded length.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from cxrlens.data.cache import ImageCache
-from cxrlens.data.duplicates import BLOCK, MOST, NEAR, SAME, perceptual_hashes
+from cxrlens.data.duplicates import BLOCK, MOST, NEAR, SAME, Block, nearest, perceptual_hashes
 from cxrlens.data.registration import Comparer
 
 
@@ -63,15 +63,11 @@ def near_across(
         near: bits.
         most: pairs to give, the nearest first.
     """
-    first, second, distance = (np.empty(0, dtype=int) for _ in range(3))
-    total = 0
-    for start in range(0, len(others), BLOCK):
-        differ = (64 - bits @ others[start : start + BLOCK].T) / 2
-        row, column = np.nonzero(differ <= near)
-        total += len(row)
-        first = np.concatenate([first, row])
-        second = np.concatenate([second, column + start])
-        distance = np.concatenate([distance, differ[row, column].round().astype(int)])
-        keep = np.sort(np.argsort(distance, kind="stable")[:most])
-        first, second, distance = first[keep], second[keep], distance[keep]
-    return first, second, total
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, len(others), BLOCK):
+            differ = (64 - bits @ others[start : start + BLOCK].T) / 2
+            row, column = np.nonzero(differ <= near)
+            yield row, column + start, differ[row, column]
+
+    return nearest(blocks(), most)
