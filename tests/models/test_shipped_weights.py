@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from cxrlens.cli import main as cli
+from cxrlens.errors import UserError
 from cxrlens.models.backbones import build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier
-from cxrlens.models.weights.accept import verify_weights
+from cxrlens.models.weights.accept import accept, verify_weights
 from cxrlens.models.weights.catalogue import CARDS, SHIPPED
 from cxrlens.models.weights.find import find_weights, resolve
 
@@ -31,8 +33,19 @@ def test_the_x_ray_weights_are_there() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_whole_half_precision_and_gives_the_output_on_its_card(name: str) -> None:
     done = verify_weights(name)
-    assert done.output_checked and done.path.stat().st_size < 15e6
+    assert done.output_checked and done.hash_checked and done.path.stat().st_size < 15e6
     assert {each.dtype for each in load_file(done.path).values()} == {torch.float16, torch.int64}
+
+
+def test_a_single_bit_that_changed_is_refused(tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    shutil.copytree(SHIPPED, shipped)
+    file = shipped / f"{NAMES[0]}.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="is not the published file of 'efficientnet-lite0-cxr': SHA-256"):
+        accept(file, CARDS[NAMES[0]])
 
 
 @pytest.mark.parametrize("name", NAMES)

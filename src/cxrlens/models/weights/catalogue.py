@@ -36,12 +36,21 @@ def own_card(file: Path) -> WeightCard | None:
         return None  # whoever names the file is told what is wrong with it
 
 
+def shipped_sums() -> dict[str, str]:
+    """File → SHA-256 of the weights that come with the package: what `sha256sum *.safetensors` wrote there."""
+    lines = (SHIPPED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    return {file: digest for digest, file in (line.split() for line in lines)}
+
+
 class Catalogue(Mapping[str, WeightCard]):
     """Cards by name, as they are now: a file added meanwhile is there."""
 
     def _all(self) -> dict[str, WeightCard]:
+        sums = shipped_sums()
         shipped = {
-            card.name: replace(card, package="cxrlens", file=file.name, source="installed with cxrlens")
+            card.name: replace(
+                card, package="cxrlens", file=file.name, source="installed with cxrlens", sha256=sums.get(file.name)
+            )
             for file in sorted(SHIPPED.glob("*.safetensors"))
             if (card := own_card(file))
         }
