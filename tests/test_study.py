@@ -77,6 +77,7 @@ def test_a_study_is_frozen() -> None:
         ({"images": {"size": True}}, r"images\.size: .*got True"),
         ({"models": [{"name": "a", "size": "weight"}]}, r"\[\[models\]\] 1 \(a\): size: .*got 'weight'$"),
         ({"models": [{"name": "a", "size": 1025}]}, "got 1025"),
+        ({"models": [{"name": "a", "trained": 3}]}, r"\(a\): trained: Input should be 'head' or 'all'; got 3"),
         ({"split": {"kind": "random"}}, r"split\.kind"),
     ],
 )

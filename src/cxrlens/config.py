@@ -51,7 +51,7 @@ def parse(kind: type[C], raw: Mapping[str, Any], where: str) -> C:
     try:
         return kind.model_validate(dict(raw))
     except ValidationError as error:
-        lines = [_explain(kind, fault) for fault in error.errors()]
+        lines = [_explain(kind, {**fault, "loc": _keys(raw, fault)}) for fault in error.errors()]
         raise UserError(f"{where}: " + "; ".join(lines)) from error
 
 
@@ -67,6 +67,20 @@ def _explain(kind: type[BaseModel], fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{key} is needed"
     return f"{key}: {message}; got {fault['input']!r}" if key else message
+
+
+def _keys(raw: Any, fault: Any) -> tuple[Any, ...]:
+    """Where a fault is, in what the author of the file writes: keys and places, not the branches of a union."""
+    kept = []
+    for part in fault["loc"]:
+        if isinstance(raw, Mapping) and part in raw:
+            raw = raw[part]
+        elif isinstance(raw, (list, tuple)) and isinstance(part, int):
+            raw = raw[part] if part < len(raw) else None
+        elif fault["type"] != "missing" or part != fault["loc"][-1]:
+            continue
+        kept.append(part)
+    return tuple(kept)
 
 
 def _owner(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel] | None:

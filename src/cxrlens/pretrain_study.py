@@ -18,16 +18,25 @@ from cxrlens.study import EvaluationOptions, Interpolation
 from cxrlens.train.options import TrainingOptions
 
 
+class Scale(Config):
+    """What the network is given: `(x - mean) / std` of an image in [0, 1], the same for every channel."""
+
+    mean: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
+
+
 class BackboneOptions(Config):
     """A network and its weights: the one that learns, or the teacher.
 
     Attributes:
         name: a backbone's.
         weights: as a study's row has them.
+        preprocessing: what it is given: "weights", what its weights were trained on; "unit", [0, 1]; or a scale.
     """
 
     name: str
     weights: str = "random"
+    preprocessing: Literal["weights", "unit"] | Scale = "weights"
 
 
 class TeacherOptions(BackboneOptions):

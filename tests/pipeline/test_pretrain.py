@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import tomlkit
 from safetensors.torch import load_file
 
 import cxrlens
@@ -164,6 +165,22 @@ def test_a_teacher_leaves_a_head_of_findings_only(study: PretrainStudy, tmp_path
     assert "its pooled features are learned too" in (done.folder / "MODEL_CARD.md").read_text()
 
 
+@pytest.mark.parametrize(("asked", "mean", "std"), [('"unit"', 0.0, 1.0), ("{ mean = 0.5, std = 0.25 }", 0.5, 0.25)])
+def test_a_network_can_be_given_another_scale_and_its_card_says_so(
+    tmp_path: Path, asked: str, mean: float, std: float
+) -> None:
+    (tmp_path / "scaled.toml").write_text(
+        FILE.replace("[[data]]", f"preprocessing = {asked}\n\n[[data]]", 1).replace("epochs = 2", "epochs = 1")
+    )
+    study = PretrainStudy.load(tmp_path / "scaled.toml")
+    assert PretrainStudy.of(tomlkit.parse(study.to_toml())) == study
+    done = pretrain(study, out=tmp_path / "out", device="cpu")
+    row = ModelOptions(name="x", backbone="tf_efficientnet_lite0", weights=str(done.weights))
+    given = build_classifier(row, 64, seed=0).preprocessing
+    assert (given.mean, given.std) == ((mean,) * 3, (std,) * 3)
+    assert f"(x − {mean:.4g}) / {std:.4g} of x" in (done.folder / "MODEL_CARD.md").read_text()
+
+
 def test_the_whole_file_comes_back_from_its_own_words(study: PretrainStudy, tmp_path: Path) -> None:
     (tmp_path / "again.toml").write_text(study.to_toml())
     assert PretrainStudy.load(tmp_path / "again.toml") == study
@@ -174,6 +191,11 @@ def test_the_whole_file_comes_back_from_its_own_words(study: PretrainStudy, tmp_
     [
         ("epochs = 2", "epoch = 2", "unknown key in training 'epoch'; did you mean 'epochs'"),
         ("[[data]]", "[data]", r"needs at least one \[\[data\]\] table|not valid TOML"),
+        (
+            '"tf_efficientnet_lite0"\n',
+            '"tf_efficientnet_lite0"\npreprocessing = { mean = 0.5, std = 0.0 }\n',
+            r"backbone\.preprocessing\.std: .*got 0\.0",
+        ),
         ('name = "others"', 'name = "drawn"', "each set needs a name of its own"),
     ],
 )

@@ -13,13 +13,14 @@ import numpy as np
 from cxrlens import __version__
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
+from cxrlens.models.backbones import Preprocessing
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier, seeded
 from cxrlens.models.heads import pooled_head
 from cxrlens.models.weights.find import find_weights
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
 from cxrlens.pipeline.pretrain_images import PretrainData, gather
 from cxrlens.pipeline.pretrain_judge import judge_pretraining
-from cxrlens.pretrain_study import BackboneOptions, PretrainStudy
+from cxrlens.pretrain_study import BackboneOptions, PretrainStudy, Scale
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
 from cxrlens.train.checkpoint import load_checkpoint, save_checkpoint
@@ -114,8 +115,18 @@ def _what_trains(study: PretrainStudy) -> dict[str, Any]:
 
 
 def _classifier(options: BackboneOptions, study: PretrainStudy, near: Path | None) -> Classifier:
-    row = ModelOptions(name=options.name, backbone=options.name, weights=options.weights, head="linear")
-    return build_classifier(row, study.images.size, study.seed, near)
+    chosen = options.preprocessing
+    row = ModelOptions(
+        name=options.name,
+        backbone=options.name,
+        weights=options.weights,
+        head="linear",
+        preprocessing="weights" if isinstance(chosen, Scale) else chosen,
+    )
+    model = build_classifier(row, study.images.size, study.seed, near)
+    if isinstance(chosen, Scale):
+        model.set_preprocessing(Preprocessing((chosen.mean,) * 3, (chosen.std,) * 3))
+    return model
 
 
 def _fit(
