@@ -137,12 +137,19 @@ class PretrainStudy(Config):
     def _distinct(cls, data: tuple[FindingSet, ...]) -> tuple[FindingSet, ...]:
         if len({each.name for each in data}) < len(data):
             raise ValueError("each set needs a name of its own")
+        if all(each.probe_only for each in data):
+            raise ValueError("every set has probe_only: there is nothing to learn from")
         return data
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Every finding of any set, in the order of the file."""
-        return tuple(dict.fromkeys(name for each in self.data for name in (*each.findings, *each.patterns)))
+        """Every finding that is learned, in the order of the file."""
+        return tuple(dict.fromkeys(name for each in self.data if not each.probe_only for name in each.names))
+
+    @property
+    def probed(self) -> tuple[str, ...]:
+        """Every finding of any set: the learned first."""
+        return tuple(dict.fromkeys((*self.findings, *(name for each in self.data for name in each.names))))
 
     def to_toml(self) -> str:
         """The whole pretraining as a file, defaults written out; `PretrainStudy.of` of it is the same."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,27 @@ def test_results_hold_each_finding_and_probes_before_and_after(made: Path) -> No
     assert all({"before", "after"} <= probe.keys() for probe in results["probes"])
 
 
+def test_a_set_that_is_only_probed_teaches_nothing_and_is_asked_afterwards(
+    made: Path, study: PretrainStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third = study.data[1].model_copy(
+        update={"name": "third", "probe_only": True, "patterns": {"odd": "[13579][.]png$"}}
+    )
+    asked = study.model_copy(update={"data": (*study.data, third)})
+    assert asked.findings == study.findings and asked.probed == (*study.findings, "odd")
+    shutil.copytree(made, tmp_path / "run")
+    monkeypatch.setattr("cxrlens.pipeline.pretrain.train", lambda *_: pytest.fail("trained again"))
+    folder = pretrain(asked, out=tmp_path / "run", device="cpu").folder
+    assert (folder / "weights.safetensors").read_bytes() == (made / "weights.safetensors").read_bytes()
+    results, before = (json.loads((each / "results.json").read_text()) for each in (folder, made))
+    assert results["findings"] == before["findings"]
+    new = [probe for probe in results["probes"] if probe not in before["probes"]]
+    assert {probe["probe"] for probe in new} == {"Opacity, third (probed only)", "odd, third (probed only)"}
+    assert all(probe["after"]["patients"] == 24 for probe in new)
+    counts = {each["set"]: (each["train"]["patients"], each["probe"]["patients"]) for each in results["sets"]}
+    assert counts["third"] == (0, 24) and counts["others"][1] == 0
+
+
 def test_a_study_takes_the_weights_by_their_path(made: Path) -> None:
     row = ModelOptions(name="x", backbone="tf_efficientnet_lite0", weights=str(made / "weights.safetensors"))
     assert build_classifier(row, 64, seed=0).weights.title == "a tiny network"
@@ -196,6 +218,7 @@ def test_the_whole_file_comes_back_from_its_own_words(study: PretrainStudy, tmp_
             '"tf_efficientnet_lite0"\npreprocessing = { mean = 0.5, std = 0.0 }\n',
             r"backbone\.preprocessing\.std: .*got 0\.0",
         ),
+        ('source = "phantom"\n', 'source = "phantom"\nprobe_only = true\n', "every set has probe_only"),
         ('name = "others"', 'name = "drawn"', "each set needs a name of its own"),
     ],
 )

@@ -26,6 +26,8 @@ class FindingSet(Config):
         findings: finding → the cohort's column that says 1 or 0 of it, empty where unknown; "label" is the source's own
             label. A list stands for columns of the same names.
         patterns: finding → regular expression: 1 where the image's name has it, 0 elsewhere, such as `_bacteria_`.
+        probe_only: nothing is learned from the set: what the features that others taught are worth there is asked of
+            it, by linear probes.
     """
 
     name: str = Field(min_length=1, pattern=r"^[^/\\]+$")
@@ -33,6 +35,12 @@ class FindingSet(Config):
     source: SerializeAsAny[Source]
     findings: dict[str, str] = Field(default_factory=dict)
     patterns: dict[str, str] = Field(default_factory=dict)
+    probe_only: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every finding that the set knows."""
+        return (*self.findings, *self.patterns)
 
     @classmethod
     def of(cls, raw: Mapping[str, Any], where: str) -> FindingSet:

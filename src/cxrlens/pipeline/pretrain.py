@@ -110,8 +110,9 @@ def _keep(run: RunFolder, study: PretrainStudy, text: str | None) -> None:
 
 
 def _what_trains(study: PretrainStudy) -> dict[str, Any]:
-    """All but what is only written about the weights afterwards."""
-    return study.model_dump(mode="json", exclude={"card", "evaluation", "precision"})
+    """All but what is only asked or written of the weights afterwards."""
+    told = study.model_dump(mode="json", exclude={"card", "evaluation", "precision"})
+    return told | {"data": [each for each in told["data"] if not each["probe_only"]]}
 
 
 def _classifier(options: BackboneOptions, study: PretrainStudy, near: Path | None) -> Classifier:

@@ -27,7 +27,8 @@ class PretrainData:
 
     Attributes:
         table: a row a readable image: `image` (`set/image`), `set`, `patient` (`set/patient`; two ids that share an
-            image are one), `side`, `view`, `sex`, `age`, `sha256`, and a column a finding (1, 0, NaN).
+            image are one), `side` ("train", "validation", or "probe" of a set that is not learned from), `view`, `sex`,
+            `age`, `sha256`, and a column a finding (1, 0, NaN).
         cache: their pixels.
         findings: the columns that are learned.
         missing: image → why it cannot be read.
@@ -38,19 +39,20 @@ class PretrainData:
     findings: tuple[str, ...]
     missing: dict[str, str]
 
-    def side(self, name: str) -> pd.DataFrame:
-        """The rows of "train" or "validation"."""
-        return self.table[self.table["side"] == name].reset_index(drop=True)
+    def side(self, *names: str) -> pd.DataFrame:
+        """The rows of some sides."""
+        return self.table[self.table["side"].isin(names)].reset_index(drop=True)
 
-    def labelled(self, name: str) -> LabelledImages:
-        """The images of a side with their labels, float32 [n, findings]."""
-        rows = self.side(name)
+    def labelled(self, *names: str) -> LabelledImages:
+        """The images of some sides with their labels, float32 [n, findings]."""
+        rows = self.side(*names)
         return LabelledImages(self.cache, tuple(rows["image"]), rows[list(self.findings)].to_numpy(np.float32))
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every image's name, content, side and labels."""
-        told = self.table[["image", "sha256", "side", *self.findings]].sort_values("image")
+        """SHA-256 over the name, content, side and labels of every image but those that are only probed."""
+        learned = self.table[self.table["side"] != "probe"]
+        told = learned[["image", "sha256", "side", *self.findings]].sort_values("image")
         return hashlib.sha256(told.to_csv(index=False).encode()).hexdigest()
 
 
@@ -104,11 +106,11 @@ def _table(
             "image": [f"{each.name}/{image}" for image in cohort.table["image"]],
             "set": each.name,
             "patient": [f"{each.name}/{patient}" for patient in patients],
-            "side": np.where(held_out, "validation", "train"),
+            "side": "probe" if each.probe_only else np.where(held_out, "validation", "train"),
             **{name: cohort.table[name].to_numpy() for name in ("view", "sex", "age")},
             "sha256": [sha256.get(image) for image in cohort.table["image"]],
         }
     )
-    for finding in study.findings:
+    for finding in study.probed:
         table[finding] = labels[finding].to_numpy() if finding in labels else np.nan
     return table[cohort.table["image"].isin(list(cache.index)).to_numpy()].reset_index(drop=True)

@@ -61,8 +61,9 @@ def judge_pretraining(
         )
         for place, name in enumerate(images.findings)
     ]
+    asked = images.side("validation", "probe"), images.labelled("validation", "probe")
     before, after = (
-        probes(study, images, rows, pooled_features(network, data, device, progress)) for network in (started, trained)
+        probes(study, asked[0], pooled_features(network, asked[1], device, progress)) for network in (started, trained)
     )
     card = write_weights(
         run.path / "weights.safetensors",
@@ -104,19 +105,21 @@ def judge_pretraining(
     return results
 
 
-def probes(study: PretrainStudy, images: PretrainData, rows: pd.DataFrame, features: np.ndarray) -> list[FindingAuc]:
-    """Linear probes on held-out patients: each finding within each set that knows it, the view, and the set itself."""
+def probes(study: PretrainStudy, rows: pd.DataFrame, features: np.ndarray) -> list[FindingAuc]:
+    """Linear probes on patients not learned from: each finding of each set, the view, and the set itself."""
     found = []
     options = study.evaluation
     targets: dict[str, pd.Series] = {}
+    held_out = rows["side"] == "validation"
     for name in rows["set"].unique():
         inside = rows["set"] == name
-        for finding in images.findings:
-            targets[f"{finding}, {name}"] = rows[finding].where(inside)
+        title = name if held_out[inside].all() else f"{name} (probed only)"
+        for finding in study.probed:
+            targets[f"{finding}, {title}"] = rows[finding].where(inside)
         frontal = (rows["view"] == "AP").astype(float).where(rows["view"].isin(["AP", "PA"]) & inside)
-        targets[f"view AP or PA, {name}"] = frontal
-    for name in list(rows["set"].unique())[1:]:
-        targets[f"source is {name}"] = (rows["set"] == name).astype(float)
+        targets[f"view AP or PA, {title}"] = frontal
+    for name in list(rows["set"][held_out].unique())[1:]:
+        targets[f"source is {name}"] = (rows["set"] == name).astype(float).where(held_out)
     for title, target in targets.items():
         labels = target.to_numpy(float)
         if min((labels == 1).sum(), (labels == 0).sum()) >= 10:  # fewer say nothing
@@ -138,7 +141,7 @@ def _counts(images: PretrainData) -> list[dict[str, Any]]:
                     "images": int((rows["side"] == side).sum()),
                     "patients": int(rows["patient"][rows["side"] == side].nunique()),
                 }
-                for side in ("train", "validation")
+                for side in ("train", "validation", "probe")
             },
             "missing": sum(image.startswith(f"{name}/") for image in images.missing),
         }

@@ -28,12 +28,14 @@ def model_card(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any
         "## Data",
         "\n".join(f"- {line}" for line in study.card.data) or "See the pretraining file.",
         markdown_table(
-            ["set", "training images (patients)", "held-out images (patients)", "unreadable"], _sets(results)
+            ["set", "training images (patients)", "held-out images (patients)", "only probed", "unreadable"],
+            _sets(results),
         ),
-        "Patients are apart. A label that a set does not know is masked, not taken as absent.",
+        "Patients are apart. A label that a set does not know is masked, not taken as absent."
+        + (" Of a set that is only probed nothing was learned." if any(each.probe_only for each in study.data) else ""),
         "## Held-out patients: AUC of each finding",
         markdown_table(["finding", "with / without", "AUC [interval by patients]"], findings),
-        "## Held-out patients: linear probes of the frozen features",
+        "## Patients not learned from: linear probes of the frozen features",
         "Logistic regression on the pooled last feature map, each image scored by a model that has not seen its "
         "patient, before the training (the weights it started from) and after. A source that can be read off is a "
         "shortcut that a classifier on these features may take.",
@@ -68,9 +70,10 @@ def _facts(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any]) -
 
 def _sets(results: Mapping[str, Any]) -> list[list[str]]:
     def counted(side: Mapping[str, int]) -> str:
-        return f"{side['images']:,} ({side['patients']:,})"
+        return f"{side['images']:,} ({side['patients']:,})" if side["images"] else "none"
 
-    return [[s["set"], counted(s["train"]), counted(s["validation"]), str(s["missing"])] for s in results["sets"]]
+    sides = ("train", "validation", "probe")
+    return [[s["set"], *(counted(s[side]) for side in sides), str(s["missing"])] for s in results["sets"]]
 
 
 def _row(each: Mapping[str, Any]) -> list[str]:
