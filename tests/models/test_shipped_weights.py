@@ -12,12 +12,14 @@ from safetensors.torch import load_file
 
 from cxrlens.cli import main as cli
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import build_backbone
+from cxrlens.models.backbones import Preprocessing, build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.models.weights.accept import accept, verify_weights
 from cxrlens.models.weights.catalogue import CARDS, SHIPPED
 from cxrlens.models.weights.find import find_weights, resolve
+from cxrlens.pretrain_study import PretrainStudy, Scale
 
+PRETRAININGS = Path(__file__).parents[2] / "studies" / "pretraining"
 NAMES = sorted(file.stem for file in SHIPPED.glob("*.safetensors"))
 
 
@@ -55,6 +57,18 @@ def test_each_card_says_what_a_user_must_know(name: str) -> None:
     text = (SHIPPED / f"{name}.md").read_text(encoding="utf-8")
     for part in (f"# {name}", "never for diagnosis", "## Data", "CC BY 4.0", "| Pneumonia |", "## Limits", "children"):
         assert part in text, part
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_what_a_pretraining_file_here_asks_for(name: str) -> None:
+    study = PretrainStudy.load(PRETRAININGS / f"{name}.toml")
+    card, scale = CARDS[name], study.backbone.preprocessing
+    assert (study.name, study.backbone.name, study.images.size) == (name, card.architecture, card.size)
+    assert (study.card.title, study.card.licence, study.card.citation) == (card.title, card.licence, card.citation)
+    assert isinstance(scale, Scale) and card.preprocessing == Preprocessing((scale.mean,) * 3, (scale.std,) * 3)
+    text = (SHIPPED / f"{name}.md").read_text(encoding="utf-8")
+    assert all(f"- {line}" in text for line in (*study.card.data, *study.card.limits))
+    assert f"{study.training.epochs} epochs, batch {study.training.batch}, AdamW" in text
 
 
 def test_they_are_listed_as_available_and_taken_by_auto(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import typer
 
 def pretrain(
     study: Annotated[
-        Path, typer.Argument(help="The pretraining file, such as studies/pretraining/lite0-from-imagenet.toml.")
+        Path, typer.Argument(help="The pretraining file, such as studies/pretraining/efficientnet-lite0-cxr.toml.")
     ],
     data: Annotated[Path | None, typer.Option(help="The folder above the sets' own folders.")] = None,
     out: Annotated[Path | None, typer.Option(help="The result's folder; by default runs/NAME.")] = None,

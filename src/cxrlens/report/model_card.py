@@ -24,7 +24,7 @@ def model_card(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any
     parts = [
         f"# {card.name}",
         f"{card.title}. For research only; never for diagnosis.",
-        markdown_table(["what", "is"], _facts(study, card, results)),
+        markdown_table(["what", "is"], _facts(study, card, results), words=True),
         "## Data",
         "\n".join(f"- {line}" for line in study.card.data) or "See the pretraining file.",
         markdown_table(
@@ -90,4 +90,5 @@ def _once(values: Sequence[float]) -> str:
 
 def _augmentation(study: PretrainStudy) -> str:
     told = study.augment.model_dump(mode="json", exclude_defaults=True)
-    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items()) or "none"
+    words = (name.replace("_", " ") + ("" if value is True else f" {value}") for name, value in told.items())
+    return ", ".join(words) or "none"

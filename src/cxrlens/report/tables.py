@@ -164,7 +164,7 @@ class Fitted:
         return table
 
 
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, its first column to the left and the others to the right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+def markdown_table(header: list[str], rows: list[list[str]], words: bool = False) -> str:
+    """A Markdown table: its first column to the left, the others to the right, or to the left where they are words."""
+    lines = [header, ["---", *["---" if words else "---:"] * (len(header) - 1)], *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
