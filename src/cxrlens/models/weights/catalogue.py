@@ -37,8 +37,9 @@ def own_card(file: Path) -> WeightCard | None:
 
 
 def shipped_sums() -> dict[str, str]:
-    """File → SHA-256 of the weights that come with the package: what `sha256sum *.safetensors` wrote there."""
-    lines = (SHIPPED / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    """File → SHA-256 of the weights that come with the package: what `sha256sum *.safetensors` wrote."""
+    sums = SHIPPED / "SHA256SUMS"
+    lines = sums.read_text(encoding="utf-8").splitlines() if sums.exists() else []
     return {file: digest for digest, file in (line.split() for line in lines)}
 
 
