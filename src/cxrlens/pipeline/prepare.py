@@ -96,9 +96,18 @@ def listed(study: Study, data: Path | None) -> Cohort:
     Raises:
         UserError: the folder is not given, absent or not the source's layout.
     """
+    need_data(study, data)
+    return study.data.cohort(data)
+
+
+def need_data(study: Study, data: Path | None) -> None:
+    """Asks for the folder of the images before any other work is done.
+
+    Raises:
+        UserError: it is not given.
+    """
     if study.data.needs_root and data is None:
         raise UserError("this study's images are in a folder of yours: give it with --data PATH")
-    return study.data.cohort(data)
 
 
 def write_cohort(run: RunFolder, prepared: Prepared) -> None:

@@ -11,6 +11,7 @@ from cxrlens.models.weights.hub import OutOfReach
 from cxrlens.models.weights.trained_size import trained_size
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import USUAL_SIZE, ImageOptions, ModelRow, Study
+from cxrlens.train.loop import training_fault
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ def trainable_rows(
     A row that stands in for another is in neither where that one is in reach.
 
     Raises:
-        UserError: a row that can't be built, or none whose weights are in reach.
+        UserError: a row that can't be built or can't take a training step of its batch, or none whose weights are in
+            reach.
     """
     rows, skipped = [], []
     with progress.task("building models", len(study.models)) as task:
@@ -52,7 +54,9 @@ def trainable_rows(
             task.update(number)
             try:
                 size = row_size(row, study.images, near)
-                build_classifier(row, size, study.seeds[0], near)
+                model = build_classifier(row, size, study.seeds[0], near)
+                if fault := training_fault(model, min(2, row.batch)):
+                    raise UserError(fault)
                 rows.append(Trainable(row, size))
             except OutOfReach as error:
                 progress.say(f"left out: {row.name}: {error}")

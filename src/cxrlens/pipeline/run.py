@@ -14,7 +14,7 @@ from cxrlens.pipeline.fit import fit_unit, jobs
 from cxrlens.pipeline.gallery import make_gallery
 from cxrlens.pipeline.judge import judge
 from cxrlens.pipeline.page import write_report
-from cxrlens.pipeline.prepare import prepare, summary, write_cohort
+from cxrlens.pipeline.prepare import need_data, prepare, summary, write_cohort
 from cxrlens.pipeline.rows import trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
@@ -55,6 +55,9 @@ def run(
     with where.locked():
         _keep_study(where, study, text)
         watch = Stopwatch(earlier_stages(where))
+        need_data(study, root)
+        with watch.stage("models"):  # a model that cannot be trained shows before thousands of images are read
+            rows, skipped = trainable_rows(study, near, progress)
         with watch.stage("cohort"):
             prepared = prepare(study, root, progress)
             write_cohort(where, prepared)
@@ -62,8 +65,6 @@ def run(
         for sentence in prepared.warnings:
             progress.say(f"warning: {sentence}")
         try:
-            with watch.stage("models"):
-                rows, skipped = trainable_rows(study, near, progress)
             with watch.stage("cohort"):
                 for size in dict.fromkeys(each.size for each in rows):
                     prepared.pixels.at(size)  # a full disk shows before hours of training
