@@ -28,7 +28,8 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
 
     Returns:
         A row an image: image (as given), one column a model with its probability in [0, 1] (mean over seeds and folds
-        of the networks' probabilities), and `problem`, why an image could not be read (its probabilities are NaN).
+        of the networks' probabilities), and `problem`, why an image could not be read (its probabilities are NaN). The
+        column of a model that is itself called "image" or "problem" is "model image" or "model problem".
 
     Raises:
         UserError: a path is absent, or nothing given can be read.
@@ -53,7 +54,7 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
     for name in names:
         stacked = torch.from_numpy(np.stack([each[sizes[name]] for each in pixels.values()]))[:, None]
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
-        table[name] = [found.get(file, np.nan) for file in files]
+        table[f"model {name}" if name in ("image", "problem") else name] = [found.get(file, np.nan) for file in files]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
     return table
 

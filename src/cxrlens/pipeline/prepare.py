@@ -112,8 +112,11 @@ def need_data(study: Study, data: Path | None) -> None:
 
 def write_cohort(run: RunFolder, prepared: Prepared) -> None:
     """Writes `cohort.csv` (the listed rows, each with its file's facts or why it is missing) and `splits.csv`."""
+    facts = prepared.cache.facts
+    taken = {*facts.columns, "missing", "side"} - {"image"}  # the source may have columns of such names, too
     table = prepared.cohort.table.drop(columns=["path"])
-    table = table.merge(prepared.cache.facts, on="image", how="left")
+    table = table.rename(columns={name: f"table_{name}" for name in table if name in taken})
+    table = table.merge(facts, on="image", how="left")
     table["missing"] = table["image"].map(prepared.cohort.missing)
     run.write_table(run.path / "cohort.csv", table)
     rows = [
