@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
 from cxrlens.pipeline.fit import jobs
-from cxrlens.pipeline.prepare import need_data, prepare
+from cxrlens.pipeline.prepare import need_data, need_interval, prepare
 from cxrlens.pipeline.rows import Trainable, trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import Study
@@ -79,6 +79,7 @@ def plan(
     need_data(study, data)
     rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out
     prepared = prepare(study, data, progress)
+    need_interval(prepared)
     networks = len(jobs(prepared, rows[:1]))
     images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)
     if not chosen.is_cuda:

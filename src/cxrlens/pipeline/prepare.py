@@ -12,7 +12,7 @@ from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
-from cxrlens.data.split import Split, make_splits
+from cxrlens.data.split import Split, check_interval, make_splits
 from cxrlens.errors import UserError
 from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
@@ -88,6 +88,15 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
         groups = merge_groups(cohort.table, found.pairs)
     splits = make_splits(cohort, study.split, groups)
     return Prepared(study, cohort, pixels, splits, groups, _warnings(cohort, splits, groups))
+
+
+def need_interval(prepared: Prepared) -> None:
+    """Asks before training for what the evaluation needs after it.
+
+    Raises:
+        UserError: a validation side is too small for an interval of an AUC.
+    """
+    check_interval(prepared.cohort.table, prepared.splits, prepared.groups)
 
 
 def listed(study: Study, data: Path | None) -> Cohort:

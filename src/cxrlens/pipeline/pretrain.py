@@ -97,8 +97,7 @@ def pretrain(
             with watch.stage("judge"):
                 judge_pretraining(run, study, images, started, trained, known, chosen, progress)
         finally:
-            told = str(data) if data is not None else None
-            write_environment(run, images.digest, len(images.table), chosen, watch, told)
+            write_environment(run, images.digest, len(images.table), chosen, watch, data, near)
     return Pretrained(run.path)
 
 

@@ -14,7 +14,7 @@ from cxrlens.pipeline.fit import fit_unit, jobs
 from cxrlens.pipeline.gallery import make_gallery
 from cxrlens.pipeline.judge import judge
 from cxrlens.pipeline.page import write_report
-from cxrlens.pipeline.prepare import need_data, prepare, summary, write_cohort
+from cxrlens.pipeline.prepare import need_data, need_interval, prepare, summary, write_cohort
 from cxrlens.pipeline.rows import trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
@@ -60,6 +60,7 @@ def run(
             rows, skipped = trainable_rows(study, near, progress)
         with watch.stage("cohort"):
             prepared = prepare(study, root, progress)
+            need_interval(prepared)
             write_cohort(where, prepared)
             where.write_json("exclusions.json", prepared.cohort.left_out)
         for sentence in prepared.warnings:
@@ -86,8 +87,7 @@ def run(
                 with watch.stage("gallery"):
                     make_gallery(first_networks(Run(where), done, prepared, chosen), root, progress)
         finally:
-            told = str(data) if data is not None else None
-            write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, told)
+            write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, data, near)
         write_report(where)
     return Run(where)
 

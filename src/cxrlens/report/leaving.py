@@ -20,7 +20,9 @@ WITHOUT_XRAYS = frozenset(
     {"auc", "roc", "precision_recall", "calibration", "training", "figure2", "spectrum", "audit", "reuse"}
 )
 WITHOUT_NAMES = WITHOUT_XRAYS | {"figure3", "audit_evidence"}  # Figure 1 has file names below its images
-FACTS = ("width", "height", "bytes", "mode", "format", "bits", "sha256", "steps", "missing", "side", "fold")
+FACTS = (
+    "width", "height", "bytes", "mode", "format", "bits", "sha256", "steps", "missing", "side", "fold", "patient_known",
+)  # fmt: skip
 
 
 def images_shown(reading: Reading) -> list[str]:
@@ -52,7 +54,7 @@ def renamed(reading: Reading) -> Reading:
     within sentences.
     """
     names = Names.of(*_named(reading))
-    environment = {name: told for name, told in reading.environment.items() if name not in ("command", "data")}
+    environment = {name: told for name, told in reading.environment.items() if name not in ("command", "data", "near")}
     table = _own_columns(reading.cohort).drop(columns="sha256", errors="ignore")
     gallery = reading.gallery
     return replace(
