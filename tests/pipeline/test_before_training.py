@@ -74,7 +74,7 @@ def test_one_person_under_two_ids_is_one_patient_for_the_interval(tmp_path: Path
 
 
 def test_a_level_that_needs_more_draws_is_refused_with_the_study() -> None:
-    with pytest.raises(UserError, match="at level 0.999 needs at least 1999 draws; got 100"):
+    with pytest.raises(UserError, match=r"at level 0\.999 needs at least 1999 draws; got 100"):
         study(evaluation={"level": 0.999, "draws": 100})
 
 

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
+from cxrlens.pipeline.explain.figure1 import need_images
 from cxrlens.pipeline.fit import jobs
 from cxrlens.pipeline.prepare import need_data, need_interval, prepare
 from cxrlens.pipeline.rows import Trainable, trainable_rows
@@ -65,6 +66,7 @@ class Plan:
     models: tuple[PlannedModel, ...]
     skipped: tuple[dict[str, str], ...]
     warnings: tuple[str, ...]
+    without: tuple[str, ...] = ()  # sentences: what figures will do without, of which model, and why
 
 
 def plan(
@@ -80,6 +82,7 @@ def plan(
     rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out
     prepared = prepare(study, data, progress)
     need_interval(prepared)
+    need_images(study, prepared)
     networks = len(jobs(prepared, rows[:1]))
     images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)
     if not chosen.is_cuda:
@@ -89,7 +92,8 @@ def plan(
         for number, each in enumerate(rows):
             task.update(number)
             planned.append(_planned(each, study, images, validated, networks, chosen, near))
-    return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings)
+    without = tuple(sentence for each in rows for sentence in each.sentences)
+    return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings, without)
 
 
 def _planned(

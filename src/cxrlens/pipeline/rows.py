@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import build_classifier
 from cxrlens.models.weights.hub import OutOfReach
 from cxrlens.models.weights.trained_size import trained_size
+from cxrlens.pipeline.explain.left_out import impossible
 from cxrlens.progress import SILENT, Progress
+from cxrlens.report.explain_sentences import left_out_sentence
 from cxrlens.study import USUAL_SIZE, ImageOptions, ModelRow, Study
 from cxrlens.train.loop import training_fault
 
@@ -21,10 +24,17 @@ class Trainable:
     Attributes:
         row: of the study.
         size: side of its images, in pixels.
+        without: what of the study's figures its network cannot have → why.
     """
 
     row: ModelRow
     size: int
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What the figures will do without."""
+        return [left_out_sentence(what, self.row.name, why) for what, why in self.without.items()]
 
 
 def row_size(row: ModelRow, images: ImageOptions, near: Path | None = None) -> int:
@@ -57,7 +67,7 @@ def trainable_rows(
                 model = build_classifier(row, size, study.seeds[0], near)
                 if fault := training_fault(model, min(2, row.batch)):
                     raise UserError(fault)
-                rows.append(Trainable(row, size))
+                rows.append(Trainable(row, size, impossible(model, study.explain)))
             except OutOfReach as error:
                 progress.say(f"left out: {row.name}: {error}")
                 skipped.append({"name": row.name, "reason": error.reason})

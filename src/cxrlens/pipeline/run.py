@@ -7,6 +7,7 @@ from pathlib import Path
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
+from cxrlens.pipeline.explain.figure1 import need_images
 from cxrlens.pipeline.explain.shown import first_networks
 from cxrlens.pipeline.explain.stage import explain_run
 from cxrlens.pipeline.finished import Run
@@ -61,9 +62,10 @@ def run(
         with watch.stage("cohort"):
             prepared = prepare(study, root, progress)
             need_interval(prepared)
+            need_images(study, prepared)
             write_cohort(where, prepared)
             where.write_json("exclusions.json", prepared.cohort.left_out)
-        for sentence in prepared.warnings:
+        for sentence in (*(one for each in rows for one in each.sentences), *prepared.warnings):
             progress.say(f"warning: {sentence}")
         try:
             with watch.stage("cohort"):

@@ -86,6 +86,11 @@ def _renamed_gallery(gallery: Gallery, names: Names) -> Gallery:
         images=tuple(names.images[image] for image in gallery.images),
         maps={names.text(model): maps for model, maps in gallery.maps.items()},
         margins={names.text(model): margins for model, margins in gallery.margins.items()},
+        thresholds={names.text(model): threshold for model, threshold in gallery.thresholds.items()},
+        missing={
+            names.text(model): {method: names.text(why) for method, why in reasons.items()}
+            for model, reasons in gallery.missing.items()
+        },
     )
 
 

@@ -11,8 +11,10 @@ import torch
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.errors import UserError
 from cxrlens.explain.explained import explained
+from cxrlens.explain.methods import METHODS
 from cxrlens.explain.pick import Picked
 from cxrlens.pipeline.explain.kept import write_arrays
+from cxrlens.pipeline.explain.left_out import LeftOut
 from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report import figures
@@ -42,7 +44,8 @@ def explain_images(
         The PNG's path.
 
     Raises:
-        UserError: no image, one that cannot be read, or an unknown method.
+        UserError: no image, one that cannot be read, an unknown method, or methods that no model can have. Models that
+            cannot have some of them are named to whoever watches.
     """
     if not paths:
         raise UserError("explain needs at least one image")
@@ -50,7 +53,9 @@ def explain_images(
     images = [read_image(file).pixels for file in files]
     study, chosen, path = run.study, choose_device(device), Path(out).with_suffix(".png")
     methods = tuple(methods or study.explain.methods)
-    views = []
+    for method in methods:
+        METHODS[method]  # an unknown name is said before any work
+    views, out_of_reach = [], LeftOut(progress)
     names = [model["name"] for model in run.results["models"]]
     with progress.task("maps", len(names)) as task:
         for number, name in enumerate(names):
@@ -58,10 +63,16 @@ def explain_images(
             squares = np.stack([to_uint8(image, size, study.images.interpolation) for image in images])
             pixels = torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
             view = explained(name, chosen.place(run.model(name)), pixels, methods)
-            arrays = view.arrays() | {"images": np.array([file.name for file in files])}
-            write_arrays(path.with_suffix("") / f"{folder_name(name)}.npz", arrays)
-            views.append(view)
+            for method, why in view.missing.items():
+                out_of_reach.note(f"maps of {METHODS[method]().title}", name, why)
+            if view.attributions:
+                arrays = view.arrays() | {"images": np.array([file.name for file in files])}
+                write_arrays(path.with_suffix("") / f"{folder_name(name)}.npz", arrays)
+                views.append(view)
             task.update(number + 1)
+    if not views:
+        said = "; ".join(f"{one['model']}: {one['reason']}" for one in out_of_reach.told)
+        raise UserError(f"no model of this run has maps by {', '.join(methods)}: {said}")
     given = [Picked(file.name, "given image") for file in files]
     figures.save(figures.maps_figure(given, views, display=study.explain.display), path)
     return path
