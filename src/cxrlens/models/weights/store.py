@@ -130,7 +130,7 @@ def fill(backbone: Backbone, tensors: dict[str, Tensor] | Converted, file: str) 
     converted = tensors if isinstance(tensors, Converted) else convert(Contents("torch", tensors))
     if converted.architecture and converted.architecture != backbone.architecture:
         raise UserError(f"{file} holds a {converted.architecture}; this backbone is {backbone.architecture}")
-    target = getattr(backbone, "network", backbone)
+    target = backbone.inner
     wanted = target.state_dict()
     found = converted.tensors
     kept = {name: tensor for name, tensor in found.items() if not name.startswith(backbone.dropped or ("\0",))}
