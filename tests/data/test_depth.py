@@ -246,12 +246,12 @@ def test_most_files_of_a_cohort_decide_for_the_odd_ones_and_this_is_said(mixed, 
     rows = {image: cache.pixels[row].astype(float) for image, row in cache.index.items()}
     assert facts["depth_alone"].dropna().to_dict()["dark.png"] == 10 and facts.loc["dark.png", "depth"] == 12
     assert np.abs(rows["dark.png"] - 255 * picture(brightest=0.2)).max() <= 1.01
-    assert "read as 12 bits like the others (alone, as 10 bits)" in facts.loc["dark.png", "steps"]
+    assert "read as 12 bits, as most of the cohort is (by its own values: 10 bits)" in facts.loc["dark.png", "steps"]
     assert facts.loc["letter.tif", "depth"] == 12 and facts.loc["letter.tif", "depth_alone"] == 16
     assert "clipped" in facts.loc["letter.tif", "steps"]
     for image in ("full.png", "eight in sixteen.png", "eight.png"):  # no file of 12 bits can be so
         assert np.abs(rows[image] - 255 * picture()).max() <= 1.01, image
-    assert "while the others use 12 bits" in facts.loc["full.png", "steps"]
+    assert "read as 16 bits, not as the 12 bits of most of the cohort (100% of" in facts.loc["full.png", "steps"]
     assert pd.isna(facts.loc["eight.png", "depth"])
     odd = [group for group in group_steps(cache.facts["image"], cache.facts["steps"]) if group.warning]
     assert sum(len(group.images) for group in odd) == 4

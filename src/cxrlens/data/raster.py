@@ -116,9 +116,10 @@ class _Deep:
             reason = why_not(depth, self.colour, highest)
             chosen = own if reason else depth
             if reason:
-                note = f"warning: {self.bits}-bit file read as {own} bits, while the others use {depth} bits ({reason})"
+                said = f"not as the {depth} bits of most of the cohort ({reason})"
             else:
-                note = f"warning: {self.bits}-bit file read as {depth} bits like the others (alone, as {own} bits)"
+                said = f"as most of the cohort is (by its own values: {own} bits)"
+            note = f"warning: {self.bits}-bit file read as {chosen} bits, {said}"
             return finished(*self._grey(chosen, note), depth=chosen, depth_alone=own)
 
         note = f"{self.bits}-bit file read as {own} bits (largest value {int(self.colour.max())})"

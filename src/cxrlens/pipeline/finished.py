@@ -88,7 +88,7 @@ class Run:
         if "depth" not in cohort:
             return self._depth_of_old()
         depth = cohort["depth"]
-        if depth is not None and (not isinstance(depth, int) or not 1 <= depth <= 16):
+        if depth is not None and (type(depth) is not int or not 1 <= depth <= 16):
             path = self.folder.path / "results.json"
             raise UserError(f"{path} is damaged: the depth of its images is 1 to 16 bits; got {depth!r}")
         return depth
