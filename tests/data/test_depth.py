@@ -202,6 +202,16 @@ def test_floats_from_0_to_1_are_taken_so_and_a_letter_does_not_stretch_others(pu
     assert "clipped" in decoded.steps[1]
 
 
+def test_tiffs_that_pillow_takes_for_others_are_refused_with_what_to_do(put):
+    planes = tiff(np.stack([at(12)] * 3, -1)).replace(
+        struct.pack("<HHIH", PLANAR, 3, 1, 1), struct.pack("<HHIH", PLANAR, 3, 1, 2)
+    )
+    unknown = tiff(at(12).astype(np.int16), photometric=0)
+    for data, why in ((planes, "separate planes"), (unknown, "a TIFF of a kind that is not read")):
+        with pytest.raises(UnreadableImage, match=why):
+            read_image(put(data))
+
+
 @pytest.mark.parametrize("values", [at(12), picture().astype(np.float32), (picture() * 7 - 2).astype(np.float32)])
 def test_where_white_is_zero_every_kind_of_tiff_is_inverted(put, values):
     plain, inverted = (read_image(put(tiff(values, photometric=zero))) for zero in (1, 0))

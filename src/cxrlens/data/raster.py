@@ -22,7 +22,7 @@ from cxrlens.data.unreadable import UnreadableImage, check_header, decoding, des
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF")  # never those that start other programs
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in Pillow's own conversion
-_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 0x0112, 258, 262, 339
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 0x0112, 258, 262, 284, 339
 _BIT_DEPTH, _COLOUR_TYPE = 24, 25  # where the header chunk holds them (PNG specification, section 11.2.2)
 _GREY_ALPHA = 4
 _PNG_END = b"IEND\xaeB`\x82"
@@ -199,6 +199,8 @@ def _deep(image: Image.Image, data: bytes) -> _Deep | None:
             values = values >> (16 - bits)  # Pillow moves them up to 16 bits
         return _Deep(values, bits, declared=bits, inverted=_white_is_zero(image))
     if image.format == "TIFF" and bits == 16 and image.mode in ("RGB", "RGBA"):
+        if _tag(image, _PLANAR, 1) == 2:  # Pillow takes each for 8 bits
+            raise UnreadableImage("a TIFF of 16 bits with its colours in separate planes; save it as grey or as PNG")
         colour = _tiff_colour(image, data)
         return None if colour is None else _Deep(colour)
     if image.mode in ("I", "F"):
@@ -298,7 +300,7 @@ def _grey(image: Image.Image, data: bytes) -> tuple[np.ndarray, list[str]]:
         return (1 - grey, [*steps, "white-is-zero inverted"]) if _white_is_zero(image) else (grey, steps)
     grey, steps = _grey8(image)
     if image.format in ("TIFF", "JPEG2000") and _bits(image, data) > 8:
-        steps.append("colour cut to 8 bits")
+        steps.append("warning: colour of 16 bits cut to its upper 8")
     return np.asarray(grey).astype(np.float32) / np.float32(255), steps
 
 
