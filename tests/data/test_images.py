@@ -91,9 +91,11 @@ def test_16_bit_pngs_keep_all_16_bits(put, seed, colour):
     assert np.abs(decoded.pixels[0] - expected).max() < 1e-6 and decoded.facts["bits"] == 16
 
 
-def test_a_16_bit_png_whose_high_bits_are_unused_is_told(put):
+def test_a_16_bit_png_whose_high_bits_are_unused_is_scaled_by_those_in_use_and_told(put):
     values = np.arange(4096).reshape(64, 64, 1)
-    assert "no value above 4095" in read_image(put(png(values, 16, GREY))).steps[0]
+    decoded = read_image(put(png(values, 16, GREY)))
+    assert decoded.steps == ("16-bit file read as 12 bits (largest value 4095)",)
+    assert np.allclose(decoded.pixels[0], values[..., 0] / 4095)
 
 
 def test_a_declared_transparent_grey_is_black_at_both_depths(put, grey):

@@ -68,6 +68,13 @@ def show(report: CheckReport, console: Console) -> None:
             console.print(f"\n[bold {colour}]{title}[/]")
         for line in lines:
             console.print(f"  • {escape(line)}", highlight=False, soft_wrap=not console.is_terminal)
+    conversions = [group for group in report.steps if not group.warning]
+    if conversions:
+        console.print("\n[bold]How the files were read[/]")
+    for group in conversions[:MOST_ROWS]:
+        console.print(f"  • {escape(group.sentence)}", highlight=False, soft_wrap=not console.is_terminal)
+    if len(conversions) > MOST_ROWS:
+        console.print(f"  • {len(conversions) - MOST_ROWS} more kinds; --json has them all")
     if report.findings:
         console.print("\n[bold]What could tell the label without the lungs[/]")
     for finding in report.findings:

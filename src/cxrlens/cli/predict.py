@@ -30,7 +30,7 @@ def predict(
         write_atomically(out, lambda draft: table.to_csv(draft, index=False))
     console = Console()
     shown = Table(title="P(positive)", title_justify="left")
-    models = [name for name in table.columns if name not in ("image", "problem")]
+    models = [name for name in table.columns if name not in ("image", "problem", "warnings")]
     shown.add_column("image", overflow="fold")
     for name in models:
         shown.add_column(name, justify="right")
@@ -41,5 +41,7 @@ def predict(
     console.print("For research only; never for diagnosis.")
     for _, row in table[table["problem"].notna()].iterrows():
         say(console, f"not read: {row['image']}: {row['problem']}")
+    for _, row in table[table["warnings"].notna()].iterrows():
+        say(console, f"warning: {row['image']}: {row['warnings']}")
     if strict and table["problem"].notna().any():
         raise typer.Exit(1)

@@ -47,9 +47,9 @@ def entries(cohort: Cohort) -> list[Entry]:
     return [Entry(image, path, root / path if path and _stat(root / path) else None) for image, path in rows]
 
 
-def key(cohort: Cohort, rows: list[Entry], size: int, interpolation: str) -> str:
+def key(cohort: Cohort, rows: list[Entry], size: int, interpolation: str, depth: int | None = None) -> str:
     """The name of the cache; another release of Pillow may decode or resize otherwise, so it counts too."""
-    said = [FORMAT, PIL.__version__, size, interpolation, _reader(cohort.read), [row.identity() for row in rows]]
+    said = [FORMAT, PIL.__version__, size, interpolation, depth, _reader(cohort.read), [row.identity() for row in rows]]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 

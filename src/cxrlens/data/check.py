@@ -18,6 +18,7 @@ from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.data.integrity import Integrity, Pair, examine
 from cxrlens.data.leaks import SideCounts, cohort_summary, side_counts
 from cxrlens.data.split import Split, SplitOptions, make_splits
+from cxrlens.data.steps import StepGroup, group_steps, reading_sentences
 from cxrlens.errors import UserError
 
 Counts = dict[str, dict[str, int]]
@@ -43,6 +44,7 @@ class CheckReport:
         integrity: missing, unreadable, duplicates, what tells the label.
         warnings: sentences to read before training.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn.
+        steps: what was done to read the images, by kind: warnings, then conversions.
         findings: of the audit before training, as plain values (`audit.records.plain_finding`); () until it is made.
     """
 
@@ -59,6 +61,7 @@ class CheckReport:
     integrity: Integrity
     warnings: tuple[str, ...]
     faults: tuple[str, ...]
+    steps: tuple[StepGroup, ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> str:
@@ -79,6 +82,7 @@ class CheckReport:
             "duplicates_compared": found.duplicates.compared,
             "one_patient_under_ids": found.one_patient,
             "label_from_column": [asdict(one) for one in found.associations],
+            "reading": [group.to_json() for group in self.steps],
             "findings": self.findings,
             "split": {"kind": self.split, "folds": [asdict(side) for side in self.sides]},
             "warnings": self.warnings,
@@ -122,8 +126,12 @@ def check(
         left_out=cohort.left_out,
         unlisted=cohort.unlisted,
         integrity=found,
-        warnings=tuple(warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates)),
+        warnings=(
+            *warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates),
+            *reading_sentences(cache.facts),
+        ),
         faults=tuple(faults),
+        steps=group_steps(cache.facts["image"], cache.facts["steps"]),
     )
 
 

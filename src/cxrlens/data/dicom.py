@@ -12,7 +12,7 @@ from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from cxrlens.data.cohort import Decoded
-from cxrlens.data.png16 import GREY_WEIGHTS
+from cxrlens.data.raster import GREY_WEIGHTS
 from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, check_header, decoding, heard
 from cxrlens.data.voi import to_unit
 
@@ -120,7 +120,8 @@ def _grey(stored: np.ndarray, header: Dataset) -> tuple[np.ndarray, list[str]]:
     if kind == "PALETTE COLOR":
         stored = apply_color_lut(stored, header)
     if stored.ndim == 3:
-        return _luma(stored[..., :3], 8 * stored.dtype.itemsize), [f"{kind} to grey"]
+        bits = 8 * stored.dtype.itemsize if kind == "PALETTE COLOR" else int(header.BitsStored)
+        return _luma(stored[..., :3], bits), [f"{kind} to grey"]
     if kind not in ("MONOCHROME1", "MONOCHROME2"):
         raise UnreadableImage(f"a DICOM of photometric interpretation {kind}")
     padding = _padding(stored, header)
@@ -146,5 +147,6 @@ def _padding(stored: np.ndarray, header: Dataset) -> np.ndarray:
     value = header.get("PixelPaddingValue")
     if not isinstance(value, int):
         return np.zeros(stored.shape, dtype=bool)
-    limit = header.get("PixelPaddingRangeLimit", value)
+    limit = header.get("PixelPaddingRangeLimit")
+    limit = limit if isinstance(limit, int) else value
     return (stored >= min(value, limit)) & (stored <= max(value, limit))

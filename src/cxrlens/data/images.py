@@ -27,13 +27,17 @@ INTERPOLATIONS = {
 }
 
 
-def read_image(path: Path) -> Decoded:
+def read_image(path: Path, depth: int | None = None) -> Decoded:
     """Reads one X-ray; the file's content says what it is, its name does not.
 
     Colour becomes grey by ITU-R 601 weights, transparency is laid over black, EXIF rotation is applied, integers are
-    divided by the largest number of their bit depth. `steps` says what was done; what is odd but usable (under 64
-    pixels, a side three times the other) is a step that begins with "warning:". `facts` are of the file as stored,
-    before any rotation.
+    divided by the largest number of the bits that they use (see `cxrlens.data.depth`). `steps` says what was done; what
+    is odd but usable (under 64 pixels, a side three times the other) is a step that begins with "warning:". `facts` are
+    of the file as stored, before any rotation.
+
+    Args:
+        path: of the file.
+        depth: bits that the other files of its kind use, for a file of more than 8 bits that does not say its own.
 
     Returns:
         Pixels float32 [1, height, width] in [0, 1], brighter is higher.
@@ -43,7 +47,7 @@ def read_image(path: Path) -> Decoded:
             or a DICOM that is not one frontal radiograph.
     """
     try:
-        return _checked(_read(path))
+        return _read(path).at_depth(depth)
     except UnreadableImage as error:
         raise error.of(path) from error.__cause__
 
@@ -61,7 +65,14 @@ def _read(path: Path) -> Decoded:
     if not data:
         raise UnreadableImage("empty file")
     decoded = read_dicom(data) if is_dicom(data) else read_raster(data)
-    return replace(decoded, facts={**decoded.facts, "bytes": len(data)}, sha256=hashlib.sha256(data).hexdigest())
+    digest = hashlib.sha256(data).hexdigest()
+
+    def checked(decoded: Decoded) -> Decoded:
+        return _checked(replace(decoded, facts={**decoded.facts, "bytes": len(data)}, sha256=digest))
+
+    other_depth = decoded.read_as
+    read_as = None if other_depth is None else lambda depth: checked(other_depth(depth))
+    return replace(checked(decoded), read_as=read_as)
 
 
 def _checked(decoded: Decoded) -> Decoded:

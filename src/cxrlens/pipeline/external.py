@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cxrlens.data.cohort import Cohort
+from cxrlens.data.steps import reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import too_few
 from cxrlens.evaluate.records import Evaluation, plain
@@ -102,12 +103,13 @@ def evaluate_external(
     chosen, root = choose_device(device), Path(data) if data is not None else None
     source, options = (study or run.study).data, run.study.images
     cohort = _other_images(run, root, study)
-    cache = decoded(cohort, options.reference, options.interpolation, progress)
+    cache = decoded(cohort, options.reference, options.interpolation, progress, run.depth)
     reopened = _own_images(run, progress)
     images = outside_images(
         cohort.with_missing(cache.missing), cache, run.cohort, reopened.cache if reopened else None,
         not ids_apart and numbered_alike(run.study.data, source), progress,
     )  # fmt: skip
+    images = replace(images, notes=(*images.notes, *reading_sentences(cache.facts)))
     positive, negative = images.classes
     if min(positive, negative) < 2:
         hint = "; where equal ids are different people, say --ids-apart" if images.left_out["same_patient"] else ""

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from cxrlens.data.images import read_image, to_uint8
+from cxrlens.data.steps import image_warnings
 from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError
 from cxrlens.pipeline.finished import Run
@@ -28,7 +29,8 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
 
     Returns:
         A row an image: image (as given), one column a model with its probability in [0, 1] (mean over seeds and folds
-        of the networks' probabilities), and `problem`, why an image could not be read (its probabilities are NaN).
+        of the networks' probabilities), `problem`, why an image could not be read (its probabilities are NaN), and
+        `warnings`, what is odd with how it was read.
 
     Raises:
         UserError: a path is absent, or nothing given can be read.
@@ -38,11 +40,14 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
     sizes = {name: run.size(name) for name in names}
     pixels: dict[Path, dict[int, np.ndarray]] = {}
     problems: dict[Path, str] = {}
+    odd: dict[Path, str] = {}
+    depth = run.depth
     with progress.task("reading images", len(files)) as task:
         for number, file in enumerate(files):
             try:
-                image = read_image(file).pixels
-                pixels[file] = {size: to_uint8(image, size, interpolation) for size in set(sizes.values())}
+                image = read_image(file, depth)
+                pixels[file] = {size: to_uint8(image.pixels, size, interpolation) for size in set(sizes.values())}
+                odd[file] = "; ".join(image_warnings(image.steps))
             except UserError as error:
                 problems[file] = error.reason if isinstance(error, UnreadableImage) else str(error)
             task.update(number + 1)
@@ -55,6 +60,7 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
         table[name] = [found.get(file, np.nan) for file in files]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
+    table["warnings"] = pd.Series([odd.get(file) or None for file in files], dtype=object)
     return table
 
 

@@ -13,6 +13,7 @@ from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
 from cxrlens.data.split import Split, make_splits
+from cxrlens.data.steps import reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
@@ -52,9 +53,13 @@ class Prepared:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every readable image's name and content, in name order."""
+        """SHA-256 over every readable image's name, content and depth (where it is more than 8 bits), in name order."""
         facts = self.cache.facts.sort_values("image")
-        lines = [f"{image}\t{sha256}" for image, sha256 in zip(facts["image"], facts["sha256"], strict=True)]
+        columns = (facts["image"], facts["sha256"], facts["depth"])
+        lines = [
+            f"{image}\t{sha256}" + ("" if pd.isna(depth) else f"\t{depth}")
+            for image, sha256, depth in zip(*columns, strict=True)
+        ]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -87,7 +92,8 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
             found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
         groups = merge_groups(cohort.table, found.pairs)
     splits = make_splits(cohort, study.split, groups)
-    return Prepared(study, cohort, pixels, splits, groups, _warnings(cohort, splits, groups))
+    warnings = (*_warnings(cohort, splits, groups), *reading_sentences(cache.facts))
+    return Prepared(study, cohort, pixels, splits, groups, warnings)
 
 
 def listed(study: Study, data: Path | None) -> Cohort:
@@ -117,8 +123,8 @@ def write_cohort(run: RunFolder, prepared: Prepared) -> None:
 
 
 def summary(prepared: Prepared) -> dict[str, object]:
-    """The `cohort` of `results.json`."""
-    return cohort_summary(prepared.cohort, prepared.splits)
+    """The `cohort` of `results.json`; `depth` is the bits that a new image of more than 8 bits is to be read as."""
+    return {**cohort_summary(prepared.cohort, prepared.splits), "depth": prepared.cache.depth}
 
 
 def _first(missing: dict[str, str], most: int = 3) -> str:

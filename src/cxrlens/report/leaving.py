@@ -20,7 +20,21 @@ WITHOUT_XRAYS = frozenset(
     {"auc", "roc", "precision_recall", "calibration", "training", "figure2", "spectrum", "audit", "reuse"}
 )
 WITHOUT_NAMES = WITHOUT_XRAYS | {"figure3", "audit_evidence"}  # Figure 1 has file names below its images
-FACTS = ("width", "height", "bytes", "mode", "format", "bits", "sha256", "steps", "missing", "side", "fold")
+FACTS = (
+    "width",
+    "height",
+    "bytes",
+    "mode",
+    "format",
+    "bits",
+    "depth",
+    "depth_alone",
+    "sha256",
+    "steps",
+    "missing",
+    "side",
+    "fold",
+)
 
 
 def images_shown(reading: Reading) -> list[str]:

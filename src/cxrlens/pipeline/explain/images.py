@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from cxrlens.data.images import read_image, to_uint8
+from cxrlens.data.steps import image_warnings
 from cxrlens.errors import UserError
 from cxrlens.explain.explained import explained
 from cxrlens.explain.pick import Picked
@@ -47,7 +48,12 @@ def explain_images(
     if not paths:
         raise UserError("explain needs at least one image")
     files = [Path(path) for path in paths]
-    images = [read_image(file).pixels for file in files]
+    depth = run.depth
+    read = [read_image(file, depth) for file in files]
+    images = [image.pixels for image in read]
+    for file, image in zip(files, read, strict=True):
+        for warning in image_warnings(image.steps):
+            progress.say(f"warning: {file}: {warning}")
     study, chosen, path = run.study, choose_device(device), Path(out).with_suffix(".png")
     methods = tuple(methods or study.explain.methods)
     views = []
