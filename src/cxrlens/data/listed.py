@@ -128,15 +128,17 @@ def _merge(table: Table, names: Sequence[str], frame: pd.DataFrame, file: Sequen
     groups: dict[str, list[int]] = {}
     for row, each in enumerate(file):
         groups.setdefault(each, []).append(row)
+    cells = {str(name): dict(zip(frame.index, map(_shown, frame[name]), strict=True)) for name in frame}
+    agreeing = [name for name in MUST_AGREE if name in cells]
     kept = set(frame.index)
 
     def said(row: int) -> str:
-        known = [f"{name} {_shown(frame.at[row, name])}" for name in MUST_AGREE if row in kept and name in frame]
+        known = [f"{name} {cells[name][row]}" for name in agreeing if row in kept]
         return ", ".join(known) or "left out by the study"
 
     again: list[int] = []
     faults: list[str] = []
-    differing: dict[str, None] = {}
+    differing: dict[str, list[int]] = {}
     for group in groups.values():
         if len(group) == 1 or kept.isdisjoint(group):
             continue
@@ -146,11 +148,12 @@ def _merge(table: Table, names: Sequence[str], frame: pd.DataFrame, file: Sequen
             pair = (f"'{names[row]}' in line {table.lines[row]} ({said(row)})" for row in (first, other))
             faults.append(" and ".join(pair))
             continue
-        for name in frame.columns.difference(["image", "path", *MUST_AGREE], sort=False):
-            if len({_shown(value) for value in frame.loc[group, name]}) > 1:
-                frame.loc[first, name] = None
-                differing[name] = None
+        for name, column in cells.items():
+            if name not in ("image", *MUST_AGREE) and len({column[row] for row in group}) > 1:
+                differing.setdefault(name, []).append(first)
         again += group[1:]
+    for name, rows in differing.items():
+        frame.loc[rows, name] = None
     if faults:
         more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise UserError(
