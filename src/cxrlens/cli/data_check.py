@@ -48,6 +48,8 @@ def show(report: CheckReport, console: Console) -> None:
     """Prints a report as tables and sentences."""
     from rich.markup import escape
 
+    from cxrlens.data.files import passed_over
+
     cohort = report.cohort
     console.print(
         f"[bold]{escape(report.name)}[/]: {cohort['images']} images listed, {cohort['positive']} positive and "
@@ -57,10 +59,12 @@ def show(report: CheckReport, console: Console) -> None:
     per_patient = ", ".join(f"{images} ({patients})" for images, patients in report.images_a_patient.items())
     console.print(f"images a patient (patients): {per_patient}")
     if report.left_out:
-        left_out = ", ".join(f"{rows} ({reason})" for reason, rows in report.left_out.items())
+        reasons = [f"{rows} ({reason})" for reason, rows in report.left_out.items()]
+        rest = sum([*report.left_out.values()][MOST_ROWS:])
+        left_out = ", ".join([*reasons[:MOST_ROWS], *([f"{rest} for other reasons"] if rest else [])])
         console.print(escape(f"left out by the study: {left_out}"))
-    if report.unlisted:
-        console.print(f"files that no row lists: {len(report.unlisted)}")
+    for line in passed_over(report.unlisted, report.other_files):
+        console.print(escape(line), highlight=False, soft_wrap=not console.is_terminal)
     _counts(report, console)
     _split(report, console)
     for title, lines, colour in (("Faults", report.faults, "red"), ("Before training", report.warnings, "yellow")):

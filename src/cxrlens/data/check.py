@@ -40,7 +40,8 @@ class CheckReport:
         splits: the study's; empty where the split cannot be drawn.
         sides: one a fold; empty where the split cannot be drawn.
         left_out: reason → rows of the source that the study's options leave out.
-        unlisted: files that no row names.
+        unlisted: image files that no row names.
+        other_files: files beside the images that are no images by their name.
         integrity: missing, unreadable, duplicates, what tells the label.
         warnings: sentences to read before training.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn.
@@ -58,6 +59,7 @@ class CheckReport:
     sides: tuple[SideCounts, ...]
     left_out: dict[str, int]
     unlisted: tuple[str, ...]
+    other_files: tuple[str, ...]
     integrity: Integrity
     warnings: tuple[str, ...]
     faults: tuple[str, ...]
@@ -75,6 +77,7 @@ class CheckReport:
             "images_a_patient": self.images_a_patient,
             "left_out": self.left_out,
             "unlisted": self.unlisted,
+            "other_files": self.other_files,
             "absent": _named(found.absent),
             "unreadable": _named(found.unreadable),
             "duplicates": [_pair(pair) for pair in found.duplicates.pairs],
@@ -125,8 +128,10 @@ def check(
         sides=sides,
         left_out=cohort.left_out,
         unlisted=cohort.unlisted,
+        other_files=cohort.other_files,
         integrity=found,
         warnings=(
+            *cohort.warnings,
             *warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates),
             *reading_sentences(cache.facts),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +27,17 @@ INTERPOLATIONS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+FEW_LEVELS = 8  # of grey, at most, in what looks like a mask
+SAMPLE = 2**16  # pixels, about, from which that is seen
+
 
 def read_image(path: Path, depth: int | None = None) -> Decoded:
     """Reads one X-ray; the file's content says what it is, its name does not.
 
     Colour becomes grey by ITU-R 601 weights, transparency is laid over black, EXIF rotation is applied, integers are
     divided by the largest number of the bits that they use (see `cxrlens.data.depth`). `steps` says what was done; what
-    is odd but usable (under 64 pixels, a side three times the other) is a step that begins with "warning:". `facts` are
-    of the file as stored, before any rotation.
+    is odd but usable (under 64 pixels, a side three times the other, as few grey levels as a mask) is a step that begins
+    with "warning:". `facts` are of the file as stored, before any rotation.
 
     Args:
         path: of the file.
@@ -90,7 +94,22 @@ def _checked(decoded: Decoded) -> Decoded:
         odd.append(f"warning: only {width} x {height} pixels")
     if max(height, width) > 3 * min(height, width):
         odd.append(f"warning: {width} x {height} pixels is no shape of a chest X-ray")
+    odd += _few_levels(pixels)
     return replace(decoded, steps=(*decoded.steps, *odd))
+
+
+def _few_levels(pixels: np.ndarray) -> list[str]:
+    """A warning where an image looks like a mask: a handful of grey levels, or black and white but for JPEG's noise."""
+    step = max(1, math.isqrt(pixels.size // SAMPLE))
+    sample = np.rint(255 * pixels[0, ::step, ::step]).astype(int)
+    counts = np.bincount(np.clip(sample, 0, 255).ravel(), minlength=256)
+    dark, bright = counts[:8].sum() / sample.size, counts[-8:].sum() / sample.size
+    if min(dark, bright) > 0.01 and dark + bright > 0.97:
+        return ["warning: black and white with hardly any grey: a mask rather than an X-ray?"]
+    if np.count_nonzero(counts) > FEW_LEVELS:
+        return []
+    levels = np.unique(pixels).size  # the sample may have missed some, and fine levels may share one of 256
+    return [f"warning: only {levels} grey levels: a mask rather than an X-ray?"] if levels <= FEW_LEVELS else []
 
 
 def check_resize(size: int, interpolation: str) -> None:

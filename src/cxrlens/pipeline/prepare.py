@@ -11,6 +11,7 @@ import pandas as pd
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.files import passed_over
 from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
 from cxrlens.data.split import Split, make_splits
 from cxrlens.data.steps import reading_sentences
@@ -45,6 +46,11 @@ class Prepared:
     def cache(self) -> ImageCache:
         """The images at the study's own size, with what is known of their files."""
         return self.pixels.at(self.study.images.reference)[0]
+
+    @property
+    def passed_over(self) -> list[str]:
+        """Sentences on the files beside the images that are not used."""
+        return passed_over(self.cohort.unlisted, self.cohort.other_files)
 
     @property
     def labels(self) -> pd.Series:
@@ -132,7 +138,11 @@ def _first(missing: dict[str, str], most: int = 3) -> str:
 
 
 def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str]) -> tuple[str, ...]:
-    found = [patients_warning(cohort.table), *(split_warning(cohort.table, split, groups) for split in splits)]
+    found = [
+        *cohort.warnings,
+        patients_warning(cohort.table),
+        *(split_warning(cohort.table, split, groups) for split in splits),
+    ]
     if cohort.missing:
         some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")
         found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")

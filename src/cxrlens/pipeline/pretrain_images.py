@@ -12,6 +12,7 @@ import pandas as pd
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.files import passed_over
 from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.joined import JoinedCache, in_validation
 from cxrlens.data.steps import reading_sentences
@@ -67,6 +68,8 @@ def gather(study: PretrainStudy, root: Path | None, progress: Progress = SILENT)
     caches, tables, missing = {}, [], {}
     for each in study.data:
         cohort = each.cohort(root)
+        for sentence in (*cohort.warnings, *passed_over(cohort.unlisted, cohort.other_files)):
+            progress.say(f"set '{each.name}': {sentence}")
         cache = decoded(cohort, study.images.size, study.images.interpolation, progress)
         cohort = cohort.with_missing(cache.missing)
         for sentence in reading_sentences(cache.facts):

@@ -59,6 +59,8 @@ def run(
             prepared = prepare(study, root, progress)
             write_cohort(where, prepared)
             where.write_json("exclusions.json", prepared.cohort.left_out)
+        for sentence in prepared.passed_over:
+            progress.say(sentence)
         for sentence in prepared.warnings:
             progress.say(f"warning: {sentence}")
         try:
