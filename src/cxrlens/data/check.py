@@ -122,7 +122,10 @@ def check(
         left_out=cohort.left_out,
         unlisted=cohort.unlisted,
         integrity=found,
-        warnings=tuple(warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates)),
+        warnings=(
+            *cohort.warnings,
+            *warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates),
+        ),
         faults=tuple(faults),
     )
 

@@ -58,6 +58,7 @@ class Cohort:
         missing: image → why it has no readable file. The rows stay in `table`: counts are of the listed rows.
         left_out: reason → number of the source's rows that the study's options leave out.
         unlisted: files beside the listed ones that no row names.
+        warnings: sentences on what the source could not read, took for something else or left out.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Cohort:
     missing: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     unlisted: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()

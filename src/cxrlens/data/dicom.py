@@ -42,7 +42,7 @@ def read_dicom(data: bytes) -> Decoded:
     """
     steps: list[str] = []
     with heard(steps), decoding("DICOM"):
-        header = _header(data)
+        header = read_header(data)
         unclear = _check(header)
         stored = stored_values(header)
         grey, done = _grey(stored, header)
@@ -56,7 +56,12 @@ def read_dicom(data: bytes) -> Decoded:
     return Decoded(np.ascontiguousarray(grey, dtype=np.float32)[None], facts, (*steps, *unclear, *done))
 
 
-def _header(data: bytes) -> Dataset:
+def read_header(data: bytes) -> Dataset:
+    """The whole data set of a file.
+
+    Raises:
+        UnreadableImage: a deflated file that unfolds without end, or one without a transfer syntax.
+    """
     if DeflatedExplicitVRLittleEndian.encode() in data[:1024]:
         start = 144 + int.from_bytes(
             data[140:144], "little"

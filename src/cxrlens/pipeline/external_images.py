@@ -80,7 +80,7 @@ def outside_images(
         same_people: whether equal patient ids of the two sets are one person.
         progress: where the work is shown.
     """
-    notes = []
+    notes = [*cohort.warnings]
     table = cohort.table.assign(
         patient=cohort.table["patient"] if same_people else f"{cohort.name}/" + cohort.table["patient"]
     )

@@ -126,7 +126,11 @@ def _first(missing: dict[str, str], most: int = 3) -> str:
 
 
 def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str]) -> tuple[str, ...]:
-    found = [patients_warning(cohort.table), *(split_warning(cohort.table, split, groups) for split in splits)]
+    found = [
+        *cohort.warnings,
+        patients_warning(cohort.table),
+        *(split_warning(cohort.table, split, groups) for split in splits),
+    ]
     if cohort.missing:
         some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")
         found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")

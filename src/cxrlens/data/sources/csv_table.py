@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from cxrlens.data.cohort import COLUMNS, Cohort
 from cxrlens.data.demographics import age_in_years, sex_letter
+from cxrlens.data.dicom_header import HeaderOptions, with_headers
 from cxrlens.data.files import data_root, list_files, relative_name
 from cxrlens.data.listed import listed_cohort
 from cxrlens.data.sources import SOURCES, Source
@@ -26,7 +27,7 @@ Values = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 
 
 @SOURCES.register("csv_table")
-class CsvTable(Source):
+class CsvTable(HeaderOptions, Source):
     """Images listed in a table of the user's own.
 
     Attributes:
@@ -40,6 +41,8 @@ class CsvTable(Source):
         images: the folder of the images, below the data folder.
         columns: cohort column → the table's column, for view, source, site, date, sex, age, finding, license and notes.
             A table's column of such a name is used unasked; all others are kept as they are.
+
+    DICOM headers fill what the table does not say: patient, sex, age, view, date, site and device.
     """
 
     table: str
@@ -81,9 +84,10 @@ class CsvTable(Source):
             rows["age"] = [age_in_years(str(cell)) for cell in rows["age"]]
         rows |= extras(table.rows, [*named, *used.values()], COLUMNS)
         files = list_files(root, (self.images,))
-        return listed_cohort(
+        cohort = listed_cohort(
             "csv_table", table, self.image, rows, range(len(table.rows)), files, {}, root / self.images
         )
+        return with_headers(cohort, files.root, self)
 
     def _labels(self, table: Table) -> list[object]:
         values = {_plain(value): 0.0 for value in self.negative}

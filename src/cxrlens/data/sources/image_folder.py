@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import field_validator, model_validator
 
 from cxrlens.data.cohort import Cohort, cohort_table
+from cxrlens.data.dicom_header import HeaderOptions, with_headers
 from cxrlens.data.files import Files, data_root, list_files, looks_like_image
 from cxrlens.data.findings import check_occur
 from cxrlens.data.listed import read_below
@@ -21,7 +22,7 @@ NEGATIVE_NAMES = frozenset({"normal", "negative", "no finding", "healthy", "cont
 
 
 @SOURCES.register("image_folder")
-class ImageFolder(Source):
+class ImageFolder(HeaderOptions, Source):
     r"""Images whose class is the name of a folder above them.
 
     Attributes:
@@ -31,6 +32,8 @@ class ImageFolder(Source):
         patient_pattern: regular expression, searched in the file name; the first group that takes part is the patient,
             such as `person(\d+)_|(IM-\d+|NORMAL2-IM-\d+)`. A file it does not fit is its own patient, as is every file
             without a pattern.
+
+    DICOM headers fill what neither says: patient, sex, age, view, date, site and device (see `HeaderOptions`).
     """
 
     positive: tuple[str, ...] = ()
@@ -95,7 +98,11 @@ class ImageFolder(Source):
         unlisted = tuple(
             path for path in files.paths if path not in listed and not PurePosixPath(path).name.startswith(".")
         )
-        return Cohort("image_folder", table, partial(read_below, files.root), missing, dict(left_out), unlisted)
+        cohort = Cohort("image_folder", table, partial(read_below, files.root), missing, dict(left_out), unlisted)
+        return self._with_headers(cohort, files.root)
+
+    def _with_headers(self, cohort: Cohort, root: Path) -> Cohort:
+        return with_headers(cohort, root, self)
 
     def _classes(self, root: Path, paths: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if self.positive:
