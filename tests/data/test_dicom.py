@@ -214,7 +214,11 @@ def test_padding_is_black_and_does_not_count(made):
     [
         ({"ViewPosition": "LL"}, "lateral or oblique view (LL)"),
         ({"ViewPosition": "LATERAL"}, "LATERAL"),
+        ({"ViewPosition": "LAO"}, "lateral or oblique view (LAO)"),
+        ({"SeriesDescription": "W Chest Lat."}, "SeriesDescription says LAT"),
+        ({"BodyPartExamined": "HAND"}, "another body part (HAND)"),
         ({"Modality": "CT"}, "modality CT"),
+        ({"Modality": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "of the class CT Image Storage"),
         ({"NumberOfFrames": 3}, "3 frames"),
         ({"Rows": 60000, "Columns": 60000}, "the header says"),
         ({"RescaleSlope": 0}, "same value"),
@@ -229,6 +233,19 @@ def test_what_is_no_frontal_radiograph_is_refused(made, elements, why):
 @pytest.mark.parametrize("view", ["PA", "AP", "LLD", ""])
 def test_frontal_views_are_read(made, view):
     assert read_image(made(ViewPosition=view)).pixels.shape == (1, 64, 64)
+
+
+def test_an_unclear_view_is_read_and_told(made):
+    decoded = read_image(made(ViewPosition="AP AXIAL", BodyPartExamined="RIB"))
+    assert decoded.steps[:2] == (
+        "warning: unclear body part (RIB), taken as a chest",
+        "warning: unclear view (axial or lordotic), taken as frontal",
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_a_modality_in_small_letters_or_none_at_all_is_read(made):
+    assert read_image(made(Modality="cr")).steps == read_image(made(Modality=None)).steps
 
 
 def test_a_view_said_by_code_counts(made):

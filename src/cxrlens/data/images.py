@@ -36,8 +36,8 @@ def read_image(path: Path, depth: int | None = None) -> Decoded:
 
     Colour becomes grey by ITU-R 601 weights, transparency is laid over black, EXIF rotation is applied, integers are
     divided by the largest number of the bits that they use (see `cxrlens.data.depth`). `steps` says what was done; what
-    is odd but usable (under 64 pixels, a side three times the other, as few grey levels as a mask) is a step that begins
-    with "warning:". `facts` are of the file as stored, before any rotation.
+    is odd but usable (under 64 pixels, a side three times the other, as few grey levels as a mask) is a step that
+    begins with "warning:". `facts` are of the file as stored, before any rotation.
 
     Args:
         path: of the file.

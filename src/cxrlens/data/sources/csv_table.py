@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cxrlens.data.cohort import COLUMNS, Cohort
 from cxrlens.data.demographics import read_ages, read_sexes
+from cxrlens.data.dicom_header import HeaderOptions, with_headers
 from cxrlens.data.files import data_root, list_files, loose_name, relative_name
 from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import listed_cohort
@@ -36,7 +37,7 @@ Values = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 
 
 @SOURCES.register("csv_table")
-class CsvTable(Source):
+class CsvTable(HeaderOptions, Source):
     r"""Images listed in a table of the user's own, or of a public set (recipes: `docs/public-data.md`).
 
     Attributes:
@@ -62,6 +63,8 @@ class CsvTable(Source):
             A table's column of such a name is used unasked; all others are kept as they are.
         more_table: a second table whose columns are added, such as labels by study; below the data folder.
         more_on: the columns that say which of its rows belongs to a row of `table`.
+
+    DICOM headers fill what the table does not say: patient, sex, age, view, date, site and device.
     """
 
     table: str
@@ -148,9 +151,10 @@ class CsvTable(Source):
             told += pattern_warning(self.patient_pattern, [patients[row] for row in kept])
         files = list_files(root, (self.images,))
         base = root / self.images
-        return listed_cohort(
+        cohort = listed_cohort(
             "csv_table", table, self.image, rows, kept, files, left_out, base, suffix=self.suffix, warnings=told
         )
+        return with_headers(cohort, files.root, self)
 
     def _view_column(self, table: Table, used: dict[str, str]) -> str:
         if "view" not in used:

@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from cxrlens.data.cohort import Cohort, cohort_table
+from cxrlens.data.dicom_header import HeaderOptions, with_headers
 from cxrlens.data.files import (
     Files,
     data_root,
@@ -42,7 +43,7 @@ NOT = ("no", "non", "not", "without")
 
 
 @SOURCES.register("image_folder")
-class ImageFolder(Source):
+class ImageFolder(HeaderOptions, Source):
     r"""Images whose class is the name of a folder above them.
 
     Masks are never taken for X-rays: files below a folder called masks, segmentation, labels and the like, and
@@ -60,6 +61,8 @@ class ImageFolder(Source):
             `person(\d+)_|(IM-\d+|NORMAL2-IM-\d+)`. It is searched in the file name, then in the path below the class
             folder, such as `^(P\d+)/`, then in the whole path. A file it does not fit is its own patient, as is every
             file without a pattern.
+
+    DICOM headers fill what neither says: patient, sex, age, view, date, site and device (see `HeaderOptions`).
     """
 
     positive: tuple[str, ...] = ()
@@ -125,7 +128,7 @@ class ImageFolder(Source):
         table = cohort_table(rows)
         images = rows["image"].tolist()
         table["path"] = pd.Series([None if path in files.refused else path for path in images], dtype=object)
-        return Cohort(
+        cohort = Cohort(
             "image_folder",
             table,
             partial(read_below, files.root),
@@ -135,6 +138,10 @@ class ImageFolder(Source):
             files.others(),
             tuple(told),
         )
+        return self._with_headers(cohort, files.root)
+
+    def _with_headers(self, cohort: Cohort, root: Path) -> Cohort:
+        return with_headers(cohort, root, self)
 
     def _classes(self, root: Path, paths: list[str], files: Files) -> tuple[_Classes, list[str]]:
         """The class folders, and a sentence where one is written in several ways."""
