@@ -64,7 +64,7 @@ def test_the_first_few_images_are_named_and_many_kinds_are_counted() -> None:
         }
     )
     sentences = reading_sentences(facts)
-    assert sentences[0].startswith("20 files of more than 8 bits read as 12 bits")
+    assert sentences[0].startswith("20 PNG or TIFF files of more than 8 bits read as 12 bits")
     assert sentences[1] == "2 images: kind a: 0.png, 10.png"
     assert len(sentences) == 10 and sentences[-1].startswith("and 2 more kinds")
     (group,) = group_steps(facts["image"], ["warning: x"] * 20)

@@ -129,12 +129,15 @@ def copy_of(run: cxrlens.Run, to: Path) -> cxrlens.Run:
 
 
 def test_a_run_keeps_the_depth_and_the_steps_and_says_them_before_training(deep: cxrlens.Run, heard: Heard) -> None:
-    assert deep.depth == 12 and deep.results["cohort"]["depth"] == 12
+    assert deep.depth == 12 and deep.results["depth"] == 12
     table = deep.cohort.set_index("image")
     assert table.loc["05.png", "depth"] == 12 and table.loc["05.png", "depth_alone"] == 10
     assert "read as 12 bits" in table.loc["00.png", "steps"]
     warnings = [*deep.results["warnings"]]
-    depths = ("23 files of more than 8 bits read as 12 bits", "1 image: 16-bit file read as 12 bits, as most")
+    depths = (
+        "23 PNG or TIFF files of more than 8 bits read as 12 bits",
+        "1 image: 16-bit file read as 12 bits, as most",
+    )
     for said in (*depths, WINDOW, "FOR PROCESSING", "only 40 x 40 pixels"):
         assert any(said in line for line in warnings), said
         lines = [number for number, line in enumerate(heard.lines) if said in line and line.startswith("warning: ")]
@@ -175,7 +178,7 @@ def test_evaluate_reads_other_images_likewise_and_notes_it(deep: cxrlens.Run, st
     for number, path in enumerate(sorted(folder.glob("*.png"))):
         save(path, picture(5000 + number, 0.2), 12)
     found = evaluate_external(deep, folder, device="cpu")
-    assert any("23 files of more than 8 bits read as 12 bits" in note for note in found.images.notes)
+    assert any("23 PNG or TIFF files of more than 8 bits read as 12 bits" in note for note in found.images.notes)
     assert any("23 images: 16-bit file read as 12 bits, as most of the cohort" in note for note in found.images.notes)
     assert any(WINDOW in note for note in found.images.notes) and any(
         WINDOW in note for note in found.to_json()["notes"]
@@ -201,7 +204,7 @@ def test_data_check_counts_them_in_the_table_and_in_json(study: Path, data: Path
     plain = kinds["16-bit file read as 12 bits (largest value 3686)"]
     assert plain["count"] == 22 and not plain["warning"]
     assert sum(group["warning"] for group in told["reading"]) == 4
-    assert any(WINDOW in line for line in told["warnings"])
+    assert any(WINDOW in line for line in told["warnings"]) and told["depth"] == 12
 
 
 def test_the_plan_says_the_warnings_too(study: Path, data: Path) -> None:
@@ -220,7 +223,7 @@ def test_a_run_goes_on_with_the_same_images_and_is_reopened(deep: cxrlens.Run, s
 def test_a_damaged_depth_is_refused(deep: cxrlens.Run, tmp_path: Path, depth: object) -> None:
     run = copy_of(deep, tmp_path / "copy")
     results = run.results
-    results["cohort"]["depth"] = depth
+    results["depth"] = depth
     run.folder.write_json("results.json", results)
     with pytest.raises(cxrlens.UserError, match="depth"):
         cxrlens.predict(run, [save(tmp_path / "a.png", picture(1), 12)], device="cpu")
@@ -231,7 +234,7 @@ def test_a_run_whose_deep_images_an_older_version_read_is_not_asked_about_new_on
 ) -> None:
     run = copy_of(deep, tmp_path / "copy")
     results = run.results
-    del results["cohort"]["depth"]
+    del results["depth"]
     run.folder.write_json("results.json", results)
     image = save(tmp_path / "a.png", picture(1), 12)
     with pytest.raises(cxrlens.UserError, match=r"older version.*run its study again"):

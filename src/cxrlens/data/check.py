@@ -45,6 +45,7 @@ class CheckReport:
         integrity: missing, unreadable, duplicates, what tells the label.
         warnings: sentences to read before training.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn.
+        depth: bits that most of the PNG and TIFF files of more than 8 bits use, if they agree.
         steps: what was done to read the images, by kind: warnings, then conversions.
         findings: of the audit before training, as plain values (`audit.records.plain_finding`); () until it is made.
     """
@@ -63,6 +64,7 @@ class CheckReport:
     integrity: Integrity
     warnings: tuple[str, ...]
     faults: tuple[str, ...]
+    depth: int | None = None
     steps: tuple[StepGroup, ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
 
@@ -85,6 +87,7 @@ class CheckReport:
             "duplicates_compared": found.duplicates.compared,
             "one_patient_under_ids": found.one_patient,
             "label_from_column": [asdict(one) for one in found.associations],
+            "depth": self.depth,
             "reading": [group.to_json() for group in self.steps],
             "findings": self.findings,
             "split": {"kind": self.split, "folds": [asdict(side) for side in self.sides]},
@@ -136,6 +139,7 @@ def check(
             *reading_sentences(cache.facts),
         ),
         faults=tuple(faults),
+        depth=cache.depth,
         steps=group_steps(cache.facts["image"], cache.facts["steps"]),
     )
 

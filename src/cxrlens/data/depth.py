@@ -128,12 +128,12 @@ def depth_sentence(facts: pd.DataFrame) -> str | None:
         facts: of an `ImageCache`.
 
     >>> depth_sentence(pd.DataFrame({"depth": [12, 12, 16, None]}))
-    '3 files of more than 8 bits are not read alike: 12 bits (2), 16 bits (1)'
+    '3 PNG or TIFF files of more than 8 bits are not read alike: 12 bits (2), 16 bits (1)'
     """
     counts = Counter(int(depth) for depth in facts["depth"].dropna())
     if not set(counts) - {16}:
         return None
-    files = f"{counts.total()} file{'' if counts.total() == 1 else 's'} of more than 8 bits"
+    files = f"{counts.total()} PNG or TIFF file{'' if counts.total() == 1 else 's'} of more than 8 bits"
     if len(counts) == 1:
         return f"{files} read as {next(iter(counts))} bits, by what their headers or their values say"
     return f"{files} are not read alike: {', '.join(f'{depth} bits ({counts[depth]})' for depth in sorted(counts))}"

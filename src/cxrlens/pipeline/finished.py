@@ -84,10 +84,10 @@ class Run:
         Raises:
             UserError: `results.json` is damaged, or an older version read such images of this run.
         """
-        cohort = self.results["cohort"]
-        if "depth" not in cohort:
+        results = self.results
+        if "depth" not in results:
             return self._depth_of_old()
-        depth = cohort["depth"]
+        depth = results["depth"]
         if depth is not None and (type(depth) is not int or not 1 <= depth <= 16):
             path = self.folder.path / "results.json"
             raise UserError(f"{path} is damaged: the depth of its images is 1 to 16 bits; got {depth!r}")

@@ -129,8 +129,8 @@ def write_cohort(run: RunFolder, prepared: Prepared) -> None:
 
 
 def summary(prepared: Prepared) -> dict[str, object]:
-    """The `cohort` of `results.json`; `depth` is the bits that a new image of more than 8 bits is to be read as."""
-    return {**cohort_summary(prepared.cohort, prepared.splits), "depth": prepared.cache.depth}
+    """The `cohort` of `results.json`."""
+    return cohort_summary(prepared.cohort, prepared.splits)
 
 
 def _first(missing: dict[str, str], most: int = 3) -> str:

@@ -79,7 +79,10 @@ def run(
                         f"{job.title}: " + (f"trained in {seconds:.0f} s" if seconds else "was trained before")
                     )
             with watch.stage("evaluate"):
-                judge(where, study, done, summary(prepared), prepared.groups, prepared.warnings, skipped)
+                judge(
+                    where, study, done, summary(prepared), prepared.groups, prepared.warnings, skipped,
+                    prepared.cache.depth,
+                )  # fmt: skip
             if study.explain.figures:
                 with watch.stage("explain"):
                     explain_run(Run(where), done, prepared, chosen, progress)
