@@ -75,6 +75,7 @@ def test_a_misspelt_class_is_answered_with_the_nearest(tmp_path: Path) -> None:
         ({"patient_pattern": "person(\\d+"}, "not a regular expression"),
         ({"patient_pattern": "person\\d+"}, "needs a group"),
         ({"positive": ["A"]}, "both positive and negative"),
+        ({"positive": ["A"], "negative": ["/"]}, "needs the name of a folder"),
     ],
 )
 def test_bad_options_are_refused_before_any_file_is_read(options: dict, said: str) -> None:
@@ -274,3 +275,9 @@ def test_every_readable_kind_is_listed_and_every_other_file_is_counted(tmp_path:
     cohort = ImageFolder().cohort(root)
     assert len(cohort) == len(NAMES) + len(kinds)
     assert set(cohort.other_files) == set(others) and cohort.unlisted == ()
+
+
+def test_many_folders_of_no_class_are_counted_together(tmp_path: Path) -> None:
+    root = build(tmp_path, [*NAMES, *(f"other/P{k}/a.jpg" for k in range(20))])
+    cohort = ImageFolder(positive=("PNEUMONIA",), negative=("NORMAL",)).cohort(root)
+    assert cohort.left_out == {"folder other is no class": 20}

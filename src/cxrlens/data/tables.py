@@ -165,7 +165,9 @@ def _text(path: Path) -> str:
         ) from error
     if "\0" in text:
         line = len(_LINE_END.findall(text[: text.index("\0")])) + 1
-        raise UserError(f"{path} line {line}: a null byte; this is no CSV file")
+        raise UserError(
+            f"{path} line {line}: a null byte; this is no CSV file (or UTF-16 text: save the table as UTF-8)"
+        )
     return text
 
 

@@ -40,6 +40,7 @@ NEGATIVE_NAMES = frozenset(
     | {"control", "controls", "0", "no", "false"}
 )
 NOT = ("no", "non", "not", "without")
+MOST_FOLDERS = 12  # of no class that are counted one by one
 
 
 @SOURCES.register("image_folder")
@@ -74,6 +75,8 @@ class ImageFolder(HeaderOptions, Source):
     def _both_or_neither(self) -> ImageFolder:
         if bool(self.positive) != bool(self.negative):
             raise ValueError("give both positive and negative folder names, or neither")
+        if not all(_parts((*self.positive, *self.negative))):
+            raise ValueError("a class needs the name of a folder, or a path of folders")
         return self
 
     def cohort(self, root: Path | None) -> Cohort:
@@ -88,13 +91,13 @@ class ImageFolder(HeaderOptions, Source):
         left_out = Counter(f"excluded by '{pattern}'" for pattern in excluded.values() if pattern is not None)
         told += exclude_warning(self.exclude, excluded.values())
         rows: list[_Row] = []
-        masks = Counter[str]()
+        masks, elsewhere = Counter[str](), Counter[tuple[str, ...]]()
         for path in paths:
             place = classes.place(root, path)
             folders = PurePosixPath(path).parts[:-1]
             mask = mask_folder(folders[: place.start], folders[place.end :]) if place is not None else None
             if place is None:
-                left_out[f"folder {'/'.join(folders)} is no class"] += 1
+                elsewhere[folders] += 1
             elif mask is not None:
                 masks[f"in folders named {mask}"] += 1
             elif path in beside:
@@ -109,6 +112,7 @@ class ImageFolder(HeaderOptions, Source):
                 f'name their folder, as in positive = ["{_example(masks, classes.positive)}"]'
             )
         left_out += masks
+        left_out += _no_class(elsewhere)
         if not rows:
             raise UserError(f"{root}: the class folders {classes.names} hold no image{_reasons(left_out)}")
         rows = _once(files, rows, left_out)
@@ -150,24 +154,24 @@ class ImageFolder(HeaderOptions, Source):
         folders = [PurePosixPath(path).parts[:-1] for path in paths]
         if not self.positive:
             return _guessed(root, folders, links)
-        lengths = {len(PurePosixPath(name).parts) for name in (*self.positive, *self.negative)}
+        classes = _Classes(_parts(self.positive), _parts(self.negative))
+        lengths = {len(parts) for parts in (*classes.positive, *classes.negative)}
         known = {
             "/".join(parts[start : start + length])
             for parts in set(folders)
             for length in lengths
             for start in range(len(parts) - length + 1)
         }
-        entries = {"positive": self.positive, "negative": self.negative}
+        entries = {"positive": classes.positive, "negative": classes.negative}
         try:
             check_occur(
-                {option: [name.strip("/") for name in names] for option, names in entries.items()},
+                {option: ["/".join(parts) for parts in names] for option, names in entries.items()},
                 known,
                 f"the folder names below {root}",
             )
         except UserError as error:
             raise UserError(f"{error}{links}") from error
-        classes = _Classes(_parts(self.positive), _parts(self.negative))
-        told = _spellings(known, (*self.positive, *self.negative))
+        told = _spellings(known, ["/".join(parts) for parts in (*classes.positive, *classes.negative)])
         return classes, told + ([links.removeprefix("; ")] if links else [])
 
     def _patient(self, below: Sequence[str], path: str) -> str | None:
@@ -234,7 +238,7 @@ class _Classes:
 
 
 def _parts(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(PurePosixPath(name.strip("/")).parts for name in names)
+    return tuple(PurePosixPath(name.replace("\\", "/").strip("/")).parts for name in names)
 
 
 def _guessed(root: Path, folders: list[tuple[str, ...]], links: str) -> tuple[_Classes, list[str]]:
@@ -275,12 +279,21 @@ def _is_negative(name: str, names: set[str]) -> bool:
 
 def _spellings(known: Iterable[str], names: Sequence[str]) -> list[str]:
     """A sentence where folders are one class though they are written in other ways."""
-    wanted = {tuple(map(fold_name, name.strip("/").split("/"))) for name in names}
-    exact = {name.strip("/") for name in names}
+    wanted = {tuple(map(fold_name, name.split("/"))) for name in names}
+    exact = set(names)
     other = sorted(name for name in known if name not in exact and tuple(map(fold_name, name.split("/"))) in wanted)
     if not other:
         return []
     return [f"folders written in another way count as the class of the same name: {', '.join(map(repr, other))}"]
+
+
+def _no_class(elsewhere: Counter[tuple[str, ...]]) -> Counter[str]:
+    """Files in folders of no class, by folder; by the topmost alone where those are many (a folder a patient)."""
+    depth = 1 if len(elsewhere) > MOST_FOLDERS else None
+    reasons = Counter[str]()
+    for folders, count in elsewhere.items():
+        reasons[f"folder {'/'.join(folders[:depth])} is no class"] += count
+    return reasons
 
 
 def _example(masks: Counter[str], positive: Sequence[Sequence[str]]) -> str:
