@@ -18,7 +18,7 @@ import pandas as pd
 from cxrlens.data.cohort import Decoded
 from cxrlens.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same file would give other pixels or facts."""
 
 FACTS = ("image", "width", "height", "bytes", "mode", "format", "bits", "sha256", "steps")
