@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from cxrlens.data.cohort import COLUMNS, NUMBER_COLUMNS, Cohort
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.errors import UserError
+from dicom_files import write_dicom
 
 Built = tuple[dict[str, object], list[str] | None]
 """Options, and the images in the order of the source's own table (None: the source draws them)."""
@@ -45,17 +44,8 @@ def _nih_chestxray14(root: Path) -> Built:
 
 
 def _dicom_folder(root: Path) -> Built:
-    for seed, name in enumerate(("IM2", "old/IM1.dcm")):
-        header = Dataset()
-        header.file_meta = FileMetaDataset()
-        header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        header.SOPClassUID, header.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1", f"1.2.{seed}"
-        header.Modality, header.PhotometricInterpretation, header.PatientID = "CR", "MONOCHROME2", f"P{seed}"
-        header.SamplesPerPixel, header.Rows, header.Columns, header.PixelRepresentation = 1, 72, 80, 0
-        header.BitsAllocated, header.BitsStored, header.HighBit = 8, 8, 7
-        header.PixelData = np.random.default_rng(seed).integers(0, 256, (72, 80), dtype=np.uint8).tobytes()
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        header.save_as(root / name, enforce_file_format=True)
+    write_dicom(root / "IM2", 2, PatientID="P2")
+    write_dicom(root / "old" / "IM1.dcm", 1, PatientID="P1")
     (root / "labels.csv").write_text("file,label\nIM2,1\nIM1,0\n")
     return {"table": "labels.csv"}, ["IM2", "old/IM1.dcm"]
 

@@ -36,7 +36,8 @@ def view(**elements) -> View:
 SIDE = [
     "LL", "RL", "LAT", "lateral", "Lat.", "R LAT", "L-LAT", "LLAT", "LEFT LATERAL", "XTABLE LATERAL", "X-TABLE LAT",
     "cross-table lateral", "LATERO-MEDIAL", "LM", "ML", "LAO", "RAO", "LPO", "RPO", "LLO", "RLO", "MLO", "OBLIQUE",
-    "PA OBLIQUE", "AP OBL", "PA_LAO", "LATERAL1", "latéral", "seitlich", "Profil", "DORSAL DECUBITUS LATERAL",
+    "PA OBLIQUE", "AP OBL", "PA_LAO", "LATERAL1", "latéral", "seitlich", "胸部側面", "боковая",
+    "Profil", "DORSAL DECUBITUS LATERAL",
 ]  # fmt: skip
 
 
@@ -49,7 +50,8 @@ def test_a_side_view_is_refused_whatever_its_spelling(text):
 @pytest.mark.parametrize(
     ("text", "name"),
     [("PA", "PA"), ("AP", "AP"), ("pa", "PA"), ("P.A.", "PA"), ("A-P", "AP"), ("PA ERECT", "PA"), ("AP PORTABLE", "AP"),
-     ("POSTERO-ANTERIOR", "PA"), ("Posterior/Anterior", "PA"), ("ANTERO_POSTERIOR", "AP"), ("FRONTAL", "frontal")],
+     ("POSTERO-ANTERIOR", "PA"), ("Posterior/Anterior", "PA"), ("ANTERO_POSTERIOR", "AP"), ("FRONTAL", "frontal"),
+     ("正面", "frontal")],
 )  # fmt: skip
 def test_a_frontal_view_is_taken_without_a_word_and_named(text, name):
     assert view(ViewPosition=text, BodyPartExamined="CHEST") == View(name)

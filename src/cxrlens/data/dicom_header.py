@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
@@ -36,7 +37,7 @@ from cxrlens.errors import UserError
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 TAGS = (
     "SpecificCharacterSet", "Modality", "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "AccessionNumber",
-    "PatientID", "IssuerOfPatientID", "PatientSex", "PatientAge", "PatientBirthDate", *DATES,
+    "PatientID", "IssuerOfPatientID", "PatientSex", "PatientAge", "PatientBirthDate", *DATES, "Rows",
     "InstitutionName", "StationName", "Manufacturer", "ManufacturerModelName", *VIEW_TAGS,
 )  # fmt: skip
 """All that is read of a header; no name, address or telephone number."""
@@ -47,11 +48,27 @@ RASTERS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", 
 LONGEST = 2**20  # bytes of one element; what is read here takes at most a few kilobytes
 PLACEHOLDERS = frozenset(
     {
-        "anonymous", "anonymized", "anonymised", "anonym", "anon", "deidentified", "deid", "removed", "redacted", "hidden",
-        "masked", "blank", "empty", "default", "unknown", "unkn", "unk", "none", "null", "nil", "na", "nan", "noid", "id",
-        "pid", "patient", "patientid", "patientname", "test", "dummy", "sample", "demo",
+        *("anonymous", "anonymized", "anonymised", "anonym", "anon", "deidentified", "deid", "removed", "redacted"),
+        *(
+            "hidden",
+            "masked",
+            "blank",
+            "empty",
+            "default",
+            "unknown",
+            "unkn",
+            "unk",
+            "none",
+            "null",
+            "nil",
+            "na",
+            "nan",
+        ),
+        *("noid", "id", "pid", "patient", "patientid", "patientname", "test", "dummy", "sample", "demo"),
     }
-)  # fmt: skip
+)
+"""Ids that stand for nobody, without marks between words; so do those of zeros or of "x" alone."""
+
 FEW_YEARS, MANY_YEARS = 2, 15  # that birth years, and ages without a date, of one person may seem apart
 
 
@@ -177,7 +194,9 @@ def with_headers(
         return replace(cohort, warnings=(*cohort.warnings, *told))
     patients, about = name_patients(known, options)
     rows = [known.get(path) if path is not None else None for path in cells]
-    names, clash = _merge(table["patient"].tolist(), table["image"].tolist(), cells, patients)
+    flagged = "patient_known" in table  # else a patient who is called as the image is not known
+    own = (table["patient_known"] if flagged else table["patient"] != table["image"]).tolist()
+    names, clash = _merge(table["patient"].tolist(), own, cells, patients)
     used = [header for header in rows if header is not None]
     columns: dict[str, list[object]] = {
         "sex": [header.sex if header else None for header in rows],
@@ -188,15 +207,16 @@ def with_headers(
         "source": [header.device or None if header else None for header in rows],
     }
     silent = sum(
-        header is not None and not header.refused and header.view.name is None and own is None
-        for header, own in zip(rows, table["view"], strict=True)
+        header is not None and not header.refused and header.view.name is None and view is None
+        for header, view in zip(rows, table["view"], strict=True)
     )
     filled = table.assign(patient=names)
     for name, values in columns.items():
-        both = [new if own is None or own != own else own for own, new in zip(table[name], values, strict=True)]
+        both = [new if old is None or old != old else old for old, new in zip(table[name], values, strict=True)]
         filled[name] = pd.Series(both, index=table.index, dtype=table[name].dtype)
-    unnamed = (table["patient"] == table["image"]).tolist()
-    if any(header is not None and own for header, own in zip(rows, unnamed, strict=True)):
+    if flagged:
+        filled["patient_known"] = [known or path in patients for known, path in zip(own, cells, strict=True)]
+    if any(header is not None and not known for header, known in zip(rows, own, strict=True)):
         told += about
     differ = sum(header.ages_differ for header in used)
     if differ:
@@ -209,9 +229,9 @@ def with_headers(
 def name_patients(headers: Mapping[str, Header], options: HeaderOptions) -> tuple[dict[str, str], list[str]]:
     """What to call the patient of each file, and sentences on those who are not known.
 
-    An id that is a placeholder ("ANONYMOUS", "0", one id for several people) names nobody: such images are kept together
-    by study, where the header has one, and are their own patients otherwise. One id for two people who differ in sex or
-    birth date is two patients where their institutions tell them apart, else one.
+    An id that is a placeholder ("ANONYMOUS", "0", one id for several people) names nobody: such images are kept
+    together by study, where the header has one, and are their own patients otherwise. One id for two people who differ
+    in sex or birth date is two patients where their institutions tell them apart, else one.
 
     Args:
         headers: path → header.
@@ -223,7 +243,7 @@ def name_patients(headers: Mapping[str, Header], options: HeaderOptions) -> tupl
     key = options.key()
     groups: dict[tuple[str, str], list[str]] = {}
     issuers: dict[str, set[str]] = {}
-    for path, header in headers.items():
+    for header in headers.values():
         issuers.setdefault(header.identity[1], set()).add(header.identity[0])
     for path, header in headers.items():
         issuer, number = header.identity
@@ -256,13 +276,13 @@ def name_patients(headers: Mapping[str, Header], options: HeaderOptions) -> tupl
     told = _unknown(headers, absent, shared, names, options, key)
     if one:
         told.append(
-            f"{one} patient ids of the DICOM headers stand for people who differ in sex or birth date; each counts as one "
-            "patient"
+            f"{one} patient ids of the DICOM headers stand for people who differ in sex or birth date; each counts as "
+            "one patient"
         )
     if apart:
         told.append(
-            f"{apart} patient ids of the DICOM headers stand for different people at different institutions; they count "
-            "as different patients"
+            f"{apart} patient ids of the DICOM headers stand for different people at different institutions; they "
+            "count as different patients"
         )
     return names, told
 
@@ -291,7 +311,7 @@ def _unknown(
     options: HeaderOptions,
     key: bytes,
 ) -> list[str]:
-    """Names the images of unknown patients after their study, where that tells them apart, and says how many there are."""
+    """Names the images of unknown patients after their study, where that tells them apart; says how many there are."""
     unknown = [*absent, *shared]
     if not unknown:
         return []
@@ -309,7 +329,8 @@ def _unknown(
         f"{len(absent)} without one or with a placeholder" if absent else "",
         f"{len(shared)} under one id for several people or for all" if shared else "",
     ]
-    told = f"{len(unknown)} of {len(headers)} DICOM headers name no patient (PatientID: {', '.join(filter(None, reasons))})"
+    why = ", ".join(filter(None, reasons))
+    told = f"{len(unknown)} of {len(headers)} DICOM headers name no patient (PatientID: {why})"
     if kept:
         told += f"; {kept} of these images are kept together by study"
     rest = "the others count each as a patient of its own" if kept else "each counts as a patient of its own"
@@ -317,26 +338,24 @@ def _unknown(
 
 
 def _merge(
-    own: Sequence[str], images: Sequence[str], cells: Sequence[str | None], patients: Mapping[str, str]
+    names: Sequence[str], own: Sequence[bool], cells: Sequence[str | None], patients: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
     """The source's patient, else the header's (called as the source calls them, where both name one); what clashes."""
     both: dict[str, set[str]] = {}
-    for name, image, path in zip(own, images, cells, strict=True):
-        if name != image and path in patients:
+    for name, known, path in zip(names, own, cells, strict=True):
+        if known and path in patients:
             both.setdefault(patients[path], set()).add(name)
-    names = []
-    for name, image, path in zip(own, images, cells, strict=True):
-        header = patients.get(path) if path is not None else None
-        if name == image and header is not None:
-            as_source = both.get(header, set())
-            name = next(iter(as_source)) if len(as_source) == 1 else header
-        names.append(name)
+    merged = []
+    for name, known, path in zip(names, own, cells, strict=True):
+        header = patients.get(path) if path is not None and not known else None
+        as_source = both.get(header, set()) if header is not None else set()
+        merged.append(next(iter(as_source)) if len(as_source) == 1 else header or name)
     clash = sum(len(some) > 1 for some in both.values())
     if not clash:
-        return names, []
-    return names, [
-        f"{clash} patients of the DICOM headers have several ids in the study's own table or pattern, which counts: such "
-        "a patient may be on both sides of the split"
+        return merged, []
+    return merged, [
+        f"{clash} patients of the DICOM headers have several ids in the study's own table or pattern, which counts: "
+        "such a patient may be on both sides of the split"
     ]
 
 
@@ -361,7 +380,7 @@ def _people(headers: Sequence[Header]) -> int:
 
 def _clusters(values: Sequence[float], gap: float) -> int:
     ordered = sorted(values)
-    return (1 if ordered else 0) + sum(b - a > gap for a, b in zip(ordered, ordered[1:], strict=False))
+    return (1 if ordered else 0) + sum(later - earlier > gap for earlier, later in pairwise(ordered))
 
 
 class _Bounded:
@@ -404,6 +423,8 @@ def _facts(header: Dataset) -> Header:
         refuse_modality(header)
     except UnreadableImage as error:
         refused = error.reason
+    if refused is None and "Rows" not in header:
+        raise UnreadableImage("no picture in this DICOM, or its header is cut off")
     birth = _date(_text(header, "PatientBirthDate"))
     taken = next((day for name in DATES if (day := _date(_text(header, name)))), None)
     age = age_in_years(_text(header, "PatientAge"))

@@ -17,10 +17,10 @@ from functools import lru_cache
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-SERIES_TEXTS = ("AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
+SERIES_TEXTS = ("BodyPartExamined", "AcquisitionDeviceProcessingDescription", "SeriesDescription", "ProtocolName")
 STUDY_TEXTS = ("PerformedProcedureStepDescription", "RequestedProcedureDescription", "StudyDescription")
 VIEW_TAGS = (
-    "ViewPosition", "ViewCodeSequence", "PatientOrientation", "BodyPartExamined", "AnatomicRegionSequence",
+    "ViewPosition", "ViewCodeSequence", "PatientOrientation", "AnatomicRegionSequence",
     *SERIES_TEXTS, *STUDY_TEXTS,
 )  # fmt: skip
 """The elements that `examine_view` reads."""
@@ -34,6 +34,8 @@ LATERAL = _set(
     "LAT LATERAL LATERALS LATERALE LATERALES LATERAAL LATERALIS LATERO LLAT RLAT LTLAT RTLAT LATLT LATRT LATL "
     "LATR SEITLICH SEITL PROFIL PERFIL SAGITTAL MEDIOLATERAL LATEROMEDIAL"
 )
+LATERAL_SIGNS = ("側面", "側位", "侧面", "侧位", "측면", "БОКОВ")
+"""The same where no spaces part words, or words have many endings: found anywhere in a text."""
 LATERAL_CODES = _set("LL RL ML LM")
 """Side views as View Position writes them; elsewhere the same letters may be something else."""
 OBLIQUE = _set("OBL OBLIQUE OBLIQUES OBLIQUA OBLICUA OBLIK SCHRAG LAO RAO LPO RPO LLO RLO MLO LMO")
@@ -41,8 +43,12 @@ LYING = _set("LLD RLD")
 TILTED = _set("AXIAL LORDOTIC LORDOTICA APICAL APEX")
 CROSS_TABLE = _set("XTABLE CROSSTABLE XTAB")
 FRONTAL = _set("FRONTAL FRONT FRENTE FACE")
+FRONTAL_SIGNS = ("正面", "正位", "정면", "ПРЯМ")
 
-CHEST = ("CHEST", "THORA", "LUNG", "TORAX", "TORAC", "PULMO")
+_RUN = r"(?:CHEST|THORAX|CXR|PA|AP|LATERAL|LAT|OBLIQUE|OBL)"
+"""Words that are written without a space between them."""
+
+CHEST = ("CHEST", "CXR", "THORA", "LUNG", "TORAX", "TORAC", "PULMO")
 UNCLEAR_PARTS = _set(
     "RIB RIBS STERNUM CLAVICLE HEART MEDIASTINUM TRACHEA BRONCHUS ESOPHAGUS WHOLEBODY BODY TRUNK TORSO"
 )
@@ -110,6 +116,10 @@ def examine_view(header: Dataset) -> View:
         both = both or meaning.lateral or meaning.oblique
     if (both or any(meaning.lateral for meaning in strong)) and turned != "front":
         warnings.append("unclear view: the header names a frontal and a side view")
+    else:
+        unknown = next((text for text, meaning in own if not meaning.known), None)
+        if unknown is not None:
+            warnings.append(f"unclear view ({unknown.upper()[:40]}), taken as frontal")
     weak = [meaning for _, meaning in (*series, *study)]
     return _taken(None, [*strong, *weak], warnings)
 
@@ -128,6 +138,11 @@ class _Meaning:
     @property
     def frontal(self) -> bool:
         return self.name is not None
+
+    @property
+    def known(self) -> bool:
+        """Whether the words say anything of the view."""
+        return self.frontal or self.lateral or self.oblique or bool(self.unclear)
 
     @property
     def side(self) -> bool:
@@ -151,6 +166,7 @@ def _meaning(text: str, own: bool = False) -> _Meaning:
     joined = f" {' '.join(words)} "
     side_words = LATERAL | LATERAL_CODES if own else LATERAL
     lateral = next((word for word in words if word in side_words), "")
+    lateral = lateral or next((sign for sign in LATERAL_SIGNS if sign in text.upper()), "")
     oblique = next((word for word in words if word in OBLIQUE), "")
     unclear = ""
     lying = any(word.startswith("DECUB") or word in LYING for word in words)
@@ -162,7 +178,7 @@ def _meaning(text: str, own: bool = False) -> _Meaning:
         unclear = "cross-table"
     elif not own and LATERAL_CODES & set(words):
         unclear = next(word for word in words if word in LATERAL_CODES)
-    name = _front(words, joined)
+    name = _front(words, joined) or ("frontal" if any(sign in text.upper() for sign in FRONTAL_SIGNS) else None)
     if name is None and not lateral and not oblique and (unclear == "decubitus" or (own and TILTED & set(words))):
         name = "frontal"
     return _Meaning(name, bool(lateral), bool(oblique), unclear, lateral or oblique, own)
@@ -181,12 +197,15 @@ def _words(text: str) -> list[str]:
 
     >>> _words("W Chest Lat."), _words("Thorax p.a."), _words("ChestLAT_1"), _words("bi-lateral")
     (['W', 'CHEST', 'LAT'], ['THORAX', 'PA'], ['CHEST', 'LAT'], ['BILATERAL'])
+    >>> _words("CHESTPA"), _words("APLAT"), _words("PLATE")
+    (['CHEST', 'PA'], ['AP', 'LAT'], ['PLATE'])
     """
     plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
     plain = re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", plain).upper()
     plain = re.sub(r"\b(BI|UNI|CONTRA|IPSI)[-_ ](?=LATERAL)", r"\1", plain)
     plain = re.sub(r"(?<![A-Z])(P)[^A-Z0-9]{1,2}(A)(?![A-Z])|(?<![A-Z])(A)[^A-Z0-9]{1,2}(P)(?![A-Z])", _pair, plain)
-    return re.findall(r"[A-Z]+", plain)
+    words = re.findall(r"[A-Z]+", plain)
+    return [part for word in words for part in (re.findall(_RUN, word) if re.fullmatch(f"{_RUN}+", word) else [word])]
 
 
 def _pair(match: re.Match[str]) -> str:
@@ -261,7 +280,7 @@ def _body_part(header: Dataset) -> tuple[str | None, list[str]]:
     """Why the body part is no chest, and what is unclear about it."""
     stated = " ".join(_texts(header, "BodyPartExamined"))
     regions = _items(header, "AnatomicRegionSequence")
-    texts = [text for field in (*SERIES_TEXTS, *STUDY_TEXTS) for text in _texts(header, field)]
+    texts = [text for field in (*SERIES_TEXTS[1:], *STUDY_TEXTS) for text in _texts(header, field)]
     described = {kind for text in texts if (kind := _part(re.sub(r"(?i)\bface\b", "", text)))}  # French: frontal
     kind = _part(stated)
     if kind is None and not stated:

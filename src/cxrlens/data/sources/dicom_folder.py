@@ -48,8 +48,8 @@ class DicomFolder(ImageFolder):
             (1, true and yes, where none is given).
         negative: the same of the negative class (0, false and no).
         patient_pattern: as in `image_folder`; it goes before the header's PatientID.
-        table: a CSV file with the labels, below the data folder. Its columns patient, sex, age, view, date, site, source,
-            finding, license and notes go before the header; others are kept.
+        table: a CSV file with the labels, below the data folder. Its columns patient, sex, age, view, date, site,
+            source, finding, license and notes go before the header; others are kept.
         match: what a row of the table names: a file (path, name, or name without its suffix), an image or a study (by
             UID), an order or a patient. A row of a study or a patient labels all of their images.
         column: the table's column with that; one called as usual is found by itself.
@@ -142,8 +142,8 @@ class DicomFolder(ImageFolder):
         if not known:
             some = "; ".join(f"{count} {reason}" for reason, count in left_out.most_common(3))
             raise UserError(
-                f"{table.path}: the column {column} fits no DICOM file by {self.match}: {some}; say with match and column "
-                "what a row names"
+                f"{table.path}: the column {column} fits no DICOM file by {self.match}: {some}; say with match and "
+                "column what a row names"
             )
         frame = cohort_table(pd.DataFrame(known))
         frame["path"] = frame["image"].astype(object)
@@ -179,7 +179,8 @@ class DicomFolder(ImageFolder):
         if hit is None:
             found = ", ".join(map(str, table.rows.columns))
             raise UserError(
-                f"{table.path} line 1: which column names the {self.match}? Say column in [data]; columns found: {found}"
+                f"{table.path} line 1: which column names the {self.match}? Say column in [data]; "
+                f"columns found: {found}"
             )
         return hit
 
@@ -238,7 +239,8 @@ class DicomFolder(ImageFolder):
             first = rows.setdefault(key, {"label": labels[row], **record})
             if first["label"] != labels[row] and not (first["label"] != first["label"] and labels[row] != labels[row]):
                 raise UserError(
-                    f"{table.path.name}: lines {lines[key]} and {table.lines[row]} give one {self.match} two labels; keep one"
+                    f"{table.path.name}: lines {lines[key]} and {table.lines[row]} give one {self.match} two labels; "
+                    "keep one"
                 )
             for name, value in record.items():
                 if first[name] != value:
@@ -257,8 +259,8 @@ class DicomFolder(ImageFolder):
             if cell and _plain(cell) not in values:
                 known = f"positive {', '.join(positive)}; negative {', '.join(negative)}"
                 raise UserError(
-                    f"{table.where(row)}: '{cell}' in the column {self.label} is neither class ({known}); add it to one in "
-                    "[data]; leave the cell empty where the label is unknown"
+                    f"{table.where(row)}: '{cell}' in the column {self.label} is neither class ({known}); add it to "
+                    "one in [data]; leave the cell empty where the label is unknown"
                 )
             labels.append(values[_plain(cell)] if cell else float("nan"))
         return labels
