@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from cxrlens.errors import UserError
+from cxrlens.names import name_of
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".webp"})
 
@@ -69,7 +70,8 @@ class Files:
 
     Attributes:
         root: the data folder.
-        paths: every file, relative to `root`, with "/" between parts, sorted.
+        paths: every file, relative to `root`, with "/" between parts, sorted; a name that is no UTF-8 stands as
+            `names.name_of` writes it.
         outside: links that lead out of `root`, which are never followed.
     """
 
@@ -133,7 +135,7 @@ def _walk(folder: Path, real_root: Path, above: tuple[Path, ...], prefix: str = 
     except OSError as error:
         raise UserError(f"cannot look into {folder}: {error.strerror}") from error
     for entry in found:
-        name = prefix + entry.name
+        name = prefix + name_of(entry.name)
         if entry.is_symlink():
             target = Path(os.path.realpath(entry.path))
             if not target.is_relative_to(real_root):

@@ -13,11 +13,12 @@ from cxrlens.data.files import Files, relative_name
 from cxrlens.data.images import read_image
 from cxrlens.data.tables import Table
 from cxrlens.errors import UserError
+from cxrlens.names import path_of
 
 
 def read_below(root: Path, path: str) -> Decoded:
     """Reads the image at `path`, relative to `root`."""
-    return read_image(root / path)
+    return read_image(path_of(path, root))
 
 
 def listed_cohort(

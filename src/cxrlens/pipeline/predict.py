@@ -12,6 +12,7 @@ import torch
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError
+from cxrlens.names import name_of, path_of
 from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import choose_device
@@ -27,8 +28,9 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
         progress: where work is shown.
 
     Returns:
-        A row an image: image (as given), one column a model with its probability in [0, 1] (mean over seeds and folds
-        of the networks' probabilities), and `problem`, why an image could not be read (its probabilities are NaN).
+        A row an image: image (as given; a name that is no UTF-8 as `names.name_of` writes it), one column a model with
+        its probability in [0, 1] (mean over seeds and folds of the networks' probabilities), and `problem`, why an
+        image could not be read (its probabilities are NaN).
 
     Raises:
         UserError: a path is absent, or nothing given can be read.
@@ -49,7 +51,7 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
     if not pixels:
         reasons = "; ".join(f"{file}: {reason}" for file, reason in list(problems.items())[:3])
         raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no file in {paths[0]}")
-    table = pd.DataFrame({"image": [str(file) for file in files]})
+    table = pd.DataFrame({"image": [name_of(file) for file in files]})
     for name in names:
         stacked = torch.from_numpy(np.stack([each[sizes[name]] for each in pixels.values()]))[:, None]
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
@@ -77,7 +79,7 @@ def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progr
 
 def _files(paths: Sequence[str | Path]) -> list[Path]:
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(path_of, paths):
         if path.is_dir():
             files += sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
         elif path.exists():
