@@ -70,8 +70,12 @@ class CheckReport:
 
     def to_json(self) -> str:
         """One JSON object; unknown numbers are null."""
+        return json.dumps(self.plain(), indent=2, ensure_ascii=False, allow_nan=False)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values, nothing shortened."""
         found = self.integrity
-        record = {
+        return {
             "source": self.name,
             "cohort": self.cohort,
             "unlabelled": self.unlabelled,
@@ -94,7 +98,6 @@ class CheckReport:
             "warnings": self.warnings,
             "faults": self.faults,
         }
-        return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def check(

@@ -33,6 +33,7 @@ from cxrlens.data.dicom import is_dicom, read_header, refuse_modality
 from cxrlens.data.dicom_view import VIEW_TAGS, View, examine_view
 from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, heard
 from cxrlens.errors import UserError
+from cxrlens.names import path_of
 
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 TAGS = (
@@ -162,7 +163,7 @@ def read_headers(root: Path, paths: Iterable[str]) -> dict[str, Header | str]:
     """
     listed = list(paths)
     with heard([]), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # the reader of the pixels tells warnings
-        found = list(pool.map(lambda path: _read(root / path), listed))
+        found = list(pool.map(lambda path: _read(path_of(path, root)), listed))
     return {path: header for path, header in zip(listed, found, strict=True) if header is not None}
 
 

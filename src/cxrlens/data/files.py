@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from cxrlens.errors import UserError
+from cxrlens.names import name_of
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -168,7 +169,8 @@ class Files:
 
     Attributes:
         root: the data folder.
-        paths: every file, relative to `root`, with "/" between parts, sorted.
+        paths: every file, relative to `root`, with "/" between parts, sorted; a name that is no UTF-8 stands as
+            `names.name_of` writes it.
         refused: path → why it cannot be read: a link that leads out of `root` (never followed) or to nothing.
         within: path → the name relative to the folder that was listed.
         targets: path of a file behind a link → the file's own path, relative to `root`.
@@ -296,7 +298,7 @@ def _walk(
     except OSError as error:
         raise UserError(f"cannot look into {folder}: {error.strerror}") from error
     for entry in found:
-        name = prefix + entry.name
+        name = prefix + name_of(entry.name)
         if entry.is_symlink():
             target = Path(os.path.realpath(entry.path))
             inside = target.is_relative_to(real_root)
@@ -304,7 +306,7 @@ def _walk(
                 what = "a link to a folder out of" if target.is_dir() else "a link out of"
                 yield name, f"{what} the data folder: refused", None
             elif target.is_file():
-                yield name, "", target.relative_to(real_root).as_posix() if inside else None
+                yield name, "", name_of(target.relative_to(real_root).as_posix()) if inside else None
             elif not target.is_dir():
                 yield name, "a link to a file that is not there", None
             elif not any(place.is_relative_to(target) for place in (*above, here)):
@@ -313,7 +315,7 @@ def _walk(
             yield from _walk(Path(entry.path), real_root, (*above, here), links_out, f"{name}/", linked)
         elif entry.is_file():
             behind = linked and here.is_relative_to(real_root)
-            yield name, "", (here / entry.name).relative_to(real_root).as_posix() if behind else None
+            yield name, "", name_of((here / entry.name).relative_to(real_root).as_posix()) if behind else None
 
 
 def relative_name(cell: str, root: Path) -> str | None:

@@ -14,13 +14,14 @@ from cxrlens.data.files import Files, loose_name, relative_name
 from cxrlens.data.images import read_image
 from cxrlens.data.tables import Table
 from cxrlens.errors import UserError
+from cxrlens.names import path_of
 
 MUST_AGREE = ("label", "patient")  # of rows that name one file
 
 
 def read_below(root: Path, path: str) -> Decoded:
     """Reads the image at `path`, relative to `root`."""
-    return read_image(root / path)
+    return read_image(path_of(path, root))
 
 
 def listed_cohort(

@@ -14,6 +14,7 @@ from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
 from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError
+from cxrlens.names import name_of, path_of
 from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import choose_device
@@ -30,9 +31,9 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
         progress: where work is shown.
 
     Returns:
-        A row an image: image (as given), one column a model with its probability in [0, 1] (mean over seeds and folds
-        of the networks' probabilities), `problem`, why an image could not be read (its probabilities are NaN), and
-        `warnings`, what is odd with how it was read.
+        A row an image: image (as given; a name that is no UTF-8 as `names.name_of` writes it), one column a model with
+        its probability in [0, 1] (mean over seeds and folds of the networks' probabilities), `problem`, why an image
+        could not be read (its probabilities are NaN), and `warnings`, what is odd with how it was read.
 
     Raises:
         UserError: a path is absent, or nothing given can be read.
@@ -58,7 +59,7 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
     if not pixels:
         reasons = "; ".join(f"{file}: {reason}" for file, reason in list(problems.items())[:3])
         raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no image in {paths[0]}")
-    table = pd.DataFrame({"image": [str(file) for file in files]})
+    table = pd.DataFrame({"image": [name_of(file) for file in files]})
     for name in names:
         stacked = torch.from_numpy(np.stack([each[sizes[name]] for each in pixels.values()]))[:, None]
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
@@ -88,12 +89,12 @@ def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progr
 def _files(paths: Sequence[str | Path], problems: dict[Path, str], progress: Progress) -> list[Path]:
     """The images that are given or lie in folders that are; links that lead nowhere are `problems`."""
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(path_of, paths):
         if path.is_dir():
             found = list_files(path, links_out=True)
             images = found.unlisted(())
-            files += [path / image for image in images]
-            problems |= {path / image: reason for image, reason in found.refused.items() if image in images}
+            files += [path_of(image, path) for image in images]
+            problems |= {path_of(image, path): reason for image, reason in found.refused.items() if image in images}
             for sentence in passed_over((), found.others()):
                 progress.say(f"{path}: {sentence}")
         elif path.exists():

@@ -52,7 +52,7 @@ def run(
     root, near = Path(data) if data is not None else None, Path(near) if near is not None else None
     where = RunFolder(Path(out))
     chosen = choose_device(device)
-    with where.locked():
+    with where.locked("run"):
         _keep_study(where, study, text)
         watch = Stopwatch(earlier_stages(where))
         with watch.stage("cohort"):
