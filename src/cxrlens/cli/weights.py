@@ -50,6 +50,8 @@ def show(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> No
     card = find_card(name)
     path = local_file(card)
     digest = f"SHA-256 {card.sha256}" if card.sha256 else f"git SHA-1 {card.git_blob}"
+    if card.md5:
+        digest = f"MD5 {' or '.join(card.md5)}"
     scale = card.preprocessing
     lines = {
         "weights": card.title,
