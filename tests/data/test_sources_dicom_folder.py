@@ -42,7 +42,7 @@ def test_a_table_by_study_labels_all_its_frontal_images(tmp_path: Path) -> None:
         "a lateral or oblique view (LATERAL)": 1,
     }
     assert "1 rows of labels.csv fit no DICOM file (first: line 5)" in cohort.warnings
-    assert "2.2/notes.txt" in cohort.unlisted
+    assert cohort.other_files == ("2.2/notes.txt",) and cohort.unlisted == ()
 
 
 @pytest.mark.parametrize(

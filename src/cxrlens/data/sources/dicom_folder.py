@@ -151,10 +151,10 @@ class DicomFolder(ImageFolder):
         told = (
             [f"{len(unused)} rows of {table.path.name} fit no DICOM file (first: line {min(unused)})"] if unused else []
         )
-        listed = [*frame["image"].tolist(), self.table or ""]
+        listed = [*headers, self.table or ""]  # what the table or a header leaves out is counted already
         cohort = Cohort(
             "dicom_folder", frame, partial(read_below, root), {}, dict(left_out),
-            files.unlisted(listed), files.others(), tuple(told),
+            files.unlisted(listed), files.others(listed), tuple(told),
         )  # fmt: skip
         return self._kept(cohort, root, {path: headers[path] for path in frame["image"]})
 
