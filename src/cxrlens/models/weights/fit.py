@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from cxrlens.models.backbones import Backbone
 from cxrlens.models.weights.containers import Contents
@@ -21,16 +21,9 @@ ANYWHERE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."
 MOST = 8  # prefixes of a name
 
 
-def network_of(backbone: Backbone) -> nn.Module:
-    """What weights are for: timm's network inside its backbone, or a backbone of our own."""
-    network = getattr(backbone, "network", backbone)
-    assert isinstance(network, nn.Module)
-    return network
-
-
 def misfits(converted: Converted, backbone: Backbone) -> dict[str, list[str]]:
     """What is wrong with tensors for a backbone: fault → names; empty where they can be loaded."""
-    wanted = network_of(backbone).state_dict()
+    wanted = backbone.inner.state_dict()
     kept = needed(converted, backbone)
     faults = {
         # num_batches_tracked: bookkeeping of BatchNorm that no output depends on; older files lack it.

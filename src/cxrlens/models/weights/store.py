@@ -14,7 +14,7 @@ from cxrlens.models.weights.card import WeightCard
 from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.find import find_weights, resolve, weights_folder
-from cxrlens.models.weights.fit import convert_for, misfits, needed, network_of
+from cxrlens.models.weights.fit import convert_for, misfits, needed
 from cxrlens.models.weights.formats import Converted
 from cxrlens.models.weights.hub import cached_file, hub_preprocessing
 from cxrlens.models.weights.identity import file_sha256, mismatch, tensors_sha256
@@ -116,7 +116,7 @@ def check_identity(backbone: Backbone, card: WeightCard, file: str) -> None:
         UserError: they are other weights of the same network.
     """
     if card.tensors_sha256:
-        digest = tensors_sha256(network_of(backbone).state_dict())
+        digest = tensors_sha256(backbone.inner.state_dict())
         if digest != card.tensors_sha256:
             raise UserError(
                 f"{file} is not '{card.name}': its tensors have the SHA-256 {digest[:16]}… where "
@@ -151,7 +151,7 @@ def fill(backbone: Backbone, tensors: dict[str, Tensor] | Converted, file: str) 
         counted = "; ".join(f"{len(names)} {fault} ({', '.join(names[:3])}…)" for fault, names in faults.items())
         advice = f"; {converted.advice}" if converted.advice else ""
         raise UserError(f"{file} does not fit {backbone.architecture}, so nothing was loaded: {counted}{advice}")
-    target = network_of(backbone)
+    target = backbone.inner
     target.load_state_dict(needed(converted, backbone), strict=False)
     if converted.epsilon is not None:
         _fold_epsilon(target, converted.epsilon)
