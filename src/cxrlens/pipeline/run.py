@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cxrlens.drawing import escape, without_font
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
@@ -63,6 +64,12 @@ def run(
             progress.say(sentence)
         for sentence in prepared.warnings:
             progress.say(f"warning: {sentence}")
+        if lacking := without_font([row.name for row in study.models] + prepared.cohort.images):
+            shown = " ".join(lacking[:10]) + (" ..." if len(lacking) > 10 else "")
+            progress.say(
+                f"figures: no font of this machine has the signs {shown} of some names; figures show their codes, such "
+                f"as {escape(lacking[0])}, and tables and the page the signs themselves"
+            )
         try:
             with watch.stage("models"):
                 rows, skipped = trainable_rows(study, near, progress)
