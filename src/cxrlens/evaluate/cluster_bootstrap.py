@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,15 @@ class PatientDraws:
     weights: np.ndarray
     patients: int
     redrawn: int
+
+
+def least_draws(level: float) -> int:
+    """The fewest draws that an interval at this level, between 0 and 1, can be read from.
+
+    >>> least_draws(0.95), least_draws(0.999)
+    (39, 1999)
+    """
+    return math.ceil(2 / (1 - level) - 1e-9) - 1
 
 
 def patient_draws(patients: ArrayLike, labels: ArrayLike, draws: int, generator: np.random.Generator) -> PatientDraws:

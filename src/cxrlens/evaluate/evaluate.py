@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -13,7 +12,7 @@ from scipy.special import expit
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import from_variance, too_few
 from cxrlens.evaluate.calibration import Calibration, calibration
-from cxrlens.evaluate.cluster_bootstrap import PatientDraws, patient_draws
+from cxrlens.evaluate.cluster_bootstrap import PatientDraws, least_draws, patient_draws
 from cxrlens.evaluate.compare import Scored, compare, winner
 from cxrlens.evaluate.curves import curves
 from cxrlens.evaluate.delong import paired_from_variance
@@ -50,10 +49,9 @@ def evaluate(
     Raises:
         UserError: see `read_predictions`; fewer than 2 images of a class; too few draws for the level.
     """
-    least = math.ceil(2 / (1 - level) - 1e-9) - 1 if 0 < level < 1 else 0
-    if not least:
+    if not 0 < level < 1:
         raise UserError(f"a confidence level lies between 0 and 1, as 0.95; got {level}")
-    if draws < least:
+    if draws < (least := least_draws(level)):
         raise UserError(f"an interval at level {level} needs at least {least} draws; got {draws}")
     data = read_predictions(predictions, training, model_order)
     positive, negative = int(data.labels.sum()), int((~data.labels).sum())
