@@ -171,7 +171,8 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Writes a table as CSV that `read_csv` reads back as it was: numbers in full, unknown as an empty cell."""
     returns = any("\r" in cell for name in table for cell in table[name].tolist() if isinstance(cell, str))
     quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # minimal quotes "\n", but not a lone "\r"
-    table.to_csv(path, index=False, lineterminator="\n", quoting=quoting, encoding="utf-8", errors=PERCENT)
+    text = table.to_csv(index=False, lineterminator="\n", quoting=quoting)
+    path.write_text(text, encoding="utf-8", errors=PERCENT, newline="\n")
 
 
 def read_csv(path: Path) -> pd.DataFrame:
