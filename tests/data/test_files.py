@@ -187,8 +187,9 @@ def test_a_hub_caches_snapshot_is_read_through_its_links_and_nothing_else_is(tmp
     assert set(files.refused) == {"c.png", "d.png"} and "cp -rL" in files.refused["d.png"]
 
 
-def test_a_folder_called_snapshots_alone_opens_no_other(tmp_path: Path) -> None:
-    outside, root = touch(tmp_path / "store", "x.png"), touch(tmp_path / "snapshots" / "one", "a.png")
+@pytest.mark.parametrize(("folders", "store"), [("snapshots", "store"), ("versions", "blobs")])
+def test_a_folder_that_is_a_hub_cache_by_half_opens_no_other(tmp_path: Path, folders: str, store: str) -> None:
+    outside, root = touch(tmp_path / store, "x.png"), touch(tmp_path / folders / "one", "a.png")
     (root / "b.png").symlink_to(outside / "x.png")
     assert set(list_files(root).refused) == {"b.png"}
 
