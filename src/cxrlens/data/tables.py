@@ -42,11 +42,13 @@ class Table:
         path: of the file.
         rows: one row a record, every cell `str` without outer spaces, "" where empty.
         lines: each record's first line in the file, from 1.
+        unmatched: positions of the records to which a joined table adds nothing.
     """
 
     path: Path
     rows: pd.DataFrame
     lines: tuple[int, ...]
+    unmatched: tuple[int, ...] = ()
 
     def where(self, row: int) -> str:
         """How to call the record at position `row` in an error."""
@@ -91,7 +93,7 @@ class Table:
         for name in added:
             cells = other.rows[name].tolist()
             table[name] = pd.Series([cells[row] if row is not None else "" for row in rows], dtype=object)
-        return Table(self.path, table, self.lines)
+        return Table(self.path, table, self.lines, tuple(place for place, row in enumerate(rows) if row is None))
 
 
 def read_table(path: Path, needed: Sequence[str] = (), delimiters: str = ",;\t") -> Table:
