@@ -312,6 +312,4 @@ def test_patients_that_are_not_stated_are_not_one_person(tmp_path: Path) -> None
     build(tmp_path, "image,label,patient\na.png,1,nan\nb.png,0,nan\nc.png,0,Unknown\n")
     cohort = CsvTable(table="list.csv").cohort(tmp_path)
     assert cohort.table["patient"].nunique() == 3 and not cohort.table["patient_known"].any()
-    assert "3 of 3 patients are not stated ('nan', 'Unknown'): each of these images is its own patient" in (
-        cohort.warnings
-    )
+    assert "3 of 3 patients are not stated and count as unknown: 'nan', 'Unknown'" in (cohort.warnings)

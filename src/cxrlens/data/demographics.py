@@ -92,7 +92,7 @@ def read_patients(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ..
     """Patients' ids, None where the cell only says that there is none, and a sentence where such cells are filled.
 
     >>> read_patients(["7", "nan", "", "nan"])
-    (['7', None, None, None], ("2 of 4 patients are not stated ('nan'): each of these images is its own patient",))
+    (['7', None, None, None], ("2 of 4 patients are not stated and count as unknown: 'nan'",))
     """
     absent = [cell for cell in cells if cell.strip().casefold() in UNSTATED]
     filled = [cell for cell in absent if cell.strip()]
@@ -100,8 +100,8 @@ def read_patients(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ..
     if not filled:
         return values, ()
     some = ", ".join(f"'{cell}'" for cell in list(dict.fromkeys(filled))[:5])
-    are, each = ("is", "this image") if len(filled) == 1 else ("are", "each of these images")
-    return values, (f"{len(filled)} of {len(cells)} patients {are} not stated ({some}): {each} is its own patient",)
+    are, count = ("is", "counts") if len(filled) == 1 else ("are", "count")
+    return values, (f"{len(filled)} of {len(cells)} patients {are} not stated and {count} as unknown: {some}",)
 
 
 def _column(
