@@ -141,8 +141,8 @@ def _column(opened: _Opened) -> ComparedRun:
 
 
 def _auc(model: Mapping[str, Any], run: str) -> RunAuc:
-    ends = (model[name] for name in ("auc", "auc_low", "auc_high", "auc_seed_sd"))
-    return RunAuc(model["name"], run, *ends, bool(model.get("rough")))
+    low, high, spread = model["auc_low"], model["auc_high"], model["auc_seed_sd"]
+    return RunAuc(model["name"], run, model["auc"], low, high, spread, bool(model.get("rough")))
 
 
 def _settings(opened: Sequence[_Opened]) -> dict[str, tuple[Any, ...]]:
