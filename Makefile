@@ -1,29 +1,32 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test check lock clean
 
 demo: .venv/installed-demo
 	$(BIN)/cxrlens run studies/demo.toml --out runs/demo
 
-test: .venv/installed-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/pyrefly check
-	$(BIN)/lint-imports
+test: .venv/installed-dev
 	$(BIN)/pytest
 
-.venv/installed-demo: pyproject.toml
-	@echo "installing into .venv: about 4 minutes and 6 GB, PyTorch's for the most part"
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -e .
-	touch $@
+# Lint, format, types and layers; each says its own findings, and all four are asked.
+check: .venv/installed-dev
+	@failed=0; \
+	for tool in "ruff check ." "ruff format --check ." "pyrefly check --summary=none" lint-imports; do \
+		echo "$$tool"; $(BIN)/$$tool || failed=1; \
+	done; exit $$failed
 
-.venv/installed-test: pyproject.toml
+# The newest releases of everything: renews requirements/, runs check and test on them and says what broke.
+lock:
+	$(PYTHON) tools/renew_lock.py
+
+# Exactly the versions of the lock, each verified by its hash.
+.venv/installed-%: requirements/%.txt pyproject.toml
 	@echo "installing into .venv: about 4 minutes and 6 GB, PyTorch's for the most part"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -e ".[dev,dicom]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 clean:
-	rm -rf .venv runs
+	rm -rf .venv runs build

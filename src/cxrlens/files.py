@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cxrlens.errors import UserError
+from cxrlens.names import PERCENT, short_name
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -20,7 +21,8 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written; nothing new is under the final name.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    suffix = path.suffix if len(path.suffix) < 20 else ""
+    draft = path.with_name(f".{short_name(path.name)}.{os.getpid()}.part{suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(draft)
@@ -40,5 +42,5 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, atomically."""
-    write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8", newline="\n"))
+    """Writes UTF-8 text, atomically; bytes of file names that are no UTF-8 are written as `names.name_of` does."""
+    write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8", errors=PERCENT, newline="\n"))

@@ -13,9 +13,15 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from cxrlens.errors import UserError
-from cxrlens.files import write_atomically, write_text
+from cxrlens.files import write_text
+from cxrlens.outputs import FOLDER_MARK, check_folder
 
 SCHEMA_VERSION = 1
+# Beside the networks' folders: what later commands read.
+OWN_FILES = (
+    FOLDER_MARK, "study.toml", "cohort.csv", "splits.csv", "predictions.csv", "results.json", "results.md",
+    "exclusions.json", "environment.json", "explain.json", "audit.json", "audit.md",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,16 @@ class RunFolder:
         return (self.path / "models").exists()
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, kind: str) -> Iterator[None]:
         """Holds the folder, so that two runs never write into it at once.
 
+        Args:
+            kind: what it is a folder of: "run", "pretraining" or "augmentation search".
+
         Raises:
-            UserError: another run holds it, or the folder cannot be made.
+            UserError: the folder holds something else, another run holds it, or it cannot be made.
         """
+        check_folder(self.path, kind, lambda: self._is_older(kind))
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -81,9 +91,26 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"cannot write into {self.path}: {error.strerror}; choose another --out") from error
         try:
+            if not (self.path / FOLDER_MARK).exists():
+                self.write_json(FOLDER_MARK, {"schema_version": SCHEMA_VERSION, "kind": kind})
             yield
         finally:
             lock.release()
+
+    def _is_older(self, kind: str) -> bool:
+        """Whether it was made before folders said what they are."""
+        marks = {
+            "run": ("models/*/seed-*/fold-*/*", "predictions.csv"),
+            "pretraining": ("trained.safetensors", "checkpoint.safetensors"),
+            "augmentation search": ("augment_trials.csv",),
+        }
+        if kind == "run" and (not self.study.exists() or (self.path / "trained.safetensors").exists()):
+            return False
+        return any(any(self.path.glob(mark)) for mark in marks[kind])
+
+    def own_files(self) -> list[Path]:
+        """The files that the run is: no command writes its results over one of them."""
+        return [*(self.path / name for name in OWN_FILES), *(self.path / "models").rglob("*")]
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file: keys in the order given, NaN refused."""
@@ -105,7 +132,7 @@ class RunFolder:
 
     def write_table(self, path: Path, table: pd.DataFrame) -> None:
         """Writes a CSV file, numbers in full."""
-        write_atomically(path, lambda draft: table.to_csv(draft, index=False, lineterminator="\n"))
+        write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
     def read_table(self, path: Path) -> pd.DataFrame:
         """Reads a CSV file of a run; image and patient are text (a patient may be called NA), an empty cell is unknown.

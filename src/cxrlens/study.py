@@ -17,9 +17,12 @@ from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError, near_miss
 from cxrlens.explain.options import ExplainOptions
 from cxrlens.models.classifier import ModelOptions
+from cxrlens.names import on_disk, short_name, visible
 from cxrlens.train.options import TrainingOptions
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+# The gallery's own file, and what Windows takes for a device.
+TAKEN = {"images", "con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 USUAL_SIZE = 224  # pixels: the paper's, and ImageNet's
 
 
@@ -160,11 +163,23 @@ class Study(Config):
 
     @model_validator(mode="after")
     def _distinct(self) -> Study:
-        folders = [folder_name(row.name) for row in self.models]
-        repeated = {name for name in folders if folders.count(name) > 1}
-        if repeated:
-            raise ValueError(f"each model needs a name of its own; {', '.join(sorted(repeated))} comes twice")
         names = [row.name for row in self.models]
+        for name in names:
+            if not name.strip() or visible(name) != name:
+                raise ValueError(
+                    f"a model's name is one line of signs that can be seen; got {name!r} (tabs, line ends and other "
+                    "control characters have no place in it)"
+                )
+        by_folder: dict[str, str] = {}
+        for name in names:
+            other = by_folder.setdefault(folder_name(name), name)
+            if names.count(name) > 1:
+                raise ValueError(f"each model needs a name of its own; '{name}' comes twice")
+            if other != name:
+                raise ValueError(
+                    f"each model needs a folder of its own, and '{other}' and '{name}' would share "
+                    f"'{folder_name(name)}': capitals and most signs do not count; tell them apart by a letter or digit"
+                )
         for row in self.models:
             if row.instead_of is not None and row.instead_of not in {*names} - {row.name}:
                 raise ValueError(f"{row.name}: instead_of: {near_miss('model', row.instead_of, names)}")
@@ -178,13 +193,14 @@ class Study(Config):
 
 
 def folder_name(model: str) -> str:
-    """A model's name as a folder: lower case, digits, dots and hyphens.
+    """A model's name as a folder: lower case, digits, dots and hyphens; a very long one ends in a hash of all of it.
 
-    >>> folder_name("CheXNet, all layers")
-    'chexnet-all-layers'
+    >>> folder_name("CheXNet, all layers"), folder_name("images")
+    ('chexnet-all-layers', 'images-model')
     """
     kept = "".join(each if each.isalnum() or each == "." else "-" for each in model.lower())
-    return "-".join(part for part in kept.split("-") if part).strip(".") or "model"
+    name = short_name("-".join(part for part in kept.split("-") if part).strip(".") or "model")
+    return f"{name}-model" if name.partition(".")[0] in TAKEN else on_disk(name)
 
 
 def _source_name(kind: type[Source]) -> str:

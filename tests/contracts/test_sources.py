@@ -12,6 +12,7 @@ from PIL import Image
 from cxrlens.data.cohort import COLUMNS, NUMBER_COLUMNS, Cohort
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.errors import UserError
+from dicom_files import write_dicom
 
 Built = tuple[dict[str, object], list[str] | None]
 """Options, and the images in the order of the source's own table (None: the source draws them)."""
@@ -42,6 +43,13 @@ def _nih_chestxray14(root: Path) -> Built:
     return {"positive": ("Pneumonia",)}, ["b.png", "a.png"]
 
 
+def _dicom_folder(root: Path) -> Built:
+    write_dicom(root / "IM2", 2, PatientID="P2")
+    write_dicom(root / "old" / "IM1.dcm", 1, PatientID="P1")
+    (root / "labels.csv").write_text("file,label\nIM2,1\nIM1,0\n")
+    return {"table": "labels.csv"}, ["IM2", "old/IM1.dcm"]
+
+
 def _image_folder(root: Path) -> Built:
     _draw(root, "NORMAL/b.png", "sick/a.png")
     return {}, ["NORMAL/b.png", "sick/a.png"]
@@ -60,6 +68,7 @@ def _phantom(root: Path) -> Built:
 BUILDERS: dict[str, Callable[[Path], Built]] = {
     "covid_chestxray": _covid_chestxray,
     "csv_table": _csv_table,
+    "dicom_folder": _dicom_folder,
     "image_folder": _image_folder,
     "nih_chestxray14": _nih_chestxray14,
     "phantom": _phantom,

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import Dataset, FileMetaDataset, dcmread
+from pydicom import Dataset, FileMetaDataset, config, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import RawDataElement
 from pydicom.pixels import get_decoder
 from pydicom.pixels.processing import apply_windowing
+from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from cxrlens.data.images import UnreadableImage, read_image
@@ -38,6 +40,24 @@ def made(tmp_path: Path):
         header.HighBit = elements.get("HighBit", header.BitsStored - 1)
         header.save_as(tmp_path / "a.dcm", enforce_file_format=True)
         return tmp_path / "a.dcm"
+
+    return write
+
+
+@pytest.fixture
+def written_as(made):
+    """A radiograph whose elements of numbers as text (DS) hold any text, as careless writers leave them."""
+
+    def write(**texts: str) -> Path:
+        header = dcmread(made())
+        for name, text in texts.items():
+            raw = text.encode()
+            raw += b" " * (len(raw) % 2)
+            header[name] = RawDataElement(Tag(name), "DS", len(raw), raw, 0, False, True)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(config.settings, "_writing_validation_mode", config.IGNORE)
+            header.save_as(header.filename)
+        return Path(header.filename)
 
     return write
 
@@ -113,8 +133,65 @@ def test_window_functions_agree_with_pydicom(made, function):
 def test_an_unusable_window_is_told_and_ignored(made):
     for width in (0, 1, ""):
         decoded = read_image(made(WindowCenter=100, WindowWidth=width))
-        assert decoded.steps[0] == "warning: unusable window ignored"
+        assert decoded.steps[0].startswith("warning: unusable window ignored")
         assert np.allclose(decoded.pixels[0], RAMP / 4095)
+
+
+@pytest.mark.parametrize(
+    ("centre", "width"),
+    [
+        ("2047,5", "3000,0"), ("NaN", "NaN"), ("2000", "inf"), ("", "300"), ("300", ""), ("", ""), ("2000", "-5"),
+        ("60000", "100"), ("-60000", "100"), ("6000", "1000"), ("abc", "300"), ("2000\\", "\\3000"),
+    ],
+)  # fmt: skip
+def test_a_window_that_shows_nothing_is_ignored_and_said_with_its_values(written_as, centre, width):
+    decoded = read_image(written_as(WindowCenter=centre, WindowWidth=width))
+    assert decoded.steps[0].startswith("warning: unusable window ignored (")
+    assert f"centre '{centre.split(chr(92))[0]}', width '{width.split(chr(92))[0]}'" in decoded.steps[0]
+    assert np.allclose(decoded.pixels[0], RAMP / 4095)
+
+
+def test_the_first_usable_of_several_windows_is_taken(written_as):
+    decoded = read_image(written_as(WindowCenter="60000\\2000", WindowWidth="100\\3000"))
+    assert decoded.steps[1] == "window 3000 wide at 2000 (linear)"
+
+
+def test_an_unusable_window_leaves_8_bits_as_they_are(made):
+    stored = np.random.default_rng(0).integers(10, 200, (64, 64), dtype=np.uint8)
+    decoded = read_image(made(stored, WindowCenter=2000, WindowWidth=100))
+    assert np.array_equal(decoded.pixels[0], stored / np.float32(255)) and len(decoded.steps) == 1
+
+
+@pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("value", ["1,0", "NaN", "inf", "abc"])
+def test_a_slope_that_is_no_number_is_refused_with_its_value(written_as, name, value):
+    assert refusal(written_as(**{name: value})).startswith(f"{name} is '{value}'")
+
+
+def test_a_slope_of_0_is_refused_with_its_value_and_an_empty_one_is_said(written_as):
+    assert refusal(written_as(RescaleSlope="0.0", WindowCenter="5", WindowWidth="9")).startswith(
+        "RescaleSlope is '0.0'"
+    )
+    decoded = read_image(written_as(RescaleSlope="", RescaleIntercept="", WindowCenter="2000", WindowWidth="3000"))
+    assert decoded.steps[0] == "warning: empty RescaleSlope taken as 1"
+    assert np.allclose(decoded.pixels, read_image(written_as(WindowCenter="2000", WindowWidth="3000")).pixels)
+
+
+def test_a_letter_far_from_all_other_values_does_not_decide_the_range(made):
+    for letter, stored in ((65535, RAMP), (0, 60_000 + RAMP // 2)):
+        lettered = np.where(RAMP % 100 == 7, letter, stored).astype(np.uint16)
+        decoded = read_image(made(lettered, BitsStored=16))
+        shown = lettered != letter
+        assert np.ptp(decoded.pixels[0][shown]) > 0.99 and "clipped" in decoded.steps[1]
+
+
+def test_colour_of_12_bits_is_scaled_by_12_bits(made):
+    colour = np.stack([RAMP] * 3, -1)
+    header = dcmread(made())
+    header.SamplesPerPixel, header.PlanarConfiguration, header.PhotometricInterpretation = 3, 0, "RGB"
+    header.PixelData = colour.tobytes()
+    header.save_as(header.filename)
+    assert np.allclose(read_image(Path(header.filename)).pixels[0], RAMP / 4095, atol=1e-6)
 
 
 def test_a_voi_table_goes_before_a_window(made):
@@ -137,7 +214,11 @@ def test_padding_is_black_and_does_not_count(made):
     [
         ({"ViewPosition": "LL"}, "lateral or oblique view (LL)"),
         ({"ViewPosition": "LATERAL"}, "LATERAL"),
+        ({"ViewPosition": "LAO"}, "lateral or oblique view (LAO)"),
+        ({"SeriesDescription": "W Chest Lat."}, "SeriesDescription says LAT"),
+        ({"BodyPartExamined": "HAND"}, "another body part (HAND)"),
         ({"Modality": "CT"}, "modality CT"),
+        ({"Modality": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "of the class CT Image Storage"),
         ({"NumberOfFrames": 3}, "3 frames"),
         ({"Rows": 60000, "Columns": 60000}, "the header says"),
         ({"RescaleSlope": 0}, "same value"),
@@ -152,6 +233,19 @@ def test_what_is_no_frontal_radiograph_is_refused(made, elements, why):
 @pytest.mark.parametrize("view", ["PA", "AP", "LLD", ""])
 def test_frontal_views_are_read(made, view):
     assert read_image(made(ViewPosition=view)).pixels.shape == (1, 64, 64)
+
+
+def test_an_unclear_view_is_read_and_told(made):
+    decoded = read_image(made(ViewPosition="AP AXIAL", BodyPartExamined="RIB"))
+    assert decoded.steps[:2] == (
+        "warning: unclear body part (RIB), taken as a chest",
+        "warning: unclear view (axial or lordotic), taken as frontal",
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_a_modality_in_small_letters_or_none_at_all_is_read(made):
+    assert read_image(made(Modality="cr")).steps == read_image(made(Modality=None)).steps
 
 
 def test_a_view_said_by_code_counts(made):

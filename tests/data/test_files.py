@@ -9,8 +9,19 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from cxrlens.data.files import data_root, list_files, relative_name
+from cxrlens.data.files import (
+    IMAGE_SUFFIXES,
+    data_root,
+    list_files,
+    looks_like_image,
+    mask_files,
+    mask_folder,
+    passed_over,
+    relative_name,
+)
+from cxrlens.data.raster import FORMATS
 from cxrlens.errors import UserError
 
 
@@ -57,6 +68,7 @@ def test_names_are_found_relative_to_any_of_the_folders(tmp_path: Path) -> None:
 def test_what_no_row_names_is_counted_if_it_could_be_an_image(tmp_path: Path) -> None:
     files = list_files(touch(tmp_path, "a.png", "b.PNG", "IM0001", ".DS_Store", "notes.txt"))
     assert files.unlisted(["a.png"]) == ("IM0001", "b.PNG")
+    assert files.others() == (".DS_Store", "notes.txt")
 
 
 def test_a_link_out_of_the_root_is_refused_and_one_inside_is_followed(tmp_path: Path) -> None:
@@ -111,3 +123,97 @@ def test_what_is_no_data_folder_is_told_apart(tmp_path: Path) -> None:
     ]:
         with pytest.raises(UserError, match=said):
             data_root(root, ("table.csv",), "table.csv")
+
+
+def test_every_format_that_is_decoded_is_known_by_its_suffixes() -> None:
+    Image.init()
+    written = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+    assert written <= IMAGE_SUFFIXES
+    names = ["a.jfif", "a.JPE", "a.jp2", "a.j2k", "a.gif", "a.dic", "a.IMA", "a.jpeg2000", "1.2.840.10008"]
+    assert all(map(looks_like_image, names))
+    others = ["a.jpg~", "a.png.bak", "a.txt", "DICOMDIR", "README", "__MACOSX/a.png", ".git/a.png"]
+    assert not any(map(looks_like_image, others))
+
+
+def test_what_is_passed_over_is_counted_by_kind() -> None:
+    assert passed_over([], []) == []
+    assert passed_over(["a.png"] * 4, ["n.txt", "x/.DS_Store", "b.png.bak", "c.TXT"]) == [
+        "files that no row lists: 4 (a.png, a.png, a.png, ...)",
+        "files passed over that are no images by their name: 4 (.txt 2, hidden 1, .bak 1)",
+    ]
+
+
+def test_a_link_to_nothing_is_listed_with_its_reason(tmp_path: Path) -> None:
+    (touch(tmp_path, "a.png") / "b.png").symlink_to(tmp_path / "gone.png")
+    files = list_files(tmp_path)
+    assert files.paths == ("a.png", "b.png")
+    assert files.find("b.png") == (None, "a link to a file that is not there")
+
+
+def test_two_paths_by_a_link_are_one_file(tmp_path: Path) -> None:
+    touch(tmp_path, "real/a.png", ".git/annex/k1.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "real" / "a.png")
+    (tmp_path / "again").symlink_to(tmp_path / "real")
+    for name in ("x.png", "y.png"):  # two images of equal content, as git-annex keeps them
+        (tmp_path / name).symlink_to(tmp_path / ".git" / "annex" / "k1.png")
+    files = list_files(tmp_path)
+    assert {files.same_file(path) for path in ("real/a.png", "b.png", "again/a.png")} == {"real/a.png"}
+    assert files.same_file("x.png") != files.same_file("y.png")
+
+
+def test_links_out_are_followed_where_the_user_named_the_folder(tmp_path: Path) -> None:
+    outside, root = touch(tmp_path / "outside", "x/a.png"), touch(tmp_path / "root", "b.png")
+    (root / "linked").symlink_to(outside)
+    (root / "c.png").symlink_to(outside / "x" / "a.png")
+    (outside / "loop").symlink_to(root)
+    assert list_files(root, links_out=True).paths == ("b.png", "c.png", "linked/x/a.png")
+    assert list_files(root).refused["linked"] == "a link to a folder out of the data folder: refused"
+
+
+@pytest.mark.parametrize("name", ["p1-scan", "p1-scan.dcm", "deep/p1-scan", "deep\\p1-scan"])
+def test_a_name_without_its_suffix_or_folders_finds_its_only_file(tmp_path: Path, name: str) -> None:
+    files = list_files(touch(tmp_path, "set/deep/p1-scan.dcm", "set/p2-scan.dcm", "set/x-p1-scan.dcm"))
+    assert files.find(name) == ("set/deep/p1-scan.dcm", "")
+    assert files.is_nested(name, "set/deep/p1-scan.dcm")
+
+
+def test_an_identifier_is_never_found_where_several_files_fit(tmp_path: Path) -> None:
+    files = list_files(touch(tmp_path, "a.png", "a.dcm", "x/b.png", "y/b.png", "1.2.3.dcm"))
+    assert files.find("a") == (None, "2 files fit: a.dcm, a.png")
+    assert files.find("b.png") == (None, "2 files fit: x/b.png, y/b.png")
+    assert files.find("b") == (None, "2 files fit: x/b.png, y/b.png")
+    assert files.find("1.2.3") == ("1.2.3.dcm", "") and not files.is_nested("1.2.3", "1.2.3.dcm")
+    assert files.find("a.jpg") == (None, "no such file"), "another kind of file is another file"
+
+
+def test_a_name_is_not_found_among_masks(tmp_path: Path) -> None:
+    files = list_files(touch(tmp_path, "masks/a.png", "labels/b.png", "images/b.png"))
+    assert files.find("a.png") == (None, "no such file")
+    assert files.find("b.png") == ("images/b.png", "")
+    assert files.find("masks/a.png") == ("masks/a.png", "")
+
+
+@pytest.mark.parametrize(
+    "below", ["masks", "Mask", "lung masks", "infection_masks", "leftMask", "segmentation", "labels"]
+)
+def test_folders_of_masks_are_known_by_their_names(below: str) -> None:
+    assert mask_folder(["train", "COVID"], [below]) == below
+
+
+def test_a_folder_of_images_is_no_folder_of_masks(tmp_path: Path) -> None:
+    assert mask_folder(["Lung Segmentation Data", "labelled", "COVID"], ["images", "seg1 patients", "P1"]) is None
+    assert mask_folder(["masks", "COVID"], []) == "masks"
+    assert mask_files(["x.png", "x_mask.jpg", "y_mask.png", "z-seg.png", "Z.png"]) == {"x_mask.jpg", "z-seg.png"}
+
+
+def test_a_path_is_outside_only_if_its_real_path_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = touch(tmp_path / "data" / "set", "images/a.png")
+    (tmp_path / "link").symlink_to(root)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    inside, through = str(root / "images" / "a.png"), str(tmp_path / "link" / "images" / "a.png")
+    for folder in (root, tmp_path / "link", Path("../data/set"), Path("../link")):
+        for cell in (inside, through, "images/../images/a.png", "../set/images/a.png"):
+            assert relative_name(cell, folder) == "images/a.png", (folder, cell)
+        assert relative_name("../other/a.png", folder) is None
+        assert relative_name(str(tmp_path / "data" / "settings.png"), folder) is None

@@ -91,9 +91,11 @@ def test_16_bit_pngs_keep_all_16_bits(put, seed, colour):
     assert np.abs(decoded.pixels[0] - expected).max() < 1e-6 and decoded.facts["bits"] == 16
 
 
-def test_a_16_bit_png_whose_high_bits_are_unused_is_told(put):
+def test_a_16_bit_png_whose_high_bits_are_unused_is_scaled_by_those_in_use_and_told(put):
     values = np.arange(4096).reshape(64, 64, 1)
-    assert "no value above 4095" in read_image(put(png(values, 16, GREY))).steps[0]
+    decoded = read_image(put(png(values, 16, GREY)))
+    assert decoded.steps == ("16-bit file read as 12 bits (largest value 4095)",)
+    assert np.allclose(decoded.pixels[0], values[..., 0] / 4095)
 
 
 def test_a_declared_transparent_grey_is_black_at_both_depths(put, grey):
@@ -129,7 +131,8 @@ def test_palette_cmyk_and_1_bit_have_one_conversion(put, grey):
     ):
         decoded = read_image(put(saved(image, kind)))
         assert np.array_equal(decoded.pixels[0], grey > 127), image.mode
-        assert decoded.steps == (f"{'1-bit' if image.mode == '1' else image.mode} to grey",)
+        assert decoded.steps[0] == f"{'1-bit' if image.mode == '1' else image.mode} to grey"
+        assert [step.partition(":")[0] for step in decoded.steps[1:]] == ["warning"], "it looks like a mask"
 
 
 def test_a_transparent_palette_entry_is_black(put, grey):
@@ -283,3 +286,21 @@ def test_the_later_snapshots_oddities_are_read(shared):
     inside = [file for file in sorted(folder.glob("*.jpg")) if file.read_bytes()[:4] == b"\x89PNG"]
     assert len(inside) == 13
     assert {read_image(file).facts["format"] for file in inside} == {"PNG"}
+
+
+def test_an_image_that_looks_like_a_mask_is_warned_of(put):
+    rows, columns = np.mgrid[:300, :200]
+    mask = ((rows - 150) ** 2 + (columns - 100) ** 2 < 4000).astype(np.uint8)
+    for levels, kind in ((mask * 255, "PNG"), (mask * 255, "JPEG"), (mask * 2 + (rows > 200), "PNG"), (mask, "PNG")):
+        steps = read_image(put(saved(Image.fromarray(levels.astype(np.uint8)), kind))).steps
+        assert [step for step in steps if "mask rather than an X-ray" in step and step.startswith("warning:")], kind
+
+
+def test_a_flat_or_coarse_x_ray_is_no_mask(put):
+    rows, columns = np.mgrid[:300, :200]
+    flat = 120 + 9 * np.sin(rows / 40) * np.cos(columns / 30)
+    framed = np.where((rows < 40) | (columns < 30), 0, np.where(rows > 260, 255, flat))
+    coarse = np.round(flat) // 2 * 2
+    for levels in (flat, framed, coarse):
+        steps = read_image(put(saved(Image.fromarray(levels.astype(np.uint8)), "PNG"))).steps
+        assert not any("mask" in step for step in steps)

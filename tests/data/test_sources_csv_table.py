@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cxrlens.config import parse
+from cxrlens.data.cohort import Cohort
 from cxrlens.data.sources.csv_table import CsvTable
 from cxrlens.errors import UserError
 
@@ -85,3 +86,205 @@ def test_options_that_do_not_fit_the_folder_are_explained(tmp_path: Path, option
 def test_an_unknown_cohort_column_is_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'site'"):
         parse(CsvTable, {"table": "t.csv", "columns": {"sit": "ward"}}, "[data]")
+
+
+def folders(root: Path, *names: str) -> Path:
+    for place, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((70, 70), 40 + place).save(root / name, "png")
+    return root
+
+
+@pytest.mark.parametrize("again", ["./a.png", "a.PNG", " a.png ", "sub/../a.png", "link.png", "{root}/a.png", "a"])
+def test_one_file_under_two_spellings_is_one_image(tmp_path: Path, again: str) -> None:
+    root = build(tmp_path, "")
+    (root / "link.png").symlink_to(root / "a.png")
+    again = again.format(root=root)
+    for label, patient, said in (("0", "p", "label 1"), ("1", "q", "patient p"), ("", "p", "label unknown")):
+        (root / "list.csv").write_text(
+            f"image,label,patient,view\na.png,1,p,PA\nb.png,0,r,PA\n{again},{label},{patient},AP\n"
+        )
+        with pytest.raises(UserError, match=r"listed twice: 'a\.png' in line 2 .*in line 4 \(") as refused:
+            CsvTable(table="list.csv").cohort(root)
+        assert said in str(refused.value)
+    (root / "list.csv").write_text(f"image,label,patient,view,box\na.png,1,p,PA,3\nb.png,0,r,PA,\n{again},1,p,PA,4\n")
+    cohort = CsvTable(table="list.csv").cohort(root)
+    assert cohort.images == ["a.png", "b.png"] and cohort.table["view"].tolist() == ["PA", "PA"]
+    assert cohort.table["box"].isna().all(), "which of two values it is, nobody knows"
+    assert cohort.warnings[0] == (
+        "1 rows name an image that a row above names, with the same label, and count once (lines 4); columns that "
+        "differ among its rows are left empty: box"
+    )
+
+
+def test_an_image_that_is_listed_and_left_out_is_an_error_with_both_lines(tmp_path: Path) -> None:
+    root = build(tmp_path, "image,label\na.png,1\nb.png,0\n./a.png,-1\n")
+    with pytest.raises(UserError, match=r"'a\.png' in line 2 \(label 1\) and '\./a\.png' in line 4 \(left out"):
+        CsvTable(table="list.csv", left_out=("-1",)).cohort(root)
+
+
+def test_a_missing_file_under_two_spellings_is_one_image_too(tmp_path: Path) -> None:
+    root = build(tmp_path, "image,label\na.png,1\nb.png,0\nx.png,1\n./x.PNG,0\n")
+    with pytest.raises(UserError, match=r"'x\.png' in line 4 .*'\./x\.PNG' in line 5"):
+        CsvTable(table="list.csv").cohort(root)
+
+
+def test_two_copies_of_a_file_are_two_images(tmp_path: Path) -> None:
+    root = build(tmp_path, "image,label\na.png,1\nd.png,0\n")
+    (root / "d.png").hardlink_to(root / "a.png")
+    assert len(CsvTable(table="list.csv").cohort(root)) == 2, "what copies mean is for the search for duplicates"
+
+
+CHEXPERT = """Path,Sex,Age,Frontal/Lateral,Pneumonia
+set/train/patient001/study1/view1_frontal.png,Female,60,Frontal,1.0
+set/train/patient001/study1/view2_lateral.png,Female,60,Lateral,1.0
+set/train/patient002/study1/view1_frontal.png,Male,90,Frontal,-1.0
+set/train/patient003/study1/view1_frontal.png,Male,50,Frontal,0.0
+set/train/patient003/study2/view1_frontal.png,Male,50,Frontal,
+"""
+
+
+def chexpert(root: Path, **options: object) -> Cohort:
+    lines = CHEXPERT.splitlines()[1:]
+    folders(root, *(line.split(",")[0] for line in lines))
+    (root / "set" / "train.csv").write_text(CHEXPERT)
+    source = {"table": "set/train.csv", "image": "Path", "label": "Pneumonia", "columns": {"view": "Frontal/Lateral"}}
+    return parse(CsvTable, {**source, **options}, "[data]").cohort(root)
+
+
+def test_uncertain_labels_side_views_and_patients_in_the_path_are_options(tmp_path: Path) -> None:
+    options = {"left_out": ["-1"], "views": ["Frontal"], "patient_pattern": r"(patient\d+)/"}
+    cohort = chexpert(tmp_path, **options)
+    assert cohort.table["label"].tolist()[:2] == [1, 0] and cohort.table["label"].isna().tolist()[2]
+    assert cohort.table["patient"].tolist() == ["patient001", "patient003", "patient003"]
+    assert cohort.left_out == {"view Lateral": 1, "Pneumonia -1.0": 1}
+    negative = chexpert(tmp_path, **options, negative=["0", ""])
+    assert negative.table["label"].tolist() == [1, 0, 0]
+    assert chexpert(tmp_path, **options, negative=["0"], positive=["1", ""]).table["label"].tolist() == [1, 0, 1]
+    left_out = chexpert(tmp_path, **{**options, "left_out": ["-1", ""]})
+    assert left_out.left_out == {"view Lateral": 1, "Pneumonia -1.0": 1, "Pneumonia empty": 1}
+
+
+def test_names_that_begin_with_the_data_folder_are_found_below_it(tmp_path: Path) -> None:
+    chexpert(tmp_path, left_out=["-1"])
+    source = CsvTable(table="train.csv", image="Path", label="Pneumonia", left_out=("-1",))
+    assert not source.cohort(tmp_path / "set").missing
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"views": ["frontal"], "left_out": ["-1"]}, r"views: 'frontal' never occurs .*'Frontal'"),
+        ({"views": ["PA"], "columns": {}, "left_out": ["-1"]}, "views needs to know the column"),
+        ({"patient_pattern": r"subject(\d+)", "left_out": ["-1"]}, "fits no name"),
+        ({"patient": "Sex", "patient_pattern": r"(\d)"}, "not both"),
+        ({"left_out": ["-1", "1"]}, "under both positive and left_out"),
+        ({}, "'-1.0' in the column Pneumonia is neither class .* or to left_out"),
+        ({"more_table": "x.csv"}, "go together"),
+    ],
+)
+def test_options_for_public_tables_that_do_not_fit_are_explained(tmp_path: Path, options: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        chexpert(tmp_path, **options)
+
+
+def test_joined_labels_are_positive_if_any_is(tmp_path: Path) -> None:
+    text = "image,label\na.png,Pneumonia|Mass\nb.png,No Finding\nc.png,Mass|Effusion\nd.png,\ne.png,Effusion\n"
+    root = folders(build(tmp_path, text), "d.png", "e.png")
+    chosen = {"table": "list.csv", "separator": "|", "positive": ("pneumonia",)}
+    cohort = CsvTable(**chosen, negative=("no finding",)).cohort(root)
+    assert cohort.images == ["a.png", "b.png", "d.png"] and cohort.table["label"].tolist()[:2] == [1, 0]
+    assert cohort.table["label"].isna().tolist()[2]
+    assert cohort.left_out == {"label Mass": 1, "label Effusion": 1}
+    rest = CsvTable(**chosen, negative="rest", left_out=("Mass",)).cohort(root)
+    assert rest.table["label"].fillna(-1).tolist() == [1, 0, -1, 0] and rest.left_out == {"label Mass": 1}
+    with pytest.raises(UserError, match=r"positive: 'Pnuemonia' never occurs .*'Pneumonia'"):
+        CsvTable(**{**chosen, "positive": ("Pnuemonia",)}, negative="rest").cohort(root)
+    with pytest.raises(UserError, match=r"are several labels joined in it\? Then: separator = '\|'"):
+        CsvTable(table="list.csv", positive=("Pneumonia",), negative=("No Finding",)).cohort(root)
+
+
+def test_labels_written_as_a_list_are_parted(tmp_path: Path) -> None:
+    text = "image;label\na.png;\"['pneumonia', ' pleural effusion']\"\nb.png;['normal']\nc.png;[]\n"
+    source = CsvTable(table="list.csv", separator=",", positive=("pneumonia",), negative=("normal",))
+    labels = source.cohort(build(tmp_path, text)).table["label"]
+    assert labels.tolist()[:2] == [1, 0] and labels.isna().tolist()[2]
+
+
+def test_a_row_a_box_is_one_image_and_rows_that_disagree_are_an_error(tmp_path: Path) -> None:
+    root = folders(tmp_path, "images/u-1.dcm", "images/u-2.dcm")
+    (root / "list.csv").write_text("patientId,x,Target\nu-1,10,1\nu-1,30,1\nu-2,,0\n")
+    chosen = {"table": "list.csv", "image": "patientId", "label": "Target", "patient": "patientId"}
+    cohort = CsvTable(**chosen).cohort(root)
+    assert cohort.table["path"].tolist() == ["images/u-1.dcm", "images/u-2.dcm"]
+    assert cohort.table["label"].tolist() == [1, 0] and cohort.table["x"].isna().all()
+    assert "2 listed files were found in folders that the table does not name" in cohort.warnings[1]
+    (root / "list.csv").write_text("patientId,x,Target\nu-1,10,1\nu-1,30,0\nu-2,,0\n")
+    with pytest.raises(UserError, match=r"'u-1' in line 2 \(label 1.* and 'u-1' in line 3 \(label 0"):
+        CsvTable(**chosen).cohort(root)
+
+
+def test_rows_of_findings_are_joined_where_the_study_says_so(tmp_path: Path) -> None:
+    root = build(tmp_path, "image,label\na,Mass\na,Pneumothorax\nb,No finding\nc,Mass\na.png,Mass\n")
+    chosen = {"table": "list.csv", "positive": ("Pneumothorax",), "negative": ("No finding",)}
+    cohort = CsvTable(**chosen, join_rows=True, suffix=".png").cohort(root)
+    assert cohort.images == ["a", "b"] and cohort.table["label"].tolist() == [1, 0]
+    assert cohort.left_out == {"label Mass": 1}
+
+
+def test_a_suffix_of_the_study_says_which_of_two_files(tmp_path: Path) -> None:
+    root = folders(build(tmp_path, "image,label\na,1\nb.png,0\n"), "a.jpg")
+    assert CsvTable(table="list.csv").cohort(root).missing == {"a": "2 files fit: a.jpg, a.png"}
+    assert CsvTable(table="list.csv", suffix=".png").cohort(root).table["path"].tolist() == ["a.png", "b.png"]
+
+
+def test_names_may_be_excluded_by_patterns(tmp_path: Path) -> None:
+    cohort = CsvTable(table="list.csv", exclude=("b*", "x/*")).cohort(
+        build(tmp_path, "image,label\na.png,1\nb.png,0\nc.png,0\n")
+    )
+    assert cohort.images == ["a.png", "c.png"] and cohort.left_out == {"excluded by 'b*'": 1}
+    assert cohort.warnings == ("exclude: 'x/*' fits no file",)
+
+
+def test_labels_of_studies_are_joined_to_their_images(tmp_path: Path) -> None:
+    root = build(tmp_path, "dicom_id,study_id,ViewPosition\na,7,PA\nb,8,AP\nc,9,LL\n")
+    (root / "labels.csv").write_text("subject_id,study_id,Pneumonia\n1,7,1.0\n2,8,\n3,9,-1.0\n")
+    cohort = CsvTable(
+        table="list.csv",
+        more_table="labels.csv",
+        more_on=("study_id",),
+        image="dicom_id",
+        label="Pneumonia",
+        patient="subject_id",
+        negative=("0", ""),
+        left_out=("-1",),
+        columns={"view": "ViewPosition"},
+        views=("PA", "AP"),
+    ).cohort(root)
+    assert cohort.table["label"].tolist() == [1, 0] and cohort.table["patient"].tolist() == ["1", "2"]
+
+
+def test_codes_of_other_columns_stay_text_and_odd_ages_are_said(tmp_path: Path) -> None:
+    text = 'image,label,view,ward,age,sex\na.png,1,01,007,45M,1\nb.png,0,1,7,90+,F\nc.png,0,01,7,"45,5",M\n'
+    cohort = CsvTable(table="list.csv").cohort(build(tmp_path, text))
+    assert cohort.table["view"].tolist() == ["01", "1", "01"] and cohort.table["ward"].tolist() == ["007", "7", "7"]
+    assert cohort.table["age"].tolist()[1:] == [90, 45.5] and cohort.table["age"].isna().tolist()[0]
+    assert cohort.warnings == (
+        "1 of 3 sexes cannot be read and counts as unknown: '1'",
+        "1 of 3 ages cannot be read and counts as unknown: '45M'",
+    )
+
+
+def test_absolute_names_are_found_below_a_relative_or_linked_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "data"
+    build(root, f"image,label\n{root}/a.png,1\n{tmp_path}/link/b.png,0\n")
+    (tmp_path / "link").symlink_to(root)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    for folder in (Path("../data"), Path("../link"), tmp_path / "link"):
+        assert CsvTable(table="list.csv").cohort(folder).table["path"].tolist() == ["a.png", "b.png"]
+    (root / "list.csv").write_text(f"image,label\n{root}/a.png,1\n{tmp_path}/other/b.png,0\n")
+    with pytest.raises(UserError, match=r"line 3: .*leads out of"):
+        CsvTable(table="list.csv").cohort(root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -55,16 +56,10 @@ def test_an_absent_table_is_named(tmp_path: Path) -> None:
         read_table(tmp_path / "none.csv")
 
 
-def test_an_image_listed_twice_is_told_with_both_lines(tmp_path: Path) -> None:
-    table = read_table(write(tmp_path, "image\na.png\nb.png\na.png \n"))
-    with pytest.raises(UserError, match=r"'a\.png' in lines 2 and 4"):
-        table.need_unique("image")
-
-
 def test_a_row_without_a_name_is_told_with_its_line(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, "image,view\na.png,PA\n,AP\n"))
     with pytest.raises(UserError, match="line 3: no image"):
-        table.need_unique("image")
+        table.need_filled("image")
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
@@ -81,3 +76,86 @@ def test_other_columns_are_kept_as_numbers_where_all_cells_are(tmp_path: Path) -
     assert list(kept) == ["offset", "survival", "table_label"]
     assert kept["offset"][0] == 3.0 and kept["offset"][1] != kept["offset"][1]
     assert kept["survival"] == ["Y", None]
+
+
+def test_codes_stay_text(tmp_path: Path) -> None:
+    text = "a,ward,site,uid,exp,value\nx,01,007,12345678901234567890,1e3,1.5e-05\ny,1,7,1,2,-0.5\n"
+    rows = read_table(write(tmp_path, text)).rows
+    assert extras(rows, ["a"], []) == {
+        "ward": ["01", "1"],
+        "site": ["007", "7"],
+        "uid": ["12345678901234567890", "1"],
+        "exp": ["1e3", "2"],
+        "value": [1.5e-05, -0.5],
+    }
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_any_system_ends_them(tmp_path: Path, end: str) -> None:
+    text = end.join(["image,note", 'a.png,"two\rlines"', "", "b.png,x"])
+    table = read_table(write(tmp_path, "\ufeff" + text), ("image",))
+    assert table.rows["image"].tolist() == ["a.png", "b.png"] and table.lines == (2, 5)
+    assert table.rows["note"].tolist() == ["two\rlines", "x"]
+
+
+def test_line_ends_may_be_mixed_and_faults_keep_their_line(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "image;label\r0.png;0\n1.png;1\r\n2.png;0"))
+    assert table.rows["image"].tolist() == ["0.png", "1.png", "2.png"] and table.lines == (2, 3, 4)
+    with pytest.raises(UserError, match="line 3: 1 cells where the header has 2"):
+        read_table(write(tmp_path, "image,label\r0.png,0\r1.png\r"))
+    with pytest.raises(UserError, match="line 3: not UTF-8 text"):
+        read_table(write(tmp_path, b"filename\ra.png\rZ\xfcrich.png\r"))
+
+
+def test_a_packed_table_is_unpacked(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, gzip.compress("image;Größe\na.png;1\n".encode("utf-8-sig"))))
+    assert table.rows.to_dict("list") == {"image": ["a.png"], "Größe": ["1"]}
+    with pytest.raises(UserError, match="damaged or cut off gzip"):
+        read_table(write(tmp_path, gzip.compress(b"image\na.png\n" * 50)[:-12]))
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;", "sep=;;"])
+def test_excels_first_line_names_the_delimiter(tmp_path: Path, first: str) -> None:
+    table = read_table(write(tmp_path, f"{first}\r\nimage;label, of it\r\na.png;1\r\n"), ("image",))
+    assert table.rows.to_dict("list") == {"image": ["a.png"], "label, of it": ["1"]} and table.lines == (3,)
+    with pytest.raises(UserError, match="line 4: 1 cells"):
+        read_table(write(tmp_path, f"{first}\r\nimage;label\r\na.png;1\r\nb.png\r\n"))
+
+
+def test_excels_first_line_may_name_any_mark(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "sep=|\nimage|label;x\na.png|1\n"))
+    assert table.rows.to_dict("list") == {"image": ["a.png"], "label;x": ["1"]}
+
+
+def test_empty_lines_before_the_header_do_not_hide_its_delimiter(tmp_path: Path) -> None:
+    assert list(read_table(write(tmp_path, "\n\r\nimage;label\na.png;1\n")).rows) == ["image", "label"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04\x14\x00\x06\x00\xe9[Content_Types].xml", 'a spreadsheet .* save it as CSV .*"CSV UTF-8"'),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", 'an Excel workbook .* save it as CSV .*"CSV UTF-8"'),
+        (b"\r\n<!DOCTYPE html><p>Sign in", "an HTML page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+    ],
+)
+def test_what_is_no_csv_file_is_told_by_its_content(tmp_path: Path, content: bytes, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        read_table(write(tmp_path, content))
+
+
+def test_a_second_table_adds_its_columns_where_the_keys_agree(tmp_path: Path) -> None:
+    images = read_table(write(tmp_path, "id,study,view\na,1,PA\nb,2,AP\nc,1,AP\n"))
+    labels = read_table(write(tmp_path, "study,view,label\n1,x,0.0\n3,x,1.0\n"))
+    assert images.joined(labels, ["study"]).rows.to_dict("list") == {
+        "id": ["a", "b", "c"],
+        "study": ["1", "2", "1"],
+        "view": ["PA", "AP", "AP"],
+        "label": ["0.0", "", "0.0"],
+    }
+    twice = read_table(write(tmp_path, "study,label\n1,0\n2,0\n1,1\n"))
+    with pytest.raises(UserError, match=r"lines 2 and 4 have the same study \(1\)"):
+        images.joined(twice, ["study"])
+    with pytest.raises(UserError, match="no row of"):
+        images.joined(read_table(write(tmp_path, "study,label\n9,0\n")), ["study"])

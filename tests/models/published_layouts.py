@@ -1,14 +1,19 @@
 """Published weight files made with random numbers, and their networks' forward passes, from the sources' definitions.
 
-Nothing here comes from the package: layouts and forward passes are written from keras_applications/densenet.py,
-torchvision's DenseNet of 2017 (dotted names) and torchxrayvision's models.py.
+Nothing here comes from the package: layouts and forward passes are written from keras_applications/densenet.py and
+vgg16.py, torchvision's DenseNet of 2017 (dotted names) and torchxrayvision's models.py. Files that Keras 3.15 and
+tf-keras 2.21 wrote themselves have the groups, names and attributes that are written here; read by this package, random
+VGG16 and DenseNet121 from all of their kinds of file gave Keras' own outputs to 3e-6 of the largest.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import sys
 import types
 import warnings
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -76,6 +81,77 @@ def write_keras(path: Path, arrays: Arrays, whole_model: bool = False) -> Path:
             for name in names:
                 group.create_dataset(name, data=arrays[name])
     return path
+
+
+def write_keras_3(path: Path, arrays: Arrays, names: bool = True, top: str = "layers", around: str = "") -> Path:
+    """As Keras 3's `save_weights` lays them out: a group a layer by its class and number, its variables by number.
+
+    Args:
+        path: with the suffix `.keras`, the archive of a whole model.
+        arrays: by Keras' weight names, in the network's order.
+        names: whether layers say what they are called, as Keras 3 writes; tf-keras doesn't.
+        top: "_layer_checkpoint_dependencies" in TensorFlow 2.13.
+        around: a group that the network lies in, as inside another model.
+    """
+    layers: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in arrays.items():
+        layer, _, part = name.removesuffix(":0").rpartition("/")
+        layers.setdefault(layer, {})[part] = array
+    content = io.BytesIO()
+    counts: dict[str, int] = {}
+    with h5py.File(content, "w") as file:
+        for layer, parts in layers.items():
+            kind = "batch_normalization" if "gamma" in parts or "beta" in parts else "conv2d"
+            kind = "dense" if parts.get("kernel", np.zeros(1)).ndim == 2 else kind
+            number = counts.setdefault(kind, 0)
+            counts[kind] += 1
+            group = file.create_group(f"{around}{top}/{kind}{f'_{number}' if number else ''}/vars")
+            if names:
+                group.attrs["name"] = layer.replace("/", "_")
+            order = ("gamma", "beta", "moving_mean", "moving_variance") if kind[0] == "b" else ("kernel", "bias")
+            for part, array in parts.items():
+                group[str(order.index(part))] = array
+        file["optimizer/vars/0"] = np.array(7)
+        file["optimizer/vars/1"] = np.zeros(3, "f4")
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+            archive.writestr("config.json", json.dumps({"class_name": "Functional"}))
+            archive.writestr("model.weights.h5", content.getvalue())
+    else:
+        path.write_bytes(content.getvalue())
+    return path
+
+
+def vgg_arrays(seed: int = 0, top: bool = False, depths: tuple[int, ...] = (2, 2, 3, 3, 3)) -> Arrays:
+    """Weights of Keras' VGG under its weight names, kernels HWIO; the top's are small, as no backbone keeps them."""
+    rng = np.random.default_rng(seed)
+    made: Arrays = {}
+    width = 3
+    for block, (depth, out) in enumerate(zip(depths, (64, 128, 256, 512, 512), strict=True), start=1):
+        for place in range(1, depth + 1):
+            scale = (2 / (9 * width)) ** 0.5
+            kernel = rng.standard_normal((3, 3, width, out), dtype="f4") * np.float32(scale)
+            made[f"block{block}_conv{place}/kernel:0"] = kernel
+            made[f"block{block}_conv{place}/bias:0"] = rng.normal(0, 0.1, out).astype("f4")
+            width = out
+    for layer, (into, out) in {"fc1": (12, 8), "fc2": (8, 8), "predictions": (8, 10)}.items() if top else ():
+        made[f"{layer}/kernel:0"] = rng.normal(0, 0.1, (into, out)).astype("f4")
+        made[f"{layer}/bias:0"] = np.zeros(out, "f4")
+    return made
+
+
+def vgg_forward(arrays: Arrays, rgb: Tensor) -> Tensor:
+    """Keras' VGG without top with its own `preprocess_input`, in float64, of RGB images [b, 3, h, w] in 0 to 255."""
+    x = rgb.double()[:, [2, 1, 0]] - torch.tensor([103.939, 116.779, 123.68]).double().view(1, 3, 1, 1)  # BGR
+    for block in range(1, 6):
+        place = 1
+        while (layer := f"block{block}_conv{place}") + "/kernel:0" in arrays:
+            kernel, bias = (torch.from_numpy(arrays[f"{layer}/{part}:0"]).double() for part in ("kernel", "bias"))
+            x = torch.relu(F.conv2d(x, torch.einsum("hwio->oihw", kernel), bias, padding=1))  # "same"
+            place += 1
+        x = F.max_pool2d(x, 2)
+    return x
 
 
 def keras_forward(path: Path, images: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from cxrlens.data.cache import ImageCache, build_cache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.sources import SOURCES
 from cxrlens.data.sources.phantom import Phantom
+from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import auc_interval
 from cxrlens.pipeline.external import External, evaluate_external, write_external
 from cxrlens.pipeline.external_images import numbered_alike, outside_images
@@ -239,6 +240,9 @@ def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
 def test_equal_ids_are_one_person_within_a_kind_of_source_only() -> None:
     nih, covid = (SOURCES[name]() for name in ("nih_chestxray14", "covid_chestxray"))
     assert numbered_alike(nih, SOURCES["nih_chestxray14"](positive=("Mass",))) and not numbered_alike(nih, covid)
+    assert numbered_alike(SOURCES["dicom_folder"](), SOURCES["image_folder"]())
+    with pytest.raises(UserError, match="patient_ids and salt"):
+        numbered_alike(SOURCES["dicom_folder"](salt="a"), SOURCES["dicom_folder"]())
     assert numbered_alike(Phantom(seed=1, patients=3), Phantom(seed=1)) and not numbered_alike(
         Phantom(), Phantom(seed=1)
     )

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrlens.report.leaving import WITHOUT_XRAYS, images_shown, renamed, without_images, without_notes
+from cxrlens.report.leaving import (
+    WITHOUT_XRAYS,
+    images_shown,
+    renamed,
+    without_images,
+    without_notes,
+    without_salt,
+)
 from cxrlens.report.licences import licence_sentences, licences_shown, may_not_be_redistributed, terms
 from cxrlens.report.page import PICTURES, page
 from cxrlens.report.reading import Reading
@@ -158,3 +165,10 @@ def test_a_figure_with_x_rays_may_show_any_readable_image(whole: Reading) -> Non
     assert images_shown(replace(whole, gallery=None, pictures={"roc": b""})) == []
     unknown = whole.cohort.assign(license=np.nan)
     assert len(may_not_be_redistributed(replace(whole, cohort=unknown))) == 39
+
+
+def test_the_salt_of_patient_ids_does_not_leave() -> None:
+    study = 'name = "x"  # a comment\n[data]\nsource = "dicom_folder"\nsalt = "a secret"\n'
+    assert "a secret" not in without_salt(study) and "# a comment" in without_salt(study)
+    for other in ("no toml [", study.replace("a secret", "env:CXR_SALT"), 'name = "x"\n', 'salt = "x"\n[[data]]\n'):
+        assert without_salt(other) == other

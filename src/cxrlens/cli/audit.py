@@ -22,7 +22,8 @@ def audit(
     """Ask a run's networks for shortcuts; writes audit.json, audit.md, figures and the report anew."""
     from rich.console import Console
 
-    from cxrlens.cli.progress import Bars, say
+    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import say
     from cxrlens.pipeline.audit.stage import audit_run
     from cxrlens.pipeline.finished import Run
 
@@ -40,14 +41,13 @@ def audit(
 
 def show(summary: dict[str, Any], console: Any) -> None:
     """Prints the page; what is flagged stands out."""
-    from rich.markup import escape
+    from cxrlens.cli.terminal import say
 
-    whole = {"highlight": False, "soft_wrap": not console.is_terminal}
     for part in (summary["cohort"], *summary["models"]):
         auc = f" ({part['auc']})" if part["auc"] else ""
-        console.print(f"\n[bold]{escape(part['name'])}[/]{escape(auc)}", **whole)
-        console.print(escape(part["headline"]), **whole, style="yellow" if part["flags"] else None)
+        say(console, f"\n{part['name']}{auc}", "bold")
+        say(console, part["headline"], "yellow" if part["flags"] else "")
         for point in part["points"]:
-            console.print(f"  • {escape(point)}", **whole)
+            say(console, f"  • {point}")
         for step in part["next"]:
-            console.print(f"  → {escape(step)}", **whole)
+            say(console, f"  → {step}")

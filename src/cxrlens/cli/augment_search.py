@@ -46,7 +46,8 @@ def augment_search(
     """Compare augmentations on the benchmark network; the same command goes on with an interrupted search."""
     from rich.console import Console
 
-    from cxrlens.cli.progress import Bars, say
+    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import say
     from cxrlens.pipeline import augment_search as stage
     from cxrlens.study import Study
 

@@ -14,12 +14,16 @@ def augment_sheet(
     out: Annotated[Path, typer.Option(help="The picture: .png, .pdf or .svg.")] = Path("augmentations.png"),
     images: Annotated[int, typer.Option(min=1, max=20, help="How many images, from all over the training side.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Of the images and the draws.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
     """Draw training images as they are, with each of the six augmentations, with all six, and as the study has it."""
+    from rich.console import Console
+
     from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import say
     from cxrlens.pipeline.augment_sheet import augment_sheet as draw
     from cxrlens.study import Study
 
     with Bars() as bars:
-        names = draw(Study.load(study), data, out, images, seed, bars)
-    typer.echo(f"{out}: {', '.join(names)}")
+        names = draw(Study.load(study), data, out, images, seed, bars, force)
+    say(Console(), f"{out}: {', '.join(names)}")

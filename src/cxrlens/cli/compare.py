@@ -12,26 +12,31 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Finished runs' folders, two or more.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     out: Annotated[Path | None, typer.Option(help="Write it here: FILE.csv, the numbers, or FILE.md.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
     """Put runs side by side; where two judged the same images, the paired difference of each model."""
-    from json import dumps
-
     from rich.console import Console
 
-    from cxrlens.cli.progress import say
+    from cxrlens.cli.terminal import print_json, say
     from cxrlens.errors import UserError
     from cxrlens.files import write_text
+    from cxrlens.outputs import check_output, table_of, text_with
     from cxrlens.pipeline.compare import compare_runs
-    from cxrlens.report.compare import render, to_markdown
+    from cxrlens.report.compare import COLUMNS, TITLE, render, to_markdown
+    from cxrlens.run_folder import RunFolder
 
     if out is not None and out.suffix not in (".csv", ".md"):
         raise UserError(f"a comparison is written as FILE.csv or FILE.md; got {out.name}")
+    if out is not None:
+        known = [file for run in runs for file in RunFolder(run).own_files()]
+        written = table_of(COLUMNS) if out.suffix == ".csv" else text_with(TITLE)
+        check_output(out, "the comparison", written, known, force=force)
     compared = compare_runs(runs)
     if out is not None:
         table = compared.table().to_csv(index=False, lineterminator="\n")
         write_text(out, table if out.suffix == ".csv" else to_markdown(compared))
     if json:
-        typer.echo(dumps(compared.to_json(), indent=1, ensure_ascii=False, allow_nan=False))
+        print_json(compared.to_json())
         return
     console = Console()
     for part in render(compared):

@@ -24,73 +24,89 @@ def check(
     sheet: Annotated[
         Path | None, typer.Option("--sheet", help="Save a contact sheet of the images: .png, .pdf or .svg.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that this command did not write.")] = False,
 ) -> None:
     """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, before training."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import echo, print_json
     from cxrlens.pipeline.check import check as check_study
     from cxrlens.study import Study
 
     with Bars() as bars:
-        report = check_study(Study.load(study), data, sheet, bars)
+        report = check_study(Study.load(study), data, sheet, bars, force)
     if json:
-        typer.echo(report.to_json())
+        print_json(report.plain(), indent=2)
     else:
         show(report, Console())
         if sheet is not None:
-            typer.echo(f"contact sheet: {sheet}")
+            echo(f"contact sheet: {sheet}")
     if strict and report.faults:
         raise typer.Exit(1)
 
 
 def show(report: CheckReport, console: Console) -> None:
     """Prints a report as tables and sentences."""
-    from rich.markup import escape
+    from cxrlens.cli.terminal import literal, say
+    from cxrlens.data.check_sentences import first
+    from cxrlens.data.files import passed_over
 
     cohort = report.cohort
-    console.print(
-        f"[bold]{escape(report.name)}[/]: {cohort['images']} images listed, {cohort['positive']} positive and "
+    say(
+        console,
+        f"{report.name}: {cohort['images']} images listed, {cohort['positive']} positive and "
         f"{cohort['negative']} negative, of {cohort['patients']} patients",
-        soft_wrap=not console.is_terminal,
+        "bold",
     )
-    per_patient = ", ".join(f"{images} ({patients})" for images, patients in report.images_a_patient.items())
-    console.print(f"images a patient (patients): {per_patient}")
+    per_patient = [f"{images} ({patients})" for images, patients in report.images_a_patient.items()]
+    say(console, f"images a patient (patients): {first(per_patient, MOST_ROWS)}")
     if report.left_out:
-        left_out = ", ".join(f"{rows} ({reason})" for reason, rows in report.left_out.items())
-        console.print(escape(f"left out by the study: {left_out}"))
-    if report.unlisted:
-        console.print(f"files that no row lists: {len(report.unlisted)}")
+        reasons = [f"{rows} ({reason})" for reason, rows in report.left_out.items()]
+        rest = sum([*report.left_out.values()][MOST_ROWS:])
+        left_out = ", ".join([*reasons[:MOST_ROWS], *([f"{rest} for other reasons"] if rest else [])])
+        say(console, f"left out by the study: {left_out}")
+    for line in passed_over(report.unlisted, report.other_files):
+        say(console, line)
     _counts(report, console)
     _split(report, console)
     for title, lines, colour in (("Faults", report.faults, "red"), ("Before training", report.warnings, "yellow")):
         if lines:
             console.print(f"\n[bold {colour}]{title}[/]")
         for line in lines:
-            console.print(f"  • {escape(line)}", highlight=False, soft_wrap=not console.is_terminal)
+            say(console, f"  • {line}")
+    conversions = [group for group in report.steps if not group.warning]
+    if conversions:
+        console.print("\n[bold]How the files were read[/]")
+    for group in conversions[:MOST_ROWS]:
+        say(console, f"  • {group.sentence}")
+    if len(conversions) > MOST_ROWS:
+        say(console, f"  • {len(conversions) - MOST_ROWS} more kinds; --json has them all")
     if report.findings:
         console.print("\n[bold]What could tell the label without the lungs[/]")
     for finding in report.findings:
         verdict = finding["verdict"]
-        line = f"  • [{COLOURS[verdict]}]{verdict}[/] {escape(finding['sentence'])}"
-        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
+        line = literal(f"  • {verdict} {finding['sentence']}")
+        line.stylize(COLOURS[verdict], 4, 4 + len(verdict))
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _counts(report: CheckReport, console: Console) -> None:
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+
+    from cxrlens.cli.terminal import literal
 
     signs = ["positive", "negative", *(["unlabelled"] if report.unlabelled else [])]
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("")
+    table.add_column("", overflow="fold")
     for sign in signs:
         table.add_column(sign, justify="right")
     for name, values in report.counts.items():
-        table.add_row(f"[bold]{name}[/]")
+        table.add_row(literal(name, "bold"))
         rows = list(values.items())
         for value, counts in rows[:MOST_ROWS]:
-            table.add_row(f"  {escape(value)}", *(str(counts[sign]) for sign in signs))
+            table.add_row(literal(f"  {value}"), *(str(counts[sign]) for sign in signs))
         rest = [counts for _, counts in rows[MOST_ROWS:]]
         if rest:
             table.add_row(f"  {len(rest)} others", *(str(sum(counts[sign] for counts in rest)) for sign in signs))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cxrlens.cli.terminal import echo
+
 
 def fetch(
     name: Annotated[str, typer.Argument(help="The data set: covid-chestxray.")],
@@ -24,7 +26,7 @@ def fetch(
     from cxrlens.data.published import published
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TextColumn("files"))
     with Progress(*columns, TextColumn("{task.fields[size]}"), console=console, transient=True) as bar:
         task = bar.add_task(name, total=None, size="")
 
@@ -35,14 +37,14 @@ def fetch(
             report = fetching.fetch(name, out, base_url, progress, connections)
         except KeyboardInterrupt:
             bar.stop()
-            typer.echo("stopped; the same command continues", err=True)
+            echo("stopped; the same command continues", err=True)
             raise typer.Exit(130) from None
-    typer.echo(f"{out}: {len(report.downloaded)} files downloaded, {len(report.already)} already there, all verified")
-    typer.echo(published(name).note)
+    echo(f"{out}: {len(report.downloaded)} files downloaded, {len(report.already)} already there, all verified")
+    echo(published(name).note)
     if not report.complete:
         for path, reason in [*report.failed.items()][:20]:
-            typer.echo(f"  {path}: {reason}", err=True)
+            echo(f"  {path}: {reason}", err=True)
         more = f" ({len(report.failed) - 20} not shown)" if len(report.failed) > 20 else ""
-        typer.echo(f"{len(report.failed)} files are missing{more}; the same command tries them again", err=True)
+        echo(f"{len(report.failed)} files are missing{more}; the same command tries them again", err=True)
         raise typer.Exit(1)
-    typer.echo(f"next: cxrlens data check studies/paper.toml --data {out}")
+    echo(f"next: cxrlens data check studies/paper.toml --data {out}")

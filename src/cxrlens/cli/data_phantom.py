@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cxrlens.cli.terminal import echo
+
 
 def phantom(
     out: Annotated[Path, typer.Option("--out", help="Folder to write: images/, masks/, cohort.csv.")],
@@ -41,4 +43,4 @@ def phantom(
     total = len(source.cohort())
     for _ in track(source.export(out), description="drawing", total=total):
         pass
-    typer.echo(f"{total} images of {patients} patients in {out / 'images'}; masks and cohort.csv beside them")
+    echo(f"{total} images of {patients} patients in {out / 'images'}; masks and cohort.csv beside them")

@@ -28,15 +28,15 @@ def evaluate(
         bool, typer.Option("--ids-apart", help="Equal patient ids here and in the run are different people.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
     """Judge every network of a run on images that it was not made with: AUC outside, and how far it fell."""
-    from json import dumps
-
     from rich.console import Console
 
-    from cxrlens.cli.progress import Bars, say
+    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import print_json, say
     from cxrlens.errors import UserError
-    from cxrlens.pipeline.external import evaluate_external, write_external
+    from cxrlens.pipeline.external import check_external, evaluate_external, write_external
     from cxrlens.pipeline.finished import Run
     from cxrlens.pipeline.page import write_report as write_page
     from cxrlens.study import Study
@@ -44,17 +44,19 @@ def evaluate(
     if out is not None and out.suffix != ".json":
         raise UserError(f"--out is a JSON file, such as outside.json; got {out}")
     opened, described = Run.open(run), Study.load(study) if study is not None else None
+    if out is not None:
+        check_external(opened, out, [study] if study is not None else [], [data] if data is not None else [], force)
     with Bars() as bars:
         try:
             found = evaluate_external(opened, data, described, device, bars, ids_apart)
         except KeyboardInterrupt:
             bars.say("\ninterrupted; nothing was written")
             raise typer.Exit(130) from None
-    path = write_external(opened, found, out)
+    path = write_external(opened, found, out, force)
     if out is None:
         write_page(opened.folder)
     if json:
-        typer.echo(dumps(found.to_json(), ensure_ascii=False))
+        print_json(found.to_json(), indent=None)
         return
     console = Console()
     show(found, console)
@@ -67,7 +69,7 @@ def show(found: External, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from cxrlens.cli.progress import say
+    from cxrlens.cli.terminal import say
     from cxrlens.pipeline.external import LIMITS
     from cxrlens.report.figures.style import interval, number
 

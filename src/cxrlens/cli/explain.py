@@ -16,14 +16,18 @@ def explain(
         list[str] | None, typer.Option(help="A method of attribution, once for each; by default the study's.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
     """Maps of new images by every model of a run: PNG, PDF and raw arrays (research only: never for diagnosis)."""
     from rich.console import Console
 
-    from cxrlens.cli.progress import Bars, say
+    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import say
     from cxrlens.pipeline.explain.images import explain_images
     from cxrlens.pipeline.finished import Run
 
     with Bars() as bars:
-        path = explain_images(Run.open(run), images, out or run / "figures" / "explained.png", method, device, bars)
+        # The run's own place needs no mark: nothing else writes there.
+        place, over = (run / "figures" / "explained.png", True) if out is None else (out, force)
+        path = explain_images(Run.open(run), images, place, method, device, bars, over)
     say(Console(), f"figure: {path} (and .pdf; raw maps in {path.with_suffix('')})")

@@ -19,6 +19,7 @@ from cxrlens.cli.predict import predict
 from cxrlens.cli.pretrain import pretrain
 from cxrlens.cli.report import report
 from cxrlens.cli.run import run
+from cxrlens.cli.terminal import echo, take_any_text
 from cxrlens.cli.weights import weights
 from cxrlens.errors import UserError
 
@@ -27,7 +28,6 @@ app = typer.Typer(
     help="Does transfer learning help on these chest X-rays, and what did the network learn to look at? "
     "A research tool: never for diagnosis.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(
@@ -52,10 +52,11 @@ data.command()(phantom)
 
 def main() -> None:
     """Runs the command line; a user's error is printed in one paragraph, without a traceback."""
+    take_any_text()
     try:
-        app()
+        app(prog_name="cxrlens")
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
+        echo(f"error: {error}", err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -14,32 +14,41 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="Write the table here as CSV.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where an image could not be read.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
     """Probabilities of new images by every model of a run (research only: never for diagnosis)."""
     from rich.console import Console
     from rich.table import Table
 
-    from cxrlens.cli.progress import Bars, say
-    from cxrlens.files import write_atomically
+    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import literal, say
+    from cxrlens.outputs import check_output, table_of
     from cxrlens.pipeline import predict as stage
     from cxrlens.pipeline.finished import Run
 
-    with Bars() as bars:
-        table = stage.predict(Run.open(run), images, device, bars)
+    opened = Run.open(run)
     if out is not None:
-        write_atomically(out, lambda draft: table.to_csv(draft, index=False))
+        columns = table_of(["image", *(model["name"] for model in opened.results["models"]), "problem"])
+        files, folders = (path for path in images if not path.is_dir()), (path for path in images if path.is_dir())
+        check_output(out, "the table", columns, [*files, *opened.folder.own_files()], folders, force)
+    with Bars() as bars:
+        table = stage.predict(opened, images, device, bars)
+    if out is not None:
+        opened.folder.write_table(out, table)
     console = Console()
     shown = Table(title="P(positive)", title_justify="left")
-    models = [name for name in table.columns if name not in ("image", "problem")]
+    models = [name for name in table.columns if name not in ("image", "problem", "warnings")]
     shown.add_column("image", overflow="fold")
     for name in models:
-        shown.add_column(name, justify="right")
+        shown.add_column(literal(name), justify="right", overflow="fold")
     for _, row in table.iterrows():
         if row["problem"] is None or row["problem"] != row["problem"]:
-            shown.add_row(row["image"], *(f"{row[name]:.3f}" for name in models))
+            shown.add_row(literal(row["image"]), *(f"{row[name]:.3f}" for name in models))
     console.print(shown)
     console.print("For research only; never for diagnosis.")
     for _, row in table[table["problem"].notna()].iterrows():
         say(console, f"not read: {row['image']}: {row['problem']}")
+    for _, row in table[table["warnings"].notna()].iterrows():
+        say(console, f"warning: {row['image']}: {row['warnings']}")
     if strict and table["problem"].notna().any():
         raise typer.Exit(1)

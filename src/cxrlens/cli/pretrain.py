@@ -20,7 +20,8 @@ def pretrain(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from cxrlens.cli.progress import Bars, say
+    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import say
     from cxrlens.pipeline.pretrain import pretrain
     from cxrlens.pretrain_study import PretrainStudy
 

@@ -17,12 +17,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cxrlens.cli.terminal import say
+from cxrlens.names import visible
+
+__all__ = ["Bars", "say"]
+
 LABELS = {"auc": "AUC", "validation_auc": "val. AUC"}
-
-
-def say(console: Console, line: str) -> None:
-    """One sentence as it is; in a pipe on one line, so that names in it stay whole."""
-    console.print(line, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 class _Bar:
@@ -41,10 +41,10 @@ class Bars:
     def __init__(self) -> None:
         self.console = Console(stderr=True)
         self.bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}"),
+            TextColumn("{task.fields[shown]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -63,7 +63,7 @@ class Bars:
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[_Bar]:
         """A bar of `total` steps, gone when the block ends."""
-        task = self.bars.add_task(title, total=total, shown="")
+        task = self.bars.add_task(visible(title), total=total, shown="")
         try:
             yield _Bar(self.bars, task)
         finally:

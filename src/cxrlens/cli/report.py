@@ -19,15 +19,17 @@ def report(
     rename: Annotated[
         bool, typer.Option("--rename", help="Patients and files by number, not by name; this anonymises nothing else.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
     """Write a run's report.html and tables again, from its folder alone; what must not leave may be left out."""
     from rich.console import Console
 
-    from cxrlens.cli.progress import Bars, say
+    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import say
     from cxrlens.pipeline.leave import write_report
 
     with Bars() as bars:
-        path = write_report(run, out, not no_images, not no_notes, not rename, bars)
+        path = write_report(run, out, not no_images, not no_notes, not rename, bars, force)
     console = Console()
     say(console, f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     say(console, f"tables: {run / 'tables'} (CSV, Markdown, LaTeX)")

@@ -23,7 +23,8 @@ def run(
     """Train and compare a study's models; the same command goes on with an interrupted run."""
     from rich.console import Console
 
-    from cxrlens.cli.progress import Bars, say
+    from cxrlens.cli.progress import Bars
+    from cxrlens.cli.terminal import say
     from cxrlens.pipeline import plan, run
     from cxrlens.report.tables import render
     from cxrlens.study import Study
@@ -53,11 +54,11 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from cxrlens.cli.progress import say
+    from cxrlens.cli.terminal import literal, say
 
     console = Console()
     table = Table(
-        title=f"What would run ({plan.images} readable images, {plan.device})",
+        title=literal(f"What would run ({plan.images} readable images, {plan.device})"),
         box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True,
     )  # fmt: skip
     table.add_column("model", overflow="fold")
@@ -67,7 +68,7 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     for row in plan.models:
         steps = f"{row.steps:,}" if row.networks == 1 else f"{row.networks} × {row.steps:,}"
         table.add_row(
-            row.name, *((str(row.size),) if sized else ()), steps,
+            literal(row.name), *((str(row.size),) if sized else ()), steps,
             f"{row.parameters:,}", f"{row.trainable_parameters:,}", _time(row.seconds),
             _bytes(row.memory), _bytes(row.disk),
         )  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cxrlens.cli.terminal import echo
+
 weights = typer.Typer(help="Pretrained weights: list, look at, fetch, verify, add a file.", no_args_is_help=True)
 
 
@@ -29,13 +31,13 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As JSON."
         for card in CARDS.values()
     ]
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return
     wide = max(len(str(row["name"])) for row in rows)
     for row in rows:
         here = "here" if row["available"] else "    "
-        typer.echo(f"{here}  {row['name']:<{wide}}  {row['architecture']:<22}  {row['licence']}")
-    typer.echo("`cxrlens weights show NAME` says more; a study takes any of them, or 'auto' for the best that is here.")
+        echo(f"{here}  {row['name']:<{wide}}  {row['architecture']:<22}  {row['licence']}")
+    echo("`cxrlens weights show NAME` says more; a study takes any of them, or 'auto' for the best that is here.")
 
 
 @weights.command()
@@ -48,6 +50,8 @@ def show(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> No
     card = find_card(name)
     path = local_file(card)
     digest = f"SHA-256 {card.sha256}" if card.sha256 else f"git SHA-1 {card.git_blob}"
+    if card.md5:
+        digest = f"MD5 {' or '.join(card.md5)}"
     scale = card.preprocessing
     lines = {
         "weights": card.title,
@@ -64,7 +68,7 @@ def show(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> No
     }
     for title, told in lines.items():
         if told:
-            typer.echo(f"{title + ':':<14}{told}")
+            echo(f"{title + ':':<14}{told}")
 
 
 @weights.command()
@@ -80,16 +84,16 @@ def fetch(
     from cxrlens.models.weights.fetch import fetch_weights
 
     card = find_card(name)
-    columns = (TextColumn("{task.description}"), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=None)
         try:
             path, came = fetch_weights(card, url, lambda count: bar.advance(task, count))
         except KeyboardInterrupt:
             bar.stop()
-            typer.echo("stopped; the same command continues", err=True)
+            echo("stopped; the same command continues", err=True)
             raise typer.Exit(130) from None
-    typer.echo(f"{path}: {'downloaded' if came else 'already there'}")
+    echo(f"{path}: {'downloaded' if came else 'already there'}")
     _say(name, verify_weights(name))
 
 
@@ -110,7 +114,7 @@ def add(
     from cxrlens.models.weights.add import add_weights
 
     card, verified = add_weights(file, name)
-    typer.echo(f"{verified.path}: {card.title}")
+    echo(f"{verified.path}: {card.title}")
     _say(card.name, verified)
 
 
@@ -118,9 +122,9 @@ def _say(name: str, verified: object) -> None:
     from cxrlens.models.weights.accept import Verified
 
     assert isinstance(verified, Verified)
-    typer.echo(f"{name}: {verified.tensors} tensors, all in place (layout {verified.format})")
-    typer.echo(f"SHA-256 {verified.sha256}: {'as published' if verified.hash_checked else 'no hash is published'}")
-    typer.echo(f"output on a known image: {'as on the card' if verified.output_checked else 'none on the card'}")
+    echo(f"{name}: {verified.tensors} tensors, all in place (layout {verified.format})")
+    echo(f"SHA-256 {verified.sha256}: {'as published' if verified.hash_checked else 'no hash is published'}")
+    echo(f"output on a known image: {'as on the card' if verified.output_checked else 'none on the card'}")
 
 
 def _numbers(values: tuple[float, ...]) -> str:

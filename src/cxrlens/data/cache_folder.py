@@ -18,10 +18,10 @@ import pandas as pd
 from cxrlens.data.cohort import Decoded
 from cxrlens.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same file would give other pixels or facts."""
 
-FACTS = ("image", "width", "height", "bytes", "mode", "format", "bits", "sha256", "steps")
+FACTS = ("image", "width", "height", "bytes", "mode", "format", "bits", "depth", "depth_alone", "sha256", "steps")
 
 
 def stored(place: Path, size: int) -> tuple[np.memmap, dict[str, int], dict[str, str], pd.DataFrame] | None:
@@ -29,6 +29,7 @@ def stored(place: Path, size: int) -> tuple[np.memmap, dict[str, int], dict[str,
     try:
         said = json.loads((place / "cache.json").read_text(encoding="utf-8"))
         facts = pd.DataFrame(said["facts"], columns=said["columns"])
+        facts = facts.astype({"depth": "Int64", "depth_alone": "Int64"})
         images = [str(image) for image in facts["image"]]
         file = place / "pixels.u8"
         pixels = np.memmap(file, dtype=np.uint8, mode="r", shape=(len(images), size, size))
@@ -74,6 +75,7 @@ class CacheWriter:
         self._size = size
         self._facts: list[dict[str, Any]] = []
         self._crc = 0
+        self._replaced = False
 
     def __enter__(self) -> CacheWriter:
         with writing(self._place.parent):
@@ -89,14 +91,30 @@ class CacheWriter:
 
     def add(self, image: str, pixels: np.ndarray, decoded: Decoded) -> None:
         """Appends one image: uint8 [size, size] and the record of its reading."""
-        assert pixels.shape == (self._size, self._size) and pixels.dtype == np.uint8
-        row = np.ascontiguousarray(pixels).tobytes()
+        row = self._bytes(pixels)
         with writing(self._place.parent):
             self._file.write(row)
         self._crc = zlib.crc32(row, self._crc)
         self.images.append(image)
-        steps = "; ".join(decoded.steps)
-        self._facts.append({**decoded.facts, "image": image, "sha256": decoded.sha256, "steps": steps})
+        self._facts.append(_record(image, decoded))
+
+    def replace(self, image: str, pixels: np.ndarray, decoded: Decoded) -> None:
+        """Puts another reading of an image in the place of its first."""
+        place, row = self.images.index(image), self._bytes(pixels)
+        with writing(self._place.parent):
+            self._file.seek(place * len(row))
+            self._file.write(row)
+            self._file.seek(0, os.SEEK_END)
+        self._facts[place] = _record(image, decoded)
+        self._replaced = True
+
+    def _bytes(self, pixels: np.ndarray) -> bytes:
+        assert pixels.shape == (self._size, self._size) and pixels.dtype == np.uint8
+        return np.ascontiguousarray(pixels).tobytes()
+
+    def facts(self, name: str) -> list[Any]:
+        """One fact of every image so far; None where an image lacks it."""
+        return [row.get(name) for row in self._facts]
 
     def miss(self, image: str, reason: str) -> None:
         """Records an image that cannot be read."""
@@ -111,6 +129,8 @@ class CacheWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+        if self._replaced:
+            self._crc = _checksum(np.memmap(self._aside / "pixels.u8", dtype=np.uint8, mode="r"))
         extra = dict.fromkeys(name for row in self._facts for name in row if name not in FACTS)
         columns = [*FACTS, *extra]
         facts = [[row.get(name) for name in columns] for row in self._facts]
@@ -127,6 +147,11 @@ class CacheWriter:
         with suppress(OSError):  # of a full disk, told already
             self._file.close()
         shutil.rmtree(self._aside, ignore_errors=True)
+
+
+def _record(image: str, decoded: Decoded) -> dict[str, Any]:
+    steps = "; ".join(step.replace(";", ",") for step in decoded.steps)  # one ";" a step
+    return {**decoded.facts, "image": image, "sha256": decoded.sha256, "steps": steps}
 
 
 def _plain(value: object) -> object:

@@ -14,6 +14,7 @@ import PIL
 
 from cxrlens.data.cache_folder import FORMAT
 from cxrlens.data.cohort import Cohort, Decoded
+from cxrlens.names import path_of
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ def entries(cohort: Cohort) -> list[Entry]:
     bound = cohort.read.args if isinstance(cohort.read, partial) else ()
     root = next((value for value in bound if isinstance(value, Path)), Path())
     rows = cohort.readable[["image", "path"]].itertuples(index=False)
-    return [Entry(image, path, root / path if path and _stat(root / path) else None) for image, path in rows]
+    files = ((image, path, path_of(path, root) if path else None) for image, path in rows)
+    return [Entry(image, path, file if _stat(file) else None) for image, path, file in files]
 
 
-def key(cohort: Cohort, rows: list[Entry], size: int, interpolation: str) -> str:
+def key(cohort: Cohort, rows: list[Entry], size: int, interpolation: str, depth: int | None = None) -> str:
     """The name of the cache; another release of Pillow may decode or resize otherwise, so it counts too."""
-    said = [FORMAT, PIL.__version__, size, interpolation, _reader(cohort.read), [row.identity() for row in rows]]
+    said = [FORMAT, PIL.__version__, size, interpolation, depth, _reader(cohort.read), [row.identity() for row in rows]]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 

@@ -18,6 +18,7 @@ from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.data.integrity import Integrity, Pair, examine
 from cxrlens.data.leaks import SideCounts, cohort_summary, side_counts
 from cxrlens.data.split import Split, SplitOptions, make_splits
+from cxrlens.data.steps import StepGroup, group_steps, reading_sentences
 from cxrlens.errors import UserError
 
 Counts = dict[str, dict[str, int]]
@@ -39,10 +40,13 @@ class CheckReport:
         splits: the study's; empty where the split cannot be drawn.
         sides: one a fold; empty where the split cannot be drawn.
         left_out: reason → rows of the source that the study's options leave out.
-        unlisted: files that no row names.
+        unlisted: image files that no row names.
+        other_files: files beside the images that are no images by their name.
         integrity: missing, unreadable, duplicates, what tells the label.
         warnings: sentences to read before training.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn.
+        depth: bits that most of the PNG and TIFF files of more than 8 bits use, if they agree.
+        steps: what was done to read the images, by kind: warnings, then conversions.
         findings: of the audit before training, as plain values (`audit.records.plain_finding`); () until it is made.
     """
 
@@ -56,15 +60,22 @@ class CheckReport:
     sides: tuple[SideCounts, ...]
     left_out: dict[str, int]
     unlisted: tuple[str, ...]
+    other_files: tuple[str, ...]
     integrity: Integrity
     warnings: tuple[str, ...]
     faults: tuple[str, ...]
+    depth: int | None = None
+    steps: tuple[StepGroup, ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> str:
         """One JSON object; unknown numbers are null."""
+        return json.dumps(self.plain(), indent=2, ensure_ascii=False, allow_nan=False)
+
+    def plain(self) -> dict[str, Any]:
+        """The same as plain values, nothing shortened."""
         found = self.integrity
-        record = {
+        return {
             "source": self.name,
             "cohort": self.cohort,
             "unlabelled": self.unlabelled,
@@ -72,6 +83,7 @@ class CheckReport:
             "images_a_patient": self.images_a_patient,
             "left_out": self.left_out,
             "unlisted": self.unlisted,
+            "other_files": self.other_files,
             "absent": _named(found.absent),
             "unreadable": _named(found.unreadable),
             "duplicates": [_pair(pair) for pair in found.duplicates.pairs],
@@ -79,12 +91,13 @@ class CheckReport:
             "duplicates_compared": found.duplicates.compared,
             "one_patient_under_ids": found.one_patient,
             "label_from_column": [asdict(one) for one in found.associations],
+            "depth": self.depth,
+            "reading": [group.to_json() for group in self.steps],
             "findings": self.findings,
             "split": {"kind": self.split, "folds": [asdict(side) for side in self.sides]},
             "warnings": self.warnings,
             "faults": self.faults,
         }
-        return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def check(
@@ -121,9 +134,16 @@ def check(
         sides=sides,
         left_out=cohort.left_out,
         unlisted=cohort.unlisted,
+        other_files=cohort.other_files,
         integrity=found,
-        warnings=tuple(warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates)),
+        warnings=(
+            *cohort.warnings,
+            *warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates),
+            *reading_sentences(cache.facts),
+        ),
         faults=tuple(faults),
+        depth=cache.depth,
+        steps=group_steps(cache.facts["image"], cache.facts["steps"]),
     )
 
 

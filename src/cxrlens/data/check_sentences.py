@@ -12,6 +12,8 @@ from cxrlens.data.integrity import Integrity
 from cxrlens.data.leaks import SideCounts, leak, patients_warning, split_warning
 from cxrlens.data.split import Split
 
+MOST = 3  # pairs that a sentence names
+
 
 def fault_sentences(found: Integrity) -> list[str]:
     """What is plainly wrong with the files and labels."""
@@ -20,8 +22,11 @@ def fault_sentences(found: Integrity) -> list[str]:
         faults.append(f"{many(len(found.absent), 'listed image')} without a file: {some(found.absent)}")
     if found.unreadable:
         faults.append(f"{many(len(found.unreadable), 'file')} rejected: {some(found.unreadable)}")
-    for pair in found.conflicts:
+    for pair in found.conflicts[:MOST]:
         faults.append(f"one image, positive here and negative there: {pair.images[0]} and {pair.images[1]}")
+    more = len(found.conflicts) - MOST
+    if more > 0:
+        faults.append(f"{many(more, 'more pair')} of one image with two labels: --json has them all")
     return faults
 
 
@@ -52,7 +57,7 @@ def warning_sentences(
         if hidden:
             lines.append(f"{fold}{hidden} more validation images are of training patients under another id")
     if found.two_ids:
-        names = ", ".join(" = ".join(ids) for ids in found.one_patient)
+        names = first([" = ".join(ids) for ids in found.one_patient], MOST)
         together = merged and any(split.kind != "paper" for split in splits)
         lines.append(
             f"{many(len(found.two_ids), 'pair')} of images are one exposure under two patient ids ({names}); "
@@ -91,6 +96,16 @@ def auc_half_width(positive: int, negative: int, auc: float = 0.75) -> float:
     one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     spread = auc * (1 - auc) + (positive - 1) * (one - auc**2) + (negative - 1) * (two - auc**2)
     return 1.96 * math.sqrt(spread / (positive * negative))
+
+
+def first(items: Sequence[str], most: int, where: str = "; --json has them all") -> str:
+    """The first few, how many more there are, and where those are.
+
+    >>> first(["a", "b", "c"], 3), first(["a", "b", "c", "d"], 3)
+    ('a, b, c', 'a, b, c and 1 more; --json has them all')
+    """
+    more = f" and {len(items) - most} more{where}" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
 
 
 def some(reasons: dict[str, str], most: int = 5) -> str:

@@ -35,15 +35,24 @@ class Decoded:
 
     Attributes:
         pixels: float32 [1, height, width] in [0, 1]; higher is brighter, so air is dark and bone is bright.
-        facts: what the file is, apart from what it shows: `width`, `height`, `bytes`, `mode`, `format`, `bits`.
+        facts: what the file is, apart from what it shows: `width`, `height`, `bytes`, `mode`, `format`, `bits`; of a
+            PNG or TIFF of more than 8 bits also `depth`, the bits that it is read as, and `depth_alone`, those that its
+            header or values say.
         steps: what was done to read it, such as "MONOCHROME1 inverted" or "alpha over black".
         sha256: of the file's bytes (of the pixels, where there is no file).
+        read_as: the same file read as one of so many bits, as the other files of a cohort are; None where its depth is
+            known.
     """
 
     pixels: np.ndarray
     facts: dict[str, object] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     sha256: str = ""
+    read_as: Callable[[int], Decoded] | None = field(default=None, repr=False, compare=False)
+
+    def at_depth(self, depth: int | None) -> Decoded:
+        """As it is read where the cohort's deep files are of `depth` bits; itself without a depth."""
+        return self if depth is None or self.read_as is None else self.read_as(depth)
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,9 @@ class Cohort:
         read: turns a cell of `path` into a `Decoded`, or raises `UserError` with the reason.
         missing: image → why it has no readable file. The rows stay in `table`: counts are of the listed rows.
         left_out: reason → number of the source's rows that the study's options leave out.
-        unlisted: files beside the listed ones that no row names.
+        unlisted: image files beside the listed ones that no row names.
+        other_files: files beside them that are no images by their name.
+        warnings: sentences on what the source could not read, took for something else or left out.
     """
 
     name: str
@@ -66,6 +77,8 @@ class Cohort:
     missing: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
     unlisted: tuple[str, ...] = ()
+    other_files: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()

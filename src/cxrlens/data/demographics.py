@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([YMWD]?)", re.IGNORECASE)
-_YEARS: Mapping[str, float] = {"": 1.0, "Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+OLDEST = 120.0  # years
+OPEN_FROM = 89.0  # years: older people are often written as one group, such as "90+" or ">89"
+
+_NUMBER = r"(?P<number>\d+(?:\.\d*)?|\d+,\d{1,2})"
+_UNIT = r"(?P<unit>y|yr|yrs|years?|y/?o|jahre?|a|mo|mos|mths?|months?|w|wks?|weeks?|d|days?)?"
+_PLAIN = re.compile(rf"{_NUMBER}[\s-]*{_UNIT}\.?(?:[\s-]*old)?")
+_DICOM = re.compile(r"(?P<number>\d{3})(?P<unit>[dwmy])")
+_OPEN = re.compile(
+    rf"(?:(?:>\s*=?|≥|over|above|older than)\s*{_NUMBER}\s*(?:y|yrs?|years?)?"
+    r"|(?P<least>\d+)\s*(?:y|yrs?|years?)?\s*(?:\+|plus|(?:and|or|&)\s*(?:over|older|above|more)))"
+)
+_YEARS: Mapping[str, float] = {"m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+_SEXES = {
+    **dict.fromkeys(("m", "male", "man", "men", "boy", "männlich", "maennlich", "masculino", "homme", "hombre"), "M"),
+    **dict.fromkeys(("f", "female", "woman", "women", "girl", "w", "weiblich", "femenino", "feminino", "femme"), "F"),
+    **dict.fromkeys(("mujer",), "F"),
+}
+UNSTATED = frozenset(
+    {"", "-", "--", "?", ".", "nan", "na", "n/a", "n.a.", "none", "null", "unknown", "not stated", "not available"}
+)
+NEITHER = frozenset({"o", "other", "u", "x", "d", "divers", "diverse"})
+Value = TypeVar("Value")
 
 AGE_BANDS = {
     "under 18": (0, 18),
@@ -19,14 +40,25 @@ AGE_BANDS = {
 
 
 def age_in_years(cell: str) -> float:
-    """A plain number or DICOM's age string in years; NaN where it is neither, or over 120.
+    """An age in years; NaN where it is none, over 120 or ambiguous ("45M" may be months or a man's).
+
+    A number with point or comma, with or without a unit, or DICOM's age string (three digits and a letter). People over
+    89 who are written as one group ("90+", ">89") are 90.
 
     >>> [age_in_years(cell) for cell in ("58", "058Y", "006M", "412", "")]
     [58.0, 58.0, 0.5, nan, nan]
+    >>> [age_in_years(cell) for cell in ("45,5", "90+", ">89", "45M", "6 months", "65+")]
+    [45.5, 90.0, 90.0, nan, 0.5, nan]
     """
-    match = _AGE.fullmatch(cell.strip())
-    years = float(match[1]) * _YEARS[match[2].upper()] if match else math.nan
-    return years if years <= 120 else math.nan
+    text = " ".join(cell.casefold().split())
+    if match := _OPEN.fullmatch(text):
+        least = float((match["number"] or match["least"]).replace(",", "."))
+        return 90.0 if OPEN_FROM <= least <= 90 else math.nan
+    match = _DICOM.fullmatch(text) or _PLAIN.fullmatch(text)
+    if not match:
+        return math.nan
+    years = float(match["number"].replace(",", ".")) * _YEARS.get((match["unit"] or "y")[0], 1.0)
+    return years if years <= OLDEST else math.nan
 
 
 def sex_letter(cell: str) -> str | None:
@@ -35,7 +67,40 @@ def sex_letter(cell: str) -> str | None:
     >>> [sex_letter(cell) for cell in ("M", "female", "O", "")]
     ['M', 'F', None, None]
     """
-    return {"m": "M", "male": "M", "f": "F", "female": "F"}.get(cell.strip().lower())
+    return _SEXES.get(cell.strip().casefold())
+
+
+def read_ages(cells: Sequence[str]) -> tuple[list[float], tuple[str, ...]]:
+    """`age_in_years` of a column, and a sentence where cells say something that could not be read.
+
+    >>> read_ages(["45", "45M", "unknown"])[1]
+    ("1 of 3 ages cannot be read and counts as unknown: '45M'",)
+    """
+    return _column(cells, age_in_years, "ages", UNSTATED)
+
+
+def read_sexes(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ...]]:
+    """`sex_letter` of a column, and a sentence where cells say something that could not be read.
+
+    >>> read_sexes(["F", "1", "1", "O"])[1]
+    ("2 of 4 sexes cannot be read and count as unknown: '1'",)
+    """
+    return _column(cells, sex_letter, "sexes", UNSTATED | NEITHER)
+
+
+def _column(
+    cells: Sequence[str], read: Callable[[str], Value], what: str, unstated: frozenset[str]
+) -> tuple[list[Value], tuple[str, ...]]:
+    known = {cell: read(cell) for cell in dict.fromkeys(cells)}
+    odd = [cell for cell in cells if known[cell] != known[cell] or known[cell] is None]
+    odd = [cell for cell in odd if cell.strip().casefold() not in unstated]
+    values = [known[cell] for cell in cells]
+    if not odd:
+        return values, ()
+    kinds = list(dict.fromkeys(odd))
+    some = ", ".join(f"'{cell}'" for cell in kinds[:5]) + (", ..." if len(kinds) > 5 else "")
+    count = "counts" if len(odd) == 1 else "count"
+    return values, (f"{len(odd)} of {len(cells)} {what} cannot be read and {count} as unknown: {some}",)
 
 
 def age_band(years: float) -> str:

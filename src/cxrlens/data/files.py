@@ -3,26 +3,126 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from cxrlens.errors import UserError
+from cxrlens.names import name_of
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".webp"})
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".tif", ".tiff", ".bmp", ".webp", ".gif"),
+        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpeg2000", ".dcm", ".dicom", ".dic", ".ima"),
+    }
+)
+"""How the files are called that `data/raster.py` and `data/dicom.py` decode; every source and command goes by it."""
+
+NO_IMAGES = frozenset({"dicomdir", "readme", "license", "licence", "copying", "makefile", "sha256sums", "md5sums"})
+"""Files that have no suffix, as DICOM images often have none, and are something else."""
+
+MASK_WORDS = frozenset({"mask", "masks", "segmentation", "segmentations", "seg", "annotation", "annotations"})
+_MASK_FILE = re.compile(r"(?P<image>.+?)[ _.-]+(?:(?:lung|infection)[ _.-]*)?(?:masks?|segmentation|seg|label)", re.I)
 
 
 def looks_like_image(name: str) -> bool:
     """Whether a file's name could be an image's: a known suffix, or none at all, as DICOM archives write.
 
-    >>> [looks_like_image(name) for name in ("a.PNG", "IM000001", "1.2.840.7", "notes.txt", ".DS_Store")]
-    [True, True, True, False, False]
+    >>> [looks_like_image(name) for name in ("a.PNG", "IM000001", "1.2.840.7", "notes.txt", ".DS_Store", "DICOMDIR")]
+    [True, True, True, False, False, False]
     """
     path = PurePosixPath(name.strip())
-    if path.name.startswith("."):
+    if is_hidden(name) or path.name.lower() in NO_IMAGES:
         return False
     return path.suffix.lower() in IMAGE_SUFFIXES or not path.suffix or path.suffix[1:].isdigit()
+
+
+def is_hidden(path: str) -> bool:
+    """Whether a file or a folder above it is hidden, or is what macOS adds to archives.
+
+    >>> [is_hidden(path) for path in ("a.png", "x/.git/a.png", "__MACOSX/a.png")]
+    [False, True, True]
+    """
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+
+
+def fold_name(name: str) -> str:
+    """A folder's name without what people write differently: case, outer spaces, "_" and "-" for spaces.
+
+    >>> fold_name("Non-COVID "), fold_name("Lung_Masks")
+    ('non covid', 'lung masks')
+    """
+    return " ".join(unicodedata.normalize("NFC", name).casefold().replace("_", " ").replace("-", " ").split())
+
+
+def mask_folder(above: Sequence[str], below: Sequence[str] = ()) -> str | None:
+    """The folder that says that the files below it are masks, not X-rays; None where none does.
+
+    Args:
+        above: folders from the root to the class. Only a name that ends in "mask" or "masks" counts, for sets are
+            called "Lung Segmentation Data" that hold images too.
+        below: folders between the class and the file, where "segmentation", "labels" and the like count as well.
+
+    >>> mask_folder(["Lung Segmentation Data", "COVID"], ["images"]), mask_folder(["COVID"], ["lung masks"])
+    (None, 'lung masks')
+    """
+    for folder in (*above, *below):
+        if fold_name(folder).endswith(("mask", "masks")):
+            return folder
+    for folder in below:
+        words = fold_name(folder).split()
+        if MASK_WORDS.intersection(words) or words in (["label"], ["labels"], ["ground", "truth"]):
+            return folder
+    return None
+
+
+def mask_files(paths: Iterable[str]) -> set[str]:
+    """Files that are called as the mask of an image beside them, such as `x_mask.png` beside `x.png`.
+
+    >>> sorted(mask_files(["a/x.png", "a/x_mask.png", "a/y_mask.png", "a/z.jpg", "a/z-seg.png"]))
+    ['a/x_mask.png', 'a/z-seg.png']
+    """
+    listed = list(paths)
+    images = {str(PurePosixPath(path).with_suffix("")).casefold() for path in listed}
+
+    def has_image(path: str) -> bool:
+        place = PurePosixPath(path)
+        match = _MASK_FILE.fullmatch(place.stem)
+        return match is not None and str(place.with_name(match["image"])).casefold() in images
+
+    return {path for path in listed if has_image(path)}
+
+
+def passed_over(unlisted: Sequence[str], others: Sequence[str], listed_by: str = "no row lists") -> list[str]:
+    """Sentences on the files that are not used, for the terminal.
+
+    Args:
+        unlisted: image files.
+        others: files that are no images by their name.
+        listed_by: what would have listed the images.
+
+    >>> passed_over(["a.png"], ["n.txt", "b.txt", "x/.DS_Store"])
+    ['files that no row lists: 1 (a.png)', 'files passed over that are no images by their name: 3 (.txt 2, hidden 1)']
+    """
+    lines = []
+    if unlisted:
+        some = ", ".join(unlisted[:3]) + (", ..." if len(unlisted) > 3 else "")
+        lines.append(f"files that {listed_by}: {len(unlisted)} ({some})")
+    if others:
+        kinds = Counter(_kind(path) for path in others).most_common()
+        some = ", ".join(f"{kind} {count}" for kind, count in kinds[:8]) + (", ..." if len(kinds) > 8 else "")
+        lines.append(f"files passed over that are no images by their name: {len(others)} ({some})")
+    return lines
+
+
+def _kind(path: str) -> str:
+    if is_hidden(path):
+        return "hidden"
+    return PurePosixPath(path).suffix.lower() or PurePosixPath(path).name
 
 
 def data_root(root: Path | None, marks: Sequence[str], layout: str) -> Path:
@@ -69,13 +169,18 @@ class Files:
 
     Attributes:
         root: the data folder.
-        paths: every file, relative to `root`, with "/" between parts, sorted.
-        outside: links that lead out of `root`, which are never followed.
+        paths: every file, relative to `root`, with "/" between parts, sorted; a name that is no UTF-8 stands as
+            `names.name_of` writes it.
+        refused: path → why it cannot be read: a link that leads out of `root` (never followed) or to nothing.
+        within: path → the name relative to the folder that was listed.
+        targets: path of a file behind a link → the file's own path, relative to `root`.
     """
 
     root: Path
     paths: tuple[str, ...]
-    outside: tuple[str, ...]
+    refused: Mapping[str, str]
+    within: Mapping[str, str] = field(repr=False)
+    targets: Mapping[str, str] = field(repr=False)
     _exact: dict[str, list[str]] = field(repr=False)
     _loose: dict[str, list[str]] = field(repr=False)
 
@@ -83,21 +188,69 @@ class Files:
         """The path of the file that a table calls `name`, or None and the reason.
 
         The exact name comes first; then the case of the suffix, spaces around the name, the unicode form and
-        backslashes between folders are forgiven, as long as only one file fits.
+        backslashes between folders are forgiven; then a suffix that the table leaves out; then the folders above the
+        name, mask folders apart. Each as long as only one file fits.
         """
-        hits = self._exact.get(name) or self._loose.get(_loosely(name), [])
+        hits = self._exact.get(name) or self._loose.get(loose_name(name)) or self._by_last_part(name)
         if len(hits) == 1:
-            return (None, "a link out of the data folder: refused") if hits[0] in self.outside else (hits[0], "")
+            return (None, self.refused[hits[0]]) if hits[0] in self.refused else (hits[0], "")
         return None, f"{len(hits)} files fit: {', '.join(hits[:3])}" if hits else "no such file"
+
+    def is_nested(self, name: str, path: str) -> bool:
+        """Whether `path`, found for `name`, lies in a folder that the name does not tell."""
+        return loose_name(self.within[path]).rpartition("/")[0] != loose_name(name).rpartition("/")[0]
+
+    def same_file(self, path: str) -> str:
+        """The file behind a path: equal for two paths that are one file by a link.
+
+        A link into a hidden folder, where some tools keep the contents of all files, is a file of its own.
+        """
+        target = self.targets.get(path, path)
+        return path if is_hidden(target) else target
 
     def unlisted(self, found: Iterable[str]) -> tuple[str, ...]:
         """The image files that are not among `found`."""
         named = set(found)
         return tuple(path for path in self.paths if path not in named and looks_like_image(path))
 
+    def others(self, found: Iterable[str] = ()) -> tuple[str, ...]:
+        """The files that are no images by their name and not among `found`."""
+        named = set(found)
+        return tuple(path for path in self.paths if path not in named and not looks_like_image(path))
 
-def list_files(root: Path, folders: Sequence[str] = (".",)) -> Files:
+    @cached_property
+    def _last_parts(self) -> dict[str, list[str]]:
+        """Last part of the name, with and without its suffix → paths of images."""
+        known: dict[str, list[str]] = {}
+        for path in self.paths:
+            if looks_like_image(path) and path not in self.refused:
+                last = loose_name(self.within[path]).rpartition("/")[2]
+                for part in {last, _without_suffix(last)}:
+                    known.setdefault(part, []).append(path)
+        return known
+
+    def _by_last_part(self, name: str) -> list[str]:
+        key = loose_name(name)
+        hits = self._last_parts.get(key.rpartition("/")[2], [])
+        names = {path: loose_name(self.within[path]) for path in hits}
+        if _without_suffix(key) == key:  # an identifier: the suffix is the file's alone
+            names = {path: _without_suffix(found) for path, found in names.items()}
+        beside = [path for path, found in names.items() if found == key]
+        nested = [
+            path
+            for path, found in names.items()
+            if found.endswith(f"/{key}") and mask_folder((), PurePosixPath(path).parts[:-1]) is None
+        ]
+        return beside or nested
+
+
+def list_files(root: Path, folders: Sequence[str] = (".",), links_out: bool = False) -> Files:
     """Walks `folders` (relative to `root`) once; names are found relative to the folder that holds them.
+
+    Args:
+        root: the data folder.
+        folders: that are walked.
+        links_out: whether links that lead out of `root` are followed, where the user names the folder for this.
 
     Raises:
         UserError: a folder is absent, a link out of the root, or may not be looked into.
@@ -105,7 +258,9 @@ def list_files(root: Path, folders: Sequence[str] = (".",)) -> Files:
     real_root = Path(os.path.realpath(root))
     exact: dict[str, list[str]] = {}
     loose: dict[str, list[str]] = {}
-    outside: list[str] = []
+    refused: dict[str, str] = {}
+    within: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for folder in folders:
         start = root / folder
         if not start.is_dir():
@@ -115,17 +270,27 @@ def list_files(root: Path, folders: Sequence[str] = (".",)) -> Files:
                 f"{start} is a link out of {root}: refused; give --data the folder that holds the files themselves"
             )
         prefix = "" if folder in (".", "") else f"{folder.rstrip('/')}/"
-        for name, inside in _walk(start, real_root, ()):
-            exact.setdefault(name, []).append(prefix + name)
-            loose.setdefault(_loosely(name), []).append(prefix + name)
-            if not inside:
-                outside.append(prefix + name)
-    paths = sorted(path for hits in exact.values() for path in hits)
-    return Files(root, tuple(paths), tuple(sorted(outside)), exact, loose)
+        for name, problem, target in _walk(start, real_root, (), links_out):
+            path = prefix + name
+            if path in within:
+                continue
+            within[path] = name
+            exact.setdefault(name, []).append(path)
+            loose.setdefault(loose_name(name), []).append(path)
+            if problem:
+                refused[path] = problem
+            if target is not None:
+                targets[path] = target
+    return Files(root, tuple(sorted(within)), refused, within, targets, exact, loose)
 
 
-def _walk(folder: Path, real_root: Path, above: tuple[Path, ...], prefix: str = "") -> Iterator[tuple[str, bool]]:
-    """Every file's name relative to where the walk began, and whether it lies inside the root; links in circles end."""
+def _walk(
+    folder: Path, real_root: Path, above: tuple[Path, ...], links_out: bool, prefix: str = "", linked: bool = False
+) -> Iterator[tuple[str, str, str | None]]:
+    """Every file's name relative to where the walk began, why it is refused, and the file behind a link (else None).
+
+    Links in circles end.
+    """
     here = Path(os.path.realpath(folder))
     try:
         with os.scandir(folder) as entries:
@@ -133,23 +298,28 @@ def _walk(folder: Path, real_root: Path, above: tuple[Path, ...], prefix: str = 
     except OSError as error:
         raise UserError(f"cannot look into {folder}: {error.strerror}") from error
     for entry in found:
-        name = prefix + entry.name
+        name = prefix + name_of(entry.name)
         if entry.is_symlink():
             target = Path(os.path.realpath(entry.path))
-            if not target.is_relative_to(real_root):
-                yield name, False
+            inside = target.is_relative_to(real_root)
+            if not inside and not links_out:
+                what = "a link to a folder out of" if target.is_dir() else "a link out of"
+                yield name, f"{what} the data folder: refused", None
             elif target.is_file():
-                yield name, True
-            elif target.is_dir() and not any(place.is_relative_to(target) for place in (*above, here)):
-                yield from _walk(Path(entry.path), real_root, (*above, here), f"{name}/")
+                yield name, "", name_of(target.relative_to(real_root).as_posix()) if inside else None
+            elif not target.is_dir():
+                yield name, "a link to a file that is not there", None
+            elif not any(place.is_relative_to(target) for place in (*above, here)):
+                yield from _walk(Path(entry.path), real_root, (*above, here), links_out, f"{name}/", True)
         elif entry.is_dir():
-            yield from _walk(Path(entry.path), real_root, (*above, here), f"{name}/")
+            yield from _walk(Path(entry.path), real_root, (*above, here), links_out, f"{name}/", linked)
         elif entry.is_file():
-            yield name, True
+            behind = linked and here.is_relative_to(real_root)
+            yield name, "", name_of((here / entry.name).relative_to(real_root).as_posix()) if behind else None
 
 
 def relative_name(cell: str, root: Path) -> str | None:
-    """A table's cell as a name below `root`; None where it leads out of it.
+    """A table's cell as a name below `root`; None where it leads out of it, links resolved.
 
     >>> relative_name("images/a.png", Path("/data")), relative_name("../a.png", Path("/data"))
     ('images/a.png', None)
@@ -157,16 +327,30 @@ def relative_name(cell: str, root: Path) -> str | None:
     if "/" not in cell and "\\" not in cell and ":" not in cell:  # nearly every cell of every table
         return None if cell in ("", ".", "..") else cell
     path = PurePosixPath(cell) if cell.startswith("/") or "\\" not in cell else PurePosixPath(cell.replace("\\", "/"))
-    if path.is_absolute():
-        if not path.is_relative_to(root.absolute().as_posix()):
+    if len(cell) > 1 and cell[1] == ":":  # a drive
+        return None
+    if path.is_absolute() or ".." in path.parts:
+        try:
+            real = Path(os.path.realpath(root / path)), Path(os.path.realpath(root))
+        except (OSError, ValueError):  # a null byte in the name
             return None
-        path = path.relative_to(root.absolute().as_posix())
-    drive = len(cell) > 1 and cell[1] == ":"
-    return None if ".." in path.parts or drive or not path.parts else str(path)
+        written = Path(path), Path(os.path.normpath(root.absolute()))
+        pairs = (real,) if ".." in path.parts else (written, real)
+        below = [place.relative_to(base) for place, base in pairs if place.is_relative_to(base)]
+        if not below:
+            return None
+        path = PurePosixPath(below[0].as_posix())
+    return str(path) if path.parts else None
 
 
-def _loosely(name: str) -> str:
+def loose_name(name: str) -> str:
+    """A name without what may be written differently: spaces, backslashes, the suffix's case, the unicode form."""
     text = name if name.isascii() else unicodedata.normalize("NFC", name)
     *folders, last = (part.strip() for part in text.replace("\\", "/").split("/"))
     stem, dot, suffix = last.rpartition(".")
     return "/".join([*folders, stem + dot + (suffix.lower() if stem else suffix)])
+
+
+def _without_suffix(name: str) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return stem if stem and f".{suffix.lower()}" in IMAGE_SUFFIXES else name

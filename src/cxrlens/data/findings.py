@@ -39,7 +39,11 @@ def check_occur(options: Mapping[str, Iterable[str]], known: Collection[str], wh
 
 
 def label_of(
-    findings: Collection[str], positive: Collection[str], negative: Negative, left_out: Collection[str] = ()
+    findings: Collection[str],
+    positive: Collection[str],
+    negative: Negative,
+    left_out: Collection[str] = (),
+    column: str = "finding",
 ) -> tuple[float, str]:
     """An image's label, or the reason why the study leaves it out.
 
@@ -48,6 +52,7 @@ def label_of(
         positive: findings of the positive class.
         negative: findings of the negative class, or "rest" for all others.
         left_out: findings left out.
+        column: what the reason calls a finding.
 
     Returns:
         1.0, 0.0 or NaN (unknown), and "" or the reason.
@@ -62,4 +67,4 @@ def label_of(
     unwanted = [name for name in findings if name in left_out]
     if not unwanted and (negative == "rest" or all(name in negative for name in findings)):
         return 0.0, ""
-    return float("nan"), f"finding {(unwanted or [name for name in findings if name not in negative])[0]}"
+    return float("nan"), f"{column} {(unwanted or [name for name in findings if name not in negative])[0]}"

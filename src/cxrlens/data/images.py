@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +27,21 @@ INTERPOLATIONS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+FEW_LEVELS = 8  # of grey, at most, in what looks like a mask
+SAMPLE = 2**16  # pixels, about, from which that is seen
 
-def read_image(path: Path) -> Decoded:
+
+def read_image(path: Path, depth: int | None = None) -> Decoded:
     """Reads one X-ray; the file's content says what it is, its name does not.
 
     Colour becomes grey by ITU-R 601 weights, transparency is laid over black, EXIF rotation is applied, integers are
-    divided by the largest number of their bit depth. `steps` says what was done; what is odd but usable (under 64
-    pixels, a side three times the other) is a step that begins with "warning:". `facts` are of the file as stored,
-    before any rotation.
+    divided by the largest number of the bits that they use (see `cxrlens.data.depth`). `steps` says what was done; what
+    is odd but usable (under 64 pixels, a side three times the other, as few grey levels as a mask) is a step that
+    begins with "warning:". `facts` are of the file as stored, before any rotation.
+
+    Args:
+        path: of the file.
+        depth: bits that the other files of its kind use, for a file of more than 8 bits that does not say its own.
 
     Returns:
         Pixels float32 [1, height, width] in [0, 1], brighter is higher.
@@ -43,7 +51,7 @@ def read_image(path: Path) -> Decoded:
             or a DICOM that is not one frontal radiograph.
     """
     try:
-        return _checked(_read(path))
+        return _read(path).at_depth(depth)
     except UnreadableImage as error:
         raise error.of(path) from error.__cause__
 
@@ -61,7 +69,14 @@ def _read(path: Path) -> Decoded:
     if not data:
         raise UnreadableImage("empty file")
     decoded = read_dicom(data) if is_dicom(data) else read_raster(data)
-    return replace(decoded, facts={**decoded.facts, "bytes": len(data)}, sha256=hashlib.sha256(data).hexdigest())
+    digest = hashlib.sha256(data).hexdigest()
+
+    def checked(decoded: Decoded) -> Decoded:
+        return _checked(replace(decoded, facts={**decoded.facts, "bytes": len(data)}, sha256=digest))
+
+    other_depth = decoded.read_as
+    read_as = None if other_depth is None else lambda depth: checked(other_depth(depth))
+    return replace(checked(decoded), read_as=read_as)
 
 
 def _checked(decoded: Decoded) -> Decoded:
@@ -79,7 +94,22 @@ def _checked(decoded: Decoded) -> Decoded:
         odd.append(f"warning: only {width} x {height} pixels")
     if max(height, width) > 3 * min(height, width):
         odd.append(f"warning: {width} x {height} pixels is no shape of a chest X-ray")
+    odd += _few_levels(pixels)
     return replace(decoded, steps=(*decoded.steps, *odd))
+
+
+def _few_levels(pixels: np.ndarray) -> list[str]:
+    """A warning where an image looks like a mask: a handful of grey levels, or black and white but for JPEG's noise."""
+    step = max(1, math.isqrt(pixels.size // SAMPLE))
+    sample = np.rint(255 * pixels[0, ::step, ::step]).astype(int)
+    counts = np.bincount(np.clip(sample, 0, 255).ravel(), minlength=256)
+    dark, bright = counts[:8].sum() / sample.size, counts[-8:].sum() / sample.size
+    if min(dark, bright) > 0.01 and dark + bright > 0.97:
+        return ["warning: black and white with hardly any grey: a mask rather than an X-ray?"]
+    if np.count_nonzero(counts) > FEW_LEVELS:
+        return []
+    levels = np.unique(pixels).size  # the sample may have missed some, and fine levels may share one of 256
+    return [f"warning: only {levels} grey levels: a mask rather than an X-ray?"] if levels <= FEW_LEVELS else []
 
 
 def check_resize(size: int, interpolation: str) -> None:

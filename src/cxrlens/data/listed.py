@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from cxrlens.data.cohort import Cohort, Decoded, cohort_table
-from cxrlens.data.files import Files, relative_name
+from cxrlens.data.files import Files, loose_name, relative_name
 from cxrlens.data.images import read_image
 from cxrlens.data.tables import Table
 from cxrlens.errors import UserError
+from cxrlens.names import path_of
+
+MUST_AGREE = ("label", "patient")  # of rows that name one file
 
 
 def read_below(root: Path, path: str) -> Decoded:
     """Reads the image at `path`, relative to `root`."""
-    return read_image(root / path)
+    return read_image(path_of(path, root))
 
 
 def listed_cohort(
@@ -29,8 +33,14 @@ def listed_cohort(
     files: Files,
     left_out: Mapping[str, int],
     base: Path,
+    *,
+    suffix: str = "",
+    warnings: Sequence[str] = (),
 ) -> Cohort:
     """A cohort of the records at the positions `kept` of a table.
+
+    One file is one image, however its rows write its name. Rows that name it again with the same label and patient
+    count once; a column in which they differ is left empty there.
 
     Args:
         name: of the source.
@@ -41,28 +51,130 @@ def listed_cohort(
         files: what lies below the root.
         left_out: reason → records left out.
         base: the folder that the names are relative to.
+        suffix: added to names that do not end in it.
+        warnings: sentences of the source.
 
     Raises:
-        UserError: an image is listed twice, a name leads out of the folder, nothing is kept, no file is there.
+        UserError: an image is listed twice with two labels or patients, a name leads out of the folder, nothing is
+            kept, no file is there.
     """
-    table.need_unique(image)
-    found: dict[int, tuple[str | None, str]] = {}
+    table.need_filled(image)
     names = table.rows[image].tolist()
-    for row, cell in enumerate(names):
-        relative = relative_name(cell, base)
-        if relative is None:
-            raise UserError(f"{table.where(row)}: '{cell}' leads out of {base}: refused; name files below it")
-        found[row] = files.find(relative)
+    found = _find(table, names, files, base, suffix)
     if not kept:
         reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the table has no rows"
         raise UserError(f"{table.path}: no image is left for the study: {reasons}")
-    frame = cohort_table(pd.DataFrame({**rows, "image": [names[row] for row in kept]}))
-    frame["path"] = pd.Series([found[row][0] for row in kept], dtype=object)  # as on disk, spaces included
-    missing = {names[row]: found[row][1] for row in kept if found[row][0] is None}
-    if len(missing) == len(kept):
+    told = list(warnings)
+    frame = pd.DataFrame({**rows, "image": [names[row] for row in kept]}, index=list(kept))
+    frame = frame.drop(index=_merge(table, names, frame, [each.file for each in found], told))
+    images = [found[row] for row in frame.index]
+    missing = {names[row]: found[row].reason for row in frame.index if found[row].path is None}
+    frame = cohort_table(frame)
+    frame["path"] = pd.Series([each.path for each in images], dtype=object)  # as on disk, spaces included
+    if len(missing) == len(frame):
         first, reason = next(iter(missing.items()))
         raise UserError(
-            f"none of the {len(kept)} listed files was found below {base}; the first is '{first}': {reason}"
+            f"none of the {len(frame)} listed files was found below {base}; the first is '{first}': {reason}"
         )
-    unlisted = files.unlisted(path for path, _ in found.values() if path is not None)
-    return Cohort(name, frame, partial(read_below, files.root), missing, dict(left_out), unlisted)
+    nested = {each.path: names[row] for row, each in enumerate(found) if each.nested}
+    if nested:
+        path, cell = next(iter(nested.items()))
+        told.append(f"{len(nested)} listed files were found in folders that the table does not name ('{cell}': {path})")
+    listed = {each.path for each in found if each.path is not None}
+    others = files.others([*listed, _below(table.path, files.root)])
+    return Cohort(
+        name,
+        frame,
+        partial(read_below, files.root),
+        missing,
+        dict(left_out),
+        files.unlisted(listed),
+        others,
+        tuple(told),
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The file of one row: its path, or why there is none; `file` is equal for rows of one file."""
+
+    path: str | None
+    reason: str
+    file: str
+    nested: bool
+
+
+def _find(table: Table, names: Sequence[str], files: Files, base: Path, suffix: str) -> list[_Found]:
+    above = Path(base).resolve().parts
+    found = []
+    for row, cell in enumerate(names):
+        relative = relative_name(cell.removesuffix(suffix) + suffix, base)
+        if relative is None:
+            raise UserError(f"{table.where(row)}: '{cell}' leads out of {base}: refused; name files below it")
+        path, reason = files.find(relative)
+        parts = PurePosixPath(relative).parts
+        for start in range(1, len(parts)):  # a name that begins with the data folder's own
+            if path is None and parts[:start] == above[-start:]:
+                path, reason = files.find("/".join(parts[start:]))
+                relative = "/".join(parts[start:]) if path is not None else relative
+        if path is None:
+            found.append(_Found(None, reason, f"no file: {loose_name(relative)}", nested=False))
+        else:
+            found.append(_Found(path, "", files.same_file(path), files.is_nested(relative, path)))
+    return found
+
+
+def _merge(table: Table, names: Sequence[str], frame: pd.DataFrame, file: Sequence[str], told: list[str]) -> list[int]:
+    """The rows of `frame` that name an image again; what differs among those of one image is emptied in the first."""
+    groups: dict[str, list[int]] = {}
+    for row, each in enumerate(file):
+        groups.setdefault(each, []).append(row)
+    cells = {str(name): dict(zip(frame.index, map(_shown, frame[name]), strict=True)) for name in frame}
+    agreeing = [name for name in MUST_AGREE if name in cells]
+    kept = set(frame.index)
+
+    def said(row: int) -> str:
+        known = [f"{name} {cells[name][row]}" for name in agreeing if row in kept]
+        return ", ".join(known) or "left out by the study"
+
+    again: list[int] = []
+    faults: list[str] = []
+    differing: dict[str, list[int]] = {}
+    for group in groups.values():
+        if len(group) == 1 or kept.isdisjoint(group):
+            continue
+        first = group[0]
+        other = next((row for row in group if said(row) != said(first)), None)
+        if other is not None:
+            pair = (f"'{names[row]}' in line {table.lines[row]} ({said(row)})" for row in (first, other))
+            faults.append(" and ".join(pair))
+            continue
+        for name, column in cells.items():
+            if name not in ("image", *MUST_AGREE) and len({column[row] for row in group}) > 1:
+                differing.setdefault(name, []).append(first)
+        again += group[1:]
+    for name, rows in differing.items():
+        frame.loc[rows, name] = None
+    if faults:
+        more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise UserError(
+            f"{table.path}: one image is listed twice: {'; '.join(faults[:5])}{more}; keep one row an image"
+        )
+    if again:
+        lines = ", ".join(str(table.lines[row]) for row in again[:5]) + (", ..." if len(again) > 5 else "")
+        emptied = f"; columns that differ among its rows are left empty: {', '.join(differing)}" if differing else ""
+        told.append(
+            f"{len(again)} rows name an image that a row above names, with the same label, and count once "
+            f"(lines {lines}){emptied}"
+        )
+    return again
+
+
+def _shown(value: object) -> str:
+    if value is None or value != value:
+        return "unknown"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "unknown"
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""

@@ -1,19 +1,32 @@
-"""Photographic formats through Pillow: every mode has one defined way to grey."""
+"""Photographic formats through Pillow: every mode has one defined way to grey.
+
+Pillow keeps 16 bits a channel for grey alone and drops the low byte of every other kind. Its unpackers pick one byte of
+each pair, so reading the same stream twice, once for the high bytes and once for the low ones, gives all 16 bits
+without a decoder of our own.
+"""
 
 from __future__ import annotations
 
 import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from cxrlens.data.cohort import Decoded
-from cxrlens.data.png16 import bit_depth, grey16, read_png16
+from cxrlens.data.depth import PERCENTILE, clipped, own_depth, stretched, usual_highest, why_not
 from cxrlens.data.unreadable import UnreadableImage, check_header, decoding, describe, heard
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF")  # never those that start other programs
-_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262
+GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in Pillow's own conversion
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR, _SAMPLE_FORMAT = 0x0112, 258, 262, 284, 339
+_BIT_DEPTH, _COLOUR_TYPE = 24, 25  # where the header chunk holds them (PNG specification, section 11.2.2)
+_GREY_ALPHA = 4
 _PNG_END = b"IEND\xaeB`\x82"
+_CODESTREAM = b"\xff\x4f\xff\x51"  # SOC and SIZ: where a JPEG 2000 says its size and depth (ISO 15444-1, A.5.1)
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
 _TURNS = {
     2: lambda grey: grey[:, ::-1],
@@ -30,7 +43,8 @@ def read_raster(data: bytes) -> Decoded:
     """Decodes the bytes of a PNG, JPEG, TIFF, BMP, WebP, JPEG 2000 or GIF.
 
     Returns:
-        Pixels float32 [1, H, W] in [0, 1] and the facts `width`, `height`, `mode`, `format`, `bits`.
+        Pixels float32 [1, H, W] in [0, 1] and the facts `width`, `height`, `mode`, `format`, `bits`; of a file of more
+        than 8 bits also `depth` and `depth_alone`, the bits that it is read as here, and by itself.
 
     Raises:
         UnreadableImage: not one of these, damaged, truncated, too large, too small or more than one picture.
@@ -45,15 +59,94 @@ def read_raster(data: bytes) -> Decoded:
         "format": image.format,
         "bits": _bits(image, data),
     }
+    turned = turn in _TURNS
+
+    def finished(grey: np.ndarray, done: list[str], **more: object) -> Decoded:
+        if turned and image.format != "TIFF":  # Pillow turns those while loading
+            grey = _TURNS[turn](grey)
+        pixels = np.ascontiguousarray(grey, dtype=np.float32)[None]
+        rotated = [f"EXIF rotation {turn} applied"] if turned else []
+        return Decoded(pixels, {**facts, **more}, (*steps, *done, *rotated))
+
     with decoding(str(image.format)):
         image.load()
-        grey, done = _grey(image, data)
-    if turn in _TURNS:
-        if image.format != "TIFF":  # Pillow turns those while loading
-            grey = _TURNS[turn](grey)
-        done.append(f"EXIF rotation {turn} applied")
-    pixels = np.ascontiguousarray(grey, dtype=np.float32)[None]
-    return Decoded(pixels, facts, (*steps, *done))
+        deep = _deep(image, data)
+        if deep is None:
+            return finished(*_grey(image, data))
+    return deep.decoded(finished)
+
+
+@dataclass(frozen=True, eq=False)
+class _Deep:
+    """Whole numbers of more than 8 bits.
+
+    Attributes:
+        channels: unsigned [H, W, channels]: grey, grey and alpha, RGB or RGBA.
+        bits: of a number in the file.
+        declared: the bits that the file says it uses, where that is less.
+        note: where the file says so.
+        transparent: the one value or colour that is transparent.
+        inverted: whether 0 is white.
+        top: the largest number that the file can hold.
+    """
+
+    channels: np.ndarray
+    bits: int = 16
+    declared: int | None = None
+    note: str = ""
+    transparent: int | tuple[int, ...] | None = None
+    inverted: bool = False
+    top: int = 65535
+
+    @property
+    def colour(self) -> np.ndarray:
+        """Without alpha."""
+        return self.channels[..., : 1 if self.channels.shape[-1] < 3 else 3]
+
+    def decoded(self, finished: Callable[..., Decoded]) -> Decoded:
+        """Scaled by the image's own depth; `read_as` scales by another one, unless the file says its depth."""
+        highest = usual_highest(self.colour, self.top)
+        if self.declared is not None:
+            return finished(*self._grey(self.declared, self.note), depth=self.declared, depth_alone=self.declared)
+        own = min(own_depth(highest), self.top.bit_length())
+
+        def read_as(depth: int) -> Decoded:
+            if depth == own:
+                return alone
+            reason = why_not(depth, self.colour, highest)
+            chosen = own if reason else depth
+            if reason:
+                said = f"not as the {depth} bits of most of the cohort ({reason})"
+            else:
+                said = f"as most of the cohort is (by its own values: {own} bits)"
+            note = f"warning: {self.bits}-bit file read as {chosen} bits, {said}"
+            return finished(*self._grey(chosen, note), depth=chosen, depth_alone=own)
+
+        note = f"{self.bits}-bit file read as {own} bits (largest value {int(self.colour.max())})"
+        alone = finished(*self._grey(own, note if own < 16 else self.note), depth=own, depth_alone=own)
+        return replace(alone, read_as=read_as)
+
+    def _grey(self, depth: int, note: str) -> tuple[np.ndarray, list[str]]:
+        """Float32 [H, W] in [0, 1], transparency over black, and the steps."""
+        colour, top = self.colour, 2**depth - 1
+        values = np.minimum(colour, top).astype(np.float32) / np.float32(top)
+        steps = [*([note] if note else []), *clipped(colour, depth)]
+        grey = values[..., 0]
+        if colour.shape[-1] == 3:
+            grey = values @ GREY_WEIGHTS
+            steps.append("RGB to grey")
+        if self.channels.shape[-1] in (2, 4):
+            alpha = self.channels[..., -1]
+            opaque = top if alpha.max() == top else 65535  # raw values may have come with a raw alpha
+            grey = grey * (alpha.astype(np.float32) / np.float32(opaque))
+            steps.append("alpha over black")
+        elif self.transparent is not None:
+            grey = np.where((colour == np.asarray(self.transparent)).all(axis=-1), np.float32(0), grey)
+            steps.append("alpha over black")
+        if self.inverted:
+            grey = np.float32(1) - grey
+            steps.append("white-is-zero inverted")
+        return grey, steps
 
 
 def _opened(data: bytes) -> tuple[Image.Image, int]:
@@ -75,39 +168,150 @@ def _opened(data: bytes) -> tuple[Image.Image, int]:
 
 def _bits(image: Image.Image, data: bytes) -> int:
     if image.format == "PNG":
-        return bit_depth(data)
+        return data[_BIT_DEPTH]
     if image.format == "TIFF":
-        bits = _tag(image, _BITS_PER_SAMPLE, 1)
-        return bits[0] if isinstance(bits, tuple) else bits
+        return _tag(image, _BITS_PER_SAMPLE, 1)
+    if image.format == "JPEG2000" and (start := data.find(_CODESTREAM)) >= 0:
+        return (data[start + 42] & 0x7F) + 1
     return 1 if image.mode == "1" else 16 if image.mode in _SIXTEEN else 32 if image.mode in ("I", "F") else 8
 
 
-def _tag(image: Image.Image, tag: int, default: int) -> int | tuple[int, ...]:
-    tags = getattr(image, "tag_v2", {})
-    return tags.get(tag, default)
+def _tag(image: Image.Image, tag: int, default: int) -> int:
+    value = getattr(image, "tag_v2", {}).get(tag, default)
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Of a TIFF that Pillow leaves as it is: it inverts the 8-bit kind alone."""
+    return image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == 0
+
+
+def _deep(image: Image.Image, data: bytes) -> _Deep | None:
+    """The whole numbers of a file of more than 8 bits; None where it has none, or no known scale."""
+    bits = _bits(image, data)
+    if image.format == "PNG" and bits == 16:
+        return _deep_png(image, data)
+    if image.mode in _SIXTEEN:
+        values = np.asarray(image).astype(np.uint16)[..., None]
+        if bits >= 16:
+            return _Deep(values, inverted=_white_is_zero(image))
+        if image.format == "JPEG2000":
+            values = values >> (16 - bits)  # Pillow moves them up to 16 bits
+        return _Deep(values, bits, declared=bits, inverted=_white_is_zero(image))
+    if image.format == "TIFF" and bits == 16 and image.mode in ("RGB", "RGBA"):
+        if _tag(image, _PLANAR, 1) == 2:  # Pillow takes each for 8 bits
+            raise UnreadableImage("a TIFF of 16 bits with its colours in separate planes; save it as grey or as PNG")
+        colour = _tiff_colour(image, data)
+        return None if colour is None else _Deep(colour)
+    if image.mode in ("I", "F"):
+        values, top = _numbers(image, bits)
+        whole = values.min() >= 0 and (image.mode == "I" or _are_whole(values))
+        if whole and usual_highest(values, top) < 2**16:
+            return _Deep(values.astype(np.uint32)[..., None], bits, inverted=_white_is_zero(image), top=top)
+    return None
+
+
+def _deep_png(image: Image.Image, data: bytes) -> _Deep:
+    channels, transparent = _png16(data), image.info.get("transparency")
+    deep = _Deep(channels, transparent=transparent)
+    said = _significant_bits(data, deep.colour.shape[-1])
+    if said is None or said >= 16:
+        return deep
+    if usual_highest(deep.colour, deep.top) >= 2**said:  # as the specification wants it: scaled up to 16 bits
+        return _Deep(channels, declared=16, note=f"{said} bits by its sBIT, scaled to 16 bits", transparent=transparent)
+    note = f"16-bit file read as {said} bits (its sBIT says so)"
+    return _Deep(channels, declared=said, note=note, transparent=transparent)
+
+
+def _significant_bits(data: bytes, channels: int) -> int | None:
+    """What the chunk sBIT says of grey, or of the deepest colour (PNG specification, section 11.3.2.7)."""
+    place = 8
+    while place + 8 <= len(data):
+        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        if kind == b"sBIT":
+            said = data[place + 8 : place + 8 + min(channels, length)]
+            return max(said) or None if said else None
+        if kind in (b"IDAT", b"IEND"):
+            break
+        place += length + 12
+    return None
+
+
+def _png16(data: bytes) -> np.ndarray:
+    """All channels of a 16-bit PNG, uint16 [H, W, channels]."""
+    image = Image.open(io.BytesIO(data), formats=["PNG"])
+    if len(image.getbands()) == 1:
+        return np.asarray(image, dtype=np.uint16)[..., None]
+    if data[_COLOUR_TYPE] == _GREY_ALPHA:
+        # Four bytes a pixel, as in 8-bit RGBA: read as such they come out whole.
+        pairs = _unpacked(data, lambda _: "RGBA")
+        high, low = pairs[..., 0::2], pairs[..., 1::2]
+    else:
+        # "16L" is meant for little-endian files: of PNG's big-endian pairs it takes the low byte.
+        high, low = np.asarray(image), _unpacked(data, lambda _: f"{image.mode};16L")
+    return high.astype(np.uint16) << 8 | low
+
+
+def _tiff_colour(image: Image.Image, data: bytes) -> np.ndarray | None:
+    """All channels of a 16-bit TIFF, uint16 [H, W, channels]; None where Pillow has changed the bytes it read."""
+    raw = [tile.args[0] if isinstance(tile.args, tuple) else "" for tile in _reopened(data).tile]
+    if not all(mode.startswith(image.mode) or mode.startswith("RGBX") for mode in raw) or ";16" not in raw[0]:
+        return None
+    native = "L" if sys.byteorder == "little" else "B"
+
+    def low_byte(args: tuple) -> tuple:
+        order = args[0][-1].replace("N", native)
+        return (args[0][:-1] + ("B" if order == "L" else "L"), *args[1:])
+
+    high, low = np.asarray(image), _unpacked(data, low_byte)
+    return high.astype(np.uint16) << 8 | low
+
+
+def _reopened(data: bytes) -> ImageFile:
+    return Image.open(io.BytesIO(data), formats=["PNG", "TIFF"])
+
+
+def _unpacked(data: bytes, args: Callable) -> np.ndarray:
+    """The image as other unpackers read it: `args` turns a tile's arguments into those."""
+    image = _reopened(data)
+    image.tile = [tile._replace(args=args(tile.args)) for tile in image.tile]
+    return np.asarray(image)
+
+
+def _numbers(image: Image.Image, bits: int) -> tuple[np.ndarray, int]:
+    """The numbers [H, W] of the modes I and F, and the largest integer that the file can hold."""
+    values, signed = np.asarray(image), _tag(image, _SAMPLE_FORMAT, 1) == 2
+    if image.mode == "F":
+        return values.astype(np.float64), 2**16 - 1
+    if not signed and image.format == "TIFF" and bits == 32:
+        values = values.view(np.uint32)  # Pillow's are signed
+    return values.astype(np.int64), 2 ** (bits - signed) - 1
+
+
+def _are_whole(values: np.ndarray) -> bool:
+    """Whether floats are a detector's whole numbers: more than a few grey levels, at most 16 bits."""
+    return 2**8 <= values.max() < 2**16 and bool((values == np.rint(values)).all())
 
 
 def _grey(image: Image.Image, data: bytes) -> tuple[np.ndarray, list[str]]:
     """Float32 [H, W] in [0, 1], and what was done."""
-    if image.format == "PNG" and bit_depth(data) == 16:
-        channels = read_png16(data)
-        grey, steps = grey16(channels, image.info.get("transparency"))
-        return grey, steps + _unused(int(channels.max()))
-    if image.mode in _SIXTEEN:
-        values = np.asarray(image).astype(np.uint16)
-        grey, steps = grey16(values[..., None])
-        if image.format == "TIFF" and _tag(image, _PHOTOMETRIC, 1) == 0:  # Pillow inverts the 8-bit kind alone
-            return 1 - grey, [*steps, "white-is-zero inverted", *_unused(int(values.max()))]
-        return grey, steps + _unused(int(values.max()))
     if image.mode in ("I", "F"):
-        values = np.asarray(image).astype(np.float64)
-        low, high = values.min(), values.max()
-        span = high - low if high > low else 1.0
-        return ((values - low) / span).astype(np.float32), [f"stretched from {low:g} to {high:g}"]
+        grey, steps = _unscaled(image, _bits(image, data))
+        return (1 - grey, [*steps, "white-is-zero inverted"]) if _white_is_zero(image) else (grey, steps)
     grey, steps = _grey8(image)
-    if image.format == "TIFF" and _bits(image, data) > 8:
-        steps.append("colour cut to 8 bits")
+    if image.format in ("TIFF", "JPEG2000") and _bits(image, data) > 8:
+        steps.append("warning: colour of 16 bits cut to its upper 8")
     return np.asarray(grey).astype(np.float32) / np.float32(255), steps
+
+
+def _unscaled(image: Image.Image, bits: int) -> tuple[np.ndarray, list[str]]:
+    """Numbers that may be on any scale: the full one where they fill it, else from the smallest to the largest."""
+    values, top = _numbers(image, bits)
+    top = 1 if image.mode == "F" else top
+    if values.min() >= 0 and top / 4 < np.percentile(values, PERCENTILE) and values.max() <= top:
+        return (values / top).astype(np.float32), [f"values taken as from 0 to {top}"]
+    unit, low, high, outside = stretched(values, values)
+    return unit, [f"stretched from {low:g} to {high:g}", *outside]
 
 
 def _grey8(image: Image.Image) -> tuple[Image.Image, list[str]]:
@@ -121,7 +325,3 @@ def _grey8(image: Image.Image) -> tuple[Image.Image, list[str]]:
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
         steps.append("alpha over black")
     return image.convert("RGB").convert("L"), steps
-
-
-def _unused(highest: int) -> list[str]:
-    return [f"warning: 16 bits, but no value above {highest}"] if highest < 2**14 else []

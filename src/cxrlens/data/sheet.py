@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
+from cxrlens.drawing import LiteralFigure
 
 NAMES = {1.0: "positive", 0.0: "negative"}
 
@@ -41,7 +42,7 @@ def contact_sheet(cohort: Cohort, cache: ImageCache, rng: np.random.Generator, c
     rows = sample_rows(readable, count, rng)
     across = min(8, max(1, len(rows)))
     down = math.ceil(len(rows) / across)
-    figure = Figure(figsize=(1.7 * across, 2.15 * down + 0.4), dpi=110, layout="constrained")
+    figure = LiteralFigure(figsize=(1.7 * across, 2.15 * down + 0.4), dpi=110, layout="constrained")
     figure.suptitle(f"{cohort.name}: {len(rows)} of {len(readable)} readable images, by label and view", fontsize=10)
     grid = figure.subplots(down, across, squeeze=False)
     for axes in grid.flat:
@@ -55,5 +56,5 @@ def contact_sheet(cohort: Cohort, cache: ImageCache, rng: np.random.Generator, c
 
 
 def _short(text: str, most: int = 28) -> str:
-    """Text that fits over an image, and that matplotlib does not take for mathematics."""
-    return (text if len(text) <= most else text[: most - 1] + "…").replace("$", r"\$")
+    """Text that fits over an image."""
+    return text if len(text) <= most else text[: most - 1] + "…"

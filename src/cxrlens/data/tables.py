@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import difflib
+import gzip
 import io
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +17,21 @@ import pandas as pd
 from cxrlens.errors import UserError
 
 csv.field_size_limit(2**24)  # clinical notes can pass the default of 128 KiB
+MAX_BYTES = 2**28  # of a compressed table, unpacked
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_SEP = re.compile(r'"?sep=([^\w\r\n" ])"?[;, \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # a first line of Excel's
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]\d+)?|nan", re.IGNORECASE)
+_CODE = re.compile(r"[+-]?0\d|[+-]?\d{16}")
+_SAVE = 'save it as CSV (in Excel: Save As, "CSV UTF-8")'
+_NO_TABLE = (
+    (b"PK\x03\x04", f"a spreadsheet (.xlsx, .ods) or another ZIP archive, not a CSV file; {_SAVE}"),
+    (b"\xd0\xcf\x11\xe0", f"an Excel workbook (.xls), not a CSV file; {_SAVE}"),
+    (b"PAR1\x15", "a Parquet file, not a CSV file; write it as CSV"),
+    (b"<!doctype html", "an HTML page, not a CSV file; download the table itself"),
+    (b"<html", "an HTML page, not a CSV file; download the table itself"),
+    (b"version https://git-lfs", "a Git LFS pointer; fetch the table itself with `git lfs pull`"),
+)
 
 
 @dataclass(frozen=True)
@@ -43,25 +61,44 @@ class Table:
             wanted = ", ".join(f"'{name}'" + (f" (is it '{hit[0]}'?)" if hit else "") for name, hit in near.items())
             raise UserError(f"{self.path} line 1: no column {wanted}; columns found: {', '.join(found)}")
 
-    def need_unique(self, column: str) -> None:
-        """Raises `UserError` when a cell of `column` is empty or stands in two rows."""
-        first: dict[str, int] = {}
-        repeats = []
+    def need_filled(self, column: str) -> None:
+        """Raises `UserError` when a cell of `column` is empty."""
         for row, name in enumerate(self.rows[column].tolist()):
             if not name:
                 raise UserError(f"{self.where(row)}: no {column}")
-            if name in first:
-                repeats.append(f"'{name}' in lines {self.lines[first[name]]} and {self.lines[row]}")
-            first.setdefault(name, row)
-        if repeats:
-            more = f" and {len(repeats) - 5} more" if len(repeats) > 5 else ""
-            raise UserError(
-                f"{self.path}: {column} names an image twice: {'; '.join(repeats[:5])}{more}; keep one row an image"
-            )
+
+    def joined(self, other: Table, on: Sequence[str]) -> Table:
+        """This table with the columns that another adds, where the cells of the columns `on` are equal; else "".
+
+        Raises:
+            UserError: a column of `on` is missing, or two rows of the other table have the same cells there.
+        """
+        self.need(on)
+        other.need(on)
+        added = [name for name in map(str, other.rows.columns) if name not in self.rows]
+        place: dict[tuple[str, ...], int] = {}
+        for row, key in enumerate(other.rows[list(on)].itertuples(index=False, name=None)):
+            if place.setdefault(key, row) != row:
+                first = other.lines[place[key]]
+                raise UserError(
+                    f"{other.path}: lines {first} and {other.lines[row]} have the same {', '.join(on)} "
+                    f"({', '.join(key)}); one row for each is needed"
+                )
+        rows = [place.get(key) for key in self.rows[list(on)].itertuples(index=False, name=None)]
+        if all(row is None for row in rows):
+            raise UserError(f"no row of {self.path} has its {', '.join(on)} in {other.path}")
+        table = self.rows.copy()
+        for name in added:
+            cells = other.rows[name].tolist()
+            table[name] = pd.Series([cells[row] if row is not None else "" for row in rows], dtype=object)
+        return Table(self.path, table, self.lines)
 
 
-def read_table(path: Path, needed: Sequence[str] = (), delimiters: str = ",") -> Table:
+def read_table(path: Path, needed: Sequence[str] = (), delimiters: str = ",;\t") -> Table:
     r"""Reads a CSV file with a header line; UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    A file packed by gzip is unpacked, lines may end as Windows, Unix or old Macs end them, and a first line such as
+    `sep=;` (Excel's) names the delimiter.
 
     Args:
         path: of the file.
@@ -69,31 +106,42 @@ def read_table(path: Path, needed: Sequence[str] = (), delimiters: str = ",") ->
         delimiters: those allowed; the one that parts the header into most columns is used.
 
     Raises:
-        UserError: the file is absent, empty, of another encoding, lacks a column, or a record has more or fewer cells
-            than the header (a download that was cut off); with the line.
+        UserError: the file is absent, empty, a spreadsheet, of another encoding, lacks a column, or a record has more
+            or fewer cells than the header (a download that was cut off); with the line.
     """
-    text = _text(path)
-    header_line = text.split("\n", 1)[0]
-    delimiter = max(delimiters, key=lambda mark: len(next(csv.reader([header_line], delimiter=mark), [])))
+    text, first_line = _text(path), 1
+    if named := _SEP.match(text):
+        text, first_line, delimiters = text[named.end() :], 2, named[1]
+    delimiter = max(delimiters, key=lambda mark: _columns(text, mark))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     records: list[list[str]] = []
     lines: list[int] = []
-    before = 0
+    before = first_line - 1
     try:
         for record in reader:
             if any(cell.strip() for cell in record):
                 records.append([cell.strip() for cell in record])
                 lines.append(before + 1)
-            before = reader.line_num
+            before = reader.line_num + first_line - 1
     except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num}: {error}") from error
+        raise UserError(f"{path} line {reader.line_num + first_line - 1}: {error}") from error
     if not records:
         raise UserError(f"{path} is empty; a header line with the names of the columns is needed")
-    header = _header(path, records[0])
+    header = _header(path, lines[0], records[0])
     cells = [_cells(path, line, record, len(header)) for record, line in zip(records[1:], lines[1:], strict=True)]
     table = Table(path, pd.DataFrame(cells, columns=header, dtype=object), tuple(lines[1:]))
     table.need(needed)
     return table
+
+
+def _columns(text: str, delimiter: str) -> int:
+    """Into how many columns a delimiter parts the first line that is not empty."""
+    try:
+        return next(
+            (len(record) for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if record), 0
+        )
+    except csv.Error:
+        return 0
 
 
 def _text(path: Path) -> str:
@@ -101,26 +149,44 @@ def _text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read the table {path}: {error.strerror}") from error
+    if data[:2] == b"\x1f\x8b":
+        data = _unpacked(path, data)
+    start = data[:64].lstrip(b" \t\r\n\xef\xbb\xbf")
+    for mark, what in _NO_TABLE:
+        if start.startswith(mark) or (mark[:1] == b"<" and start.lower().startswith(mark)):
+            raise UserError(f"{path} is {what}")
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+        line = len(re.findall(rb"\r\n|\r|\n", data[: error.start])) + 1
         raise UserError(
             f"{path} line {line}: not {encoding.upper().removesuffix('-SIG')} text; save the table as UTF-8"
         ) from error
     if "\0" in text:
+        line = len(_LINE_END.findall(text[: text.index("\0")])) + 1
         raise UserError(
-            f"{path} line {text[: text.index(chr(0))].count(chr(10)) + 1}: a null byte; this is no CSV file"
+            f"{path} line {line}: a null byte; this is no CSV file (or UTF-16 text: save the table as UTF-8)"
         )
     return text
 
 
-def _header(path: Path, record: list[str]) -> list[str]:
+def _unpacked(path: Path, data: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            unpacked = packed.read(MAX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: a damaged or cut off gzip file ({error}); fetch it again") from error
+    if len(unpacked) > MAX_BYTES:
+        raise UserError(f"{path}: more than {MAX_BYTES:,} bytes when unpacked; give the part that is needed")
+    return unpacked
+
+
+def _header(path: Path, line: int, record: list[str]) -> list[str]:
     header = [name or f"unnamed {position}" for position, name in enumerate(record, start=1)]
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
-        raise UserError(f"{path} line 1: two columns are called {', '.join(map(repr, repeated))}; rename one")
+        raise UserError(f"{path} line {line}: two columns are called {', '.join(map(repr, repeated))}; rename one")
     return header
 
 
@@ -133,6 +199,8 @@ def _cells(path: Path, line: int, record: list[str], width: int) -> list[str]:
 
 def extras(rows: pd.DataFrame, taken: Iterable[str], reserved: Iterable[str]) -> dict[str, list[object]]:
     """The columns that a cohort has no place for, kept under their own names: numbers where all cells are, else text.
+
+    Codes stay text: a column with a leading zero ("01", "007") or with more digits than a number holds.
 
     Args:
         rows: a table's rows.
@@ -148,7 +216,6 @@ def extras(rows: pd.DataFrame, taken: Iterable[str], reserved: Iterable[str]) ->
 
 
 def _typed(cells: list[str]) -> list[object]:
-    try:
+    if all(not cell or (_NUMBER.fullmatch(cell) and not _CODE.match(cell)) for cell in cells):
         return [float(cell) if cell else float("nan") for cell in cells]
-    except ValueError:
-        return [cell or None for cell in cells]
+    return [cell or None for cell in cells]

@@ -83,6 +83,8 @@ _KINDS = (
     (b"pk\x03\x04", "a ZIP archive, not an image"),
     (b"\x1f\x8b", "a gzip archive, not an image"),
     (b"version https://git-lfs", "a Git LFS pointer; fetch the image itself with `git lfs pull`"),
+    (b"II*\x00", "a TIFF of a kind that is not read: its bits, byte order or colours; save it as PNG"),
+    (b"MM\x00*", "a TIFF of a kind that is not read: its bits, byte order or colours; save it as PNG"),
     (b"\x08\x00", "DICOM without its file header, so without a transfer syntax"),
     (b"\x00\x08", "DICOM without its file header, so without a transfer syntax"),
 )

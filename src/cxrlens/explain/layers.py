@@ -29,7 +29,7 @@ def units_layer(model: Classifier) -> str:
     As `default_layer`, but where that is the backbone's last map, the convolution that made it: behind a ReLU a unit
     that is off at the start has no gradient, and a ReLU6 hides all above 6. Its channels are the map's.
     """
-    layer, network = default_layer(model), getattr(model.backbone, "network", model.backbone)
+    layer, network = default_layer(model), model.backbone.inner
     if layer != "backbone" or hasattr(network, "num_prefix_tokens"):  # a ViT's one convolution is its first layer
         return layer
     made = [
@@ -66,7 +66,7 @@ def as_map(output: Tensor, layer: nn.Module, model: Classifier, size: tuple[int,
     Raises:
         UserError: it has no places.
     """
-    network: Any = getattr(model.backbone, "network", model.backbone)
+    network: Any = model.backbone.inner
     if output.ndim == 4:
         last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(layer, nn.Conv2d)
         inside = name.startswith("backbone.")  # the backbone itself and the head have channels first

@@ -101,7 +101,7 @@ class Classifier(nn.Module):
         Raises:
             UserError: no module has that name; the backbone's outer modules are listed.
         """
-        network = getattr(self.backbone, "network", self.backbone)
+        network = self.backbone.inner
         if trained == "all":
             self._trained = None
         elif trained == "head":
@@ -123,7 +123,7 @@ class Classifier(nn.Module):
         super().train(mode)
         if mode and self._trained is not None:
             self.backbone.eval()
-            network = getattr(self.backbone, "network", self.backbone)
+            network = self.backbone.inner
             for name in self._trained:
                 network.get_submodule(name).train()
         return self
@@ -132,7 +132,7 @@ class Classifier(nn.Module):
         """Every tensor that training can move: trained parameters, and the statistics of modules that train."""
         if self._trained is None:
             return self.state_dict()
-        inner = "backbone.network." if hasattr(self.backbone, "network") else "backbone."
+        inner = f"{self.backbone.inner_path}."
         moving = ("head.", *(f"{inner}{name}." for name in self._trained))
         return {name: each for name, each in self.state_dict().items() if name.startswith(moving)}
 

@@ -82,7 +82,7 @@ def augment_search(
     size = row_size(row, study.images) if options.size is None else options.size
     chosen = choose_device(device)
     folder = RunFolder(out)
-    with folder.locked():
+    with folder.locked("augmentation search"):
         prepared = prepare(study, data, progress)
         for sentence in _warnings(prepared, options):
             progress.say(f"warning: {sentence}")

@@ -10,6 +10,7 @@ from cxrlens.data.augment_combinations import SIX, combinations
 from cxrlens.data.seeds import generator
 from cxrlens.errors import UserError
 from cxrlens.files import write_atomically
+from cxrlens.outputs import check_output, picture_by, picture_facts
 from cxrlens.pipeline.prepare import prepare
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.augment_sheet import augment_sheet as sheet
@@ -19,7 +20,13 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def augment_sheet(
-    study: Study, data: Path | None, out: Path, images: int = 4, seed: int = 0, progress: Progress = SILENT
+    study: Study,
+    data: Path | None,
+    out: Path,
+    images: int = 4,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    force: bool = False,
 ) -> tuple[str, ...]:
     """Writes the sheet: the original, each of the six, all six, and the study's own `[augment]` where it has one.
 
@@ -30,15 +37,17 @@ def augment_sheet(
         images: how many.
         seed: of the images and the draws.
         progress: where reading the images is shown.
+        force: write over a file that is no such sheet; never over one below `data`.
 
     Returns:
         The names of the images that were drawn.
 
     Raises:
-        UserError: another ending than `FORMATS`, or see `prepare`.
+        UserError: another ending than `FORMATS`, `out` names what must not be written over, or see `prepare`.
     """
     if out.suffix.lower() not in FORMATS:
         raise UserError(f"the sheet needs a file that ends in {', '.join(FORMATS)}; got {out}")
+    check_output(out, "the sheet", picture_by("augment-sheet"), folders=[data] if data is not None else [], force=force)
     prepared = prepare(study, data, progress)
     names = _chosen(prepared.splits[0].train, prepared.labels.to_dict(), images, seed)
     _, trained_on = prepared.pixels.at(study.images.reference)
@@ -48,7 +57,7 @@ def augment_sheet(
     if not study.augment.is_identity:
         columns["this study"] = study.augment
     figure = sheet(list(pixels), names, columns, seed)
-    write_atomically(out, lambda draft: figure.savefig(draft, dpi=150))
+    write_atomically(out, lambda draft: figure.savefig(draft, dpi=150, metadata=picture_facts(out, "augment-sheet")))
     return names
 
 

@@ -15,6 +15,7 @@ from cxrlens.data.check import check as check_cohort
 from cxrlens.data.sheet import contact_sheet
 from cxrlens.errors import UserError
 from cxrlens.files import write_atomically
+from cxrlens.outputs import check_output, picture_by, picture_facts
 from cxrlens.pipeline.augment_sheet import FORMATS
 from cxrlens.pipeline.cohort_case import cohort_case
 from cxrlens.pipeline.pixels import decoded
@@ -24,7 +25,11 @@ from cxrlens.study import Study
 
 
 def check(
-    study: Study, data: str | Path | None = None, sheet: str | Path | None = None, progress: Progress = SILENT
+    study: Study,
+    data: str | Path | None = None,
+    sheet: str | Path | None = None,
+    progress: Progress = SILENT,
+    force: bool = False,
 ) -> CheckReport:
     """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, and what tells the label.
 
@@ -33,14 +38,18 @@ def check(
         data: the folder of the study's source; None for a source that needs none.
         sheet: where to draw a contact sheet; its ending says the format.
         progress: where the work is shown.
+        force: draw the sheet over a file that is no such sheet; never over one below `data`.
 
     Raises:
         UserError: the folder is absent or not the source's layout, no image can be read, or the sheet's ending is not
-            one of `FORMATS`.
+            one of `FORMATS` or it must not be written over.
     """
     picture = Path(sheet) if sheet is not None else None
     if picture is not None and picture.suffix.lower() not in FORMATS:
         raise UserError(f"the sheet needs a file that ends in {', '.join(FORMATS)}; got {picture}")
+    if picture is not None:
+        below = [Path(data)] if data is not None else []
+        check_output(picture, "the sheet", picture_by("data check"), folders=below, force=force)
     cohort = listed(study, Path(data) if data is not None else None)
     cache = decoded(cohort, study.images.reference, study.images.interpolation, progress)
     with progress.task("looking for duplicates", len(cohort)) as task:
@@ -50,5 +59,5 @@ def check(
     report = replace(report, findings=tuple(plain_finding(each) for each in cohort_findings(case, study.audit.options)))
     if picture is not None:
         figure = contact_sheet(cohort, cache, np.random.default_rng(study.split.seed))
-        write_atomically(picture, lambda draft: figure.savefig(draft))
+        write_atomically(picture, lambda draft: figure.savefig(draft, metadata=picture_facts(picture, "data check")))
     return report

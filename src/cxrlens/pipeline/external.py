@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cxrlens.data.cohort import Cohort
+from cxrlens.data.steps import reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import too_few
 from cxrlens.evaluate.records import Evaluation, plain
+from cxrlens.outputs import check_output, json_of, table_of
 from cxrlens.pipeline.external_images import Outside, numbered_alike, outside_images
 from cxrlens.pipeline.external_judge import ExternalModel, judge_outside, training_predictions
 from cxrlens.pipeline.external_networks import predict_outside
@@ -24,6 +27,7 @@ from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 from cxrlens.study import Study, folder_name
 from cxrlens.train.device import choose_device
 
+PREDICTIONS = ("model", "seed", "fold", "image", "patient", "label", "probability", "logit")
 LIMITS = (
     "Other images differ in everything at once (machines, patients, how disease was labelled): a fall does not say "
     "which of it counts, and a network that holds up may use a shortcut that both sets have."
@@ -102,12 +106,13 @@ def evaluate_external(
     chosen, root = choose_device(device), Path(data) if data is not None else None
     source, options = (study or run.study).data, run.study.images
     cohort = _other_images(run, root, study)
-    cache = decoded(cohort, options.reference, options.interpolation, progress)
+    cache = decoded(cohort, options.reference, options.interpolation, progress, run.depth)
     reopened = _own_images(run, progress)
     images = outside_images(
         cohort.with_missing(cache.missing), cache, run.cohort, reopened.cache if reopened else None,
         not ids_apart and numbered_alike(run.study.data, source), progress,
     )  # fmt: skip
+    images = replace(images, notes=(*images.notes, *reading_sentences(cache.facts)))
     positive, negative = images.classes
     if min(positive, negative) < 2:
         hint = "; where equal ids are different people, say --ids-apart" if images.left_out["same_patient"] else ""
@@ -122,15 +127,38 @@ def evaluate_external(
     return External(name, told, run.study.name, images, models, judged, predictions)
 
 
-def write_external(run: Run, found: External, out: Path | None = None) -> Path:
+def check_external(
+    run: Run, out: Path, inputs: Sequence[Path] = (), folders: Sequence[Path] = (), force: bool = False
+) -> None:
+    """Refuses, before any work, an `out` that `write_external` must not write over.
+
+    Args:
+        run: whose own files are safe, too.
+        out: the JSON file; the predictions go beside it.
+        inputs: files that are read.
+        folders: folders whose files are read.
+        force: write over files of other origin.
+
+    Raises:
+        UserError: it or the table beside it is read, or is there and no earlier result.
+    """
+    known = [*inputs, *run.folder.own_files()]
+    written = json_of("data", "left_out", "left_out_by_the_study", "evaluation")
+    check_output(out, "the result", written, known, folders, force)
+    check_output(out.with_suffix(".csv"), "the table of predictions", table_of(PREDICTIONS), known, folders, force)
+
+
+def write_external(run: Run, found: External, out: Path | None = None, force: bool = False) -> Path:
     """Writes `external/NAME.json` into the run's folder, or `out`, and the predictions beside it as CSV.
 
     Returns:
         The JSON file.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written, or see `check_external`.
     """
+    if out is not None:
+        check_external(run, out, force=force)
     path = out or run.folder.path / "external" / f"{folder_name(found.name)}.json"
     run.folder.write_table(path.with_suffix(".csv"), found.predictions)
     RunFolder(path.parent).write_json(path.name, found.to_json())

@@ -10,10 +10,13 @@ import pandas as pd
 
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
+from cxrlens.data.dicom_header import HeaderOptions
 from cxrlens.data.duplicates import Pair, find_duplicates, merge_groups
 from cxrlens.data.overlap import find_overlap
 from cxrlens.data.sources import Source
+from cxrlens.data.sources.image_folder import ImageFolder
 from cxrlens.data.sources.phantom import Phantom
+from cxrlens.errors import UserError
 from cxrlens.progress import SILENT, Progress
 
 # An image is counted once, under the first that holds.
@@ -80,7 +83,7 @@ def outside_images(
         same_people: whether equal patient ids of the two sets are one person.
         progress: where the work is shown.
     """
-    notes = []
+    notes = [*cohort.warnings]
     table = cohort.table.assign(
         patient=cohort.table["patient"] if same_people else f"{cohort.name}/" + cohort.table["patient"]
     )
@@ -121,10 +124,21 @@ def outside_images(
 
 
 def numbered_alike(one: Source, other: Source) -> bool:
-    """Whether equal patient ids of two sets are one person: sets of one kind, and phantoms only of one seed."""
+    """Whether equal patient ids of two sets are one person: sets of one kind, and phantoms only of one seed.
+
+    Raises:
+        UserError: ids from DICOM headers are written in two ways, so that no patient of both sets could be known again.
+    """
     if isinstance(one, Phantom) and isinstance(other, Phantom):
         return one.seed == other.seed
-    return type(one) is type(other)
+    both = isinstance(one, HeaderOptions) and isinstance(other, HeaderOptions)
+    if both and (one.patient_ids, one.salt) != (other.patient_ids, other.salt):
+        raise UserError(
+            "the run and the study of the other images write patient ids in two ways, so no patient of both would be "
+            "noticed; give the study's [data] the run's patient_ids and salt, or say --ids-apart if nobody is in both"
+        )
+    folders = isinstance(one, ImageFolder) and isinstance(other, ImageFolder)  # a folder of DICOM is one too
+    return folders or type(one) is type(other)
 
 
 def _pairs(images: Iterable[tuple[str, str]], run_table: pd.DataFrame, table: pd.DataFrame) -> list[Pair]:

@@ -36,7 +36,7 @@ def predict_outside(
         for model, seed, fold in networks.itertuples(index=False):
             size = run.size(model, seed, fold)
             if size not in caches:
-                caches[size] = decoded(cohort, size, run.study.images.interpolation, progress)
+                caches[size] = decoded(cohort, size, run.study.images.interpolation, progress, run.depth)
             images = LabelledImages(caches[size], tuple(table["image"]), table["label"].to_numpy(np.float32))
             network = device.place(run.model(model, seed, fold))
             found = []

@@ -77,6 +77,31 @@ class Run:
         """Every model at the threshold chosen on training images, and its calibration."""
         return operating_table(self.results)
 
+    @property
+    def depth(self) -> int | None:
+        """Bits that a new image of more than 8 bits is read as, as most such training images were; None: its own.
+
+        Raises:
+            UserError: `results.json` is damaged, or an older version read such images of this run.
+        """
+        results = self.results
+        if "depth" not in results:
+            return self._depth_of_old()
+        depth = results["depth"]
+        if depth is not None and (type(depth) is not int or not 1 <= depth <= 16):
+            path = self.folder.path / "results.json"
+            raise UserError(f"{path} is damaged: the depth of its images is 1 to 16 bits; got {depth!r}")
+        return depth
+
+    def _depth_of_old(self) -> None:
+        """Before 16-bit files were read by the bits that they use, their values were divided by 65,535."""
+        cohort = self.cohort
+        if "bits" in cohort and ((cohort["bits"] > 8) & (cohort["format"] != "DICOM")).any():
+            raise UserError(
+                f"{self.folder.path} was trained by an older version, which read files of more than 8 bits as 16 bits "
+                "whatever they held: run its study again to use its networks on other images"
+            )
+
     def history(self, model: str, seed: int | None = None, fold: int = 0) -> pd.DataFrame:
         """The training history of one network: a row an epoch."""
         row, seed = self._network(model, seed)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -123,8 +124,9 @@ def identity(job: Job, prepared: Prepared, near: Path | None) -> str:
     """What a network's bits depend on, as a digest: row, weights, images and their order, augmentation, seed, fold."""
     study = prepared.study
     weights = find_weights(job.row.weights, job.row.backbone, near)
-    content = prepared.cache.facts.set_index("image")["sha256"]
-    told = {
+    facts = prepared.cache.facts.set_index("image")
+    content = facts["sha256"]
+    told: dict[str, Any] = {
         "version": __version__,
         "row": job.row.model_dump(mode="json", exclude={"paper_auc", "size", "instead_of"}),
         # A checkpoint of a frozen network holds its head alone: under another backbone it would be worth nothing.
@@ -136,4 +138,6 @@ def identity(job: Job, prepared: Prepared, near: Path | None) -> str:
         "train": [[image, content[image], prepared.labels[image]] for image in job.split.train],
         "validation": [[image, content[image]] for image in job.split.validation],
     }
+    if depths := {image: int(depth) for image, depth in facts["depth"].dropna().items()}:
+        told["depths"] = depths
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -27,6 +27,7 @@ def judge(
     groups: dict[str, str],
     warnings: tuple[str, ...],
     skipped: list[dict[str, str]],
+    depth: int | None = None,
 ) -> dict[str, Any]:
     """Writes `predictions.csv`, `results.json`, the tables (`results.md`, `tables/`) and figures; returns the results.
 
@@ -38,6 +39,7 @@ def judge(
         groups: patient → the patient it counts as.
         warnings: sentences.
         skipped: rows that could not be trained, each with its `name` and `reason`.
+        depth: bits that most of the PNG and TIFF files of more than 8 bits use; new images are read so.
     """
     units = [job.unit(run) for job in done]
     validation = pd.concat([run.read_table(unit.folder / "predictions.csv") for unit in units], ignore_index=True)
@@ -59,6 +61,7 @@ def judge(
         "study": study.name,
         "question": study.question,
         "cohort": cohort,
+        "depth": depth,
         "warnings": list(warnings),
         **judged,
         "skipped": [{**each, "paper_auc": papers[each["name"]]} for each in skipped],

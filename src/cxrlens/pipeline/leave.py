@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cxrlens.errors import UserError
+from cxrlens.outputs import check_output, text_with
 from cxrlens.pipeline import page
 from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
@@ -26,6 +27,7 @@ def write_report(
     notes: bool = True,
     names: bool = True,
     progress: Progress = SILENT,
+    force: bool = False,
 ) -> Path:
     """Writes the page, and the tables into the run's folder; reads no image of the cohort and no network.
 
@@ -36,18 +38,22 @@ def write_report(
         notes: with the table's notes, such as clinical ones.
         names: with patients' ids and files' names; otherwise both are numbered.
         progress: is told what may not be passed on.
+        force: write over a file that is no page of cxrlens.
 
     Returns:
         The page's file.
 
     Raises:
-        UserError: the run is not there or not finished, a file of it is damaged, or `out` is no HTML file.
+        UserError: the run is not there or not finished, a file of it is damaged, or `out` is no HTML file or is a
+            page of other origin.
     """
     run = run if isinstance(run, Run) else Run.open(run)
     usual = "report.html" if images and notes and names else "report-shared.html"
     path = Path(out) if out is not None else run.folder.path / usual
     if path.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"the page is one HTML file; give --out a name that ends in .html, not {path.name}")
+    if out is not None:
+        check_output(path, "the page", text_with(": cxrlens report</title>"), run.folder.own_files(), force=force)
     changes = [(images, without_images), (notes, without_notes), (names, renamed)]
 
     def leave(reading: Reading) -> Reading:

@@ -12,6 +12,7 @@ import pandas as pd
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.pipeline.gallery import read_gallery
+from cxrlens.report.leaving import without_salt
 from cxrlens.report.page import PICTURES, page
 from cxrlens.report.reading import Reading
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
@@ -57,7 +58,7 @@ def read_run(run: RunFolder) -> Reading:
     return Reading(
         results=results,
         environment=_optional(run, "environment.json") or {},
-        study=study,
+        study=without_salt(study),
         cohort=_with_sides(run, run.read_table(run.path / "cohort.csv")),
         predictions=run.read_table(run.path / "predictions.csv"),
         explained=_optional(run, "explain.json"),

@@ -30,11 +30,13 @@ class Pixels:
         return self._made[size, interpolation]
 
 
-def decoded(cohort: Cohort, size: int, interpolation: str, progress: Progress = SILENT) -> ImageCache:
-    """The cohort's images as squares, read once and kept.
+def decoded(
+    cohort: Cohort, size: int, interpolation: str, progress: Progress = SILENT, depth: int | None = None
+) -> ImageCache:
+    """The cohort's images as squares, read once and kept; `depth` as in `build_cache`.
 
     Raises:
         UserError: none can be read, or the cache folder cannot be written.
     """
     with progress.task("reading images", len(cohort)) as task:
-        return build_cache(cohort, size, interpolation, progress=task.update)
+        return build_cache(cohort, size, interpolation, progress=task.update, depth=depth)

@@ -76,6 +76,8 @@ def plan(
     """
     chosen = choose_device(device)
     prepared = prepare(study, data, progress)
+    for sentence in prepared.passed_over:
+        progress.say(sentence)
     rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out
     networks = len(jobs(prepared, rows[:1]))
     images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)

@@ -9,9 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from cxrlens.data.files import list_files, passed_over
 from cxrlens.data.images import read_image, to_uint8
+from cxrlens.data.steps import image_warnings
 from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError
+from cxrlens.names import name_of, path_of
 from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import choose_device
@@ -22,39 +25,47 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
 
     Args:
         run: a finished run.
-        paths: images, or folders whose files are all looked at (folders below them too).
+        paths: images, or folders whose images are all looked at (also in folders below them and behind links). Files
+            that are no images by their name are passed over and counted.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown.
 
     Returns:
-        A row an image: image (as given), one column a model with its probability in [0, 1] (mean over seeds and folds
-        of the networks' probabilities), and `problem`, why an image could not be read (its probabilities are NaN).
+        A row an image: image (as given; a name that is no UTF-8 as `names.name_of` writes it), one column a model with
+        its probability in [0, 1] (mean over seeds and folds of the networks' probabilities), `problem`, why an image
+        could not be read (its probabilities are NaN), and `warnings`, what is odd with how it was read.
 
     Raises:
         UserError: a path is absent, or nothing given can be read.
     """
-    files, interpolation = _files(paths), run.study.images.interpolation
+    problems: dict[Path, str] = {}
+    files, interpolation = _files(paths, problems, progress), run.study.images.interpolation
     names = [model["name"] for model in run.results["models"]]
     sizes = {name: run.size(name) for name in names}
     pixels: dict[Path, dict[int, np.ndarray]] = {}
-    problems: dict[Path, str] = {}
+    odd: dict[Path, str] = {}
+    depth = run.depth
     with progress.task("reading images", len(files)) as task:
         for number, file in enumerate(files):
+            if file in problems:
+                continue
             try:
-                image = read_image(file).pixels
-                pixels[file] = {size: to_uint8(image, size, interpolation) for size in set(sizes.values())}
+                image = read_image(file, depth)
+                pixels[file] = {size: to_uint8(image.pixels, size, interpolation) for size in set(sizes.values())}
+                odd[file] = "; ".join(image_warnings(image.steps))
             except UserError as error:
                 problems[file] = error.reason if isinstance(error, UnreadableImage) else str(error)
             task.update(number + 1)
     if not pixels:
         reasons = "; ".join(f"{file}: {reason}" for file, reason in list(problems.items())[:3])
-        raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no file in {paths[0]}")
-    table = pd.DataFrame({"image": [str(file) for file in files]})
+        raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no image in {paths[0]}")
+    table = pd.DataFrame({"image": [name_of(file) for file in files]})
     for name in names:
         stacked = torch.from_numpy(np.stack([each[sizes[name]] for each in pixels.values()]))[:, None]
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
         table[name] = [found.get(file, np.nan) for file in files]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
+    table["warnings"] = pd.Series([odd.get(file) or None for file in files], dtype=object)
     return table
 
 
@@ -75,11 +86,17 @@ def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progr
     return np.mean(found, axis=0)
 
 
-def _files(paths: Sequence[str | Path]) -> list[Path]:
+def _files(paths: Sequence[str | Path], problems: dict[Path, str], progress: Progress) -> list[Path]:
+    """The images that are given or lie in folders that are; links that lead nowhere are `problems`."""
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(path_of, paths):
         if path.is_dir():
-            files += sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+            found = list_files(path, links_out=True)
+            images = found.unlisted(())
+            files += [path_of(image, path) for image in images]
+            problems |= {path_of(image, path): reason for image, reason in found.refused.items() if image in images}
+            for sentence in passed_over((), found.others()):
+                progress.say(f"{path}: {sentence}")
         elif path.exists():
             files.append(path)
         else:

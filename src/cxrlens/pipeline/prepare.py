@@ -11,8 +11,10 @@ import pandas as pd
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.files import passed_over
 from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
 from cxrlens.data.split import Split, make_splits
+from cxrlens.data.steps import reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
@@ -46,15 +48,24 @@ class Prepared:
         return self.pixels.at(self.study.images.reference)[0]
 
     @property
+    def passed_over(self) -> list[str]:
+        """Sentences on the files beside the images that are not used."""
+        return passed_over(self.cohort.unlisted, self.cohort.other_files)
+
+    @property
     def labels(self) -> pd.Series:
         """Label by image."""
         return self.cohort.table.set_index("image")["label"]
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every readable image's name and content, in name order."""
+        """SHA-256 over every readable image's name, content and depth (where it is more than 8 bits), in name order."""
         facts = self.cache.facts.sort_values("image")
-        lines = [f"{image}\t{sha256}" for image, sha256 in zip(facts["image"], facts["sha256"], strict=True)]
+        columns = (facts["image"], facts["sha256"], facts["depth"])
+        lines = [
+            f"{image}\t{sha256}" + ("" if pd.isna(depth) else f"\t{depth}")
+            for image, sha256, depth in zip(*columns, strict=True)
+        ]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -87,7 +98,8 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
             found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
         groups = merge_groups(cohort.table, found.pairs)
     splits = make_splits(cohort, study.split, groups)
-    return Prepared(study, cohort, pixels, splits, groups, _warnings(cohort, splits, groups))
+    warnings = (*_warnings(cohort, splits, groups), *reading_sentences(cache.facts))
+    return Prepared(study, cohort, pixels, splits, groups, warnings)
 
 
 def listed(study: Study, data: Path | None) -> Cohort:
@@ -126,7 +138,11 @@ def _first(missing: dict[str, str], most: int = 3) -> str:
 
 
 def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str]) -> tuple[str, ...]:
-    found = [patients_warning(cohort.table), *(split_warning(cohort.table, split, groups) for split in splits)]
+    found = [
+        *cohort.warnings,
+        patients_warning(cohort.table),
+        *(split_warning(cohort.table, split, groups) for split in splits),
+    ]
     if cohort.missing:
         some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")
         found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")

@@ -81,7 +81,7 @@ def pretrain(
     root, near = Path(data) if data is not None else None, Path(near) if near is not None else None
     run = RunFolder(Path(out))
     chosen = choose_device(device)
-    with run.locked():
+    with run.locked("pretraining"):
         _keep(run, study, text)
         watch = Stopwatch(earlier_stages(run))
         with watch.stage("images"):

@@ -12,8 +12,10 @@ import pandas as pd
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.files import passed_over
 from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.joined import JoinedCache, in_validation
+from cxrlens.data.steps import reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.pipeline.pixels import decoded
 from cxrlens.pretrain_study import PretrainStudy
@@ -28,7 +30,7 @@ class PretrainData:
     Attributes:
         table: a row a readable image: `image` (`set/image`), `set`, `patient` (`set/patient`; two ids that share an
             image are one), `side` ("train", "validation", or "probe" of a set that is not learned from), `view`, `sex`,
-            `age`, `sha256`, and a column a finding (1, 0, NaN).
+            `age`, `sha256`, `depth` (see `Decoded`), and a column a finding (1, 0, NaN).
         cache: their pixels.
         findings: the columns that are learned.
         missing: image → why it cannot be read.
@@ -50,9 +52,10 @@ class PretrainData:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the name, content, side and labels of every image but those that are only probed."""
+        """SHA-256 over the name, content, depth, side and labels of every image but those that are only probed."""
         learned = self.table[self.table["side"] != "probe"]
-        told = learned[["image", "sha256", "side", *self.findings]].sort_values("image")
+        depth = ["depth"] if learned["depth"].notna().any() else []
+        told = learned[["image", "sha256", *depth, "side", *self.findings]].sort_values("image")
         return hashlib.sha256(told.to_csv(index=False).encode()).hexdigest()
 
 
@@ -65,8 +68,12 @@ def gather(study: PretrainStudy, root: Path | None, progress: Progress = SILENT)
     caches, tables, missing = {}, [], {}
     for each in study.data:
         cohort = each.cohort(root)
+        for sentence in (*cohort.warnings, *passed_over(cohort.unlisted, cohort.other_files)):
+            progress.say(f"set '{each.name}': {sentence}")
         cache = decoded(cohort, study.images.size, study.images.interpolation, progress)
         cohort = cohort.with_missing(cache.missing)
+        for sentence in reading_sentences(cache.facts):
+            progress.say(f"warning: {each.name}: {sentence}")
         if len(cohort.missing) > each.source.most_missing * len(cohort):
             image, why = next(iter(cohort.missing.items()))
             raise UserError(
@@ -109,6 +116,7 @@ def _table(
             "side": "probe" if each.probe_only else np.where(held_out, "validation", "train"),
             **{name: cohort.table[name].to_numpy() for name in ("view", "sex", "age")},
             "sha256": [sha256.get(image) for image in cohort.table["image"]],
+            "depth": cache.facts.set_index("image")["depth"].reindex(cohort.table["image"]).array,
         }
     )
     for finding in study.probed:

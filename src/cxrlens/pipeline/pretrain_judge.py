@@ -52,7 +52,7 @@ def judge_pretraining(
     rows, data = images.side("validation"), images.labelled("validation")
     logits = FixedImages(trained, data, device).logits().reshape(len(rows), -1)
     named = pd.DataFrame(logits, columns=pd.Index([f"logit {name}" for name in images.findings]))
-    run.write_table(run.path / "predictions.csv", pd.concat([rows.drop(columns=["sha256"]), named], axis=1))
+    run.write_table(run.path / "predictions.csv", pd.concat([rows.drop(columns=["sha256", "depth"]), named], axis=1))
     options = study.evaluation
     patients = rows["patient"].tolist()
     findings = [

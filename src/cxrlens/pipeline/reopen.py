@@ -20,8 +20,10 @@ def reopen(run: Run, data: str | Path | None = None, progress: Progress = SILENT
         progress: where work is shown.
 
     Raises:
-        UserError: the folder is not there, or its images are not those that the run was made with.
+        UserError: the folder is not there, or its images are not those that the run was made with, or were read
+            otherwise then.
     """
+    _ = run.depth  # refuses a run whose images were read otherwise
     study, made = run.study, run.folder.read_json("environment.json")
     root = data if data is not None else made["data"]
     if root is not None and not Path(root).exists():

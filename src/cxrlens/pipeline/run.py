@@ -52,13 +52,15 @@ def run(
     root, near = Path(data) if data is not None else None, Path(near) if near is not None else None
     where = RunFolder(Path(out))
     chosen = choose_device(device)
-    with where.locked():
+    with where.locked("run"):
         _keep_study(where, study, text)
         watch = Stopwatch(earlier_stages(where))
         with watch.stage("cohort"):
             prepared = prepare(study, root, progress)
             write_cohort(where, prepared)
             where.write_json("exclusions.json", prepared.cohort.left_out)
+        for sentence in prepared.passed_over:
+            progress.say(sentence)
         for sentence in prepared.warnings:
             progress.say(f"warning: {sentence}")
         try:
@@ -77,7 +79,10 @@ def run(
                         f"{job.title}: " + (f"trained in {seconds:.0f} s" if seconds else "was trained before")
                     )
             with watch.stage("evaluate"):
-                judge(where, study, done, summary(prepared), prepared.groups, prepared.warnings, skipped)
+                judge(
+                    where, study, done, summary(prepared), prepared.groups, prepared.warnings, skipped,
+                    prepared.cache.depth,
+                )  # fmt: skip
             if study.explain.figures:
                 with watch.stage("explain"):
                     explain_run(Run(where), done, prepared, chosen, progress)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxrlens.report.figures.style import interval, number
-from cxrlens.report.tables import Cells
+from cxrlens.report.tables import Cells, markdown_text
 
 Findings = Sequence[dict[str, Any]]
 
@@ -181,11 +181,12 @@ def _and(parts: Sequence[str]) -> str:
 
 
 def _markdown(study: str, told: dict[str, Any]) -> str:
-    lines = [f"# Audit of {study}", "", f"*{told['notice']}*", ""]
+    lines = [f"# Audit of {markdown_text(study)}", "", f"*{told['notice']}*", ""]
     for part in (told["cohort"], *told["models"]):
         title = part["name"] + (f" ({part['auc']})" if part["auc"] else "")
-        lines += [f"## {title}", "", f"**{part['headline']}**", "", *(f"- {point}" for point in part["points"])]
+        lines += [f"## {markdown_text(title)}", "", f"**{markdown_text(part['headline'])}**", ""]
+        lines += [f"- {markdown_text(point)}" for point in part["points"]]
         if part["next"]:
-            lines += ["", "What to do next:", "", *(f"1. {step}" for step in part["next"])]
+            lines += ["", "What to do next:", "", *(f"1. {markdown_text(step)}" for step in part["next"])]
         lines.append("")
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cxrlens.data.augment import Augmentation, Parameters, apply
 from cxrlens.data.augment_combinations import turned_on
 from cxrlens.data.seeds import generator
+from cxrlens.drawing import LiteralFigure
 from cxrlens.errors import UserError
 
 
@@ -33,14 +34,14 @@ def augment_sheet(
     """
     if not images:
         raise UserError("a contact sheet needs at least one image; got none")
-    figure = Figure(
+    figure = LiteralFigure(
         figsize=(1.7 * (1 + len(augmentation_by_name)) + 0.4, 1.95 * len(images) + 0.5), layout="constrained"
     )
     draws = _spread(len(images), generator(seed))
     grid = figure.subplots(len(images), 1 + len(augmentation_by_name), squeeze=False)
     for row, (image, name) in enumerate(zip(images, names, strict=True)):
         _panel(grid[row, 0], image, "", "original" if row == 0 else "")
-        grid[row, 0].set_ylabel(_short(name), fontsize=6, parse_math=False)
+        grid[row, 0].set_ylabel(_short(name), fontsize=6)
         for column, (heading, augmentation) in enumerate(augmentation_by_name.items(), start=1):
             parameters = augmentation.variants[-1] if augmentation.variants else augmentation.at(draws[row])
             title = f"{heading}\n{_strength(augmentation)}" if row == 0 else ""

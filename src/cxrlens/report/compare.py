@@ -13,7 +13,7 @@ from rich.text import Text
 from cxrlens.evaluate.compare import Comparison
 from cxrlens.evaluate.records import plain
 from cxrlens.report.figures.style import estimate
-from cxrlens.report.tables import Cells, Fitted, comparison_cells, markdown_table
+from cxrlens.report.tables import Cells, Fitted, comparison_cells, markdown_table, markdown_text
 from cxrlens.run_folder import SCHEMA_VERSION
 
 LIMITS = (
@@ -22,6 +22,7 @@ LIMITS = (
     "with each other: other images may be easier."
 )
 NOTICE = "For research only; never for diagnosis."
+TITLE = "# Runs side by side"
 MOST_SETTINGS = 30  # lines on the terminal
 COLUMNS = (
     "what", "model", "run", "against", "value", "low", "high", "p", "p_holm", "train_p", "train_p_holm", "split",
@@ -193,10 +194,11 @@ def render(compared: RunsCompared) -> list[RenderableType]:
 
 def to_markdown(compared: RunsCompared) -> str:
     """The same, as Markdown."""
-    parts = ["# Runs side by side", markdown_table(*side_by_side_cells(compared))]
+    parts = [TITLE, markdown_table(*side_by_side_cells(compared))]
     if compared.differences:
         parts += ["## The same images", markdown_table(*difference_cells(compared))]
-    parts += ["\n".join(f"- {sentence}" for sentence in sentences(compared)), f"## {_settings_title(compared)}"]
+    parts.append("\n".join(f"- {markdown_text(sentence)}" for sentence in sentences(compared)))
+    parts.append(f"## {_settings_title(compared)}")
     if compared.settings:
         header = ["setting", *(run.name for run in compared.runs)]
         parts.append(markdown_table(header, [[key, *map(shown, row)] for key, row in compared.settings.items()]))

@@ -10,6 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from cxrlens.data.cohort import COLUMNS
 from cxrlens.report.reading import Gallery, Reading
@@ -20,7 +22,21 @@ WITHOUT_XRAYS = frozenset(
     {"auc", "roc", "precision_recall", "calibration", "training", "figure2", "spectrum", "audit", "reuse"}
 )
 WITHOUT_NAMES = WITHOUT_XRAYS | {"figure3", "audit_evidence"}  # Figure 1 has file names below its images
-FACTS = ("width", "height", "bytes", "mode", "format", "bits", "sha256", "steps", "missing", "side", "fold")
+FACTS = (
+    "width",
+    "height",
+    "bytes",
+    "mode",
+    "format",
+    "bits",
+    "depth",
+    "depth_alone",
+    "sha256",
+    "steps",
+    "missing",
+    "side",
+    "fold",
+)
 
 
 def images_shown(reading: Reading) -> list[str]:
@@ -29,6 +45,24 @@ def images_shown(reading: Reading) -> list[str]:
         readable = reading.cohort["missing"].isna() if "missing" in reading.cohort else slice(None)
         return reading.cohort.loc[readable, "image"].tolist()
     return list(reading.gallery.images) if reading.gallery else []
+
+
+def without_salt(study: str) -> str:
+    r"""A study file's text without the secret of its patient ids, which stays in the run's folder.
+
+    >>> without_salt('[data]\nsalt = "abc"\n')
+    '[data]\nsalt = "kept in the folder of the run"\n'
+    """
+    try:
+        tables = tomlkit.parse(study)
+    except TOMLKitError:
+        return study
+    data = tables.get("data")
+    salt = data.get("salt") if isinstance(data, dict) else None
+    if not isinstance(salt, str) or not salt or salt.startswith("env:"):
+        return study
+    tables["data"]["salt"] = "kept in the folder of the run"
+    return tomlkit.dumps(tables)
 
 
 def without_images(reading: Reading) -> Reading:

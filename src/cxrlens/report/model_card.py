@@ -24,7 +24,7 @@ def model_card(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any
     parts = [
         f"# {card.name}",
         f"{card.title}. For research only; never for diagnosis.",
-        markdown_table(["what", "is"], _facts(study, card, results), words=True),
+        markdown_table(["what", "is"], _facts(study, card, results), words=True, markup=True),
         "## Data",
         "\n".join(f"- {line}" for line in study.card.data) or "See the pretraining file.",
         markdown_table(

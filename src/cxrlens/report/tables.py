@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from cxrlens.names import visible
 from cxrlens.report.figures.style import estimate, interval, number, percent
 from cxrlens.report.given import given_sentences
 from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_interval
@@ -87,15 +89,15 @@ def render(results: Mapping[str, Any]) -> list[RenderableType]:
 
 def to_markdown(results: Mapping[str, Any]) -> str:
     """The same, as Markdown."""
-    parts = [f"> {sentence}" for sentence in results.get("warnings", [])]
+    parts = [f"> {markdown_text(sentence)}" for sentence in results.get("warnings", [])]
     parts += [markdown_table(*table1_cells(results)), how_judged(results)]
-    notes = [f"- {sentence}" for sentence in given_sentences(results)]
-    notes += [f"- Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", [])]
+    notes = [f"- {markdown_text(sentence)}" for sentence in given_sentences(results)]
+    notes += [f"- Not run: {markdown_text(row['name'] + ': ' + row['reason'])}" for row in results.get("skipped", [])]
     parts += ["\n".join(notes)] if notes else []
     if results.get("comparisons"):
         parts.append(markdown_table(*comparison_cells(results)))
     if results.get("winner"):
-        parts.append(f"**{results['winner']['sentence']}**")
+        parts.append(f"**{markdown_text(results['winner']['sentence'])}**")
     return "\n\n".join([*parts, "For research only; never for diagnosis."]) + "\n"
 
 
@@ -185,15 +187,37 @@ class Fitted:
     def _table(self, fold: str) -> Table:
         table = Table(title=self.title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
         table.collapse_padding = bool(fold)
-        for place, name in enumerate(self.header):
+        for place, name in enumerate(map(visible, self.header)):
             table.add_column(Text(name), justify="right" if place else "left", no_wrap=place > 0, overflow="fold")
         for row in self.rows:
-            cells = (cell.replace(" [", "\n[").replace(" − ", " −\n") if fold else cell for cell in row)
-            table.add_row(*(Text(cell) for cell in cells))
+            cells = list(map(visible, row))
+            if fold:  # brackets in a name are no interval
+                cells = [cells[0], *(cell.replace(" [", "\n[") for cell in cells[1:])]
+                cells = [cell.replace(" − ", " −\n") for cell in cells]
+            table.add_row(*map(Text, cells))
         return table
 
 
-def markdown_table(header: list[str], rows: list[list[str]], words: bool = False) -> str:
-    """A Markdown table: its first column to the left, the others to the right, or to the left where they are words."""
-    lines = [header, ["---", *["---" if words else "---:"] * (len(header) - 1)], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+def markdown_table(header: list[str], rows: list[list[str]], words: bool = False, markup: bool = False) -> str:
+    """A Markdown table: its first column to the left, the others to the right, or to the left where they are words.
+
+    Args:
+        header: a text a column.
+        rows: likewise; shown as it is, unless it is `markup`.
+        words: the columns after the first hold words.
+        markup: the cells are Markdown already, but for the bars.
+    """
+    said = [[cell.replace("|", "\\|") if markup else markdown_text(cell) for cell in line] for line in (header, *rows)]
+    lines = [said[0], ["---", *["---" if words else "---:"] * (len(header) - 1)], *said[1:]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def markdown_text(text: str) -> str:
+    r"""Text that Markdown shows as it is, on one line; signs that mean nothing where they stand are left alone.
+
+    >>> markdown_text("a|b <i> $x$ _c_ d_e [0.1, 0.2]")
+    'a\\|b &lt;i> \\$x\\$ \\_c\\_ d_e [0.1, 0.2]'
+    """
+    line = " ".join(visible(text.replace("\n", " ")).split())
+    line = re.sub(r"[\\`*|$~]|(?<![^\W_])_|_(?![^\W_])|(?<=\])\(", lambda sign: "\\" + sign[0], line)
+    return re.sub(r"&(?=#?\w+;)", "&amp;", line).replace("<", "&lt;")

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from cxrlens.audit.lungs.regions import Lungs
+from cxrlens.data.files import looks_like_image
 from cxrlens.errors import UserError
 
 
@@ -25,7 +26,7 @@ def from_folder(folder: Path, images: Sequence[str], size: int) -> Lungs:
     """
     if not folder.is_dir():
         raise UserError(f"[audit] masks: there is no folder {folder}")
-    files = {file.stem: file for file in sorted(folder.iterdir()) if file.suffix.lower() in (".png", ".gif", ".bmp")}
+    files = {file.stem: file for file in sorted(folder.iterdir()) if looks_like_image(file.name)}
     masks, known = np.zeros((len(images), size, size), bool), np.zeros(len(images), bool)
     for row, image in enumerate(images):
         file = files.get(Path(image).stem)

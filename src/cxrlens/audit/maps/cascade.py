@@ -26,8 +26,7 @@ def depths(model: Classifier) -> tuple[Depth, ...]:
     Blocks are the network's outer modules. One that holds more than half of all layers (a DenseNet's `features`, a
     ViT's `blocks`) is taken apart, and neighbours are joined, the smallest first, until few enough are left.
     """
-    network = getattr(model.backbone, "network", model.backbone)
-    start = "backbone.network" if network is not model.backbone else "backbone"
+    start = model.backbone.inner_path
     opened, blocks = [start], _children(model, start)
     total = sum(len(_owners(model, each)) for each in blocks)
     while blocks:

@@ -68,7 +68,7 @@ def is_norm(module: nn.Module) -> bool:
 
 
 def _passed(model: Classifier) -> Passed:
-    root = "backbone.network" if hasattr(model.backbone, "network") else "backbone"
+    root = model.backbone.inner_path
     names = [name for name, _ in model.get_submodule(root).named_modules(prefix=root) if name != root]
     order: dict[str, int] = {}
     ends: list[str] = []

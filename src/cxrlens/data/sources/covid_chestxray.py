@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import age_in_years, sex_letter
+from cxrlens.data.demographics import read_ages, read_sexes
 from cxrlens.data.files import data_root, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import listed_cohort
@@ -78,6 +78,8 @@ class CovidChestXray(Source):
 
         notes = zip(column("clinical_notes"), column("other_notes"), strict=True)
         origins = zip(column("url"), column("doi"), strict=True)
+        sexes, odd_sexes = read_sexes(column("sex"))
+        ages, odd_ages = read_ages(column("age"))
         cells: dict[str, Sequence[object]] = {
             "patient": [*column("patientid")],
             "label": [*labels],
@@ -86,14 +88,17 @@ class CovidChestXray(Source):
             "source": [publication_source(url, doi) for url, doi in origins],
             "site": [*column("location")],
             "date": [*column("date")],
-            "sex": [sex_letter(cell) for cell in column("sex")],
-            "age": [age_in_years(cell) for cell in column("age")],
+            "sex": sexes,
+            "age": ages,
             "license": [*column("license")],
             "notes": ["\n".join(filter(None, pair)) for pair in notes],
             **extras(chosen, USED, COLUMNS),
         }
         files = list_files(root, ("images",))
-        return listed_cohort("covid_chestxray", table, "filename", cells, kept, files, left_out, root / "images")
+        return listed_cohort(
+            "covid_chestxray", table, "filename", cells, kept, files, left_out, root / "images",
+            warnings=(*odd_sexes, *odd_ages),
+        )  # fmt: skip
 
     def _check(self, findings: set[str], views: set[str], where: str) -> None:
         named = {"positive": self.positive, "left_out": self.left_out}

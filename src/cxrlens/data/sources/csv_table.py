@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import age_in_years, sex_letter
-from cxrlens.data.files import data_root, list_files, relative_name
+from cxrlens.data.demographics import read_ages, read_sexes
+from cxrlens.data.dicom_header import HeaderOptions, with_headers
+from cxrlens.data.files import data_root, list_files, loose_name, relative_name
+from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import listed_cohort
-from cxrlens.data.sources import SOURCES, Source
+from cxrlens.data.sources import (
+    SOURCES,
+    PatientPattern,
+    Source,
+    exclude_warning,
+    excluded_by,
+    pattern_patient,
+    pattern_warning,
+)
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError, near_miss
 
@@ -26,30 +37,53 @@ Values = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 
 
 @SOURCES.register("csv_table")
-class CsvTable(Source):
-    """Images listed in a table of the user's own.
+class CsvTable(HeaderOptions, Source):
+    r"""Images listed in a table of the user's own, or of a public set (recipes: `docs/public-data.md`).
 
     Attributes:
-        table: the file, below the data folder.
-        image: the column with the file's name, relative to `images`.
-        label: the column with the label; an empty cell is an unknown label.
+        table: the file, below the data folder; `.csv.gz` is unpacked.
+        image: the column with the file's name, relative to `images`. A name without its suffix, or without the folders
+            above it, is found as long as only one file fits.
+        label: the column with the label; an empty cell is an unknown label, unless "" is a value of a class.
         patient: the column with the patient. Without it, a column called `patient` is used; without that one either,
             every image is its own patient.
+        patient_pattern: regular expression, searched in the file's name as the table writes it (folders included); the
+            first group that takes part is the patient, such as `patient(\d+)/`.
         positive: values of the positive class; upper and lower case are alike, and so are 1 and 1.0.
-        negative: values of the negative class.
+        negative: values of the negative class; "rest" is every other value.
+        left_out: values whose images are left out and counted.
+        separator: what parts several labels in one cell, such as "|". An image is positive if any of its labels is,
+            negative if all are; the others are left out and counted.
+        join_rows: several rows may name one image (a row a box or a finding): their labels count as labels of one cell.
+        views: the views kept, as the column for `view` writes them; empty keeps all.
         images: the folder of the images, below the data folder.
+        suffix: of the files, where names in the table are without and several files fit.
+        exclude: glob patterns of names that are left out, such as "*/lateral/*"; `*` goes across folders.
         columns: cohort column → the table's column, for view, source, site, date, sex, age, finding, license and notes.
             A table's column of such a name is used unasked; all others are kept as they are.
+        more_table: a second table whose columns are added, such as labels by study; below the data folder.
+        more_on: the columns that say which of its rows belongs to a row of `table`.
+
+    DICOM headers fill what the table does not say: patient, sex, age, view, date, site and device.
     """
 
     table: str
     image: str = "image"
     label: str = "label"
     patient: str | None = None
+    patient_pattern: PatientPattern | None = None
     positive: Values = ("1", "true", "yes")
-    negative: Values = ("0", "false", "no")
+    negative: Annotated[Negative, BeforeValidator(_as_texts)] = ("0", "false", "no")
+    left_out: Values = ()
+    separator: str | None = Field(default=None, min_length=1)
+    join_rows: bool = False
+    views: tuple[str, ...] = ()
     images: str = "."
+    suffix: str = ""
+    exclude: tuple[str, ...] = ()
     columns: dict[str, str] = Field(default_factory=dict)
+    more_table: str | None = None
+    more_on: tuple[str, ...] = ()
 
     @field_validator("columns")
     @classmethod
@@ -59,48 +93,146 @@ class CsvTable(Source):
                 raise ValueError(near_miss("column", name, DESCRIPTIVE))
         return columns
 
+    @model_validator(mode="after")
+    def _fit_together(self) -> CsvTable:
+        if self.patient is not None and self.patient_pattern is not None:
+            raise ValueError("give patient (a column) or patient_pattern (of the file's name), not both")
+        if (self.more_table is None) != (not self.more_on):
+            raise ValueError("more_table and more_on go together: the second table and the columns that both have")
+        return self
+
     def cohort(self, root: Path | None) -> Cohort:
         """Lists the images in the order of the table."""
         root = data_root(root, (), f"the table {self.table}")
-        for option in (self.table, self.images):
+        for option in (self.table, self.images, self.more_table or "."):
             if option != "." and relative_name(option, root) is None:
                 raise UserError(f"'{option}' leads out of {root}: refused; name a place below it")
-        table = read_table(root / self.table, (), ",;\t")
-        patient = self.patient or ("patient" if "patient" in table.rows else None)
+        table = read_table(root / self.table)
+        if self.more_table is not None:
+            table = table.joined(read_table(root / self.more_table), self.more_on)
+        by_name = "patient" if "patient" in table.rows and self.patient_pattern is None else None
+        patient = self.patient or by_name
         named = [self.image, self.label, *([patient] if patient else []), *self.columns.values()]
         table.need(named)
         used = {name: name for name in DESCRIPTIVE if name in table.rows and name not in named} | self.columns
+        names = table.rows[self.image].tolist()
+        patients: list[str | None] = []
+        if self.patient_pattern is not None:
+            patients = [pattern_patient(self.patient_pattern, [name.replace("\\", "/")]) for name in names]
+            if not any(patients):
+                raise UserError(f"patient_pattern '{self.patient_pattern}' fits no name; the first is {names[:1]}")
+        views = table.rows[self._view_column(table, used)].tolist() if self.views else []
+        excluded = [excluded_by(self.exclude, name) for name in names]
+        kept, labels, left_out = [], [], Counter[str]()
+        for row, (label, reason) in enumerate(self._labels(table)):
+            if self.views and views[row] not in self.views:
+                reason = f"view {views[row] or 'not stated'}"
+            if excluded[row] is not None:
+                reason = f"excluded by '{excluded[row]}'"
+            if reason:
+                left_out[reason] += 1
+            else:
+                kept.append(row)
+                labels.append(label)
+        chosen = table.rows.iloc[kept]
+        sexes, odd_sexes = read_sexes(chosen[used["sex"]].tolist() if "sex" in used else [])
+        ages, odd_ages = read_ages(chosen[used["age"]].tolist() if "age" in used else [])
         rows: dict[str, list[object]] = {
-            "label": self._labels(table),
-            **({"patient": [*table.rows[patient]]} if patient else {}),
-            **{name: [*table.rows[column]] for name, column in used.items()},
+            "label": [*labels],
+            **({"patient": [*chosen[patient]]} if patient else {}),
+            **({"patient": [patients[row] for row in kept]} if patients else {}),
+            **{name: [*chosen[column]] for name, column in used.items()},
+            **({"sex": [*sexes]} if "sex" in used else {}),
+            **({"age": [*ages]} if "age" in used else {}),
+            **extras(chosen, [*named, *used.values()], COLUMNS),
         }
-        if "sex" in rows:
-            rows["sex"] = [sex_letter(str(cell)) for cell in rows["sex"]]
-        if "age" in rows:
-            rows["age"] = [age_in_years(str(cell)) for cell in rows["age"]]
-        rows |= extras(table.rows, [*named, *used.values()], COLUMNS)
+        told = [*odd_sexes, *odd_ages, *exclude_warning(self.exclude, excluded)]
+        if self.patient_pattern is not None:
+            told += pattern_warning(self.patient_pattern, [patients[row] for row in kept])
         files = list_files(root, (self.images,))
-        return listed_cohort(
-            "csv_table", table, self.image, rows, range(len(table.rows)), files, {}, root / self.images
+        base = root / self.images
+        cohort = listed_cohort(
+            "csv_table", table, self.image, rows, kept, files, left_out, base, suffix=self.suffix, warnings=told
         )
+        return with_headers(cohort, files.root, self)
 
-    def _labels(self, table: Table) -> list[object]:
-        values = {_plain(value): 0.0 for value in self.negative}
-        for value in map(_plain, self.positive):
-            if value in values:
-                raise UserError(f"the value '{value}' is under both positive and negative; keep one")
-            values[value] = 1.0
-        labels: list[object] = []
-        for row, cell in enumerate(table.rows[self.label]):
-            if cell and _plain(cell) not in values:
-                known = f"positive {', '.join(self.positive)}; negative {', '.join(self.negative)}"
-                raise UserError(
-                    f"{table.where(row)}: '{cell}' in the column {self.label} is neither class ({known}); "
-                    f"add it to one in [data]; leave the cell empty where the label is unknown"
-                )
-            labels.append(values[_plain(cell)] if cell else float("nan"))
+    def _view_column(self, table: Table, used: dict[str, str]) -> str:
+        if "view" not in used:
+            raise UserError(
+                f'views needs to know the column that says the view: columns = {{ view = "NAME" }}; '
+                f"{table.path.name} has: {', '.join(map(str, table.rows.columns))}"
+            )
+        column = used["view"]
+        check_occur({"views": self.views}, {*table.rows[column]}, f"the column {column} of {table.path}")
+        return column
+
+    def _labels(self, table: Table) -> list[tuple[float, str]]:
+        """Every row's label, and "" or why the study leaves it out."""
+        classes = {"positive": self.positive, "negative": self.negative, "left_out": self.left_out}
+        plain = {
+            option: {_plain(value): value for value in values} for option, values in classes.items() if values != "rest"
+        }
+        seen: dict[str, str] = {}
+        for option, values in plain.items():
+            for value in values:
+                if seen.setdefault(value, option) != option:
+                    raise UserError(f"the value '{value}' is under both {seen[value]} and {option}; keep one")
+        negative = "rest" if self.negative == "rest" else tuple(plain["negative"])
+        cells = [self._parts(cell) for cell in table.rows[self.label]]
+        written = {_plain(part): part for parts in cells for part in parts}
+        several = self.separator is not None or self.join_rows
+        if several or negative == "rest":  # no value is unknown there, so that a slip of the pen shows only here
+            asked = {
+                option: [value for key, value in values.items() if key]
+                for option, values in plain.items()
+                if option in self.model_fields_set
+            }
+            known = {value for values in plain.values() for key, value in values.items() if key in written}
+            where = f"the column {self.label} of {table.path}"
+            check_occur(asked, {*known, *written.values()}, where)
+        else:
+            self._need_known(table, cells, seen)
+        if self.join_rows:
+            joined: dict[str, list[str]] = {}
+            names = [loose_name(name.removesuffix(self.suffix) + self.suffix) for name in table.rows[self.image]]
+            for name, parts in zip(names, cells, strict=True):
+                joined.setdefault(name, []).extend(parts)
+            cells = [joined[name] for name in names]
+        labels = []
+        for parts in cells:
+            # a part's own spelling is for the reason alone
+            label, reason = label_of(
+                [*map(_plain, parts)], tuple(plain["positive"]), negative, tuple(plain["left_out"]), ""
+            )
+            value = reason.strip()
+            labels.append((label, f"{self.label} {written.get(value, value) or 'empty'}" if reason else ""))
         return labels
+
+    def _parts(self, cell: str) -> list[str]:
+        """The labels of a cell; of an empty one "" where the study says what that means, else none."""
+        parts = [cell]
+        if self.separator is not None:  # a list as Python writes it is read too: ['a', 'b']
+            parts = [part.strip(" \t'\"[]") for part in cell.split(self.separator)]
+        given = (self.positive, () if self.negative == "rest" else self.negative, self.left_out)
+        if not any(parts) and any(value.strip() == "" for values in given for value in values):
+            return [""]
+        return [part for part in parts if part]
+
+    def _need_known(self, table: Table, cells: list[list[str]], seen: dict[str, str]) -> None:
+        for row, parts in enumerate(cells):
+            for part in parts:
+                if _plain(part) not in seen:
+                    known = "; ".join(
+                        f"{option} {', '.join(values)}"
+                        for option, values in (("positive", self.positive), ("negative", self.negative))
+                    )
+                    mark = next((mark for mark in "|;," if mark in part), None)
+                    joined = f" (are several labels joined in it? Then: separator = '{mark}')" if mark else ""
+                    raise UserError(
+                        f"{table.where(row)}: '{part}' in the column {self.label} is neither class ({known}); "
+                        f"add it to one in [data], or to left_out{joined}; "
+                        f"leave the cell empty where the label is unknown"
+                    )
 
 
 def _plain(value: str) -> str:

@@ -2,116 +2,334 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from cxrlens.data.cohort import Cohort, cohort_table
-from cxrlens.data.files import Files, data_root, list_files, looks_like_image
+from cxrlens.data.dicom_header import HeaderOptions, with_headers
+from cxrlens.data.files import (
+    Files,
+    data_root,
+    fold_name,
+    list_files,
+    looks_like_image,
+    mask_files,
+    mask_folder,
+)
 from cxrlens.data.findings import check_occur
 from cxrlens.data.listed import read_below
-from cxrlens.data.sources import SOURCES, Source
+from cxrlens.data.sources import (
+    SOURCES,
+    PatientPattern,
+    Source,
+    exclude_warning,
+    excluded_by,
+    pattern_patient,
+    pattern_warning,
+)
 from cxrlens.errors import UserError
 
-NEGATIVE_NAMES = frozenset({"normal", "negative", "no finding", "healthy", "control", "controls", "0"})
+NEGATIVE_NAMES = frozenset(
+    {"normal", "normals", "negative", "negatives", "neg", "no finding", "no findings", "nofinding", "healthy"}
+    | {"control", "controls", "0", "no", "false"}
+)
+NOT = ("no", "non", "not", "without")
+MOST_FOLDERS = 12  # of no class that are counted one by one
 
 
 @SOURCES.register("image_folder")
-class ImageFolder(Source):
+class ImageFolder(HeaderOptions, Source):
     r"""Images whose class is the name of a folder above them.
 
+    Masks are never taken for X-rays: files below a folder called masks, segmentation, labels and the like, and
+    `x_mask.png` beside `x.png`, are left out and counted, unless positive or negative names their folder.
+
     Attributes:
-        positive: folder names of the positive class, anywhere between the root and the file.
-        negative: folder names of the negative class. Without either there must be exactly two class folders, one of
-            them called as negatives are (NORMAL, negative, no finding, healthy, control, 0).
-        patient_pattern: regular expression, searched in the file name; the first group that takes part is the patient,
-            such as `person(\d+)_|(IM-\d+|NORMAL2-IM-\d+)`. A file it does not fit is its own patient, as is every file
-            without a pattern.
+        positive: folders of the positive class: names, anywhere between the root and the file, or paths such as
+            "COVID/images", of which each part is a folder in the one before. Other ways to write a name (upper and
+            lower case, "_" and "-" for spaces) are the same class where they are there beside it.
+        negative: folders of the negative class. Without either there must be exactly two class folders, one of
+            them called as negatives are (NORMAL, negative, no finding, healthy, control, 0, no, non-COVID beside
+            COVID).
+        exclude: glob patterns of paths that are left out, such as "*/lateral/*"; `*` goes across folders.
+        patient_pattern: regular expression; the first group that takes part is the patient, such as
+            `person(\d+)_|(IM-\d+|NORMAL2-IM-\d+)`. It is searched in the file name, then in the path below the class
+            folder, such as `^(P\d+)/`, then in the whole path. A file it does not fit is its own patient, as is every
+            file without a pattern.
+
+    DICOM headers fill what neither says: patient, sex, age, view, date, site and device (see `HeaderOptions`).
     """
 
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
-    patient_pattern: str | None = None
-
-    @field_validator("patient_pattern")
-    @classmethod
-    def _compiles(cls, pattern: str | None) -> str | None:
-        try:
-            groups = re.compile(pattern).groups if pattern is not None else 1
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from error
-        if not groups:
-            raise ValueError(r"needs a group (in parentheses) that is the patient, such as 'person(\d+)_'")
-        return pattern
+    exclude: tuple[str, ...] = ()
+    patient_pattern: PatientPattern | None = None
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> ImageFolder:
         if bool(self.positive) != bool(self.negative):
             raise ValueError("give both positive and negative folder names, or neither")
+        if not all(_parts((*self.positive, *self.negative))):
+            raise ValueError("a class needs the name of a folder, or a path of folders")
         return self
 
     def cohort(self, root: Path | None) -> Cohort:
         """Lists the images by path; `image` is the path below the root, `finding` the class folder."""
         root = data_root(root, ("*/",), "a folder for each class")
         files = list_files(root)
-        paths = [path for path in files.paths if "/" in path and looks_like_image(path)]
-        positive, negative = self._classes(root, paths)
-        rows, left_out = [], Counter[str]()
+        every = [path for path in files.paths if "/" in path and looks_like_image(path)]
+        excluded = {path: excluded_by(self.exclude, path) for path in every}
+        paths = [path for path in every if excluded[path] is None]
+        classes, told = self._classes(root, paths, files)
+        beside = mask_files(paths)
+        left_out = Counter(f"excluded by '{pattern}'" for pattern in excluded.values() if pattern is not None)
+        told += exclude_warning(self.exclude, excluded.values())
+        rows: list[_Row] = []
+        masks, elsewhere = Counter[str](), Counter[tuple[str, ...]]()
         for path in paths:
-            above = PurePosixPath(path).parts[:-1]
-            hits = [name for name in above if name in positive or name in negative]
-            if not hits:
-                left_out[f"folder {'/'.join(above)} is no class"] += 1
-                continue
-            if any(name in positive for name in hits) and any(name in negative for name in hits):
-                raise UserError(f"{root / path} lies in folders of both classes: {', '.join(hits)}")
-            label = float(hits[-1] in positive)
-            rows.append(
-                {
-                    "image": path,
-                    "label": label,
-                    "finding": hits[-1],
-                    "patient": self._patient(path),
-                    "folder": "/".join(above),
-                }
+            place = classes.place(root, path)
+            folders = PurePosixPath(path).parts[:-1]
+            mask = mask_folder(folders[: place.start], folders[place.end :]) if place is not None else None
+            if place is None:
+                elsewhere[folders] += 1
+            elif mask is not None:
+                masks[f"in folders named {mask}"] += 1
+            elif path in beside:
+                masks["called as the mask of an image beside it"] += 1
+            else:
+                patient = self._patient(folders[place.end :], path)
+                rows.append(_Row(path, place.label, place.name, patient, "/".join(folders)))
+        if masks:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in masks.items())
+            told.append(
+                f"{masks.total()} files are taken for masks, not for X-rays, and left out ({reasons}); to use them, "
+                f'name their folder, as in positive = ["{_example(masks, classes.positive)}"]'
             )
+        left_out += masks
+        left_out += _no_class(elsewhere)
         if not rows:
-            raise UserError(f"{root}: the class folders {', '.join([*positive, *negative])} hold no image")
-        if self.patient_pattern is not None and all(row["patient"] is None for row in rows):
-            first = PurePosixPath(paths[0]).name
-            raise UserError(f"patient_pattern '{self.patient_pattern}' fits no file name; the first is '{first}'")
-        return self._cohort(files, pd.DataFrame(rows), left_out)
+            raise UserError(f"{root}: the class folders {classes.names} hold no image{_reasons(left_out)}")
+        rows = _once(files, rows, left_out)
+        if self.patient_pattern is not None:
+            patients = [row.patient for row in rows]
+            if not any(patients):
+                path = rows[0].image
+                raise UserError(
+                    f"patient_pattern '{self.patient_pattern}' fits no file name; the first is "
+                    f"'{PurePosixPath(path).name}', and no path: '{path}'"
+                )
+            told += pattern_warning(self.patient_pattern, patients)
+        told += _second_copy([row.image for row in rows])
+        return self._cohort(files, pd.DataFrame(rows), left_out, told)
 
-    def _cohort(self, files: Files, rows: pd.DataFrame, left_out: Counter[str]) -> Cohort:
+    def _cohort(self, files: Files, rows: pd.DataFrame, left_out: Counter[str], told: Sequence[str]) -> Cohort:
         table = cohort_table(rows)
-        outside = set(files.outside)
-        table["path"] = pd.Series([None if path in outside else path for path in rows["image"]], dtype=object)
-        missing = dict.fromkeys(table["image"][table["path"].isna()], "a link out of the data folder: refused")
-        listed = {*rows["image"]}
-        unlisted = tuple(
-            path for path in files.paths if path not in listed and not PurePosixPath(path).name.startswith(".")
+        images = rows["image"].tolist()
+        table["path"] = pd.Series([None if path in files.refused else path for path in images], dtype=object)
+        cohort = Cohort(
+            "image_folder",
+            table,
+            partial(read_below, files.root),
+            {path: files.refused[path] for path in images if path in files.refused},
+            dict(left_out),
+            files.unlisted(images),
+            files.others(),
+            tuple(told),
         )
-        return Cohort("image_folder", table, partial(read_below, files.root), missing, dict(left_out), unlisted)
+        return self._with_headers(cohort, files.root)
 
-    def _classes(self, root: Path, paths: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        if self.positive:
-            folders = {name for path in paths for name in PurePosixPath(path).parts[:-1]}
+    def _with_headers(self, cohort: Cohort, root: Path) -> Cohort:
+        return with_headers(cohort, root, self)
+
+    def _classes(self, root: Path, paths: list[str], files: Files) -> tuple[_Classes, list[str]]:
+        """The class folders, and a sentence where one is written in several ways."""
+        away = [path for path, reason in files.refused.items() if "folder" in reason]
+        links = f"; links out of the folder, not followed: {', '.join(away[:5])}" if away else ""
+        folders = [PurePosixPath(path).parts[:-1] for path in paths]
+        if not self.positive:
+            return _guessed(root, folders, links)
+        classes = _Classes(_parts(self.positive), _parts(self.negative))
+        lengths = {len(parts) for parts in (*classes.positive, *classes.negative)}
+        known = {
+            "/".join(parts[start : start + length])
+            for parts in set(folders)
+            for length in lengths
+            for start in range(len(parts) - length + 1)
+        }
+        entries = {"positive": classes.positive, "negative": classes.negative}
+        try:
             check_occur(
-                {"positive": self.positive, "negative": self.negative}, folders, f"the folder names below {root}"
+                {option: ["/".join(parts) for parts in names] for option, names in entries.items()},
+                known,
+                f"the folder names below {root}",
             )
-            return self.positive, self.negative
-        names = sorted({PurePosixPath(path).parts[-2] for path in paths})
-        negative = [name for name in names if name.lower().replace("_", " ").replace("-", " ") in NEGATIVE_NAMES]
-        if len(names) != 2 or len(negative) != 1:
-            found = ", ".join(names) or "none"
-            todo = "set positive and negative in [data]"
-            raise UserError(f"{root}: which folders are which class? {todo}; folders with images: {found}")
-        return tuple(name for name in names if name not in negative), tuple(negative)
+        except UserError as error:
+            raise UserError(f"{error}{links}") from error
+        told = _spellings(known, ["/".join(parts) for parts in (*classes.positive, *classes.negative)])
+        return classes, told + ([links.removeprefix("; ")] if links else [])
 
-    def _patient(self, path: str) -> str | None:
-        match = re.search(self.patient_pattern, PurePosixPath(path).name) if self.patient_pattern is not None else None
-        return next((group for group in match.groups() if group), None) if match else None
+    def _patient(self, below: Sequence[str], path: str) -> str | None:
+        if self.patient_pattern is None:
+            return None
+        name = PurePosixPath(path).name
+        return pattern_patient(self.patient_pattern, [name, "/".join([*below, name]), path])
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One image of the cohort; `folder` is the path above it."""
+
+    image: str
+    label: float
+    finding: str
+    patient: str | None
+    folder: str
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a path has its class folder: `folders[start:end]`, called `name` in the study."""
+
+    name: str
+    label: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """The folders of both classes, each by its parts."""
+
+    positive: tuple[tuple[str, ...], ...]
+    negative: tuple[tuple[str, ...], ...]
+
+    @property
+    def names(self) -> str:
+        """All of them, for messages."""
+        return ", ".join("/".join(parts) for parts in (*self.positive, *self.negative))
+
+    def place(self, root: Path, path: str) -> _Place | None:
+        """The innermost class folder above a file; None where there is none.
+
+        Raises:
+            UserError: there are folders of both classes above it.
+        """
+        folders = PurePosixPath(path).parts[:-1]
+        hits = self._hits(folders) or self._hits([fold_name(folder) for folder in folders], fold_name)
+        if len({hit.label for hit in hits}) > 1:
+            found = ", ".join(hit.name for hit in sorted(hits, key=lambda hit: hit.start))
+            raise UserError(f"{root / path} lies in folders of both classes: {found}")
+        return max(hits, key=lambda hit: (hit.end, -hit.start), default=None)
+
+    def _hits(self, folders: Sequence[str], write: Callable[[str], str] = str) -> list[_Place]:
+        return [
+            _Place("/".join(entry), label, start, start + len(entry))
+            for label, entries in ((1.0, self.positive), (0.0, self.negative))
+            for entry in entries
+            for start in range(len(folders) - len(entry) + 1)
+            if [*folders[start : start + len(entry)]] == [write(part) for part in entry]
+        ]
+
+
+def _parts(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(PurePosixPath(name.replace("\\", "/").strip("/")).parts for name in names)
+
+
+def _guessed(root: Path, folders: list[tuple[str, ...]], links: str) -> tuple[_Classes, list[str]]:
+    """The only two folders that lie side by side above every image, one of them called as negatives are."""
+    folders = [parts for parts in dict.fromkeys(folders) if mask_folder(parts) is None]
+    last = {parts[-1] for parts in folders}
+    negative = [name for name in last if _is_negative(fold_name(name), {fold_name(other) for other in last})]
+    if len(last) == 2 and len(negative) == 1:
+        return _Classes(_parts(last - {*negative}), _parts(negative)), [links.removeprefix("; ")] if links else []
+    beside: dict[tuple[str, ...], set[str]] = {}  # folders above, folded → folded names of those that lie there
+    spelt: dict[str, list[str]] = {}
+    for parts in folders:
+        folded = [fold_name(part) for part in parts]
+        for depth, name in enumerate(folded):
+            beside.setdefault(tuple(folded[:depth]), set()).add(name)
+            if parts[depth] not in spelt.setdefault(name, []):
+                spelt[name].append(parts[depth])
+    pairs = set()
+    for names in beside.values():
+        negative = [name for name in names if _is_negative(name, names)]
+        if len(names) == 2 and len(negative) == 1:
+            pairs.add((*(names - {*negative}), *negative))
+    covering = [pair for pair in pairs if all(sum(fold_name(part) in pair for part in parts) == 1 for parts in folders)]
+    if len(covering) != 1:
+        found = ", ".join(sorted({"/".join(parts) for parts in folders})[:12]) or "none"
+        todo = "set positive and negative in [data], as names or paths"
+        raise UserError(f"{root}: which folders are which class? {todo}; folders with images: {found}{links}")
+    positive, negative = ((spelt[name][0],) for name in covering[0])
+    told = _spellings({name for names in spelt.values() for name in names}, (*positive, *negative))
+    return _Classes((positive,), (negative,)), told + ([links.removeprefix("; ")] if links else [])
+
+
+def _is_negative(name: str, names: set[str]) -> bool:
+    if name in NEGATIVE_NAMES or name.partition(" ")[0] in NOT:
+        return True
+    return any(name == f"{word}{other}".replace(" ", "") for word in NOT for other in names)
+
+
+def _spellings(known: Iterable[str], names: Sequence[str]) -> list[str]:
+    """A sentence where folders are one class though they are written in other ways."""
+    wanted = {tuple(map(fold_name, name.split("/"))) for name in names}
+    exact = set(names)
+    other = sorted(name for name in known if name not in exact and tuple(map(fold_name, name.split("/"))) in wanted)
+    if not other:
+        return []
+    return [f"folders written in another way count as the class of the same name: {', '.join(map(repr, other))}"]
+
+
+def _no_class(elsewhere: Counter[tuple[str, ...]]) -> Counter[str]:
+    """Files in folders of no class, by folder; by the topmost alone where those are many (a folder a patient)."""
+    depth = 1 if len(elsewhere) > MOST_FOLDERS else None
+    reasons = Counter[str]()
+    for folders, count in elsewhere.items():
+        reasons[f"folder {'/'.join(folders[:depth])} is no class"] += count
+    return reasons
+
+
+def _example(masks: Counter[str], positive: Sequence[Sequence[str]]) -> str:
+    folder = next((reason.removeprefix("in folders named ") for reason in masks if reason.startswith("in ")), "masks")
+    return "/".join([*positive[0], folder])
+
+
+def _reasons(left_out: Counter[str]) -> str:
+    reasons = [f"{count} {reason}" for reason, count in left_out.most_common(5)]
+    return f"; left out: {', '.join(reasons)}" if reasons else ""
+
+
+def _once(files: Files, rows: list[_Row], left_out: Counter[str]) -> list[_Row]:
+    """One row a file: a link to a file that is listed itself is left out and counted."""
+    first: dict[str, _Row] = {}
+    for row in sorted(rows, key=lambda row: row.image in files.targets):  # the file itself before its links
+        same = first.setdefault(files.same_file(row.image), row)
+        if same.label != row.label:
+            raise UserError(f"{row.image} is a link to {same.image}, which is of the other class; keep one")
+        if same is not row:
+            left_out["links to files that are listed themselves"] += 1
+    kept = {row.image for row in first.values()}
+    return [row for row in rows if row.image in kept]
+
+
+def _second_copy(images: Sequence[str]) -> list[str]:
+    """A sentence where a folder lies in one of its own name and repeats its files, as in some published archives."""
+    listed = set(images)
+    copies = Counter[str]()
+    for image in images:
+        parts = PurePosixPath(image).parts
+        for place in range(1, len(parts) - 1):
+            if parts[place] == parts[place - 1] and "/".join((*parts[:place], *parts[place + 1 :])) in listed:
+                copies["/".join(parts[: place + 1])] += 1
+    return [
+        f"{count} images in {folder} are called as those in the folder above it: a second copy? "
+        f'(exclude = ["{folder}/*"] leaves them out)'
+        for folder, count in copies.items()
+    ]

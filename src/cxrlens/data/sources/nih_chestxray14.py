@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import age_in_years, sex_letter
+from cxrlens.data.demographics import read_ages, read_sexes
 from cxrlens.data.files import data_root, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import listed_cohort
@@ -52,9 +52,11 @@ class NihChestXray14(Source):
     def cohort(self, root: Path | None) -> Cohort:
         """Lists the images in the order of NIH's table, with one column a finding (1 or 0) behind the cohort's own."""
         root = data_root(
-            root, ("Data_Entry_2017*.csv", "images*"), "Data_Entry_2017*.csv and images/ (or images_001/images/, ...)"
+            root, ("Data_Entry_2017*.csv*", "images*"), "Data_Entry_2017*.csv and images/ (or images_001/images/, ...)"
         )
-        tables = sorted(root.glob("Data_Entry_2017*.csv"))
+        tables = sorted({*root.glob("Data_Entry_2017*.csv"), *root.glob("Data_Entry_2017*.csv.gz")})
+        if not tables:
+            raise UserError(f"{root} holds no Data_Entry_2017*.csv (or .csv.gz)")
         if len(tables) > 1:
             raise UserError(f"{root} holds {', '.join(path.name for path in tables)}; keep the one to be used")
         table = read_table(tables[0], ("Image Index", "Finding Labels", "Patient ID", "View Position"))
@@ -80,17 +82,18 @@ class NihChestXray14(Source):
                 kept.append(row)
                 labels.append(label)
         chosen = table.rows.iloc[kept]
-        sex = next((name for name in ("Patient Gender", "Patient Sex") if name in chosen), None)
+        sex_column = next((name for name in ("Patient Gender", "Patient Sex") if name in chosen), None)
+        nothing = [""] * len(kept)
+        sexes, odd_sexes = read_sexes(chosen[sex_column].tolist() if sex_column else nothing)
+        ages, odd_ages = read_ages(chosen["Patient Age"].tolist() if "Patient Age" in chosen else nothing)
         cells: dict[str, Sequence[object]] = {
             "patient": chosen["Patient ID"].tolist(),
             "label": [*labels],
             "finding": chosen["Finding Labels"].tolist(),
             "view": chosen["View Position"].tolist(),
             "source": ["NIH Clinical Center"] * len(kept),
-            "sex": [sex_letter(cell) for cell in chosen[sex]] if sex else [None] * len(kept),
-            "age": [age_in_years(cell) for cell in chosen["Patient Age"]]
-            if "Patient Age" in chosen
-            else [None] * len(kept),
+            "sex": sexes,
+            "age": ages,
             **{
                 name: [float(name in findings[row]) if findings[row] else float("nan") for row in kept]
                 for name in FINDINGS
@@ -98,7 +101,10 @@ class NihChestXray14(Source):
             **extras(chosen, USED, (*COLUMNS, *FINDINGS)),
         }
         files = list_files(root, self._folders(root))
-        return listed_cohort("nih_chestxray14", table, "Image Index", cells, kept, files, left_out, root)
+        warnings = (*odd_sexes, *odd_ages)
+        return listed_cohort(
+            "nih_chestxray14", table, "Image Index", cells, kept, files, left_out, root, warnings=warnings
+        )
 
     @staticmethod
     def _findings(cell: str) -> list[str]:

@@ -80,7 +80,7 @@ def find_module(model: Classifier, layer: str) -> nn.Module:
     Raises:
         UserError: there is none; the nearest is named.
     """
-    network = getattr(model.backbone, "network", model.backbone)
+    network = model.backbone.inner
     inside = {name: module for name, module in network.named_modules() if name}
     known = {**{name: module for name, module in model.named_modules() if name}, **inside}
     if layer not in known:
@@ -89,7 +89,7 @@ def find_module(model: Classifier, layer: str) -> nn.Module:
 
 
 def _keeps_channels_last(model: Classifier, module: nn.Module) -> bool:
-    network = getattr(model.backbone, "network", model.backbone)
+    network = model.backbone.inner
     last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(module, nn.Conv2d)
     return last and any(each is module for each in network.modules())
 

@@ -39,6 +39,18 @@ class Backbone(nn.Module):
     map_layer: str = ""
     dropped: tuple[str, ...] = ()
 
+    @property
+    def inner(self) -> nn.Module:
+        """The module whose names weight files and studies use: the wrapped network, or the backbone itself."""
+        wrapped = getattr(self, "network", self)
+        assert isinstance(wrapped, nn.Module)
+        return wrapped
+
+    @property
+    def inner_path(self) -> str:
+        """Where `inner` stands in a classifier: "backbone.network" or "backbone"."""
+        return "backbone" if self.inner is self else "backbone.network"
+
     def forward(self, images: Tensor) -> Tensor:
         """Feature map [b, channels, h', w'] of prepared images [b, 3, h, w]."""
         raise AssertionError("every family says how")

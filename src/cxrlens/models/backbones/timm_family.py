@@ -30,7 +30,7 @@ class TimmBackbone(Backbone):
         super().__init__()
         fixed = timm.get_pretrained_cfg(name)
         options: dict[str, Any] = {"img_size": size} if fixed is not None and fixed.fixed_input_size else {}
-        network = timm.create_model(name, num_classes=0, global_pool="", **options)
+        network: Any = timm.create_model(name, num_classes=0, global_pool="", **options)
         self.architecture = name
         self.pretrained_cfg: dict[str, Any] = dict(getattr(network, "pretrained_cfg", {}))
         top = self.pretrained_cfg.get("classifier") or ()

@@ -13,9 +13,10 @@ from cxrlens.models.weights.card import WeightCard
 from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.models.weights.containers import read_contents
 from cxrlens.models.weights.find import local_file
-from cxrlens.models.weights.formats import convert, recognise
+from cxrlens.models.weights.fit import convert_for
+from cxrlens.models.weights.formats import recognise
 from cxrlens.models.weights.identity import file_sha256, has_hash, mismatch
-from cxrlens.models.weights.store import check_kind, check_output, fill, from_hub
+from cxrlens.models.weights.store import check_identity, check_kind, check_output, fill, from_hub
 
 
 @dataclass(frozen=True)
@@ -59,21 +60,22 @@ def accept(path: Path, card: WeightCard) -> Verified:
         UserError: another hash, another architecture, tensors missing or left over, or another output.
     """
     hub = from_hub(card, path)
-    if not hub and (wrong := mismatch(card, path)):
+    if not card.tensors_sha256 and not hub and (wrong := mismatch(card, path)):
         raise UserError(f"{path.name} is not the published file of '{card.name}': {wrong}")
     contents = read_contents(path)
     with torch.random.fork_rng(devices=[]):
         backbone = build_backbone(card.architecture, 64)
-    converted = convert(contents)
+    converted = convert_for(contents, backbone)
     check_kind(converted, card, path.name)
     fill(backbone, converted, path.name)
+    check_identity(backbone, card, path.name)
     check_output(backbone, card)
     return Verified(
         path,
         file_sha256(path),
         recognise(contents),
         len(contents.tensors),
-        has_hash(card) and not hub,
+        (has_hash(card) or card.tensors_sha256 is not None) and not hub,
         card.known_output is not None,
     )
 

@@ -37,7 +37,12 @@ def add_weights(file: Path, name: str | None = None) -> tuple[WeightCard, Verifi
     verified = accept(file, card)
     with file.open("rb") as opened:
         start = opened.read(10)
-    like = ".h5" if start.startswith(HDF5) else ".safetensors" if start[8:10] == b'{"' else ".pth"
+    if start.startswith(HDF5):
+        like = ".h5"
+    elif file.suffix == ".keras":
+        like = ".keras"
+    else:
+        like = ".safetensors" if start[8:10] == b'{"' else ".pth"
     target = weights_folder() / stored_name(card, like)
     if target.resolve() != file.resolve():
         if target.exists():

@@ -34,6 +34,10 @@ class WeightCard:
         hub: timm's name for the same weights on its hub, where it has them.
         sha256: of the file, or its beginning, where it is known.
         git_blob: git's SHA-1 of the file, where that is what is known.
+        md5: of the published files that hold these weights, where that is what is known.
+        also: other names that the publisher gives to files of the same weights.
+        tensors_sha256: of the backbone's tensors in timm's layout (`identity.tensors_sha256`), where it is known: one
+            identity for all files that hold these weights, which then takes the place of the files' hashes.
         known_output: mean of the feature map of the ramp image (`store.known_input`); shapes prove nothing, outputs do.
         stand_ins: cards that a study gets under this name, in this order, where this file is not there.
     """
@@ -55,6 +59,9 @@ class WeightCard:
     hub: str | None = None
     sha256: str | None = None
     git_blob: str | None = None
+    md5: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    tensors_sha256: str | None = None
     known_output: float | None = None
     stand_ins: tuple[str, ...] = ()
 
@@ -81,8 +88,9 @@ class WeightCard:
             raw["preprocessing"] = Preprocessing(_three(scale["mean"]), _three(scale["std"]))
             if min(raw["preprocessing"].std) <= 0:
                 raise ValueError("a standard deviation is above 0")
-            if "stand_ins" in raw:
-                raw["stand_ins"] = tuple(raw["stand_ins"])
+            for name in ("stand_ins", "md5", "also"):
+                if name in raw:
+                    raw[name] = tuple(raw[name])
             known = {field.name for field in fields(cls)}
             card = cls(**{name: value for name, value in raw.items() if name in known})
             if not isinstance(card.size, int) or not isinstance(card.architecture, str):

@@ -9,6 +9,8 @@ from cxrlens.models.backbones import Preprocessing
 from cxrlens.models.weights.card import WeightCard
 
 IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# Caffe's BGR in 0 to 255 less (103.939, 116.779, 123.68), as RGB in [0, 1]; keras/applications/imagenet_utils.py
+CAFFE = Preprocessing((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3)
 GREY_1024 = Preprocessing((0.5,) * 3, (1 / 2048,) * 3)
 
 CHEXNET = "Rajpurkar et al. 2017, CheXNet, arXiv:1711.05225"
@@ -128,6 +130,25 @@ NATURAL = {
             url="https://download.pytorch.org/models/densenet121-a639ec97.pth",
             hub="densenet121.tv_in1k",
             sha256="a639ec97",
+        ),
+        WeightCard(
+            name="vgg16-imagenet-keras",
+            architecture="vgg16",
+            title="Keras' VGG16 trained on ImageNet, the paper's: its authors' own weights",
+            preprocessing=CAFFE,
+            size=224,
+            licence="CC BY 4.0",
+            source="Keras' model files, which Keras keeps in ~/.keras/models once it has fetched them",
+            input="BGR, 0 to 255 less (103.939, 116.779, 123.68); turned to RGB in the first kernel",
+            citation=VGG,
+            format="keras_h5",
+            file="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            also=("vgg16_weights_tf_dim_ordering_tf_kernels.h5",),
+            url=(
+                "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+                "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+            ),
+            md5=("6d6bbae143d832006294945121d1f1fc", "64373286793e3c8b2b4e3219cbf3544b"),  # keras/applications/vgg16.py
         ),
         WeightCard(
             name="vgg16-imagenet",

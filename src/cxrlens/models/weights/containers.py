@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pickle
 import struct
+import subprocess
+import sys
+import threading
+import zipfile
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import h5py
-import numpy as np
 import safetensors
 import torch
 from safetensors import safe_open
@@ -22,8 +27,15 @@ from cxrlens.models.weights.legacy_module import MAGIC, Pending, Record, read_le
 Kind = Literal["hdf5", "safetensors", "torch", "torch module"]
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-LARGEST = 2**28  # elements of one tensor: VGG16's largest has 103 million
+READER = Path(__file__).with_name("hdf5_reader.py")
+BLOCK = 2**24  # bytes
+PATIENCE = 12.0  # seconds for a block of an HDF5 file
 MOST = 20_000  # tensors and modules of one file
+DEEPEST = 4  # tables inside each other
+NETWORKS = (  # what training programs call the network in a checkpoint
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params"),
+    *("state_dict_ema", "model_ema", "ema", "params_ema", "student", "teacher"),
+)
 
 # The classes that a pickled DenseNet of torchxrayvision names. Each is read as an inert record, never as itself.
 MODULES = (
@@ -45,7 +57,7 @@ class Contents:
     Attributes:
         kind: of file; "torch module" is a whole pickled network, read as data.
         tensors: under the names of the file.
-        metadata: texts that a safetensors file holds beside them.
+        metadata: texts that the file holds beside them: of a safetensors file, or a Keras 3 layer's place → its name.
     """
 
     kind: Kind
@@ -69,8 +81,8 @@ def read_contents(path: Path) -> Contents:
         raise UserError(f"{path.name} cannot be read as plain tensors: it is a web page; fetch the file again")
     if lower.startswith(b"version https://git-lfs"):
         raise UserError(f"{path.name} cannot be read as plain tensors: it is a Git LFS pointer; run `git lfs pull`")
-    if start.startswith(HDF5):
-        return Contents("hdf5", _hdf5(path))
+    if start.startswith(HDF5) or (start.startswith(b"PK") and _is_keras_archive(path)):
+        return _keras(path)
     if _is_safetensors(start) or path.suffix == ".safetensors":
         try:
             with safe_open(path, framework="pt") as file:
@@ -80,49 +92,63 @@ def read_contents(path: Path) -> Contents:
     return _torch(path)
 
 
+def _is_keras_archive(path: Path) -> bool:
+    """Whether it is a zip archive that Keras 3 wrote; PyTorch's are zip archives too."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"config.json", "metadata.json"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
 def _is_safetensors(start: bytes) -> bool:
     return len(start) > 9 and start[8:10] == b'{"' and struct.unpack("<Q", start[:8])[0] < 100 * 2**20
 
 
-def _hdf5(path: Path) -> dict[str, Tensor]:
-    """Weights under the names that Keras' `weight_names` attributes give them; every dataset must be named there."""
-    try:
-        with h5py.File(path, "r") as file:
-            whole = file.get("model_weights", getlink=True) is not None  # a saved model, not its weights alone
-            root = _hard(file, "model_weights", path) if whole else file
-            if not isinstance(root, h5py.Group) or "layer_names" not in root.attrs:
-                raise UserError(f"{path.name} is HDF5, but not Keras weights: its layer_names are missing")
-            tensors: dict[str, Tensor] = {}
-            for layer in _names(root, "layer_names"):
-                group = _hard(root, layer, path)
-                for name in _names(group, "weight_names"):
-                    if name in tensors:
-                        raise UserError(f"{path.name} holds two weights called {name}")
-                    tensors[name] = _array(_hard(group, name, path), name, path)
-            return tensors
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise UserError(f"{path.name} is not a whole HDF5 file of weights: {error}") from error
+def _keras(path: Path) -> Contents:
+    """The arrays of an HDF5 file or `.keras` archive, read by `hdf5_reader` in a process that is ended if it hangs."""
+    command = [sys.executable, str(READER), str(path)]
+    # One thread is enough, and no filter is loaded from a folder of plugins.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as reader:
+        assert reader.stdout
+        hung = threading.Event()
 
+        def end() -> None:
+            hung.set()
+            reader.kill()
 
-def _names(group: Any, attribute: str) -> list[str]:
-    return [each.decode() if isinstance(each, bytes) else str(each) for each in np.asarray(group.attrs[attribute])]
+        def take(size: int) -> bytearray:
+            taken = bytearray(size)
+            view, at = memoryview(taken), 0
+            while at < size:
+                patience = threading.Timer(PATIENCE, end)
+                patience.start()
+                try:
+                    count = reader.stdout.readinto(view[at : at + BLOCK])  # type: ignore[union-attr]
+                finally:
+                    patience.cancel()
+                if not count:
+                    why = f"nothing came of it in {PATIENCE:g} seconds" if hung.is_set() else "it ends too early"
+                    raise UserError(f"{path.name} is not a whole HDF5 file of weights: {why}; fetch the file again")
+                at += count
+            return taken
 
-
-def _hard(group: Any, name: str, path: Path) -> Any:
-    """A member, without following a link: an external link would open another file of this machine."""
-    for part in name.split("/"):
-        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
-            raise UserError(f"{path.name}: {name} is missing, or is a link, which is not followed")
-        group = group[part]
-    return group
-
-
-def _array(found: Any, name: str, path: Path) -> Tensor:
-    if not isinstance(found, h5py.Dataset) or found.dtype.kind != "f" or found.external or found.is_virtual:
-        raise UserError(f"{path.name}: {name} is not a plain array of numbers")
-    if found.size is None or found.size > LARGEST:
-        raise UserError(f"{path.name}: {name} says it has {found.shape} elements, which no known network has")
-    return torch.from_numpy(np.asarray(found[()], dtype=np.float32))
+        try:
+            header = json.loads(take(int.from_bytes(take(8), "little")))
+            if "error" in header:
+                raise UserError(f"{path.name}{header['error']}")
+            tensors = {
+                name: torch.frombuffer(take(4 * prod(shape)), dtype=torch.float32).view(shape)
+                if prod(shape)
+                else torch.zeros(shape)
+                for name, shape in header["arrays"]
+            }
+            if reader.wait(PATIENCE):
+                raise UserError(f"{path.name} is not a whole HDF5 file of weights; fetch the file again")
+        finally:
+            reader.kill()
+    return Contents("hdf5", tensors, header["layers"])
 
 
 def _torch(path: Path) -> Contents:
@@ -135,12 +161,37 @@ def _torch(path: Path) -> Contents:
         ) from error
     if isinstance(found, Record):
         return Contents("torch module", _walk(found, path))
-    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
-        found = found["state_dict"]  # a training checkpoint: its optimiser is not wanted
+    found = _innermost(found, path)
     table = isinstance(found, dict) and all(isinstance(name, str) for name in found)
     if not table or not all(isinstance(value, Tensor) for value in found.values()):
         raise UserError(f"{path.name} holds something other than a table of tensors: save the state dict alone")
     return Contents("torch", {name: tensor.detach() for name, tensor in found.items()})
+
+
+def _innermost(found: object, path: Path) -> object:
+    """The network's table in a training checkpoint, whose optimizer is not wanted.
+
+    Raises:
+        UserError: it holds several networks, such as a moving average beside the last weights.
+    """
+    for _ in range(DEEPEST):
+        if not isinstance(found, dict) or any(isinstance(value, Tensor) for value in found.values()):
+            return found
+        networks = [key for key in NETWORKS if _has_tensors(found.get(key))]
+        if len(networks) > 1:
+            raise UserError(
+                f"{path.name} holds several networks ({', '.join(networks)}): save the state dict of one alone"
+            )
+        if not networks:
+            return found
+        found = found[networks[0]]
+    return found
+
+
+def _has_tensors(value: object, depth: int = DEEPEST) -> bool:
+    if isinstance(value, dict) and depth:
+        return any(_has_tensors(inner, depth - 1) for inner in value.values())
+    return isinstance(value, Tensor) and depth < DEEPEST
 
 
 def _load(path: Path) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 from cxrlens.errors import UserError, near_miss
@@ -10,12 +11,18 @@ from cxrlens.models.weights.card import WeightCard
 from cxrlens.models.weights.catalogue import CARDS, weights_folder
 from cxrlens.models.weights.hub import OutOfReach, cached_file, hub_file
 
-SUFFIXES = (".safetensors", ".h5", ".hdf5", ".pth.tar", ".pth", ".pt", ".tar", ".bin")
+SUFFIXES = (".safetensors", ".h5", ".hdf5", ".keras", ".pth.tar", ".pth", ".pt", ".tar", ".bin")
 SPECIAL = ("random", "auto", "timm")
 
 
+def keras_folder() -> Path:
+    """Where Keras keeps the weights that it fetches: `models` in `KERAS_HOME`, or in `.keras` of the home folder."""
+    home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # as keras.config does
+    return Path(os.environ.get("KERAS_HOME") or home / ".keras").expanduser() / "models"
+
+
 def local_file(card: WeightCard) -> Path | None:
-    """The card's own file on this machine: in its package, the weights folder, or the hub's cache; None if nowhere."""
+    """The card's own file on this machine: in its package, the weights folder, Keras' or the hub's cache; or None."""
     if card.package:
         package = importlib.util.find_spec(card.package)
         if package is not None and package.origin:
@@ -24,10 +31,12 @@ def local_file(card: WeightCard) -> Path | None:
                 return found[0]
     names = [f"{card.name}{suffix}" for suffix in SUFFIXES]
     if card.file and card.file != "model.pth.tar":  # a name that any checkpoint may have
-        names.append(card.file)
-    for name in names:
-        if (weights_folder() / name).is_file():
-            return weights_folder() / name
+        names += [card.file, *card.also]
+    places = [weights_folder() / name for name in names]
+    if card.format == "keras_h5" and card.file:
+        places += [keras_folder() / name for name in (card.file, *card.also)]
+    if present := next((place for place in places if place.is_file()), None):
+        return present
     return cached_file(card.hub) if card.hub else None
 
 

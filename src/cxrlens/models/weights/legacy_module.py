@@ -73,7 +73,9 @@ class _StorageType:
     kind: str
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):
+    """Python's own unpickler, whose memo is a dictionary; C's is a table as long as the largest index in the file."""
+
     def __init__(self, file: BinaryIO, classes: tuple[str, ...]) -> None:
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}

@@ -14,9 +14,10 @@ from cxrlens.models.weights.card import WeightCard
 from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.find import find_weights, resolve, weights_folder
-from cxrlens.models.weights.formats import Converted, convert
+from cxrlens.models.weights.fit import convert_for, misfits, needed
+from cxrlens.models.weights.formats import Converted
 from cxrlens.models.weights.hub import cached_file, hub_preprocessing
-from cxrlens.models.weights.identity import file_sha256, mismatch
+from cxrlens.models.weights.identity import file_sha256, mismatch, tensors_sha256
 from cxrlens.models.weights.trained_size import trained_size
 
 __all__ = ["LoadedWeights", "check_output", "fill", "find_weights", "load_weights", "read_tensors", "weights_folder"]
@@ -65,14 +66,15 @@ def load_weights(backbone: Backbone, spec: str, name: str, near: Path | None = N
     card = CARDS.get(spec)
     if card and card.architecture != backbone.architecture:
         raise UserError(f"the weights '{spec}' are for {card.architecture}; this backbone is {backbone.architecture}")
-    if card and not from_hub(card, path) and (wrong := mismatch(card, path)):
+    if card and not card.tensors_sha256 and not from_hub(card, path) and (wrong := mismatch(card, path)):
         raise UserError(f"{path.name}: {wrong}: fetch it again, or name another file by its path")
-    converted = convert(read_contents(path))
+    converted = convert_for(read_contents(path), backbone)
     if card:
         check_kind(converted, card, path.name)
     fill(backbone, converted, path.name)
     chosen = f" (in reach for '{asked}')" if asked != spec else ""
     if card:
+        check_identity(backbone, card, path.name)
         check_output(backbone, card)
         # A file that a user made with timm's names says nothing of itself; otherwise its layout does.
         preprocessing = converted.preprocessing or card.preprocessing
@@ -107,6 +109,21 @@ def check_kind(converted: Converted, card: WeightCard, file: str) -> None:
         raise UserError(f"{file} is not '{card.name}': it has {found}, and {card.outputs} were needed")
 
 
+def check_identity(backbone: Backbone, card: WeightCard, file: str) -> None:
+    """Compares a backbone's tensors with the card's, where their identity is known.
+
+    Raises:
+        UserError: they are other weights of the same network.
+    """
+    if card.tensors_sha256:
+        digest = tensors_sha256(backbone.inner.state_dict())
+        if digest != card.tensors_sha256:
+            raise UserError(
+                f"{file} is not '{card.name}': its tensors have the SHA-256 {digest[:16]}… where "
+                f"{card.tensors_sha256[:16]}… was needed; name the file by its path to use it all the same"
+            )
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a weight file under its own names, read without running anything that is in it.
 
@@ -127,23 +144,15 @@ def fill(backbone: Backbone, tensors: dict[str, Tensor] | Converted, file: str) 
     Raises:
         UserError: names what is missing, what is left over and what has another shape.
     """
-    converted = tensors if isinstance(tensors, Converted) else convert(Contents("torch", tensors))
+    converted = tensors if isinstance(tensors, Converted) else convert_for(Contents("torch", tensors), backbone)
     if converted.architecture and converted.architecture != backbone.architecture:
         raise UserError(f"{file} holds a {converted.architecture}; this backbone is {backbone.architecture}")
-    target = getattr(backbone, "network", backbone)
-    wanted = target.state_dict()
-    found = converted.tensors
-    kept = {name: tensor for name, tensor in found.items() if not name.startswith(backbone.dropped or ("\0",))}
-    # Bookkeeping of BatchNorm that no output depends on; older files lack it.
-    absent = [name for name in wanted if name not in kept and not name.endswith("num_batches_tracked")]
-    excess = [name for name in kept if name not in wanted]
-    reshaped = [name for name in kept if name in wanted and kept[name].shape != wanted[name].shape]
-    unreal = [name for name in kept if kept[name].is_floating_point() and not kept[name].isfinite().all()]
-    faults = [("missing", absent), ("left over", excess), ("of another shape", reshaped), ("not finite", unreal)]
-    if any(names for _, names in faults):
-        told = "; ".join(f"{len(names)} {what} ({', '.join(names[:3])}…)" for what, names in faults if names)
-        raise UserError(f"{file} does not fit {backbone.architecture}, so nothing was loaded: {told}")
-    target.load_state_dict(kept, strict=False)
+    if faults := misfits(converted, backbone):
+        counted = "; ".join(f"{len(names)} {fault} ({', '.join(names[:3])}…)" for fault, names in faults.items())
+        advice = f"; {converted.advice}" if converted.advice else ""
+        raise UserError(f"{file} does not fit {backbone.architecture}, so nothing was loaded: {counted}{advice}")
+    target = backbone.inner
+    target.load_state_dict(needed(converted, backbone), strict=False)
     if converted.epsilon is not None:
         _fold_epsilon(target, converted.epsilon)
 

@@ -28,7 +28,7 @@ def write_weights(path: Path, backbone: Backbone, card: WeightCard, half: bool =
     Raises:
         UserError: the disk is full, or what was written does not come back.
     """
-    state = getattr(backbone, "network", backbone).state_dict()
+    state = backbone.inner.state_dict()
     kind = torch.float16 if half else torch.float32
     tensors = {
         name: (each.to(kind) if each.is_floating_point() else each).detach().cpu().contiguous()

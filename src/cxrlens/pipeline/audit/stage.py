@@ -58,7 +58,7 @@ def audit_run(
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
     chosen, near = choose_device(device), Path(near) if near is not None else None
-    with run.folder.locked():
+    with run.folder.locked("run"):
         began = time.monotonic()
         options = run.study.audit
         asked = chosen_probes(also, options.options)

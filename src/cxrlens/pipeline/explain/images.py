@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from cxrlens.data.files import IMAGE_SUFFIXES
 from cxrlens.data.images import read_image, to_uint8
+from cxrlens.data.steps import image_warnings
 from cxrlens.errors import UserError
 from cxrlens.explain.explained import explained
 from cxrlens.explain.pick import Picked
+from cxrlens.names import name_of, path_of
+from cxrlens.outputs import NOISE, check_output, picture_by
 from cxrlens.pipeline.explain.kept import write_arrays
 from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report import figures
 from cxrlens.study import folder_name
 from cxrlens.train.device import choose_device
+
+OTHER_PICTURES = (IMAGE_SUFFIXES | {".svg", ".eps", ".ps", ".gif", ".jp2"}) - {".png"}
 
 
 def explain_images(
@@ -27,28 +34,38 @@ def explain_images(
     methods: Sequence[str] | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
+    force: bool = False,
 ) -> Path:
     """Draws Figure 1 of images that need not be the run's own, with every model's first network.
 
     Args:
         run: finished.
         paths: PNG, JPEG or DICOM files.
-        out: the figure's path; PNG and PDF are written, and the arrays in a folder of that name.
+        out: the figure's path, with or without `.png` or `.pdf`; both are written, and the arrays in a folder of that
+            name.
         methods: names of attribution methods; the study's where none are given.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown.
+        force: write over files of other origin, the images and the run excepted.
 
     Returns:
         The PNG's path.
 
     Raises:
-        UserError: no image, one that cannot be read, or an unknown method.
+        UserError: no image, one that cannot be read, an unknown method, or `out` names what must not be written over;
+            nothing is written then.
     """
     if not paths:
         raise UserError("explain needs at least one image")
-    files = [Path(path) for path in paths]
-    images = [read_image(file).pixels for file in files]
-    study, chosen, path = run.study, choose_device(device), Path(out).with_suffix(".png")
+    files = [path_of(path) for path in paths]
+    base = _checked(Path(out), files, run, force)
+    depth = run.depth
+    read = [read_image(file, depth) for file in files]
+    images = [image.pixels for image in read]
+    for file, image in zip(files, read, strict=True):
+        for warning in image_warnings(image.steps):
+            progress.say(f"warning: {name_of(file)}: {warning}")
+    study, chosen, path = run.study, choose_device(device), base.with_name(f"{base.name}.png")
     methods = tuple(methods or study.explain.methods)
     views = []
     names = [model["name"] for model in run.results["models"]]
@@ -58,10 +75,44 @@ def explain_images(
             squares = np.stack([to_uint8(image, size, study.images.interpolation) for image in images])
             pixels = torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
             view = explained(name, chosen.place(run.model(name)), pixels, methods)
-            arrays = view.arrays() | {"images": np.array([file.name for file in files])}
-            write_arrays(path.with_suffix("") / f"{folder_name(name)}.npz", arrays)
+            arrays = view.arrays() | {"images": np.array([name_of(file.name) for file in files])}
+            write_arrays(base / f"{folder_name(name)}.npz", arrays)
             views.append(view)
             task.update(number + 1)
-    given = [Picked(file.name, "given image") for file in files]
-    figures.save(figures.maps_figure(given, views, display=study.explain.display), path)
+    given = [Picked(name_of(file.name), "given image") for file in files]
+    figures.save(figures.maps_figure(given, views, display=study.explain.display), path, "explain")
     return path
+
+
+def _checked(out: Path, files: Sequence[Path], run: Run, force: bool) -> Path:
+    """The figure's path without its ending, where PNG, PDF and the folder of the arrays may be written."""
+    ending = out.suffix.lower()
+    if ending in OTHER_PICTURES:
+        raise UserError(f"the figure is written as PNG and PDF; give --out a name that ends in .png, not {out.name}")
+    base = out.with_name(out.name[: -len(ending)]) if ending in (".png", ".pdf") and out.stem else out
+    for path in (base.with_name(f"{base.name}.png"), base.with_name(f"{base.name}.pdf")):
+        check_output(path, "the figure", picture_by("explain"), [*files, *run.folder.own_files()], force=force)
+    if base.is_dir():
+        others = sorted(path.name for path in base.iterdir() if not _raw_maps(path) and path.name not in NOISE)
+        if others and not force:
+            raise UserError(
+                f"the raw maps go into the folder {base}, which holds other files ({', '.join(others[:3])}); choose "
+                f"another --out, such as {base / 'explained'}"
+            )
+    elif base.exists():
+        raise UserError(f"the raw maps go into a folder {base}, and a file of that name is there; choose another --out")
+    for name in run.results["models"]:
+        path = base / f"{folder_name(name['name'])}.npz"
+        check_output(path, "the file of raw maps", _raw_maps, [*files, *run.folder.own_files()], force=force)
+    return base
+
+
+def _raw_maps(path: Path) -> bool:
+    """Whether it is a file of maps as `explain` writes them."""
+    if path.suffix != ".npz" or not path.is_file():
+        return False
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {"images.npy", "pixels.npy", "probability.npy"} <= {*file.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return False

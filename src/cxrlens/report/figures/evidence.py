@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit
 
 from cxrlens.errors import UserError
+from cxrlens.names import shortened
 from cxrlens.report.figures.audit import place
 from cxrlens.report.figures.style import COLOURS, NORMAL, SMALL, new_figure
 
@@ -37,9 +38,8 @@ def evidence_figure(findings: Sequence[dict[str, Any]], seen: Mapping[str, Mappi
     parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for part, finding in zip(parts, rows, strict=True):
         arrays, told = seen[finding["model"]], finding["evidence"]["look_at"]
-        part.suptitle(
-            f"{finding['model']}: {finding['statistic']}, {finding['value']:.2f}", fontsize=NORMAL, x=0.01, ha="left"
-        )
+        title = f"{shortened(finding['model'], 60)}: {finding['statistic']}, {finding['value']:.2f}"
+        part.suptitle(title, fontsize=NORMAL, x=0.01, ha="left")
         axes = part.subplots(2, columns, squeeze=False)
         for each in axes.flat:
             each.set_axis_off()

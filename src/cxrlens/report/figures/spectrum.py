@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
+from cxrlens.drawing import labelled
 from cxrlens.report.figures.style import SMALL, folded, line_of, new_figure, plain_axes
 
 AXES = {"frequency": "mean frequency, cycles a pixel", "colour": "share of variance that is colour"}
@@ -25,10 +27,11 @@ def spectrum_figure(rings: Mapping[str, tuple[np.ndarray, np.ndarray]], found: M
     left, *right = figure.subplots(1, 3, width_ratios=[1.5, 1, 1])
     for place, (name, (middles, shares)) in enumerate(rings.items()):
         look = line_of(place)
-        left.plot(middles, shares.mean(0), label=folded(name, 26), **look)
+        left.plot(middles, shares.mean(0), label=labelled(folded(name, 26)), **look)
         left.fill_between(middles, shares.min(0), shares.max(0), color=look["color"], alpha=0.15, linewidth=0)
     left.set_yscale("log")
     left.set_ylim(bottom=1e-5)
+    left.yaxis.set_major_formatter(FuncFormatter(_power))
     plain_axes(left, "cycles a pixel", "share of power", f"{found['seeds']} seeds: mean and range")
     left.legend(fontsize=SMALL - 2, frameon=False)
     for axes, (key, title) in zip(right, AXES.items(), strict=True):
@@ -42,3 +45,12 @@ def spectrum_figure(rings: Mapping[str, tuple[np.ndarray, np.ndarray]], found: M
         plain_axes(axes, title, "")
         axes.tick_params(axis="y", labelsize=SMALL - 1, length=0)
     return figure
+
+
+def _power(value: float, _: object = None) -> str:
+    """A power of ten as text.
+
+    >>> _power(1e-3), _power(1.0)
+    ('10⁻³', '10⁰')
+    """
+    return "10" + str(round(np.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

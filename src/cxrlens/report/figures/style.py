@@ -11,9 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cxrlens.drawing import LiteralFigure
 from cxrlens.errors import UserError
 from cxrlens.evaluate.records import Evaluation
 from cxrlens.files import write_atomically
+from cxrlens.names import shortened
+from cxrlens.outputs import picture_facts
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
@@ -85,7 +88,7 @@ def counts(results: Mapping[str, Any]) -> str:
 
 def new_figure(width: float, height: float) -> Figure:
     """A white figure of a size in inches, drawn by Agg, known to no global state."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = LiteralFigure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
@@ -108,26 +111,27 @@ def panel_columns(panels: int, most: int = 3) -> int:
     return 2 if panels == 4 else min(most, panels)
 
 
-def folded(name: str, width: int = 30) -> str:
-    """A model's name on as many lines as it needs above a panel or beside an axis."""
-    return "\n".join(textwrap.wrap(name, width)) or name
+def folded(name: str, width: int = 30, most: int = 120) -> str:
+    """A model's name on as many lines as it needs above a panel or beside an axis; of a very long one both ends."""
+    return "\n".join(textwrap.wrap(shortened(name, most), width)) or name
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, command: str = "run") -> None:
     """Writes PNG (150 dpi) and PDF, each atomically and without a date: the same figure, the same bytes.
 
     Args:
         figure: any.
-        path: of either; its suffix does not matter.
+        path: of either, with or without its ending; other dots are part of the name.
+        command: of cxrlens, by which the picture is known as its result.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    for suffix, facts in (
-        (".png", {"Software": None}),
-        (".pdf", {"CreationDate": None, "Creator": None, "Producer": None}),
-    ):
+    name = path.name[:-4] if path.name.lower().endswith((".png", ".pdf")) else path.name
+    for suffix in (".png", ".pdf"):
+        target = path.with_name(name + suffix)
+        facts = picture_facts(target, command)
         write_atomically(
-            path.with_suffix(suffix),
+            target,
             lambda draft, suffix=suffix, facts=facts: figure.savefig(draft, dpi=DPI, format=suffix[1:], metadata=facts),
         )

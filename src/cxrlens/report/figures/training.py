@@ -31,7 +31,7 @@ def training_curves_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
         raise UserError("training curves need at least one network's history; got none")
     models: dict[str, list[pd.DataFrame]] = {}
     for title, history in histories.items():
-        models.setdefault(re.sub(r"[\s,(]*seed \d.*$", "", title), []).append(history)
+        models.setdefault(re.sub(r" \(seed \d+(, fold \d+)?\)$", "", title), []).append(history)
     columns = panel_columns(len(models))
     blocks = -(-len(models) // columns)
     figure = new_figure(max(3.4, 2.4 * columns), 3.7 * blocks + 0.3)

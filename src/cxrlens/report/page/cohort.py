@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxrlens.data.steps import group_steps
 from cxrlens.report.page.blocks import Block, Section, Words, table
 from cxrlens.report.reading import Reading
 from cxrlens.report.tables import Cells
@@ -22,6 +23,9 @@ def cohort(reading: Reading) -> Section:
     if "side" in listed:
         blocks.append(table("Readable images by side of the split and by class; patients in brackets.", sides(listed)))
     blocks.append(Words([leaks(told)], "warning" if told.get("validation_images_of_training_patients") else "plain"))
+    read = steps(listed)
+    if read[1]:
+        blocks.append(table("How the files were read: what is odd, then what was converted.", read, folded=False))
     missing = told.get("missing", [])
     if missing:
         cells = ["image", "why it is missing"], [[each["image"], each["reason"]] for each in missing]
@@ -59,6 +63,13 @@ def sides(listed: pd.DataFrame) -> Cells:
         usable = usable[usable["missing"].isna()]
     rows = [[SIDES.get(str(side), str(side)), *_counted(part)] for side, part in usable.groupby("side", sort=True)]
     return ["side", "positive", "negative", "all"], [*rows, ["both" if len(rows) == 2 else "all", *_counted(usable)]]
+
+
+def steps(listed: pd.DataFrame) -> Cells:
+    """A row a kind of step that the reader took: warnings first, each with its count and the first images."""
+    groups = group_steps(listed["image"], listed["steps"]) if "steps" in listed else ()
+    rows = [["warning" if each.warning else "", each.kind, f"{len(each.images):,}", each.names] for each in groups]
+    return ["", "step", "images", "the first"], rows
 
 
 def _counted(part: pd.DataFrame) -> list[str]:

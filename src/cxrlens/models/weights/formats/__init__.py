@@ -28,6 +28,7 @@ class Converted:
         preprocessing: what the network was trained to be given, where the format settles that.
         epsilon: of the source's BatchNorm, where it isn't PyTorch's 1e-5.
         card: the weight card that the file carries, if it was made here.
+        advice: what to do where the tensors do not fit.
     """
 
     tensors: dict[str, Tensor]
@@ -35,6 +36,7 @@ class Converted:
     preprocessing: Preprocessing | None = None
     epsilon: float | None = None
     card: WeightCard | None = None
+    advice: str = ""
 
 
 class Format(Protocol):
@@ -53,12 +55,11 @@ FORMATS: Registry[type[Format]] = Registry("weight format", package="cxrlens.mod
 
 
 def recognise(contents: Contents) -> str:
-    """The name of the format; "plain" where none claims it."""
+    """The name of the format; "plain" where none claims it, or a mixture that several do."""
     if KEY in contents.metadata:  # says itself what it is, whatever its tensors are called
         return "cxrlens_card"
     claimed = [name for name in FORMATS if name != "plain" and FORMATS[name]().recognises(contents)]
-    assert len(claimed) < 2, f"{claimed} all claim one file"
-    return claimed[0] if claimed else "plain"
+    return claimed[0] if len(claimed) == 1 else "plain"
 
 
 def convert(contents: Contents) -> Converted:

@@ -1,23 +1,33 @@
-"""Keras' DenseNet121 in HDF5: CheXNet as the paper used it (keras_applications/densenet.py), without TensorFlow.
+"""Keras' VGG16 and 19 and DenseNet121, 169 and 201 (keras/applications), without TensorFlow or Keras.
 
-Where Keras' network and timm's differ: kernels are HWIO, dense kernels transposed, BatchNorm's epsilon is 1.001e-5.
-Where they don't: the explicit zero padding before the stem (3) and its pool (1, behind a ReLU, so zeros never win) is
-PyTorch's own padding, and both floor in the transitions' average pools.
+CheXNet as the paper used it is such a DenseNet121; the paper's VGG16 is Keras' own. Where Keras' networks and timm's
+differ: kernels are HWIO, dense kernels transposed, DenseNet's BatchNorm epsilon is 1.001e-5, and VGG takes BGR in
+0 to 255 less a mean (`preprocess_input` in "caffe" mode): the order of the channels is turned in the first kernel, the
+rest is a mean and a standard deviation of [0, 1]. Where they don't: DenseNet's explicit zero padding before the stem
+(3) and its pool (1, behind a ReLU, so zeros never win) is PyTorch's own padding, and both floor in the pools.
+
+Two ways of naming: by layer (`block1_conv1/kernel:0`, `.h5`) and, since Keras 3, by class and place
+(`layers/conv2d_1/vars/0`, `.weights.h5` and `.keras`), where the second convolution is `conv2d_1` and a kernel is 0.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import accumulate, chain
 
 from torch import Tensor
 
-from cxrlens.models.weights.cards import IMAGENET
+from cxrlens.errors import UserError
+from cxrlens.models.weights.cards import CAFFE, IMAGENET
 from cxrlens.models.weights.containers import Contents
 from cxrlens.models.weights.formats import FORMATS, Converted
 
 EPSILON = 1.001e-5
 BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
-LAYERS = (  # Keras' layer (a slash in its name is an underscore in later versions) → timm's module
+PARTS = {"conv2d": ("kernel", "bias"), "dense": ("kernel", "bias"), "batch_normalization": tuple(BATCH_NORM)}
+VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions a block
+DENSENET = {"densenet121": (6, 12, 24, 16), "densenet169": (6, 12, 32, 32), "densenet201": (6, 12, 48, 32)}
+DENSENET_LAYERS = (  # Keras' layer (a slash in its name is an underscore in later versions) → timm's module
     (r"conv1[/_]conv", "features.conv0"),
     (r"conv1[/_]bn", "features.norm0"),
     (r"conv(\d)_block(\d+)_0_bn", "features.denseblock{0}.denselayer{1}.norm1"),
@@ -29,33 +39,160 @@ LAYERS = (  # Keras' layer (a slash in its name is an underscore in later versio
     (r"bn", "features.norm5"),
     (r"predictions", "classifier"),
 )
+VGG_TOP = {"fc1": "pre_logits.fc1", "fc2": "pre_logits.fc2", "predictions": "head.fc"}
+READ = "VGG16, VGG19, DenseNet121, DenseNet169 and DenseNet201"
 
 
 @FORMATS.register("keras_h5")
 class KerasH5:
-    """Weight names such as `conv2_block1_0_bn/gamma:0`."""
+    """Weight names such as `conv2_block1_0_bn/gamma:0`, or places such as `layers/conv2d_1/vars/0`."""
 
     def recognises(self, contents: Contents) -> bool:
         """Any HDF5 file: no other format is kept in one."""
         return contents.kind == "hdf5"
 
     def convert(self, contents: Contents) -> Converted:
-        """HWIO → OIHW, gamma / beta / mean / variance by name."""
-        tensors = dict(_renamed(name, tensor) for name, tensor in contents.tensors.items())
-        return Converted(tensors, "densenet121", IMAGENET, EPSILON)
+        """HWIO → OIHW, gamma / beta / mean / variance by name; what has no place keeps its name.
+
+        Raises:
+            UserError: another network than the ones that are read here, or one inside another.
+        """
+        by_place = any(re.search(r"(^|/)vars/\d+$", name) for name in contents.tensors)
+        named = _by_layer(contents) if by_place else contents.tensors
+        architecture = _architecture(named)
+        tensors: dict[str, Tensor] = {}
+        for name, tensor in named.items():
+            target, converted = _renamed(name, tensor, architecture)
+            tensors[name if target in tensors else target] = converted
+        stem = tensors.get("features.0.weight")
+        if architecture not in VGG:
+            return Converted(tensors, architecture, IMAGENET, EPSILON)
+        if stem is not None and stem.ndim == 4 and stem.shape[1] == 3:
+            tensors["features.0.weight"] = stem.flip(1)  # BGR → RGB
+        return Converted(tensors, architecture, CAFFE)
 
 
-def _renamed(name: str, tensor: Tensor) -> tuple[str, Tensor]:
+def vgg_layers(architecture: str) -> dict[str, str]:
+    """Keras' convolutions in their order → timm's modules, whose numbers count the ReLUs and pools too.
+
+    >>> list(vgg_layers("vgg16").items())[1:3]
+    [('block1_conv2', 'features.2'), ('block2_conv1', 'features.5')]
+    """
+    depths = VGG[architecture]
+    starts = (0, *accumulate(2 * depth + 1 for depth in depths))
+    return {
+        f"block{block}_conv{place + 1}": f"features.{starts[block - 1] + 2 * place}"
+        for block, depth in enumerate(depths, start=1)
+        for place in range(depth)
+    }
+
+
+def densenet_layers(architecture: str) -> dict[str, list[str]]:
+    """Keras' layers of each class in their order, by its name for them."""
+    norms, convolutions = ["conv1_bn"], ["conv1_conv"]
+    for stage, depth in enumerate(DENSENET[architecture], start=2):
+        blocks = [f"conv{stage}_block{layer}" for layer in range(1, depth + 1)]
+        norms += chain.from_iterable((f"{block}_0_bn", f"{block}_1_bn") for block in blocks)
+        convolutions += chain.from_iterable((f"{block}_1_conv", f"{block}_2_conv") for block in blocks)
+        if stage < 5:
+            norms.append(f"pool{stage}_bn")
+            convolutions.append(f"pool{stage}_conv")
+    return {"conv2d": convolutions, "batch_normalization": [*norms, "bn"], "dense": ["predictions"]}
+
+
+def _architecture(names: dict[str, Tensor]) -> str:
+    """Which network layers of these names are; the nearest where some are missing."""
+    layers = [name.removesuffix(":0").rpartition("/")[0] for name in names]
+    if any(re.search(r"(^|/)block\d_conv\d(_\d+)?$", layer) for layer in layers):
+        return "vgg19" if any(re.search(r"block[345]_conv4", layer) for layer in layers) else "vgg16"
+    if any(re.search(r"(^|/)conv\d_block\d+_0_bn(_\d+)?$", layer) for layer in layers) or layers == ["bn"]:
+        deepest = max(
+            (int(hit[1]) for layer in layers if (hit := re.search(r"conv4_block(\d+)_[01]", layer))), default=0
+        )
+        return next((name for name, depths in DENSENET.items() if deepest <= depths[2]), "densenet201")
+    some = ", ".join(list(dict.fromkeys(layers))[:3])
+    raise UserError(
+        f"the file holds Keras weights of another network than those read here, {READ}: its layers are {some}…"
+    )
+
+
+def _renamed(name: str, tensor: Tensor, architecture: str) -> tuple[str, Tensor]:
     layer, _, part = name.removesuffix(":0").rpartition("/")
-    for pattern, module in LAYERS:
-        if found := re.fullmatch(pattern, layer):
-            # Keras counts the stem as the first stage
-            target = module.format(*(int(each) - (place == 0) for place, each in enumerate(found.groups())))
-            if part in BATCH_NORM:
-                return f"{target}.{BATCH_NORM[part]}", tensor
-            if part == "kernel":
-                order = (3, 2, 0, 1) if tensor.ndim == 4 else (1, 0)
-                return f"{target}.weight", tensor.permute(order[: tensor.ndim]).contiguous()
-            if part == "bias":
-                return f"{target}.bias", tensor
+    target = _module(layer, architecture)
+    if target and part in BATCH_NORM and architecture in DENSENET:
+        return f"{target}.{BATCH_NORM[part]}", tensor
+    if target and part == "kernel":
+        order = (3, 2, 0, 1) if tensor.ndim == 4 else (1, 0)
+        return f"{target}.weight", tensor.permute(order) if tensor.ndim in (2, 4) else tensor
+    if target and part == "bias":
+        return f"{target}.bias", tensor
     return name, tensor
+
+
+def _module(layer: str, architecture: str) -> str | None:
+    """The module in timm; a scope before the layer's name, or a number that Keras put behind it, is no part of it."""
+    for called in (layer, re.sub(r"_\d+$", "", layer)):
+        if architecture in VGG:
+            called = called.rpartition("/")[2]
+            if target := (vgg_layers(architecture) | VGG_TOP).get(called):
+                return target
+            continue
+        for pattern, module in DENSENET_LAYERS:
+            if hit := re.fullmatch(rf"(?:.*/)?{pattern}", called):
+                # Keras counts the stem as the first stage
+                return module.format(*(int(number) - (place == 0) for place, number in enumerate(hit.groups())))
+    return None
+
+
+def _by_layer(contents: Contents) -> dict[str, Tensor]:
+    """A Keras 3 file's tensors under layer names: by place, as Keras loads them, and by name where names are kept."""
+    groups = dict.fromkeys(name.rpartition("layers/")[0] for name in contents.tensors)
+    if len(groups) > 1:
+        inner = max(groups, key=lambda group: sum(name.startswith(group) for name in contents.tensors if group))
+        raise UserError(
+            f"the file holds a network inside another ('{inner.rstrip('/')}') with layers of its own around it: "
+            "save the inner one alone, model.get_layer(NAME).save_weights('NAME.weights.h5')"
+        )
+    places = {name: _place(name) for name in contents.tensors}
+    counts = {kind: 1 + max((at for each, at, _ in places.values() if each == kind), default=-1) for kind in PARTS}
+    orders = _orders(counts)
+    named: dict[str, Tensor] = {}
+    for name, tensor in contents.tensors.items():
+        kind, at, part = places[name]
+        order = orders.get(kind, [])
+        layer = order[at] if at < len(order) else None
+        called = contents.metadata.get(name.rpartition("vars/")[0])
+        if layer and called and kind != "dense" and called.replace("/", "_") != layer:
+            raise UserError(f"the file's {name.rpartition('/vars/')[0]} is called {called}; {layer} belongs there")
+        parts = PARTS.get(kind, ())
+        named[f"{layer}/{parts[part]}" if layer and part < len(parts) else name] = tensor
+    return named
+
+
+def _place(name: str) -> tuple[str, int, int]:
+    """(class, number among its class, number of the variable); an empty class for a name of another kind.
+
+    >>> _place("layers/conv2d_3/vars/1"), _place("layers/batch_normalization/vars/2")
+    (('conv2d', 3, 1), ('batch_normalization', 0, 2))
+    """
+    hit = re.search(rf"(?:^|/)({'|'.join(PARTS)})(?:_(\d+))?/vars/(\d+)$", name)
+    return (hit[1], int(hit[2] or 0), int(hit[3])) if hit else ("", 0, 0)
+
+
+def _orders(counts: dict[str, int]) -> dict[str, list[str]]:
+    """The layers of each class in order, of the network that has so many.
+
+    Raises:
+        UserError: none of those read here has.
+    """
+    for architecture in VGG:
+        convolutions = list(vgg_layers(architecture))
+        if (counts["conv2d"], counts["batch_normalization"]) == (len(convolutions), 0):
+            top = ["fc1", "fc2", "predictions"]
+            return {"conv2d": convolutions, "dense": top if counts["dense"] == 3 else []}
+    for architecture in DENSENET:
+        orders = densenet_layers(architecture)
+        if all(counts[kind] == len(orders[kind]) for kind in ("conv2d", "batch_normalization")):
+            return orders
+    told = f"{counts['conv2d']} convolutions and {counts['batch_normalization']} batch normalizations"
+    raise UserError(f"the file holds Keras weights of another network than those read here, {READ}: it has {told}")

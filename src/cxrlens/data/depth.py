@@ -1,0 +1,144 @@
+"""How many bits the values of a deep image use: detectors give 10 to 14, files hold 16 or 32.
+
+A file that says how many (BitsPerSample, sBIT) is believed. Otherwise its values decide: the smallest of `DEPTHS` that
+holds their 99.9th percentile. Where most deep files of a cohort agree, the cohort decides for the others as well, for a
+dark image of 12 bits looks like one of 10.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+DEPTHS = (8, 10, 12, 14, 16)
+PERCENTILE = 99.9
+LETTERS = 0.05
+"""Share of the pixels that burnt-in letters may cover; what is left out of so many decides nothing."""
+
+
+def usual_highest(values: np.ndarray, top: int) -> int:
+    """The 99.9th percentile of integers, without pixels at the highest value that the file can hold.
+
+    Letters are burnt in at that value, and may cover more than 0.1% of an image. Where more than `LETTERS` of the
+    pixels have it, they count.
+
+    >>> usual_highest(np.array([300] * 99 + [65535]), 65535)
+    300
+    """
+    below = values[values < top]
+    counted = below if 0 < values.size - below.size <= LETTERS * values.size else values
+    return int(np.percentile(counted, PERCENTILE, method="lower"))
+
+
+def own_depth(highest: int) -> int:
+    """The smallest of `DEPTHS` that holds a value of at most 16 bits.
+
+    >>> own_depth(255), own_depth(256), own_depth(3749)
+    (8, 10, 12)
+    """
+    return next(depth for depth in DEPTHS if highest < 2**depth)
+
+
+def why_not(depth: int, values: np.ndarray, highest: int) -> str | None:
+    """Why an image cannot be one of `depth` bits, whatever the others are; None where it may be.
+
+    Args:
+        depth: of the other images.
+        values: of this one.
+        highest: by `usual_highest`.
+    """
+    above = float((values >= 2**depth).mean())
+    if above > LETTERS:
+        return f"{_percent(above)} of its pixels lie above {2**depth - 1}"
+    if highest < 2 ** (depth - 4):  # one step of `DEPTHS` is a dark image, two are a black one
+        return f"nearly all of its pixels lie below {2 ** (depth - 4)} of {2**depth - 1}"
+    return None
+
+
+def clipped(values: np.ndarray, depth: int) -> list[str]:
+    """The step that says how many values lie above a depth; none where none do."""
+    above = float((values >= 2**depth).mean())
+    return [f"values above {2**depth - 1} clipped ({_percent(above)} of the pixels)"] if above else []
+
+
+def usual_range(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest value of an image without a known scale, without outliers that are far from all others.
+
+    A letter at 65535 on an image of 12 bits would leave a dozen grey levels. The extremes decide unless one of them
+    lies further from the middle 99.8% than those are wide. Pixels that have an extreme value exactly do not count as
+    the middle, where they are at most `LETTERS` of the image.
+
+    >>> usual_range(np.arange(1000)), usual_range(np.array([*range(1000), 65535]))
+    ((0.0, 999.0), (0.0, 998.0))
+    """
+    low, high = float(values.min()), float(values.max())
+    lettered = [extreme for extreme in (low, high) if (values == extreme).mean() <= LETTERS]
+    middle = values[~np.isin(values, lettered)] if lettered else values
+    if not np.isfinite([low, high]).all() or not middle.size:
+        return low, high
+    first, last = (float(each) for each in np.percentile(middle, (100 - PERCENTILE, PERCENTILE), method="lower"))
+    span = last - first
+    if span > 0:
+        low = first if low < first - span else low
+        high = last if high > last + span else high
+    return low, high
+
+
+def stretched(values: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, float, float, list[str]]:
+    """Values on no known scale brought to [0, 1] by `usual_range`.
+
+    Args:
+        values: any numbers [H, W].
+        counted: those that decide the range.
+
+    Returns:
+        float32 [H, W], the range's two ends, and the step that says how many values lie outside, if any does.
+    """
+    low, high = usual_range(counted)
+    with np.errstate(invalid="ignore"):  # infinity, which is refused later
+        unit = np.clip((values - low) / (high - low if high > low else 1.0), 0, 1).astype(np.float32)
+    outside = float(((counted < low) | (counted > high)).mean())
+    return unit, low, high, [f"values outside clipped ({_percent(outside)} of the pixels)"] if outside else []
+
+
+def agreed_depth(depths: Iterable[Any]) -> int | None:
+    """The depth of more than half of the deep files; None where there are none or no depth has so many.
+
+    Args:
+        depths: what each file alone says; None or NaN for a file that is not deep.
+
+    >>> agreed_depth([12, 12, 10, None]), agreed_depth([12, 10]), agreed_depth([None])
+    (12, None, None)
+    """
+    counts = Counter(int(depth) for depth in depths if not pd.isna(depth))
+    if not counts:
+        return None
+    depth, files = counts.most_common(1)[0]
+    return depth if 2 * files > counts.total() else None
+
+
+def depth_sentence(facts: pd.DataFrame) -> str | None:
+    """What is assumed of a cohort's deep files; None where there are none, or all are read as 16 bits.
+
+    Args:
+        facts: of an `ImageCache`.
+
+    >>> depth_sentence(pd.DataFrame({"depth": [12, 12, 16, None]}))
+    '3 PNG or TIFF files of more than 8 bits are not read alike: 12 bits (2), 16 bits (1)'
+    """
+    counts = Counter(int(depth) for depth in facts["depth"].dropna())
+    if not set(counts) - {16}:
+        return None
+    files = f"{counts.total()} PNG or TIFF file{'' if counts.total() == 1 else 's'} of more than 8 bits"
+    if len(counts) == 1:
+        return f"{files} read as {next(iter(counts))} bits, by what their headers or their values say"
+    return f"{files} are not read alike: {', '.join(f'{depth} bits ({counts[depth]})' for depth in sorted(counts))}"
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.0f}%" if percent >= 10 else f"{percent:.2g}%"

@@ -1,0 +1,276 @@
+"""A folder of DICOM files, as an archive writes them: the headers are the table.
+
+Patient, sex, age, view, date, site and device come from the headers (`data/dicom_header.py`); what is no frontal chest
+radiograph by its header is left out and counted. The label comes from class folders or from a table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import pandas as pd
+from pydantic import model_validator
+
+from cxrlens.data.cohort import COLUMNS, Cohort, cohort_table
+from cxrlens.data.demographics import age_in_years, sex_letter
+from cxrlens.data.dicom_header import Header, read_headers, reasons, with_headers
+from cxrlens.data.files import Files, data_root, list_files, relative_name
+from cxrlens.data.listed import read_below
+from cxrlens.data.sources import SOURCES
+from cxrlens.data.sources.csv_table import DESCRIPTIVE, Values, _plain
+from cxrlens.data.sources.image_folder import ImageFolder
+from cxrlens.data.tables import Table, extras, read_table
+from cxrlens.errors import UserError
+
+Match = Literal["file", "SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID"]
+CALLED = {
+    "file": ("file", "filename", "filepath", "path", "image", "imageid", "dicom", "dicomid", "id"),
+    "SOPInstanceUID": ("sopinstanceuid", "instanceuid", "imageuid"),
+    "StudyInstanceUID": ("studyinstanceuid", "studyuid", "studyid"),
+    "AccessionNumber": ("accessionnumber", "accession", "accessionno"),
+    "PatientID": ("patientid", "patient", "pid", "mrn"),
+}
+"""What columns with each of these are usually called, in small letters without marks between words."""
+
+
+@SOURCES.register("dicom_folder")
+class DicomFolder(ImageFolder):
+    r"""DICOM files anywhere below a folder, with or without a suffix.
+
+    Attributes:
+        positive: without a table, folder names of the positive class, as in `image_folder`; with one, values of it
+            (1, true and yes, where none is given).
+        negative: the same of the negative class (0, false and no).
+        patient_pattern: as in `image_folder`; it goes before the header's PatientID.
+        table: a CSV file with the labels, below the data folder. Its columns patient, sex, age, view, date, site,
+            source, finding, license and notes go before the header; others are kept.
+        match: what a row of the table names: a file (path, name, or name without its suffix), an image or a study (by
+            UID), an order or a patient. A row of a study or a patient labels all of their images.
+        column: the table's column with that; one called as usual is found by itself.
+        label: the table's column with the label; an empty cell is an unknown label.
+        views: views kept, such as "PA" and "AP"; empty keeps all frontal ones, those that are not stated too.
+        patient_ids: see `HeaderOptions`.
+        salt: see `HeaderOptions`.
+    """
+
+    positive: Values = ()
+    negative: Values = ()
+    table: str | None = None
+    match: Match = "file"
+    column: str | None = None
+    label: str = "label"
+    views: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _table_or_folders(self) -> DicomFolder:
+        of_table = {"match", "column", "label"} & self.model_fields_set
+        if self.table is None and of_table:
+            raise ValueError(f"{', '.join(sorted(of_table))}: of a table, but no table is given")
+        shared = {"positive", "negative", "patient_pattern", "patient_ids", "salt", "most_missing"}
+        of_folders = self.model_fields_set & ImageFolder.model_fields.keys() - shared
+        if self.table is not None and of_folders:
+            raise ValueError(f"{', '.join(sorted(of_folders))}: of class folders, but the labels come from a table")
+        return self
+
+    def cohort(self, root: Path | None) -> Cohort:
+        """Lists the images by path; `image` is the path below the root."""
+        if self.table is None:
+            cohort = super().cohort(root)
+            return replace(cohort, name="dicom_folder")
+        root = data_root(root, (), f"DICOM files and the table {self.table}")
+        if relative_name(self.table, root) is None:
+            raise UserError(f"'{self.table}' leads out of {root}: refused; name a place below it")
+        table = read_table(root / self.table, (), ",;\t")
+        files = list_files(root)
+        headers = read_headers(root, (path for path in files.paths if path != self.table))
+        if not headers:
+            raise UserError(f"{root} holds no DICOM file; {len(files.paths)} files were looked at")
+        return self._labelled(root, table, files, headers)
+
+    def _with_headers(self, cohort: Cohort, root: Path) -> Cohort:
+        headers = read_headers(root, [path for path in cohort.table["path"] if isinstance(path, str)])
+        return self._kept(cohort, root, headers)
+
+    def _kept(self, cohort: Cohort, root: Path, headers: Mapping[str, Header | str]) -> Cohort:
+        """Fills the table, and leaves out what is no DICOM, no frontal chest or of another view than asked for."""
+        left_out = Counter(cohort.left_out) + reasons(
+            {path: headers[path] for path in _listed(cohort) & headers.keys()}
+        )
+        refused = {path for path, header in headers.items() if isinstance(header, Header) and header.refused}
+        no_dicom = _listed(cohort) - headers.keys()
+        if no_dicom:
+            left_out["no DICOM"] = len(no_dicom)
+        gone = refused | no_dicom
+        cohort = _without(cohort, cohort.table["path"].isin(list(gone)), left_out)
+        kept = {path: header for path, header in headers.items() if path in _listed(cohort)}
+        cohort = with_headers(cohort, root, self, kept)
+        if self.views:
+            wanted = {view.casefold() for view in self.views}
+            seen = [(view or "not stated") for view in cohort.table["view"]]
+            other = pd.Series([view.casefold() not in wanted for view in seen], index=cohort.table.index)
+            left_out.update(f"view {view}" for view, out in zip(seen, other, strict=True) if out)
+            cohort = _without(cohort, other, left_out)
+        if not len(cohort):
+            some = "; ".join(f"{count} {reason}" for reason, count in left_out.most_common(5))
+            raise UserError(f"{root}: no image is left for the study: {some}")
+        return cohort
+
+    def _labelled(self, root: Path, table: Table, files: Files, headers: Mapping[str, Header | str]) -> Cohort:
+        column = self._column(table)
+        table.need([column, self.label])
+        rows = self._rows(table, column)
+        keys = {path: self._keys(path, header) for path, header in headers.items()}
+        called: Counter[str] = Counter(key for own in keys.values() for key in own)
+        known, left_out, used = [], Counter[str](), set[str]()
+        for path in sorted(keys):
+            fitting = [key for key in keys[path] if key in rows]
+            if not fitting:
+                left_out[self._unfit(headers[path])] += 1
+                continue
+            key = fitting[0]
+            used.add(key)
+            if self.match == "file" and called[key] > 1:
+                left_out[f"the table names '{PurePosixPath(path).name}', as several files are called"] += 1
+                continue
+            known.append({"image": path, **rows[key], **self._pattern(path)})
+        if not known:
+            some = "; ".join(f"{count} {reason}" for reason, count in left_out.most_common(3))
+            raise UserError(
+                f"{table.path}: the column {column} fits no DICOM file by {self.match}: {some}; say with match and "
+                "column what a row names"
+            )
+        frame = cohort_table(pd.DataFrame(known))
+        frame["path"] = frame["image"].astype(object)
+        unused = [row for key, row in self._lines(table, column).items() if key not in used]
+        told = (
+            [f"{len(unused)} rows of {table.path.name} fit no DICOM file (first: line {min(unused)})"] if unused else []
+        )
+        listed = [*headers, self.table or ""]  # what the table or a header leaves out is counted already
+        cohort = Cohort(
+            "dicom_folder", frame, partial(read_below, root), {}, dict(left_out),
+            files.unlisted(listed), files.others(listed), tuple(told),
+        )  # fmt: skip
+        return self._kept(cohort, root, {path: headers[path] for path in frame["image"]})
+
+    def _pattern(self, path: str) -> dict[str, object]:
+        if self.patient_pattern is None:
+            return {}
+        match = re.search(self.patient_pattern, PurePosixPath(path).name)
+        return {"patient": next((group for group in match.groups() if group), None)} if match else {}
+
+    def _unfit(self, header: Header | str) -> str:
+        if isinstance(header, str):
+            return "header cannot be read"
+        if self.match != "file" and not self._keys("", header):
+            return f"no {self.match} in the header"
+        return f"{'file' if self.match == 'file' else self.match} is not in the table"
+
+    def _column(self, table: Table) -> str:
+        if self.column is not None:
+            return self.column
+        columns = {re.sub(r"[\W_]", "", str(name)).casefold(): str(name) for name in table.rows.columns}
+        hit = next((columns[name] for name in CALLED[self.match] if name in columns), None)
+        if hit is None:
+            found = ", ".join(map(str, table.rows.columns))
+            raise UserError(
+                f"{table.path} line 1: which column names the {self.match}? Say column in [data]; "
+                f"columns found: {found}"
+            )
+        return hit
+
+    def _keys(self, path: str, header: Header | str) -> list[str]:
+        """What a row may call a file, the most exact first."""
+        if self.match == "file":
+            place = PurePosixPath(path)
+            return list(dict.fromkeys((path, place.name, str(place.with_suffix("")), place.stem)))
+        if isinstance(header, str):
+            return []
+        own = {
+            "SOPInstanceUID": header.instance,
+            "StudyInstanceUID": header.study,
+            "AccessionNumber": header.accession.casefold(),
+            "PatientID": header.identity[1],
+        }[self.match]
+        return [own] if own else []
+
+    def _key(self, cell: str) -> str:
+        if self.match == "file":
+            return cell.replace("\\", "/").removeprefix("./")
+        return cell if self.match.endswith("UID") else " ".join(cell.split()).casefold()
+
+    def _lines(self, table: Table, column: str) -> dict[str, int]:
+        """Key → the first line that names it."""
+        lines: dict[str, int] = {}
+        for row, cell in enumerate(table.rows[column].tolist()):
+            if cell:
+                lines.setdefault(self._key(cell), table.lines[row])
+        return lines
+
+    def _rows(self, table: Table, column: str) -> dict[str, dict[str, object]]:
+        """Key → the cohort's columns; several rows of one key (a row a box) agree in their label.
+
+        Raises:
+            UserError: a label that is of no class, or two labels of one key; with the lines.
+        """
+        labels = self._labels(table)
+        named = [column, self.label]
+        used = [name for name in DESCRIPTIVE if name in table.rows and name not in named]
+        cells: dict[str, list[object]] = {name: [*table.rows[name]] for name in used}
+        if "patient" in table.rows and column != "patient":
+            cells["patient"] = [cell or None for cell in table.rows["patient"]]
+        if "sex" in cells:
+            cells["sex"] = [sex_letter(str(cell)) for cell in cells["sex"]]
+        if "age" in cells:
+            cells["age"] = [age_in_years(str(cell)) for cell in cells["age"]]
+        taken = [*named, *used, "patient", *(["PatientID"] if self.match == "PatientID" else [])]
+        cells |= extras(table.rows, taken, COLUMNS)
+        rows: dict[str, dict[str, object]] = {}
+        lines = self._lines(table, column)
+        for row, cell in enumerate(table.rows[column].tolist()):
+            if not cell:
+                continue
+            key, record = self._key(cell), {name: values[row] for name, values in cells.items()}
+            first = rows.setdefault(key, {"label": labels[row], **record})
+            if first["label"] != labels[row] and not (first["label"] != first["label"] and labels[row] != labels[row]):
+                raise UserError(
+                    f"{table.path.name}: lines {lines[key]} and {table.lines[row]} give one {self.match} two labels; "
+                    "keep one"
+                )
+            for name, value in record.items():
+                if first[name] != value:
+                    first[name] = None  # the rows differ in it
+        return rows
+
+    def _labels(self, table: Table) -> list[float]:
+        positive, negative = self.positive or ("1", "true", "yes"), self.negative or ("0", "false", "no")
+        values = {_plain(value): 0.0 for value in negative}
+        for value in map(_plain, positive):
+            if value in values:
+                raise UserError(f"the value '{value}' is under both positive and negative; keep one")
+            values[value] = 1.0
+        labels = []
+        for row, cell in enumerate(table.rows[self.label].tolist()):
+            if cell and _plain(cell) not in values:
+                known = f"positive {', '.join(positive)}; negative {', '.join(negative)}"
+                raise UserError(
+                    f"{table.where(row)}: '{cell}' in the column {self.label} is neither class ({known}); add it to "
+                    "one in [data]; leave the cell empty where the label is unknown"
+                )
+            labels.append(values[_plain(cell)] if cell else float("nan"))
+        return labels
+
+
+def _listed(cohort: Cohort) -> set[str]:
+    return {path for path in cohort.table["path"] if isinstance(path, str)}
+
+
+def _without(cohort: Cohort, out: pd.Series, left_out: Counter[str]) -> Cohort:
+    table = cohort.table[~out].reset_index(drop=True)
+    missing = {image: reason for image, reason in cohort.missing.items() if image in set(table["image"])}
+    return replace(cohort, table=table, missing=missing, left_out=dict(left_out))

@@ -1,0 +1,137 @@
+"""A folder of DICOM files: labels by class folders or by a table, the rest from the headers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from cxrlens.config import parse
+from cxrlens.data.sources.dicom_folder import DicomFolder
+from cxrlens.errors import UserError
+from dicom_files import write_dicom
+
+
+def build(root: Path) -> Path:
+    """Two patients with two studies each; one lateral view, one hand and one file that is no DICOM among the images."""
+    for number, (patient, study) in enumerate([("P1", "1.1"), ("P1", "1.2"), ("P2", "2.1"), ("P2", "2.2")]):
+        facts = {"PatientID": patient, "StudyInstanceUID": study, "AccessionNumber": f"A{number}"}
+        write_dicom(root / study / "IM0", 2 * number, ViewPosition="PA", **facts)
+        write_dicom(root / study / "IM1", 2 * number + 1, ViewPosition="LATERAL" if number == 0 else "AP", **facts)
+    write_dicom(root / "2.2" / "IM2", 9, PatientID="P2", BodyPartExamined="HAND")
+    (root / "2.2" / "notes.txt").write_text("none")
+    return root
+
+
+def listed(root: Path, lines: list[str], **options) -> DicomFolder:
+    (root / "labels.csv").write_text("\n".join(lines))
+    return DicomFolder(table="labels.csv", **options)
+
+
+def test_a_table_by_study_labels_all_its_frontal_images(tmp_path: Path) -> None:
+    lines = ["StudyInstanceUID,label,site", "1.1,1,X", "1.2,0,", "2.1,,", "9.9,1,"]
+    cohort = listed(build(tmp_path), lines, match="StudyInstanceUID").cohort(tmp_path)
+    labels = cohort.table.set_index("image")["label"]
+    assert labels["1.1/IM0"] == 1 and labels["1.2/IM0"] == labels["1.2/IM1"] == 0 and labels.isna().sum() == 2
+    assert cohort.table["patient"].nunique() == 2 and cohort.table["view"].tolist() == ["PA", "PA", "AP", "PA", "AP"]
+    assert cohort.table["site"].tolist()[0] == "X"
+    assert cohort.left_out == {
+        "StudyInstanceUID is not in the table": 2,
+        "no StudyInstanceUID in the header": 1,
+        "a lateral or oblique view (LATERAL)": 1,
+    }
+    assert "1 rows of labels.csv fit no DICOM file (first: line 5)" in cohort.warnings
+    assert cohort.other_files == ("2.2/notes.txt",) and cohort.unlisted == ()
+
+
+@pytest.mark.parametrize(
+    ("match", "lines", "images"),
+    [
+        ("PatientID", ["patient_id,label", "p1,1", "P2 ,0"], 7),
+        ("AccessionNumber", ["accession,label", "a0,1", "A3,0"], 3),
+        ("SOPInstanceUID", ["SOPInstanceUID,label", "1.2.3.0,1", "1.2.3.6,0"], 2),
+        ("file", ["file,label", "1.1/IM0,1", "2.1/IM1,0"], 2),
+    ],
+)
+def test_a_row_names_a_patient_an_order_an_image_or_a_file(tmp_path, match, lines, images) -> None:
+    table = listed(build(tmp_path), lines, match=match).cohort(tmp_path).table
+    assert len(table) == images and set(table["label"]) == {0, 1}
+    assert not any(cell in ("P1", "P2") for cell in table.drop(columns=["image", "path"]).to_numpy().flat)
+
+
+def test_files_are_named_without_their_suffix_and_a_row_a_box_is_one_image(tmp_path: Path) -> None:
+    for seed, name in enumerate(("aa", "bb")):
+        write_dicom(tmp_path / "stage" / f"{name}.dcm", seed, PatientID=name)
+    lines = ["patientId,x,Target", "aa,1,1", "aa,7,1", "bb,,0"]
+    cohort = listed(tmp_path, lines, column="patientId", label="Target").cohort(tmp_path)
+    assert cohort.table["label"].tolist() == [1, 0] and cohort.table["x"].isna().all()
+    with pytest.raises(UserError, match="lines 2 and 3 give one file two labels"):
+        listed(tmp_path, ["file,label", "aa,1", "aa,0"]).cohort(tmp_path)
+
+
+def test_a_bare_name_that_several_files_have_labels_none_of_them(tmp_path: Path) -> None:
+    cohort = listed(build(tmp_path), ["file,label", "IM0,1", "1.2/IM1,0"]).cohort(tmp_path)
+    assert cohort.images == ["1.2/IM1"] and cohort.left_out["the table names 'IM0', as several files are called"] == 4
+
+
+def test_class_folders_label_as_in_an_image_folder(tmp_path: Path) -> None:
+    for place, folder in enumerate(("NORMAL", "sick", "sick")):
+        write_dicom(tmp_path / folder / f"IM{place}", place, PatientID=f"P{place}", PatientSex="F", ViewPosition="PA")
+    write_dicom(tmp_path / "sick" / "IM9", 9, PatientID="P1", ViewPosition="LAO")
+    write_dicom(tmp_path / "sick" / "CT1", 8, PatientID="P1", Modality="CT")
+    Image.effect_noise((70, 70), 40).save(tmp_path / "sick" / "a.png")
+    cohort = DicomFolder().cohort(tmp_path)
+    assert cohort.name == "dicom_folder" and cohort.images == ["NORMAL/IM0", "sick/IM1", "sick/IM2"]
+    assert cohort.table["label"].tolist() == [0, 1, 1] and cohort.table["sex"].tolist() == ["F"] * 3
+    assert cohort.left_out == {"a lateral or oblique view (LAO)": 1, "a DICOM of modality CT": 1, "no DICOM": 1}
+
+
+def test_views_may_be_chosen(tmp_path: Path) -> None:
+    lines = ["PatientID,label", "P1,1", "P2,0"]
+    cohort = listed(build(tmp_path), lines, match="PatientID", views=["ap"]).cohort(tmp_path)
+    assert set(cohort.table["view"]) == {"AP"} and cohort.left_out["view PA"] == 4
+    with pytest.raises(UserError, match="no image is left for the study"):
+        listed(tmp_path, lines, match="PatientID", views=["frontal"]).cohort(tmp_path)
+
+
+def test_a_patient_of_the_table_goes_before_the_header(tmp_path: Path) -> None:
+    lines = ["file,label,patient", "1.1/IM0,1,me", "1.2/IM0,0,me", "2.1/IM0,0,"]
+    patients = listed(build(tmp_path), lines).cohort(tmp_path).table["patient"].tolist()
+    assert patients[:2] == ["me", "me"] and patients[2].startswith("p-")
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "said"),
+    [
+        (
+            ["study,label", "1.1,1"],
+            {"match": "StudyInstanceUID"},
+            "which column names the StudyInstanceUID.*study, label",
+        ),
+        (["file,label", "1.1/IM0,7"], {}, "line 2: '7' in the column label is neither class"),
+        (["file,label", "x,1"], {}, "fits no DICOM file by file"),
+        (["file,other", "x,1"], {}, "no column 'label'"),
+        (["file,label", "1.1/IM0,1"], {"positive": ["1"], "negative": ["1"]}, "under both positive and negative"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_answered_with_what_to_do(tmp_path, lines, options, said) -> None:
+    with pytest.raises(UserError, match=said):
+        listed(build(tmp_path), lines, **options).cohort(tmp_path)
+
+
+def test_ids_do_not_stand_in_errors_about_a_table_by_patient(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        listed(build(tmp_path), ["PatientID,label", "SECRET,1", "SECRET,0"], match="PatientID").cohort(tmp_path)
+    assert "SECRET" not in str(caught.value) and "lines 2 and 3" in str(caught.value)
+
+
+def test_options_that_would_not_be_used_are_refused() -> None:
+    with pytest.raises(UserError, match="match: of a table"):
+        parse(DicomFolder, {"match": "PatientID"}, "[data]")
+
+
+def test_a_folder_without_dicom_is_told(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,label\na,1\n")
+    with pytest.raises(UserError, match="holds no DICOM file; 1 files were looked at"):
+        DicomFolder(table="labels.csv").cohort(tmp_path)
