@@ -21,7 +21,12 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
+from cxrlens.audit.ablation import LEFT, LOST
+from cxrlens.audit.base import Finding, settle
+from cxrlens.audit.estimate import Judging, auc_estimate, change
+from cxrlens.audit.probes.severity import _draws
 from cxrlens.evaluate.auc import Influence, difference_of, interval_of, mean_influence, placements
+from cxrlens.evaluate.cluster_bootstrap import percentile_interval
 from cxrlens.evaluate.cluster_means import mean_over_patients
 from cxrlens.evaluate.threshold import rate
 
@@ -292,17 +297,66 @@ def share(cohorts: int, seed: int, patients: int) -> dict[str, Any]:
 
 
 def mean(cohorts: int, seed: int, patients: int, draws: int) -> dict[str, Any]:
-    """A skewed mean over patients (the lungs' share of a map, say): the bootstrap, which stays there."""
+    """A skewed mean over patients (the lungs' share of a map, say), beside the bootstrap."""
     rng = np.random.default_rng([seed, patients, 1])
-    held = []
+    held, drawn = [], []
     for _ in range(cohorts):
         who = np.repeat(np.arange(patients), 1 + rng.poisson(0.6, patients))
         value = np.exp(0.35 * rng.standard_normal(patients)[who] + 0.2 * rng.standard_normal(len(who)))
-        found = mean_over_patients(value, who, rng, draws=draws)
-        held.append(found.low <= float(np.exp((0.35**2 + 0.2**2) / 2)) <= found.high)
-    told = {"case": f"lung enrichment, {patients} patients (bootstrap)", "coverage": float(np.mean(held)), "size": None}
-    told |= {"coverage_delong": None, "coverage_bootstrap": float(np.mean(held))}
+        truth = float(np.exp((0.35**2 + 0.2**2) / 2))
+        found = mean_over_patients(value, who)
+        held.append(found.low <= truth <= found.high)
+        weights = rng.multinomial(patients, np.full(patients, 1 / patients), size=draws)[:, who]
+        low, high = np.quantile(weights @ value / weights.sum(1), [0.025, 0.975])
+        drawn.append(low <= truth <= high)
+    told = {"case": f"lung enrichment, {patients} patients", "coverage": float(np.mean(held)), "size": None}
+    told |= {"coverage_delong": None, "coverage_bootstrap": float(np.mean(drawn))}
     return finish(told, cohorts, patients, True)
+
+
+def severity(cohorts: int, seed: int, patients: int, draws: int) -> dict[str, Any]:
+    """A rank correlation of 0.5 (experts' severity and the logit): the bootstrap over patients, which stays there."""
+    rng = np.random.default_rng([seed, patients, 2])
+    held, pearson = [], 2 * np.sin(np.pi * 0.5 / 6)
+    for _ in range(cohorts):
+        x, noise = rng.standard_normal((2, patients))
+        drawn = _draws(x, pearson * x + np.sqrt(1 - pearson**2) * noise, np.arange(patients), draws, rng)
+        low, high = percentile_interval(drawn)
+        held.append(low <= 0.5 <= high)
+    told = {"case": f"rank correlation with severity, {patients} patients", "coverage": float(np.mean(held))}
+    told |= {"size": None, "coverage_delong": None, "coverage_bootstrap": float(np.mean(held))}
+    return finish(told, cohorts, patients, True)
+
+
+def verdicts(cohorts: int, seed: int, lost: float) -> dict[str, Any]:
+    """The audit's verdict rule on simulated logits: two ablations and two leftovers of 150/150 patients, with Holm.
+
+    The network stands at AUC 0.645 + `lost`; filling the corners, or the letters, takes `lost` away.
+    """
+    rng = np.random.default_rng([seed, int(1000 * lost)])
+    labels, who = np.repeat([True, False], 150), np.arange(300)
+    rest, judging = np.sqrt(2) * ndtri(0.645) * labels, Judging()
+    held, alarms = [], 0
+    for _ in range(cohorts):
+        noise = rng.standard_normal(300)
+        whole = auc_estimate(noise + np.sqrt(2) * ndtri(0.645 + lost) * labels, labels, who, judging)
+        found = []
+        for name in ("corners", "text"):
+            after = np.sqrt(0.9) * noise + np.sqrt(0.1) * rng.standard_normal(300) + rest
+            found.append((name, change(whole, auc_estimate(after, labels, who, judging)), LOST))
+        held.append(found[0][1].low <= lost <= found[0][1].high)
+        for name in ("border_only", "lungs_removed"):
+            found.append((name, auc_estimate(rng.standard_normal(300), labels, who, judging), LEFT))
+        settled = settle(
+            [
+                Finding(name, "m", "", one.value, one.low, one.high, "undecided", "", "", "", p=one.p, bar=bar)
+                for name, one, bar in found
+            ]
+        )
+        alarms += any(each.verdict == "flag" for each in settled)
+    told = {"case": f"audit of 150/150 patients, AUC lost {lost:g}", "coverage": float(np.mean(held))}
+    told |= {"size": alarms / cohorts if lost == 0 else None, "alarms": alarms / cohorts}
+    return finish(told | {"coverage_delong": None, "coverage_bootstrap": None}, cohorts, 150, True)
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
@@ -345,6 +399,8 @@ def main() -> None:
     jobs.append(lambda: folds(asked.cohorts, asked.seed))
     jobs += [lambda n=n: share(asked.cohorts, asked.seed, n) for n in (12, 40)]
     jobs += [lambda n=n: mean(asked.cohorts, asked.seed, n, asked.draws) for n in (12, 24, 60)]
+    jobs += [lambda n=n: severity(asked.cohorts // 5, asked.seed, n, 200) for n in (15, 40)]
+    jobs += [lambda lost=lost: verdicts(asked.cohorts // 2, asked.seed, lost) for lost in (0.0, 0.05, 0.1)]
     rows = []
     for job in jobs:
         rows.append(job())
