@@ -147,6 +147,7 @@ def judge(case: Case, cohorts: int, draws: int, seed: int) -> dict[str, Any]:
     """Shares of cohorts in which each interval holds the truth, and in which each test rejects."""
     rng = np.random.default_rng([seed, sum(map(ord, case.name))])
     truth, below = truths(case, rng)
+    apart = np.random.default_rng([seed, 1])  # so that more draws draw the same cohorts
     held: dict[str, list[bool]] = {}
     widths = []
 
@@ -165,7 +166,7 @@ def judge(case: Case, cohorts: int, draws: int, seed: int) -> dict[str, Any]:
             note("patients alone", one.low, one.high, truth)
         for name, ends in delong(models, labels, scores).items():
             note(name, *ends, below if "difference" in name else truth)
-        drawn = bootstrap(labels, scores, who, draws, rng)
+        drawn = bootstrap(labels, scores, who, draws, apart)
         note("bootstrap", *np.quantile(drawn[0], [0.025, 0.975]), truth)
         note("bootstrap difference", *np.quantile(drawn[0] - drawn[1], [0.025, 0.975]), below)
     covered = {name: float(np.mean(values)) for name, values in held.items()}

@@ -29,7 +29,7 @@ LEAST = 5  # patients of a class: below there is no interval
 ROUGH = 10  # patients of a class: below an interval is called rough
 TRAININGS = 3  # networks of a row: from there an interval over patients and trainings is given
 PRIOR = 1.0  # degrees of freedom that the binormal variance counts for, beside the data's own
-TAILS_ONE, TAILS_TWO = 0.05, 0.4  # share of the binormal placements' kurtosis that lowers the degrees of freedom
+TAILS_ONE, TAILS_TWO = 0.05, 0.8  # share of the binormal placements' kurtosis that lowers the degrees of freedom
 EDGE = 1e-7  # of 0 and 1, where an AUC's spread vanishes
 METHOD, BOUND = "score interval by patients", "exact bound by patients"
 NODES, MASS = np.polynomial.hermite_e.hermegauss(60)
@@ -356,7 +356,7 @@ def difference_of(a: Influence, b: Influence, level: float = 0.95, apart: bool =
     if reason:
         return AucDifference(gap, np.nan, np.nan, np.nan, level, reason=reason)
     if apart:
-        sides = [_scale(each, TAILS_TWO, 0.0) for each in (a, b)]
+        sides = [_scale(each, TAILS_TWO / 2, 0.0) for each in (a, b)]
         of = [scale * _spread(_inside(each)) for each, (scale, _) in zip((a, b), sides, strict=True)]
         variance, freedom = _satterthwaite(of, [freedom for _, freedom in sides])
     else:
@@ -388,7 +388,7 @@ def _scale(one: Influence, tails: float = TAILS_ONE, gained: float = PRIOR) -> t
 
     Args:
         one: the AUC.
-        tails: see `_class_freedom`.
+        tails: share of the influences' excess kurtosis that counts.
         gained: degrees of freedom that the model adds to the data's: none on the plain scale of a difference, which
             is skewed near an AUC of 1.
     """
@@ -396,7 +396,7 @@ def _scale(one: Influence, tails: float = TAILS_ONE, gained: float = PRIOR) -> t
     counts = np.array(one.counts)
     model = _spread(_inside(one))
     own = (errors**2).sum(axis=1)
-    freedom = _class_freedom(counts, _inside(one), tails)
+    freedom = _class_freedom(counts, tails * _tail(_inside(one), counts))
     if 0 < one.value < 1 and own.sum() > 1e-20:
         of_class = (freedom * own / model + PRIOR / counts) / (freedom + PRIOR)
     else:
@@ -417,8 +417,8 @@ def _paired(a: Influence, b: Influence) -> tuple[float, float]:
     size = float(np.sqrt((sides[0] @ sides[0]) * (sides[1] @ sides[1])))
     alike = float(np.clip(sides[0] @ sides[1] / size, 0.5, 0.9)) if size > 1e-20 else 0.5
     model = models[0] + models[1] - 2 * alike * float(np.sqrt(models[0] * models[1]))
-    furthest = max((_inside(each) for each in (a, b)), key=lambda value: abs(value - 0.5))
-    freedom = _class_freedom(counts, furthest, TAILS_TWO)
+    tail = sum(m**2 * _tail(_inside(each), counts) for m, each in zip(models, (a, b), strict=True)) / sum(models) ** 2
+    freedom = _class_freedom(counts, TAILS_TWO * tail)
     of_class = (freedom * (errors**2).sum(axis=1) + PRIOR * model / counts) / (freedom + PRIOR)
     return _both_classes(of_class, freedom, errors)
 
@@ -438,11 +438,15 @@ def _satterthwaite(variances: ArrayLike, freedom: ArrayLike) -> tuple[float, flo
     return float(of.sum()), float(of.sum() ** 2 / (of**2 / df).sum())
 
 
-def _class_freedom(counts: np.ndarray, value: float, tails: float) -> np.ndarray:
-    """Degrees of freedom of a class's sum of squares: I - 1, fewer where an AUC near 1 gives placements long tails."""
-    edge = 0.5 / counts.min()  # nearer to 0 or 1 than half a patient, the model's tails would be all that counts
-    tail = max(_kurtosis(min(max(value, edge), 1 - edge)), 0.0)
-    return 2 / (2 / (counts - 1) + tails * tail / counts)
+def _class_freedom(counts: np.ndarray, tail: float) -> np.ndarray:
+    """Degrees of freedom of a class's sum of squares: I - 1, and fewer where influences have long tails."""
+    return 2 / (2 / (counts - 1) + max(tail, 0.0) / counts)
+
+
+def _tail(value: float, counts: np.ndarray) -> float:
+    """Excess kurtosis of the influences at an AUC; nearer to 0 or 1 than half a patient it would be all that counts."""
+    edge = 0.5 / counts.min()
+    return _kurtosis(min(max(value, edge), 1 - edge))
 
 
 def _training(one: Influence) -> tuple[float, float] | None:
