@@ -105,6 +105,16 @@ def test_the_degrees_of_freedom_are_satterthwaites_of_the_classes():
     assert 8 < freedom < 14 and scale > 0
 
 
+def test_patients_with_images_of_both_classes_give_no_twofold_degrees_of_freedom():
+    labels, scores = drawn(20, 20)
+    other = scores + np.random.default_rng(1).normal(size=40)
+    apart, mixed = (
+        module._paired(*(influence(labels, s, who) for s in (scores, other)))[1]
+        for who in (np.arange(40), np.tile(np.arange(20), 2))
+    )
+    assert apart > 25 and mixed < 20
+
+
 @pytest.mark.parametrize(
     ("positive", "negative", "icc", "truth"), [(40, 12, 0.5, 0.75), (15, 10, 0.5, 0.8), (30, 30, 0.9, 0.9)]
 )

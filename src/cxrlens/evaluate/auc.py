@@ -401,7 +401,7 @@ def _scale(one: Influence, tails: float = TAILS_ONE, gained: float = PRIOR) -> t
         of_class = (freedom * own / model + PRIOR / counts) / (freedom + PRIOR)
     else:
         of_class = 1 / counts
-    return _both_classes(of_class, freedom + gained, errors)
+    return _both_classes(of_class, freedom + gained, errors, one.shares > 0)
 
 
 def _paired(a: Influence, b: Influence) -> tuple[float, float]:
@@ -420,17 +420,27 @@ def _paired(a: Influence, b: Influence) -> tuple[float, float]:
     tail = sum(m**2 * _tail(_inside(each), counts) for m, each in zip(models, (a, b), strict=True)) / sum(models) ** 2
     freedom = _class_freedom(counts, TAILS_TWO * tail)
     of_class = (freedom * (errors**2).sum(axis=1) + PRIOR * model / counts) / (freedom + PRIOR)
-    return _both_classes(of_class, freedom, errors)
+    return _both_classes(of_class, freedom, errors, shares > 0)
 
 
-def _both_classes(of_class: np.ndarray, freedom: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
-    """The two classes' variances together, with what patients with images of both have in common."""
+def _both_classes(
+    of_class: np.ndarray, freedom: np.ndarray, errors: np.ndarray, there: np.ndarray
+) -> tuple[float, float]:
+    """The two classes' variances together, with what patients with images of both have in common.
+
+    The degrees of freedom are Satterthwaite's, each patient's square counted once: where every patient has images of
+    both classes they come to I - 1, not to twice as many.
+    """
     own = (errors**2).sum(axis=1)
     size = float(np.sqrt(own[0] * own[1]))
-    shared = float(errors[0] @ errors[1]) / size if size > 1e-20 else 0.0
-    total, together = _satterthwaite(of_class, freedom)
-    crossed = total + 2 * shared * float(np.sqrt(of_class[0] * of_class[1]))
-    return max(crossed, 1e-3 * total), max(together, 1.0)
+    cross = float(errors[0] @ errors[1]) / size * float(np.sqrt(of_class[0] * of_class[1])) if size > 1e-20 else 0.0
+    total = max(float(of_class.sum()) + 2 * cross, 1e-3 * float(of_class.sum()))
+    counts, both = there.sum(axis=1), int(there.all(axis=0).sum())
+    if not both:
+        return total, max(_satterthwaite(of_class, freedom)[1], 1.0)
+    each = of_class / np.sqrt(counts * freedom)  # a patient's part, as large as the class's degrees of freedom make it
+    spread = (counts - both) @ each**2 + both * max(float(each.sum()) + 2 * cross / both, 0.0) ** 2
+    return total, max(total**2 / spread, 1.0) if spread > 0 else 1.0
 
 
 def _satterthwaite(variances: ArrayLike, freedom: ArrayLike) -> tuple[float, float]:
