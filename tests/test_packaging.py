@@ -7,7 +7,7 @@ import importlib.util
 import re
 import sys
 import tomllib
-from importlib.metadata import packages_distributions
+from importlib.metadata import metadata, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -74,6 +74,15 @@ def test_the_demos_lock_is_part_of_the_developers() -> None:
         for name in ("demo", "dev")
     )
     assert demo and demo < dev
+
+
+def test_nothing_that_a_user_installs_is_under_the_gpl_for_the_project_is_under_apache() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    lines = [*PROJECT["project"]["dependencies"], *(line for name in extras if name != "dev" for line in extras[name])]
+    for name in declared(lines):
+        said = metadata(name)
+        licences = [said.get("License-Expression") or said.get("License") or "", *(said.get_all("Classifier") or [])]
+        assert not [each for each in licences if re.search(r"(?<!L)GPL|GNU General Public", each[:200])], name
 
 
 def test_a_renewed_lock_names_what_came_went_and_changed(tmp_path: Path) -> None:

@@ -78,10 +78,11 @@ def _drawn(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     lines = (visible(line.removeprefix(SHOWN)) for line in text.split("\n"))
-    return "\n".join("".join(sign if _family(sign) else _escape(sign) for sign in line) for line in lines)
+    return "\n".join("".join(sign if _family(sign) else escape(sign) for sign in line) for line in lines)
 
 
-def _escape(sign: str) -> str:
+def escape(sign: str) -> str:
+    """A sign's code, as a figure shows it where no font has the sign."""
     return sign.encode("unicode_escape").decode("ascii")
 
 

@@ -10,6 +10,16 @@ class UserError(Exception):
     """What was needed, what came, and what to do, in one message."""
 
 
+def reason(error: Exception) -> str:
+    """An exception as one line: the user's errors speak for themselves, any other is named.
+
+    >>> reason(UserError("no layer 'x'")), reason(ValueError("of no use"))
+    ("no layer 'x'", 'ValueError: of no use')
+    """
+    text = " ".join(str(error).split())[:400]
+    return text if isinstance(error, UserError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
 def near_miss(kind: str, name: object, known: Iterable[str], most: int = 40) -> str:
     """One sentence for a name that is not known, with the nearest one that is; of more than `most`, the nearest few.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +15,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from cxrlens.errors import UserError
-from cxrlens.files import write_text
+from cxrlens.files import write_atomically, write_text
+from cxrlens.names import PERCENT
 from cxrlens.outputs import FOLDER_MARK, check_folder
 
 SCHEMA_VERSION = 1
@@ -22,6 +25,22 @@ OWN_FILES = (
     FOLDER_MARK, "study.toml", "cohort.csv", "splits.csv", "predictions.csv", "results.json", "results.md",
     "exclusions.json", "environment.json", "explain.json", "audit.json", "audit.md",
 )  # fmt: skip
+
+# The columns of a run's tables that hold numbers, and true or false. Every other column is text.
+NUMBERS = frozenset(
+    {
+        "label", "age", "seed", "fold", "probability", "logit", "epoch", "loss", "auc", "validation_loss",
+        "validation_auc", "width", "height", "bytes", "bits", "depth", "depth_alone", "train", "validation", "seconds",
+    }
+)  # fmt: skip
+FLAGS = frozenset({"patient_known"})
+TEXTS = frozenset(
+    {
+        "image", "patient", "finding", "view", "source", "site", "date", "sex", "license", "notes", "path", "mode",
+        "format", "sha256", "steps", "missing", "side", "model", "set", "combination", "augmentation", "identity",
+    }
+)  # fmt: skip
+_FLOAT = re.compile(r"-?(\d+\.\d+(e[+-]?\d+)?|\d+e[+-]?\d+|inf)")
 
 
 @dataclass(frozen=True)
@@ -132,17 +151,59 @@ class RunFolder:
 
     def write_table(self, path: Path, table: pd.DataFrame) -> None:
         """Writes a CSV file, numbers in full."""
-        write_text(path, table.to_csv(index=False, lineterminator="\n"))
+        write_atomically(path, lambda draft: write_csv(draft, table))
 
     def read_table(self, path: Path) -> pd.DataFrame:
-        """Reads a CSV file of a run; image and patient are text (a patient may be called NA), an empty cell is unknown.
+        """Reads a CSV file of a run, see `read_csv`.
 
         Raises:
             UserError: it is absent or damaged.
         """
         try:
-            return pd.read_csv(path, dtype={"image": str, "patient": str}, keep_default_na=False, na_values=[""])
+            return read_csv(path)
         except FileNotFoundError:
             raise UserError(f"{path} is missing: `cxrlens run` with the same study makes it") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); delete it and run the study again") from error
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table as CSV that `read_csv` reads back as it was: numbers in full, unknown as an empty cell."""
+    returns = any("\r" in cell for name in table for cell in table[name].tolist() if isinstance(cell, str))
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # minimal quotes "\n", but not a lone "\r"
+    text = table.to_csv(index=False, lineterminator="\n", quoting=quoting)
+    path.write_text(text, encoding="utf-8", errors=PERCENT, newline="\n")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Reads a table that `write_csv` wrote, without a guess at what a column holds.
+
+    Text stays the text that it was: the views "01" and "1" are two, and a model, site or patient may be called "18",
+    "007", "NA" or "null". `NUMBERS` are int64, or float64 where a cell is empty or has a fraction; `FLAGS` are bool.
+    An empty cell of text is None. A column that only the source knows is float64 where every filled cell is a float as
+    `write_csv` writes one ("1.0"), else text.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no such table, or a number in it is none.
+    """
+    cells = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
+    return pd.DataFrame({name: _typed(str(name), cells[name].tolist()) for name in cells}, columns=cells.columns)
+
+
+def _typed(name: str, cells: list[str]) -> pd.Series:
+    if name in FLAGS:
+        if wrong := {*cells} - {"True", "False"}:
+            raise ValueError(f"{name} is True or False; got {sorted(wrong)[0]!r}")
+        return pd.Series([cell == "True" for cell in cells], dtype=bool)
+    if name in NUMBERS or (name not in TEXTS and _floats(cells)):
+        if cells and all(cell.removeprefix("-").isdecimal() for cell in cells):
+            return pd.Series([int(cell) for cell in cells], dtype="int64")
+        return pd.Series([float(cell) if cell else float("nan") for cell in cells], dtype="float64")
+    return pd.Series([cell or None for cell in cells], dtype=object)
+
+
+def _floats(cells: list[str]) -> bool:
+    """Whether there is a filled cell, and each is written as a float is: "1.0", but not "1", "01" or "1.10"."""
+    filled = {*cells} - {""}
+    return bool(filled) and all(_FLOAT.fullmatch(cell) and repr(float(cell)) == cell for cell in filled)

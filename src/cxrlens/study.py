@@ -15,6 +15,7 @@ from cxrlens.data.augment import Augmentation
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError, near_miss
+from cxrlens.evaluate.cluster_bootstrap import least_draws
 from cxrlens.explain.options import ExplainOptions
 from cxrlens.models.classifier import ModelOptions
 from cxrlens.names import on_disk, short_name, visible
@@ -84,6 +85,12 @@ class EvaluationOptions(Config):
     level: float = Field(default=0.95, gt=0, lt=1)
     draws: int = Field(default=2000, ge=100)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _enough_draws(self) -> EvaluationOptions:
+        if self.draws < (least := least_draws(self.level)):
+            raise ValueError(f"an interval at level {self.level} needs at least {least} draws; got {self.draws}")
+        return self
 
 
 class Study(Config):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from cxrlens.data.files import (
     IMAGE_SUFFIXES,
+    LINK_ADVICE,
     data_root,
     list_files,
     looks_like_image,
@@ -78,7 +79,7 @@ def test_a_link_out_of_the_root_is_refused_and_one_inside_is_followed(tmp_path: 
     (root / "again").symlink_to(root / "real")
     (root / "real" / "loop").symlink_to(root)
     files = list_files(root)
-    assert files.find("b.png") == (None, "a link out of the data folder: refused")
+    assert files.find("b.png") == (None, f"a link out of the data folder: refused; {LINK_ADVICE}")
     assert files.find("away/secret.png")[0] is None
     assert files.find("again/a.png") == ("again/a.png", "")
     with pytest.raises(UserError, match="a link out of"):
@@ -167,7 +168,30 @@ def test_links_out_are_followed_where_the_user_named_the_folder(tmp_path: Path) 
     (root / "c.png").symlink_to(outside / "x" / "a.png")
     (outside / "loop").symlink_to(root)
     assert list_files(root, links_out=True).paths == ("b.png", "c.png", "linked/x/a.png")
-    assert list_files(root).refused["linked"] == "a link to a folder out of the data folder: refused"
+    assert list_files(root).refused["linked"] == f"a link to a folder out of the data folder: refused; {LINK_ADVICE}"
+
+
+@pytest.mark.parametrize("below", ["", "images"])
+def test_a_hub_caches_snapshot_is_read_through_its_links_and_nothing_else_is(tmp_path: Path, below: str) -> None:
+    cache = touch(tmp_path / "hub" / "datasets--some--xrays", "blobs/0af3", "blobs/9bc1", "snapshots/c0ffee/README.md")
+    touch(tmp_path / "hub" / "datasets--other--secret", "blobs/5ec7")
+    root = cache / "snapshots" / "c0ffee" / below
+    (root / "positive").mkdir(parents=True)
+    up = "../" * (4 if below else 3)
+    (root / "positive" / "a.png").symlink_to(f"{up}blobs/0af3")
+    (root / "b.png").symlink_to(root.joinpath("positive", up, "blobs", "9bc1").resolve())
+    (root / "c.png").symlink_to(f"{up}../datasets--other--secret/blobs/5ec7")
+    (root / "d.png").symlink_to("/etc/hostname")
+    files = list_files(root)
+    assert files.find("positive/a.png") == ("positive/a.png", "") and files.find("b.png") == ("b.png", "")
+    assert set(files.refused) == {"c.png", "d.png"} and "cp -rL" in files.refused["d.png"]
+
+
+@pytest.mark.parametrize(("folders", "store"), [("snapshots", "store"), ("versions", "blobs")])
+def test_a_folder_that_is_a_hub_cache_by_half_opens_no_other(tmp_path: Path, folders: str, store: str) -> None:
+    outside, root = touch(tmp_path / store, "x.png"), touch(tmp_path / folders / "one", "a.png")
+    (root / "b.png").symlink_to(outside / "x.png")
+    assert set(list_files(root).refused) == {"b.png"}
 
 
 @pytest.mark.parametrize("name", ["p1-scan", "p1-scan.dcm", "deep/p1-scan", "deep\\p1-scan"])

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cxrlens.config import parse
+from cxrlens.data.files import LINK_ADVICE
 from cxrlens.data.leaks import patients_warning
 from cxrlens.data.sources.image_folder import ImageFolder
 from cxrlens.errors import UserError
@@ -91,7 +92,9 @@ def test_a_pattern_that_fits_nothing_is_an_error(tmp_path: Path) -> None:
 def test_a_link_out_of_the_folder_is_missing_with_its_reason(tmp_path: Path) -> None:
     root = build(tmp_path / "root")
     (root / "train" / "NORMAL" / "z.jpeg").symlink_to(build(tmp_path / "away", ["a.jpeg"]) / "a.jpeg")
-    assert ImageFolder().cohort(root).missing == {"train/NORMAL/z.jpeg": "a link out of the data folder: refused"}
+    assert ImageFolder().cohort(root).missing == {
+        "train/NORMAL/z.jpeg": f"a link out of the data folder: refused; {LINK_ADVICE}"
+    }
 
 
 def test_the_pediatric_set_is_read_with_its_patients(shared: Path) -> None:
@@ -251,7 +254,7 @@ def test_links_that_lead_nowhere_or_out_are_never_silent(tmp_path: Path) -> None
     (root / "train" / "NORMAL" / "gone.jpeg").symlink_to(tmp_path / "nothing.jpeg")
     (root / "more").symlink_to(build(tmp_path / "away", ["NORMAL/x.jpg"]))
     cohort = ImageFolder().cohort(root)
-    assert cohort.missing == {"train/NORMAL/gone.jpeg": "a link out of the data folder: refused"}
+    assert cohort.missing == {"train/NORMAL/gone.jpeg": f"a link out of the data folder: refused; {LINK_ADVICE}"}
     assert any("not followed: more" in sentence for sentence in cohort.warnings)
     (root / "NORMAL").symlink_to(tmp_path / "away" / "NORMAL")
     with pytest.raises(UserError, match=r"'NORMALS' never occurs .*not followed: NORMAL, more"):

@@ -147,6 +147,9 @@ def test_a_network_inside_a_users_own_says_how_to_save_it(tmp_path: Path, vgg) -
         file["layers/dense/vars/0"] = np.zeros((512, 1), "f4")
     with pytest.raises(UserError, match=r"inside another \('layers/functional'\).*save the inner one alone"):
         loaded(path, "vgg16")
+    legacy = write_keras(tmp_path / "own.h5", vgg | {"sequential/dense/kernel:0": np.zeros((512, 1), "f4")})
+    with pytest.raises(UserError, match=r"1 left over \(sequential/dense/kernel:0…\); .*save the inner one alone"):
+        loaded(legacy, "vgg16")
 
 
 def test_names_with_scopes_and_numbers_of_old_keras_are_known(tmp_path: Path, vgg, vgg_wanted) -> None:

@@ -139,6 +139,20 @@ def test_a_misspelt_name_and_an_absent_file_are_told_apart(tmp_path: Path) -> No
         store.find_weights("gone.safetensors", "densenet121", near=tmp_path)
 
 
+def test_a_file_behind_a_hub_caches_link_is_read_and_a_broken_link_is_named(tmp_path: Path, tensors) -> None:
+    snapshot = tmp_path / "models--a--b" / "snapshots" / "c0ffee"
+    snapshot.mkdir(parents=True)
+    (tmp_path / "models--a--b" / "blobs").mkdir()
+    save_file(tensors, tmp_path / "models--a--b" / "blobs" / "0af3")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/0af3")
+    backbone = build_backbone("resnet18", 64)
+    store.load_weights(backbone, "model.safetensors", "resnet18", near=snapshot)
+    assert torch.equal(backbone.network.conv1.weight, tensors["conv1.weight"])
+    (snapshot / "gone.pth").symlink_to("../../blobs/9bc1")
+    with pytest.raises(UserError, match=r"gone\.pth is a link to \.\./\.\./blobs/9bc1, which is not there"):
+        store.find_weights("gone.pth", "resnet18", near=snapshot)
+
+
 def test_weights_that_no_package_carries_say_where_to_put_them(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("CXRLENS_WEIGHTS", str(tmp_path))
     with pytest.raises(hub.OutOfReach, match=f"CheXNet.*{tmp_path}"):

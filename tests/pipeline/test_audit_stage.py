@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import cxrlens
 from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.errors import UserError
 from cxrlens.models.backbones import BACKBONES, Backbone
 from cxrlens.pipeline.audit import maps, outputs, reuse
 from cxrlens.pipeline.audit.cases import Cases
@@ -331,3 +332,20 @@ def test_an_audit_option_that_nobody_knows_is_refused_with_the_study() -> None:
     ):
         with pytest.raises(cxrlens.UserError, match=told):
             cxrlens.Study.of({**raw, "audit": table})
+
+
+def test_a_method_that_a_network_cannot_have_is_a_finding_and_not_the_end_of_the_audit(
+    copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(case: Any, method: str, *_: Any) -> Any:
+        raise UserError(f"{method} needs a network with ReLUs")
+
+    monkeypatch.setattr(maps, "judge_maps", none)
+    for record in copied.folder.path.glob("audit/*/maps.json"):
+        record.unlink()
+    told = audit_run(copied, device="cpu")
+    found = [each for each in told["findings"] if each["probe"] == "map_trust"]
+    methods, names = copied.study.audit.methods, [model["name"] for model in copied.results["models"]]
+    assert len(found) == len(methods) * len(names)
+    assert all(each["verdict"] == "undecided" and "needs a network with ReLUs" in each["sentence"] for each in found)
+    assert all(told["maps"]["methods"][method]["models"][names[0]]["trusted"] is None for method in methods)

@@ -12,11 +12,12 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from cxrlens.data.augment import Augmentation
 from cxrlens.data.cache import ImageCache
 from cxrlens.errors import UserError
-from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
+from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier, seeded
 from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import BankInputs, LabelledImages, PixelInputs, choose_inputs
 from cxrlens.train.loop import Fit, train
@@ -188,3 +189,61 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         choose_device("cuda:99")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").name == "cpu"
+
+
+def pooled_norm() -> Classifier:
+    """A network whose BatchNorm sees a 1 × 1 map, as the attention of SK-ResNets does."""
+    row = ModelOptions(name="a row", backbone="benchmark_cnn", head="linear")
+    model = build_classifier(row, SIZE, 0)
+    with seeded(0):
+        model.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(256, 4, 1), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 1)
+        )
+    return model
+
+
+def some(images: LabelledImages, count: int) -> LabelledImages:
+    return replace(images, images=images.images[:count], labels=images.labels[:count])
+
+
+@pytest.mark.parametrize("count", [5, 9])
+def test_a_last_batch_of_one_image_joins_the_one_before_where_the_network_cannot_take_it_alone(images, count) -> None:
+    fit = replace(a_fit(images), model=pooled_norm(), data=some(images, count))  # batch 4
+    seen = [Order(count, 4, 0, 0, join_last=True).rows(step).tolist() for step in range(count // 4)]
+    assert [len(rows) for rows in seen] == [4] * (count // 4 - 1) + [5]
+    assert sorted(row for rows in seen for row in rows) == list(range(count))
+    assert len(train(fit)) == fit.options.epochs
+
+
+def test_a_network_that_can_be_trained_on_one_image_keeps_its_short_last_batch(images, monkeypatch) -> None:
+    """The paper's 193 images in batches of 16 are such a case: its numbers stay what they are."""
+    rows: list[int] = []
+    original = Order.rows
+    monkeypatch.setattr(Order, "rows", lambda self, step: rows.append(len(got := original(self, step))) or got)
+    train(replace(a_fit(images), data=some(images, 5), augmentation=Augmentation()))
+    assert set(rows) == {4, 1}
+
+
+def test_a_training_with_a_joined_batch_resumes_to_the_same_bits(images, tmp_path: Path) -> None:
+    def fit(path: Path | None) -> Fit:
+        return replace(a_fit(images), model=pooled_norm(), data=some(images, 9), checkpoint=path, identity="x")
+
+    whole = fit(None)
+    train(whole)
+    stopped = fit(tmp_path / "checkpoint.safetensors")
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, InterruptAt(3))
+    resumed = fit(tmp_path / "checkpoint.safetensors")
+    train(resumed)
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, resumed.model.state_dict()[name]), name
+
+
+def test_a_batch_of_one_is_refused_before_any_step_where_a_norm_would_see_one_value(images) -> None:
+    model = pooled_norm()
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    options = TrainingOptions(batch=1, epochs=1)
+    with pytest.raises(UserError, match=r"a training step of 1 image .* use a larger batch"):
+        train(replace(a_fit(images), model=model, options=options))
+    assert all(torch.equal(before[name], each) for name, each in model.state_dict().items())
+    train(replace(a_fit(images), options=options))  # a network without such a layer can

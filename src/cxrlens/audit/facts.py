@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.audit.case import CohortCase
+from cxrlens.data.cohort import known_patients
 from cxrlens.data.leaks import patients_warning
 
 
@@ -46,7 +47,7 @@ def limits(case: CohortCase, own: str) -> str:
 
 def unseen(case: CohortCase) -> str:
     """Whom the classifier has not seen: "patients", or "images" where no patient is known."""
-    return "images" if patients_warning(case.table) else "patients"
+    return "patients" if known_patients(case.table).any() else "images"
 
 
 def one_hot(values: Sequence[str]) -> np.ndarray:

@@ -75,7 +75,7 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     console.print(table)
     for each in plan.skipped:
         say(console, f"left out: {each['name']}: {each['reason']}")
-    for sentence in plan.warnings:
+    for sentence in (*plan.without, *plan.warnings):
         say(console, f"warning: {sentence}")
     working = max(row.working_disk for row in plan.models)
     say(

@@ -17,7 +17,7 @@ from cxrlens.data.cohort import Cohort
 from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.data.integrity import Integrity, Pair, examine
 from cxrlens.data.leaks import SideCounts, cohort_summary, side_counts
-from cxrlens.data.split import Split, SplitOptions, make_splits
+from cxrlens.data.split import Split, SplitOptions, check_interval, make_splits
 from cxrlens.data.steps import StepGroup, group_steps, reading_sentences
 from cxrlens.errors import UserError
 
@@ -44,7 +44,8 @@ class CheckReport:
         other_files: files beside the images that are no images by their name.
         integrity: missing, unreadable, duplicates, what tells the label.
         warnings: sentences to read before training.
-        faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn.
+        faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn
+            or whose validation side is too small for an interval.
         depth: bits that most of the PNG and TIFF files of more than 8 bits use, if they agree.
         steps: what was done to read the images, by kind: warnings, then conversions.
         findings: of the audit before training, as plain values (`audit.records.plain_finding`); () until it is made.
@@ -120,6 +121,8 @@ def check(
     faults = fault_sentences(found)
     try:
         splits = make_splits(known, options, found.groups)
+        merged = options.merge_duplicates and options.kind != "paper"
+        check_interval(known.table, splits, found.groups if merged else None)
     except UserError as error:
         faults.append(str(error))
     sides = tuple(side_counts(known.table, split, found.groups) for split in splits)

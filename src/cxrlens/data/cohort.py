@@ -27,6 +27,7 @@ COLUMNS = (
     "notes",
     "path",
 )
+OWN = frozenset({*COLUMNS, "patient_known"})
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class Cohort:
     Attributes:
         name: of the source.
         table: one row an image, with `COLUMNS` first and whatever else the source knows behind them. `image` is unique
-            and is how every later file names it; `patient` is never empty; `label` is 1, 0 or NaN (unknown).
+            and is how every later file names it; `patient` is never empty; `label` is 1, 0 or NaN (unknown);
+            `patient_known` says whether the source names the patient: one who is not known is called after the image,
+            and is nobody else's patient, whatever the name (see `known_patients`).
         read: turns a cell of `path` into a `Decoded`, or raises `UserError` with the reason.
         missing: image → why it has no readable file. The rows stay in `table`: counts are of the listed rows.
         left_out: reason → number of the source's rows that the study's options leave out.
@@ -112,14 +115,36 @@ def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:
     >>> row["patient"], float(row["label"]), row["view"]
     ('a.png', 1.0, None)
     """
-    table = rows.reset_index(drop=True).copy()
+    table = rows.reset_index(drop=True).rename(columns={"patient_known": "table_patient_known"})
     for name in TEXT_COLUMNS:
         column = table[name] if name in table else pd.Series([None] * len(table))
         table[name] = pd.Series([_text(value) for value in column], dtype=object)
     for name in NUMBER_COLUMNS:
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(float) if name in table else np.nan
-    table["patient"] = table["patient"].where(table["patient"].notna(), table["image"])
-    return table[[*COLUMNS, *(name for name in table.columns if name not in COLUMNS)]]
+    known = table["patient"].notna() & (table["patient"] != table["image"])  # a table may say so of its own accord
+    table["patient"] = _names_for_unknown(table["patient"], table["image"])
+    table["patient_known"] = known.astype(bool)
+    return table[[*COLUMNS, "patient_known", *(name for name in table.columns if name not in OWN)]]
+
+
+def known_patients(table: pd.DataFrame) -> pd.Series:
+    """Whether the source names the patient of each image, bool; equal names of unknown patients are no one person.
+
+    Args:
+        table: a cohort's, or a run's `cohort.csv`: that of an earlier version tells it by the patient's name alone.
+    """
+    return table["patient_known"] if "patient_known" in table else table["patient"] != table["image"]
+
+
+def _names_for_unknown(patients: pd.Series, images: pd.Series) -> pd.Series:
+    """Patients, where none is known the image's name, changed where a known patient is called so."""
+    taken, names = {*patients.dropna()}, []
+    for patient, image in zip(patients, images, strict=True):
+        name = patient if patient is not None else image
+        while patient is None and name in taken:
+            name = f"{name} (patient unknown)"
+        names.append(name)
+    return pd.Series(names, dtype=object)
 
 
 def _text(value: object) -> str | None:

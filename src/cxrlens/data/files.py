@@ -25,6 +25,7 @@ IMAGE_SUFFIXES = frozenset(
 NO_IMAGES = frozenset({"dicomdir", "readme", "license", "licence", "copying", "makefile", "sha256sums", "md5sums"})
 """Files that have no suffix, as DICOM images often have none, and are something else."""
 
+LINK_ADVICE = "give --data the folder that the links lead to, or copy the files in their place (cp -rL)"
 MASK_WORDS = frozenset({"mask", "masks", "segmentation", "segmentations", "seg", "annotation", "annotations"})
 _MASK_FILE = re.compile(r"(?P<image>.+?)[ _.-]+(?:(?:lung|infection)[ _.-]*)?(?:masks?|segmentation|seg|label)", re.I)
 
@@ -244,8 +245,21 @@ class Files:
         return beside or nested
 
 
+def hub_store(real_root: Path) -> Path | None:
+    """Where the files of a hub cache's snapshot lie: `NAME/blobs`, of a folder in `NAME/snapshots/REVISION`; or None.
+
+    The hub's client puts links alone into a snapshot, so its own store counts as inside, and no other folder does.
+    """
+    for place in (real_root, *real_root.parents):
+        if place.parent.name == "snapshots" and (place.parent.parent / "blobs").is_dir():
+            return Path(os.path.realpath(place.parent.parent / "blobs"))
+    return None
+
+
 def list_files(root: Path, folders: Sequence[str] = (".",), links_out: bool = False) -> Files:
     """Walks `folders` (relative to `root`) once; names are found relative to the folder that holds them.
+
+    Links that lead out of `root` are refused, unless into the store of the hub cache that `root` is a snapshot of.
 
     Args:
         root: the data folder.
@@ -256,6 +270,7 @@ def list_files(root: Path, folders: Sequence[str] = (".",), links_out: bool = Fa
         UserError: a folder is absent, a link out of the root, or may not be looked into.
     """
     real_root = Path(os.path.realpath(root))
+    store = hub_store(real_root)
     exact: dict[str, list[str]] = {}
     loose: dict[str, list[str]] = {}
     refused: dict[str, str] = {}
@@ -270,7 +285,7 @@ def list_files(root: Path, folders: Sequence[str] = (".",), links_out: bool = Fa
                 f"{start} is a link out of {root}: refused; give --data the folder that holds the files themselves"
             )
         prefix = "" if folder in (".", "") else f"{folder.rstrip('/')}/"
-        for name, problem, target in _walk(start, real_root, (), links_out):
+        for name, problem, target in _walk(start, real_root, (), links_out, store):
             path = prefix + name
             if path in within:
                 continue
@@ -285,7 +300,13 @@ def list_files(root: Path, folders: Sequence[str] = (".",), links_out: bool = Fa
 
 
 def _walk(
-    folder: Path, real_root: Path, above: tuple[Path, ...], links_out: bool, prefix: str = "", linked: bool = False
+    folder: Path,
+    real_root: Path,
+    above: tuple[Path, ...],
+    links_out: bool,
+    store: Path | None,
+    prefix: str = "",
+    linked: bool = False,
 ) -> Iterator[tuple[str, str, str | None]]:
     """Every file's name relative to where the walk began, why it is refused, and the file behind a link (else None).
 
@@ -302,17 +323,17 @@ def _walk(
         if entry.is_symlink():
             target = Path(os.path.realpath(entry.path))
             inside = target.is_relative_to(real_root)
-            if not inside and not links_out:
+            if not inside and not links_out and not (store and target.is_relative_to(store)):
                 what = "a link to a folder out of" if target.is_dir() else "a link out of"
-                yield name, f"{what} the data folder: refused", None
+                yield name, f"{what} the data folder: refused; {LINK_ADVICE}", None
             elif target.is_file():
                 yield name, "", name_of(target.relative_to(real_root).as_posix()) if inside else None
             elif not target.is_dir():
                 yield name, "a link to a file that is not there", None
             elif not any(place.is_relative_to(target) for place in (*above, here)):
-                yield from _walk(Path(entry.path), real_root, (*above, here), links_out, f"{name}/", True)
+                yield from _walk(Path(entry.path), real_root, (*above, here), links_out, store, f"{name}/", True)
         elif entry.is_dir():
-            yield from _walk(Path(entry.path), real_root, (*above, here), links_out, f"{name}/", linked)
+            yield from _walk(Path(entry.path), real_root, (*above, here), links_out, store, f"{name}/", linked)
         elif entry.is_file():
             behind = linked and here.is_relative_to(real_root)
             yield name, "", name_of((here / entry.name).relative_to(real_root).as_posix()) if behind else None

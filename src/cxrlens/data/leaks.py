@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cxrlens.data.cohort import Cohort
+from cxrlens.data.cohort import Cohort, known_patients
 from cxrlens.errors import UserError
 
 if TYPE_CHECKING:
@@ -96,17 +96,20 @@ def split_warning(table: pd.DataFrame, split: Split, groups: Mapping[str, str] |
 
 
 def patients_warning(table: pd.DataFrame) -> str | None:
-    """What to know where the source names no patient, so that every image counts as its own; None where one is named.
+    """What to know where the source names no patient of some images, or of any; None where it names all.
 
     >>> patients_warning(pd.DataFrame({"image": ["a", "b"], "patient": ["P1", "P2"]})) is None
     True
     """
-    if len(table) < 2 or not (table["patient"] == table["image"]).all():
+    unknown = int((~known_patients(table)).sum())
+    if len(table) < 2 or not unknown:
         return None
-    return (
-        "no patient is known, so every image counts as its own: a patient may be on both sides of the split, and "
-        "intervals may be too narrow"
+    who = (
+        "no patient is known, so every image counts as its own"
+        if unknown == len(table)
+        else f"the patient of {unknown} of {len(table)} images is not known, so each of these counts as its own"
     )
+    return f"{who}: a patient may be on both sides of the split, and intervals may be too narrow"
 
 
 def refuse_leaks(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> None:

@@ -7,7 +7,7 @@ with `test_size=.33, random_state=42` on the rows in file order) stays the paper
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -27,6 +27,7 @@ __all__ = [
     "Leak",
     "Split",
     "SplitOptions",
+    "check_interval",
     "check_sides",
     "cohort_summary",
     "inner_folds",
@@ -36,6 +37,7 @@ __all__ = [
     "split_warning",
 ]
 
+LEAST = 2  # images, and patients, of each class on a validation side
 Kind = Literal["patient", "patient-kfold", "paper"]
 
 
@@ -156,6 +158,47 @@ def check_sides(table: pd.DataFrame, split: Split) -> None:
                 f"{positive} positive and {len(images) - positive} negative: change [split] (share, folds or seed), or "
                 "add images"
             )
+
+
+def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str] | None = None) -> None:
+    """Stops before training where a validation side could give no interval of an AUC, in any fold.
+
+    DeLong's interval needs 2 images of each class within a network's own validation side, the one by patients 2
+    patients of each.
+
+    Args:
+        table: the cohort's.
+        splits: the study's.
+        groups: patient → the patient it counts as.
+
+    Raises:
+        UserError: with what the first such side has, and how many there are.
+    """
+    rows = table.set_index("image")
+    label, patient = rows["label"].to_dict(), rows["patient"].to_dict()
+    short = []
+    for split in splits:
+        counts = []
+        for sign in (1, 0):
+            images = [name for name in split.validation if label[name] == sign]
+            counts.append((len(images), len({(groups or {}).get(patient[name], patient[name]) for name in images})))
+        if min(min(count) for count in counts) < LEAST:
+            short.append((split, counts))
+    if not short:
+        return
+    split, ((positive, with_positive), (negative, with_negative)) = short[0]
+    where = f"kind '{split.kind}'" + (f", fold {split.fold}" if len(splits) > 1 else "")
+    more = f", and so in {len(short)} of {len(splits)} folds" if len(short) > 1 else ""
+    todo = "ask for fewer folds" if split.kind == "patient-kfold" else "ask for a larger share (validation)"
+    raise UserError(
+        f"an interval of the AUC needs at least {LEAST} readable validation images of each class, of at least {LEAST} "
+        f"patients each; the validation side ({where}) has {positive} positive of {_patients(with_positive)} and "
+        f"{negative} negative of {_patients(with_negative)}{more}: {todo} in [split], or add images of the rarer class"
+    )
+
+
+def _patients(count: int) -> str:
+    return f"{count} patient" + ("" if count == 1 else "s")
 
 
 def _draw(table: pd.DataFrame, options: SplitOptions, groups: Mapping[str, str] | None) -> tuple[Split, ...]:

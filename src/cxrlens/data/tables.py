@@ -198,9 +198,10 @@ def _cells(path: Path, line: int, record: list[str], width: int) -> list[str]:
 
 
 def extras(rows: pd.DataFrame, taken: Iterable[str], reserved: Iterable[str]) -> dict[str, list[object]]:
-    """The columns that a cohort has no place for, kept under their own names: numbers where all cells are, else text.
+    """The columns that a cohort has no place for, kept under their own names.
 
-    Codes stay text: a column with a leading zero ("01", "007") or with more digits than a number holds.
+    A column is numbers where every filled cell is written as a number is ("3", "1.5"); codes such as "01" and "1.10"
+    are text.
 
     Args:
         rows: a table's rows.
@@ -216,6 +217,19 @@ def extras(rows: pd.DataFrame, taken: Iterable[str], reserved: Iterable[str]) ->
 
 
 def _typed(cells: list[str]) -> list[object]:
-    if all(not cell or (_NUMBER.fullmatch(cell) and not _CODE.match(cell)) for cell in cells):
+    if all(_is_number(cell) for cell in cells if cell):
         return [float(cell) if cell else float("nan") for cell in cells]
     return [cell or None for cell in cells]
+
+
+def _is_number(cell: str) -> bool:
+    """Whether the number alone gives the same text again, so that no two codes become one.
+
+    >>> [cell for cell in ("3", "-1.5", "01", "1.10", "1_000", "nan", "1e5") if _is_number(cell)]
+    ['3', '-1.5']
+    """
+    try:
+        number = float(cell)
+    except ValueError:
+        return False
+    return cell in (repr(number), f"{number:.0f}") and number - number == 0

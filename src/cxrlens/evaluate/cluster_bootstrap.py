@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+
+
+def least_draws(level: float) -> int:
+    """The fewest draws that an interval at this level, between 0 and 1, can be read from.
+
+    >>> least_draws(0.95), least_draws(0.999)
+    (39, 1999)
+    """
+    return math.ceil(2 / (1 - level) - 1e-9) - 1
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

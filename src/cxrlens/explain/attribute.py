@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cxrlens.config import parse
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, reason
 from cxrlens.explain.base import Attribution, evaluating
 from cxrlens.explain.methods import METHODS, Method
 from cxrlens.models.classifier import Classifier
@@ -65,6 +65,26 @@ def attribute(
             margin=chosen.margin_of(model),
             warning=chosen.warning,
         )
+
+
+def method_fault(model: Classifier, method: str) -> str:
+    """Why a network cannot have a method's maps, else "": one grey image is tried, with as little work as may be.
+
+    Whether the maps are finite is not asked: that depends on the weights, and training changes them.
+
+    Args:
+        model: of one logit; left as it was found.
+        method: a name in `METHODS`.
+    """
+    chosen = METHODS[method].model_validate(METHODS[method].trial)
+    grey = torch.full((1, 1, model.size, model.size), 0.5).to(model.mean)
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), evaluating(model):
+            chosen.margin_of(model)
+            chosen.maps(model, grey, None)
+    except Exception as error:
+        return reason(error)
+    return ""
 
 
 def _batch(model: Classifier, method: Method, images: Tensor, targets: Tensor | None, start: int) -> Tensor:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cxrlens.errors import UserError, reason
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import Attribution, evaluating
 from cxrlens.explain.display import shared_scale
@@ -25,12 +26,16 @@ class Explained:
         images: float32 [n, 1, size, size] in [0, 1], as the network was given them.
         probabilities: float [n] in [0, 1].
         attributions: one a method, raw and signed.
+        missing: method → why this network has no maps of it.
+        failed: of those, methods that failed for no known reason (memory, say), and may be tried again.
     """
 
     model: str
     images: Tensor
     probabilities: np.ndarray
     attributions: tuple[Attribution, ...]
+    missing: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
 
     def scale(self, attribution: Attribution) -> float:
         """The evidence that gets the full colour on every image of this network and method."""
@@ -43,6 +48,8 @@ class Explained:
             found[each.method] = each.maps.numpy()
             found[f"{each.method} layer"] = np.array(each.layer or "")
             found[f"{each.method} margin"] = np.array(each.margin)
+        for method, why in self.missing.items():
+            found[f"{method} missing"] = np.array(why)
         return found
 
     @classmethod
@@ -51,7 +58,8 @@ class Explained:
         images = torch.from_numpy(arrays["pixels"].astype(np.float32) / 255)[:, None]
         size, count = (images.shape[2], images.shape[3]), len(images)
         attributions = []
-        for name in methods:
+        missing = {name: str(arrays[f"{name} missing"]) for name in methods if f"{name} missing" in arrays}
+        for name in (each for each in methods if each not in missing):
             method, margin = METHODS[name](), arrays[f"{name} margin"]
             attributions.append(
                 Attribution(
@@ -60,22 +68,25 @@ class Explained:
                     warning=method.warning,
                 )
             )  # fmt: skip
-        return cls(model, images, arrays["probability"], tuple(attributions))
+        return cls(model, images, arrays["probability"], tuple(attributions), missing)
 
 
 def explained(name: str, model: Classifier, images: Tensor, methods: Sequence[str]) -> Explained:
-    """A network's view of images.
+    """A network's view of images; a method that this network cannot have is `missing`, and takes no other's maps away.
 
     Args:
         name: of the model.
         model: of one logit; left as it was found.
         images: float32 [n, 1, size, size] in [0, 1].
         methods: names in `METHODS`.
-
-    Raises:
-        UserError: see `attribute`.
     """
     with torch.inference_mode(), evaluating(model):
         logits = torch.cat([model(some.to(model.mean)).double().cpu() for some in images.split(16)])
-    maps = tuple(attribute(model, images, method) for method in methods)
-    return Explained(name, images.cpu(), torch.sigmoid(logits).numpy(), maps)
+    maps, missing, failed = [], {}, []
+    for method in methods:
+        try:
+            maps.append(attribute(model, images, method))
+        except Exception as error:
+            missing[method] = reason(error)
+            failed += [] if isinstance(error, UserError) else [method]
+    return Explained(name, images.cpu(), torch.sigmoid(logits).numpy(), tuple(maps), missing, tuple(failed))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from cxrlens import __version__
@@ -52,9 +53,25 @@ def earlier_stages(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def write_environment(
-    run: RunFolder, digest: str, images: int, device: Device, watch: Stopwatch, data: str | None
+    run: RunFolder,
+    digest: str,
+    images: int,
+    device: Device,
+    watch: Stopwatch,
+    data: str | Path | None,
+    near: Path | None = None,
 ) -> None:
-    """Writes `environment.json`; `digest` is of the images that could be read, of which there are so many."""
+    """Writes `environment.json`.
+
+    Args:
+        run: the folder.
+        digest: of the images that could be read.
+        images: how many these are.
+        device: where the networks were trained.
+        watch: how long each stage took.
+        data: the folder of the images; kept as an absolute path, so that it is found from any other folder.
+        near: the folder that relative weight paths start from; likewise.
+    """
     run.write_json(
         "environment.json",
         {
@@ -64,7 +81,8 @@ def write_environment(
             "packages": {name: version(name) for name in PACKAGES},
             "device": {"name": device.name, "title": device.title},
             "command": sys.argv,
-            "data": data,
+            "data": str(Path(data).absolute()) if data is not None else None,
+            "near": str(near.absolute()) if near is not None else None,
             "inputs": {
                 "study_sha256": hashlib.sha256(run.study.read_bytes()).hexdigest(),
                 "images_sha256": digest,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.data.cache import ImageCache
-from cxrlens.data.cohort import Cohort
+from cxrlens.data.cohort import Cohort, known_patients
 from cxrlens.data.dicom_header import HeaderOptions
 from cxrlens.data.duplicates import Pair, find_duplicates, merge_groups
 from cxrlens.data.overlap import find_overlap
@@ -18,6 +18,8 @@ from cxrlens.data.sources.image_folder import ImageFolder
 from cxrlens.data.sources.phantom import Phantom
 from cxrlens.errors import UserError
 from cxrlens.progress import SILENT, Progress
+
+OTHER_SET = "other set"  # before the names of its patients
 
 # An image is counted once, under the first that holds.
 REASONS = {
@@ -72,24 +74,27 @@ def outside_images(
 ) -> Outside:
     """Leaves out what the run knows.
 
-    A patient is the run's by id (where both sets number the same people), or because an image of theirs is in the run
-    or, under another id, is an image of one who is.
+    A patient is the run's by id (where both sets number the same people, and both name that patient: one whom a source
+    does not name is nobody else, whatever the files are called), or because an image of theirs is in the run or, under
+    another id, is an image of one who is.
 
     Args:
         cohort: of the other set.
         cache: of its readable images.
-        run_table: the run's `cohort.csv`: image, patient, sha256 (empty where a file was missing).
+        run_table: the run's `cohort.csv`: image, patient, patient_known, sha256 (empty where a file was missing).
         run_cache: the run's own images at the same size; None where they are gone, so that copies are not looked for.
         same_people: whether equal patient ids of the two sets are one person.
         progress: where the work is shown.
     """
     notes = [*cohort.warnings]
-    table = cohort.table.assign(
-        patient=cohort.table["patient"] if same_people else f"{cohort.name}/" + cohort.table["patient"]
-    )
+    table = cohort.table.assign(patient=_told_apart(cohort.table, run_table, same_people))
     sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
     with progress.task("looking for duplicates", len(cache.index)) as task:
-        known_files = {digest: image for image, digest in zip(run_table["image"], run_table["sha256"], strict=True)}
+        known_files = {
+            digest: image
+            for image, digest in zip(run_table["image"], run_table["sha256"], strict=True)
+            if isinstance(digest, str)
+        }
         same = [(known_files[digest], image) for image, digest in sha256.items() if digest in known_files]
         near: tuple[tuple[str, str], ...] = ()
         if run_cache is None:
@@ -139,6 +144,19 @@ def numbered_alike(one: Source, other: Source) -> bool:
         )
     folders = isinstance(one, ImageFolder) and isinstance(other, ImageFolder)  # a folder of DICOM is one too
     return folders or type(one) is type(other)
+
+
+def _told_apart(table: pd.DataFrame, run_table: pd.DataFrame, same_people: bool) -> list[str]:
+    """The other set's patients, each under a name that is a patient's of the run only where it is that person."""
+    ours = {*run_table["patient"]}
+    same = {*run_table["patient"][known_patients(run_table)]} if same_people else set()
+    before = f"{OTHER_SET}/"
+    while any(patient.startswith(before) for patient in ours):
+        before = f"_{before}"
+    return [
+        patient if known and patient in same else f"{before}{patient}"
+        for patient, known in zip(table["patient"], known_patients(table), strict=True)
+    ]
 
 
 def _pairs(images: Iterable[tuple[str, str]], run_table: pd.DataFrame, table: pd.DataFrame) -> list[Pair]:

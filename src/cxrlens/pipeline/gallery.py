@@ -12,12 +12,12 @@ from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, reason
 from cxrlens.evaluate.threshold import choose_threshold
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import Attribution
 from cxrlens.pipeline.audit.lungs import LungStore
-from cxrlens.pipeline.explain.kept import kept, read_arrays
+from cxrlens.pipeline.explain.kept import kept, read_arrays, write_arrays
 from cxrlens.pipeline.explain.shown import Shown
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.progress import SILENT, Progress
@@ -49,8 +49,9 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
     steps = -(-len(images) // AT_ONCE)
     with progress.task("gallery", len(shown) * len(methods) * steps) as task:
         for number, each in enumerate(shown):
+            failed: list[str] = []
 
-            def make(each: Shown = each, number: int = number) -> dict[str, np.ndarray]:
+            def make(each: Shown = each, number: int = number, failed: list[str] = failed) -> dict[str, np.ndarray]:
                 found = {"images": np.array(images), "threshold": np.array(_threshold(each))}
                 network, done = each.network(), number * len(methods) * steps
                 for method in methods:
@@ -61,14 +62,21 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
                             parts.append((reduced(one), one.margin if one.maps.shape[1] <= MAP_SIDE else (0, 0)))
                             done += 1
                             task.update(done)
-                    except UserError as error:  # one method's overflow takes no other map away
-                        progress.say(f"gallery: {each.name} without {method}: {error}")
+                    except Exception as error:  # one method's fault takes no other map away
+                        progress.say(f"gallery: {each.name} without {method}: {reason(error)}")
+                        found[f"{method} missing"] = np.array(reason(error))
+                        failed += [] if isinstance(error, UserError) else [method]
                         continue
                     found |= _packed(method, torch.cat([maps for maps, _ in parts]), parts[0][1])
                 return found
 
             made_from = {"network": each.identity, "images": images, "of": prepared.digest, "methods": methods}
-            kept(folder / each.file, {**made_from, "side": MAP_SIDE}, make)
+            try:
+                kept(folder / each.file, {**made_from, "side": MAP_SIDE}, make, lambda failed=failed: not failed)
+            except Exception as error:  # nor one network's fault another's maps
+                progress.say(f"warning: gallery: without maps of {each.name}: {reason(error)}")
+                missing = {f"{method} missing": np.array(reason(error)) for method in methods}
+                write_arrays(folder / each.file, {"images": np.array(images), "threshold": np.array(np.nan), **missing})
             task.update((number + 1) * len(methods) * steps)
     audit = prepared.study.audit
     told = {"images": images, "of": prepared.digest, "lungs": [audit.masks, audit.boxes, audit.segmenter]}
@@ -148,6 +156,7 @@ def read_gallery(run: RunFolder, models: Sequence[str]) -> Gallery | None:
     maps: dict[str, dict[str, np.ndarray]] = {}
     margins: dict[str, dict[str, tuple[int, int]]] = {}
     thresholds: dict[str, float] = {}
+    missing: dict[str, dict[str, str]] = {}
     for model in models:
         found = read_arrays(run.path / "maps" / f"{folder_name(model)}.npz")
         if not {"images", "threshold"} <= found.keys() or found["images"].tolist() != base["images"].tolist():
@@ -155,9 +164,13 @@ def read_gallery(run: RunFolder, models: Sequence[str]) -> Gallery | None:
         units = {name.removesuffix(" unit"): float(found[name]) for name in found if name.endswith(" unit")}
         maps[model] = {method: found[method].astype(np.float32) * unit for method, unit in units.items()}
         margins[model] = {method: _pair(found[f"{method} margin"]) for method in units}
+        reasons = {name.removesuffix(" missing"): str(found[name]) for name in found if name.endswith(" missing")}
+        missing |= {model: reasons} if reasons else {}
         if not np.isnan(found["threshold"]):
             thresholds[model] = float(found["threshold"])
-    return Gallery(tuple(base["images"].tolist()), base["pixels"], maps, margins, base.get("lungs"), thresholds)
+    return Gallery(
+        tuple(base["images"].tolist()), base["pixels"], maps, margins, base.get("lungs"), thresholds, missing
+    )
 
 
 def _pair(values: np.ndarray) -> tuple[int, int]:

@@ -11,14 +11,16 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
+from cxrlens.pipeline.explain.figure1 import need_images
 from cxrlens.pipeline.fit import jobs
-from cxrlens.pipeline.prepare import prepare
+from cxrlens.pipeline.prepare import need_data, need_interval, prepare
 from cxrlens.pipeline.rows import Trainable, trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import Study
 from cxrlens.train.device import Device, choose_device
-from cxrlens.train.loop import NO_AUGMENTATION
+from cxrlens.train.loop import NO_AUGMENTATION, training_fault
 from cxrlens.train.memory import keep_freed_memory
+from cxrlens.train.order import ends_alone
 
 PROCESS = 600_000_000  # bytes of Python with its libraries
 ADAM = 6e-10  # seconds a parameter: it streams seven numbers through memory
@@ -64,6 +66,7 @@ class Plan:
     models: tuple[PlannedModel, ...]
     skipped: tuple[dict[str, str], ...]
     warnings: tuple[str, ...]
+    without: tuple[str, ...] = ()  # sentences: what figures will do without, of which model, and why
 
 
 def plan(
@@ -75,10 +78,13 @@ def plan(
         UserError: whatever would stop the run before its training.
     """
     chosen = choose_device(device)
+    need_data(study, data)
+    rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out
     prepared = prepare(study, data, progress)
     for sentence in prepared.passed_over:
         progress.say(sentence)
-    rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out
+    need_interval(prepared)
+    need_images(study, prepared)
     networks = len(jobs(prepared, rows[:1]))
     images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)
     if not chosen.is_cuda:
@@ -88,7 +94,8 @@ def plan(
         for number, each in enumerate(rows):
             task.update(number)
             planned.append(_planned(each, study, images, validated, networks, chosen, near))
-    return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings)
+    without = tuple(sentence for each in rows for sentence in each.sentences)
+    return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings, without)
 
 
 def _planned(
@@ -106,7 +113,8 @@ def _planned(
     batch = min(row.batch, images)
     pixels = device.put(torch.rand(batch, 1, size, size))
     step, head, forward, activations = _timed(model, pixels, device)
-    steps = row.steps_an_epoch(images) * row.epochs
+    joined = ends_alone(images, row.batch) and bool(training_fault(model, 1))
+    steps = row.steps_an_epoch(images, joined) * row.epochs
     variants = study.augment.variants if row.augment else NO_AUGMENTATION.variants
     update = 0.0 if device.is_cuda else trainable * ADAM
     seconds = steps * (step + update) + forward * (images + validated * (row.epochs + 1))

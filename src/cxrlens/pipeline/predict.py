@@ -33,7 +33,8 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
     Returns:
         A row an image: image (as given; a name that is no UTF-8 as `names.name_of` writes it), one column a model with
         its probability in [0, 1] (mean over seeds and folds of the networks' probabilities), `problem`, why an image
-        could not be read (its probabilities are NaN), and `warnings`, what is odd with how it was read.
+        could not be read (its probabilities are NaN), and `warnings`, what is odd with how it was read. The column of a
+        model that is itself called "image", "problem" or "warnings" is "model image" and so on.
 
     Raises:
         UserError: a path is absent, or nothing given can be read.
@@ -63,7 +64,9 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
     for name in names:
         stacked = torch.from_numpy(np.stack([each[sizes[name]] for each in pixels.values()]))[:, None]
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
-        table[name] = [found.get(file, np.nan) for file in files]
+        table[f"model {name}" if name in ("image", "problem", "warnings") else name] = [
+            found.get(file, np.nan) for file in files
+        ]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
     table["warnings"] = pd.Series([odd.get(file) or None for file in files], dtype=object)
     return table

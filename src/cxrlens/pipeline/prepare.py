@@ -13,7 +13,7 @@ from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.files import passed_over
 from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
-from cxrlens.data.split import Split, make_splits
+from cxrlens.data.split import Split, check_interval, make_splits
 from cxrlens.data.steps import reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.pipeline.pixels import Pixels
@@ -102,21 +102,42 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
     return Prepared(study, cohort, pixels, splits, groups, warnings)
 
 
+def need_interval(prepared: Prepared) -> None:
+    """Asks before training for what the evaluation needs after it.
+
+    Raises:
+        UserError: a validation side is too small for an interval of an AUC.
+    """
+    check_interval(prepared.cohort.table, prepared.splits, prepared.groups)
+
+
 def listed(study: Study, data: Path | None) -> Cohort:
     """The study's images, as its source lists them.
 
     Raises:
         UserError: the folder is not given, absent or not the source's layout.
     """
+    need_data(study, data)
+    return study.data.cohort(data)
+
+
+def need_data(study: Study, data: Path | None) -> None:
+    """Asks for the folder of the images before any other work is done.
+
+    Raises:
+        UserError: it is not given.
+    """
     if study.data.needs_root and data is None:
         raise UserError("this study's images are in a folder of yours: give it with --data PATH")
-    return study.data.cohort(data)
 
 
 def write_cohort(run: RunFolder, prepared: Prepared) -> None:
     """Writes `cohort.csv` (the listed rows, each with its file's facts or why it is missing) and `splits.csv`."""
+    facts = prepared.cache.facts
+    taken = {*facts.columns, "missing", "side"} - {"image"}  # the source may have columns of such names, too
     table = prepared.cohort.table.drop(columns=["path"])
-    table = table.merge(prepared.cache.facts, on="image", how="left")
+    table = table.rename(columns={name: f"table_{name}" for name in table if name in taken})
+    table = table.merge(facts, on="image", how="left")
     table["missing"] = table["image"].map(prepared.cohort.missing)
     run.write_table(run.path / "cohort.csv", table)
     rows = [

@@ -27,7 +27,7 @@ from cxrlens.train.checkpoint import load_checkpoint, save_checkpoint
 from cxrlens.train.device import Device, choose_device
 from cxrlens.train.distil import distilling, pooled_features, standardised
 from cxrlens.train.inputs import LabelledImages
-from cxrlens.train.loop import Fit, train
+from cxrlens.train.loop import Fit, train, training_fault
 from cxrlens.train.loss import cross_entropy
 
 CHECKPOINT, TRAINED = "checkpoint.safetensors", "trained.safetensors"  # where it stands; the whole network, at the end
@@ -84,6 +84,8 @@ def pretrain(
     with run.locked("pretraining"):
         _keep(run, study, text)
         watch = Stopwatch(earlier_stages(run))
+        if fault := training_fault(_classifier(study.backbone, study, near), min(2, study.training.batch)):
+            raise UserError(f"{study.name}: {fault}")
         with watch.stage("images"):
             images = gather(study, root, progress)
             run.write_table(run.path / "labels.csv", images.table)
@@ -95,8 +97,7 @@ def pretrain(
             with watch.stage("judge"):
                 judge_pretraining(run, study, images, started, trained, known, chosen, progress)
         finally:
-            told = str(data) if data is not None else None
-            write_environment(run, images.digest, len(images.table), chosen, watch, told)
+            write_environment(run, images.digest, len(images.table), chosen, watch, data, near)
     return Pretrained(run.path)
 
 

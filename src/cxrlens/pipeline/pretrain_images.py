@@ -15,6 +15,7 @@ from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.files import passed_over
 from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.joined import JoinedCache, in_validation
+from cxrlens.data.split import LEAST
 from cxrlens.data.steps import reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.pipeline.pixels import decoded
@@ -85,7 +86,24 @@ def gather(study: PretrainStudy, root: Path | None, progress: Progress = SILENT)
         tables.append(_table(study, each, cohort, cache, progress))
     table = pd.concat(tables, ignore_index=True)
     data = PretrainData(table, JoinedCache(caches), study.findings, missing)
+    validation = data.side("validation")
+    if validation.empty:
+        raise UserError(
+            f"no patient is held out for validation ({table['patient'].nunique()} patients, share "
+            f"{study.images.validation:g}): raise [images] validation, or choose another seed"
+        )
     for finding in study.findings:
+        known = validation[validation[finding].notna()]
+        short = {
+            word: (len(rows), rows["patient"].nunique())
+            for word, rows in (("with", known[known[finding] == 1]), ("without", known[known[finding] == 0]))
+        }
+        if min(min(counts) for counts in short.values()) < LEAST:
+            counts = " and ".join(f"{images} {word} it" for word, (images, _) in short.items())
+            progress.say(
+                f"warning: {finding}: the held-out patients have {counts}: too few for an interval of its AUC, which "
+                f"needs {LEAST} images of each, of {LEAST} patients"
+            )
         known = data.side("train")[finding].dropna()
         if known.nunique() < 2:
             raise UserError(

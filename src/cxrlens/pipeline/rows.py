@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import build_classifier
 from cxrlens.models.weights.hub import OutOfReach
 from cxrlens.models.weights.trained_size import trained_size
+from cxrlens.pipeline.explain.left_out import impossible
 from cxrlens.progress import SILENT, Progress
+from cxrlens.report.explain_sentences import left_out_sentence
 from cxrlens.study import USUAL_SIZE, ImageOptions, ModelRow, Study
+from cxrlens.train.loop import training_fault
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,17 @@ class Trainable:
     Attributes:
         row: of the study.
         size: side of its images, in pixels.
+        without: what of the study's figures its network cannot have → why.
     """
 
     row: ModelRow
     size: int
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What the figures will do without."""
+        return [left_out_sentence(what, self.row.name, why) for what, why in self.without.items()]
 
 
 def row_size(row: ModelRow, images: ImageOptions, near: Path | None = None) -> int:
@@ -44,7 +55,8 @@ def trainable_rows(
     A row that stands in for another is in neither where that one is in reach.
 
     Raises:
-        UserError: a row that can't be built, or none whose weights are in reach.
+        UserError: a row that can't be built or can't take a training step of its batch, or none whose weights are in
+            reach.
     """
     rows, skipped = [], []
     with progress.task("building models", len(study.models)) as task:
@@ -52,8 +64,10 @@ def trainable_rows(
             task.update(number)
             try:
                 size = row_size(row, study.images, near)
-                build_classifier(row, size, study.seeds[0], near)
-                rows.append(Trainable(row, size))
+                model = build_classifier(row, size, study.seeds[0], near)
+                if fault := training_fault(model, min(2, row.batch)):
+                    raise UserError(fault)
+                rows.append(Trainable(row, size, impossible(model, study.explain)))
             except OutOfReach as error:
                 progress.say(f"left out: {row.name}: {error}")
                 skipped.append({"name": row.name, "reason": error.reason})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cxrlens.drawing import escape, without_font
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
+from cxrlens.pipeline.explain.figure1 import need_images
 from cxrlens.pipeline.explain.shown import first_networks
 from cxrlens.pipeline.explain.stage import explain_run
 from cxrlens.pipeline.finished import Run
@@ -14,7 +16,7 @@ from cxrlens.pipeline.fit import fit_unit, jobs
 from cxrlens.pipeline.gallery import make_gallery
 from cxrlens.pipeline.judge import judge
 from cxrlens.pipeline.page import write_report
-from cxrlens.pipeline.prepare import prepare, summary, write_cohort
+from cxrlens.pipeline.prepare import need_data, need_interval, prepare, summary, write_cohort
 from cxrlens.pipeline.rows import trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
@@ -55,17 +57,26 @@ def run(
     with where.locked("run"):
         _keep_study(where, study, text)
         watch = Stopwatch(earlier_stages(where))
+        need_data(study, root)
+        with watch.stage("models"):  # a model that cannot be trained shows before thousands of images are read
+            rows, skipped = trainable_rows(study, near, progress)
         with watch.stage("cohort"):
             prepared = prepare(study, root, progress)
+            need_interval(prepared)
+            need_images(study, prepared)
             write_cohort(where, prepared)
             where.write_json("exclusions.json", prepared.cohort.left_out)
         for sentence in prepared.passed_over:
             progress.say(sentence)
-        for sentence in prepared.warnings:
+        for sentence in (*(one for each in rows for one in each.sentences), *prepared.warnings):
             progress.say(f"warning: {sentence}")
+        if lacking := without_font([row.name for row in study.models] + prepared.cohort.images):
+            shown = " ".join(lacking[:10]) + (" ..." if len(lacking) > 10 else "")
+            progress.say(
+                f"figures: no font of this machine has the signs {shown} of some names; figures show their codes, such "
+                f"as {escape(lacking[0])}, and tables and the page the signs themselves"
+            )
         try:
-            with watch.stage("models"):
-                rows, skipped = trainable_rows(study, near, progress)
             with watch.stage("cohort"):
                 for size in dict.fromkeys(each.size for each in rows):
                     prepared.pixels.at(size)  # a full disk shows before hours of training
@@ -90,8 +101,7 @@ def run(
                 with watch.stage("gallery"):
                     make_gallery(first_networks(Run(where), done, prepared, chosen), root, progress)
         finally:
-            told = str(data) if data is not None else None
-            write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, told)
+            write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, data, near)
         write_report(where)
     return Run(where)
 

@@ -46,3 +46,14 @@ def picture_sentences(spectrum: Mapping[str, Any], alpha: float = 0.05) -> list[
             )
         found.append(f"{sentence} (Welch's test, Holm's correction, {alpha:g}).")
     return found
+
+
+def left_out_sentence(what: str, model: str | None, why: str) -> str:
+    """What figures do without, of which model, and why.
+
+    >>> left_out_sentence("maps of Grad-CAM", "a row", "no such layer")
+    "no maps of Grad-CAM of 'a row': no such layer"
+    >>> left_out_sentence("Figure 2", None, "no memory")
+    'no Figure 2: no memory'
+    """
+    return f"no {what} of '{model}': {why}" if model else f"no {what}: {why}"

@@ -23,20 +23,9 @@ WITHOUT_XRAYS = frozenset(
 )
 WITHOUT_NAMES = WITHOUT_XRAYS | {"figure3", "audit_evidence"}  # Figure 1 has file names below its images
 FACTS = (
-    "width",
-    "height",
-    "bytes",
-    "mode",
-    "format",
-    "bits",
-    "depth",
-    "depth_alone",
-    "sha256",
-    "steps",
-    "missing",
-    "side",
-    "fold",
-)
+    "width", "height", "bytes", "mode", "format", "bits", "depth", "depth_alone", "sha256", "steps", "missing", "side",
+    "fold", "patient_known",
+)  # fmt: skip
 
 
 def images_shown(reading: Reading) -> list[str]:
@@ -86,7 +75,7 @@ def renamed(reading: Reading) -> Reading:
     within sentences.
     """
     names = Names.of(*_named(reading))
-    environment = {name: told for name, told in reading.environment.items() if name not in ("command", "data")}
+    environment = {name: told for name, told in reading.environment.items() if name not in ("command", "data", "near")}
     table = _own_columns(reading.cohort).drop(columns="sha256", errors="ignore")
     gallery = reading.gallery
     return replace(
@@ -118,6 +107,11 @@ def _renamed_gallery(gallery: Gallery, names: Names) -> Gallery:
         images=tuple(names.images[image] for image in gallery.images),
         maps={names.text(model): maps for model, maps in gallery.maps.items()},
         margins={names.text(model): margins for model, margins in gallery.margins.items()},
+        thresholds={names.text(model): threshold for model, threshold in gallery.thresholds.items()},
+        missing={
+            names.text(model): {method: names.text(why) for method, why in reasons.items()}
+            for model, reasons in gallery.missing.items()
+        },
     )
 
 

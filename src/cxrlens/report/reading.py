@@ -22,6 +22,7 @@ class Gallery:
         lungs: bool [n, size, size], all false where unknown; None where nobody knows any.
         thresholds: model → P above which its first network, whose maps these are, calls an image positive: chosen on
             its training images. A model without one has no entry.
+        missing: model → method → why the model has no maps of it.
     """
 
     images: tuple[str, ...]
@@ -30,6 +31,7 @@ class Gallery:
     margins: Mapping[str, Mapping[str, tuple[int, int]]]
     lungs: np.ndarray | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    missing: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ meant to lie inside the training side.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.progress import SILENT, Progress
+from cxrlens.run_folder import read_csv
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
@@ -139,7 +139,7 @@ def _finished(plan: Search, file: Path) -> list[dict[str, Any]]:
         return []
     advice = f"delete {file}, or choose another folder, to search from the start"
     try:
-        table = pd.read_csv(io.StringIO(file.read_text(encoding="utf-8")), keep_default_na=False)
+        table = read_csv(file)
         trials = [{str(name): value for name, value in row.items()} for row in table[list(COLUMNS)].to_dict("records")]
         aucs = [float(trial["auc"]) for trial in trials]
     except (OSError, ValueError, KeyError) as error:

@@ -24,7 +24,7 @@ from cxrlens.train.interrupt import deferred_interrupt
 from cxrlens.train.loss import Loss, cross_entropy, label_weights
 from cxrlens.train.memory import keep_freed_memory
 from cxrlens.train.options import TrainingOptions
-from cxrlens.train.order import Order
+from cxrlens.train.order import Order, ends_alone
 from cxrlens.train.predict import FixedImages
 from cxrlens.train.schedule import learning_rate
 
@@ -108,14 +108,64 @@ def _out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
+def training_fault(model: Classifier, images: int) -> str:
+    """Why a network cannot take a training step of so many images, else ""; asked by one forward pass in training mode.
+
+    A BatchNorm has no spread to divide by where one image alone gives it a 1 × 1 map: PyTorch raises there.
+
+    Args:
+        model: left as it was, its running statistics and modes included.
+        images: how many go through it, of its own size.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = {name: each.clone() for name, each in model.named_buffers()}
+    try:
+        with seeded(0), torch.no_grad():
+            model.train()
+            model(torch.full((images, 1, model.size, model.size), 0.5).to(model.mean))
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
+        if isinstance(error, RuntimeError) and _out_of_memory(error):
+            raise
+        if "more than 1" in str(error):  # "Expected more than 1 value per channel when training, got ..."
+            return (
+                f"a training step of {images} image{'s' if images > 1 else ''} at {model.size} × {model.size} pixels "
+                "leaves a normalising layer of this network one value a channel, which has no spread: use a larger "
+                "batch (2 or more), or larger images"
+            )
+        return f"a training step fails at {model.size} × {model.size} pixels: {type(error).__name__}: {error}"
+    finally:
+        for module, training in modes:
+            module.training = training
+        for name, each in model.named_buffers():
+            each.copy_(buffers[name])
+    return ""
+
+
+def _join_last(fit: Fit) -> bool:
+    """Whether a last batch of one image joins the one before: where the network cannot be trained on one image alone.
+
+    A function of the network, the number of images and the batch, so that a resumed training does the same.
+
+    Raises:
+        UserError: every batch is one image, and the network cannot be trained so.
+    """
+    images, batch = len(fit.data.images), fit.options.batch
+    if ends_alone(images, batch):
+        return bool(training_fault(fit.model, 1))
+    if min(images, batch) == 1 and (fault := training_fault(fit.model, 1)):
+        raise UserError(f"{fit.title}: {fault}")
+    return False
+
+
 def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
     model, options = fit.device.place(fit.model), fit.options
     state, optimizer = State(), _adam(fit)
     found = load_checkpoint(fit.checkpoint, fit.identity) if fit.checkpoint else None
     if found:
         state = _restore(model, optimizer, *found)
-    order = Order(len(fit.data.images), options.batch, fit.seed, fit.fold)
-    steps = options.steps_an_epoch(len(fit.data.images))
+    joined = _join_last(fit)
+    order = Order(len(fit.data.images), options.batch, fit.seed, fit.fold, joined)
+    steps = options.steps_an_epoch(len(fit.data.images), joined)
     total = steps * options.epochs
     augmentation = fit.augmentation if options.augment else NO_AUGMENTATION
     with progress.task(f"{fit.title}: features of the frozen backbone", 1) as task:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from cxrlens.config import Config
+from cxrlens.train.order import batches
 
 
 class TrainingOptions(Config):
@@ -34,6 +35,6 @@ class TrainingOptions(Config):
     weight_decay: float = Field(default=0.0, ge=0)
     schedule: Literal["constant", "one_cycle"] = "constant"
 
-    def steps_an_epoch(self, images: int) -> int:
-        """Steps an epoch with this many training images."""
-        return -(-images // self.batch) if self.steps == "pass" else self.steps
+    def steps_an_epoch(self, images: int, join_last: bool = False) -> int:
+        """Steps an epoch with this many training images; `join_last` as in `Order`."""
+        return batches(images, self.batch, join_last) if self.steps == "pass" else self.steps

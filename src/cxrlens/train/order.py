@@ -22,19 +22,23 @@ class Order:
         batch: images a step.
         seed: of the run.
         fold: of the run.
+        join_last: whether a last batch of one image joins the batch before it, for a network that cannot be trained on
+            one image alone.
     """
 
     images: int
     batch: int
     seed: int
     fold: int
+    join_last: bool = False
 
     def rows(self, step: int) -> np.ndarray:
         """Rows of the images in step number `step`, counted from the start of training."""
-        a_pass = -(-self.images // self.batch)
+        a_pass = batches(self.images, self.batch, self.join_last)
         shuffled = _shuffled(self.images, self.seed, self.fold, step // a_pass)
-        start = step % a_pass * self.batch
-        return shuffled[start : start + self.batch]
+        place = step % a_pass
+        last = self.join_last and place == a_pass - 1
+        return shuffled[place * self.batch : None if last else (place + 1) * self.batch]
 
     def parameters(self, step: int, augmentation: Augmentation) -> list[Parameters]:
         """How each image of that step is augmented."""
@@ -44,6 +48,24 @@ class Order:
     def torch_seed(self, step: int) -> int:
         """The seed of whatever the network itself draws in that step, such as dropout."""
         return int(generator(TORCH, self.seed, self.fold, step).integers(2**62))
+
+
+def batches(images: int, batch: int, join_last: bool = False) -> int:
+    """How many batches one pass over the training images has.
+
+    >>> batches(17, 16), batches(17, 16, join_last=True), batches(18, 16, join_last=True)
+    (2, 1, 2)
+    """
+    return images // batch if join_last and ends_alone(images, batch) else -(-images // batch)
+
+
+def ends_alone(images: int, batch: int) -> bool:
+    """Whether the last batch of a pass is one image, behind larger batches that it could join.
+
+    >>> ends_alone(17, 16), ends_alone(18, 16), ends_alone(17, 1), ends_alone(1, 16)
+    (True, False, False, False)
+    """
+    return batch > 1 and images > batch and images % batch == 1
 
 
 @lru_cache(maxsize=8)

@@ -9,6 +9,7 @@ import numpy as np
 from cxrlens.audit.base import Finding, refused
 from cxrlens.audit.case import CohortCase
 from cxrlens.audit.probes import PROBES, CohortProbe
+from cxrlens.data.cohort import known_patients
 from cxrlens.data.leaks import leak, patients_warning
 
 STATISTIC = "share of validation images whose patient is in training"
@@ -45,7 +46,12 @@ class PatientLeak(CohortProbe):
         worst = max(folds, key=lambda fold: fold["leaking_images"] / max(1, fold["validation_images"]))
         share = worst["leaking_images"] / max(1, worst["validation_images"])
         if not share and patients_warning(case.table):
-            reason = "the source names no patient, so none can be found on both sides"
+            known = known_patients(case.table)
+            reason = (
+                f"the source names no patient of {int((~known).sum())} of {len(known)} images"
+                if known.any()
+                else "the source names no patient"
+            ) + ", so none of them can be found on both sides"
             return [refused(self.name, None, STATISTIC, reason, LIMITS, DIRECTION)]
         return [
             Finding(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 from pydantic import Field
 from torch import Tensor
@@ -21,6 +23,7 @@ class Method(Config, ABC):
     """
 
     batch: int = Field(default=8, ge=1)
+    trial: ClassVar[Mapping[str, int]] = {}  # options of least work, to find out whether a network can have its maps
 
     @property
     def shown(self) -> Shown:

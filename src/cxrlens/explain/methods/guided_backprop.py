@@ -49,7 +49,8 @@ class GuidedBackprop(Method):
             gradients = channel_gradient(model, images, target)
         if not guided.met:
             raise UserError(
-                "guided_backprop needs a network with ReLUs, and this one has none (a ViT's activations are GELUs): "
+                "guided_backprop needs a network with ReLUs, and this one has none (it has no rule for other "
+                "activations, such as GELU and SiLU): "
                 "use saliency or integrated_gradients"
             )
         return largest_channel(gradients)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 import torch
 from pydantic import Field
@@ -25,6 +28,7 @@ class IntegratedGradients(Method):
         baseline: the grey that counts as no evidence, in [0, 1]; 0 is black.
     """
 
+    trial: ClassVar[Mapping[str, int]] = {"steps": 1}
     steps: int = Field(default=32, ge=1)
     baseline: float = Field(default=0.0, ge=0, le=1)
 

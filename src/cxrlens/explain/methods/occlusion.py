@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -27,6 +28,7 @@ class Occlusion(Method):
         fill: the grey of the window, in [0, 1], or the image's mean.
     """
 
+    trial: ClassVar[Mapping[str, int]] = {"window": 32, "stride": 32}
     window: int | None = Field(default=None, ge=1)
     stride: int | None = Field(default=None, ge=1)
     fill: float | Literal["mean"] = "mean"

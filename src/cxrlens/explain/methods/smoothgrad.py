@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -24,6 +27,7 @@ class SmoothGrad(Method):
         seed: of the noise.
     """
 
+    trial: ClassVar[Mapping[str, int]] = {"samples": 1}
     samples: int = Field(default=25, ge=1)
     noise: float = Field(default=0.15, ge=0)
     seed: int = 0

@@ -82,6 +82,8 @@ def find_weights(spec: str, backbone: str, near: Path | None = None) -> Path | N
     if not spec.endswith(SUFFIXES):
         raise UserError(near_miss("weights", spec, [*SPECIAL, *CARDS]) + f", or a path to a {SUFFIXES[0]} file")
     path = Path(spec).expanduser() if near is None else near / Path(spec).expanduser()
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"the weight file {spec} is a link to {path.readlink()}, which is not there")
     if not path.is_file():
         raise UserError(f"no weight file {spec}" + (f" beside the study, in {near}" if near else ""))
     return path

@@ -56,7 +56,9 @@ def convert_for(contents: Contents, backbone: Backbone) -> Converted:
                 return converted
             if nearest is None or count < fewest:
                 nearest, fewest = converted, count
-    return replace(nearest, advice=_advice(contents, backbone)) if nearest else convert(contents)
+    if nearest is None:
+        return convert(contents)
+    return replace(nearest, advice=_advice(contents, backbone) or nearest.advice)
 
 
 def _unwrapped(contents: Contents) -> Iterator[Contents]:

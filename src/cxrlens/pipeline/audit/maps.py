@@ -9,16 +9,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from cxrlens.audit.base import Finding
+from cxrlens.audit.base import Finding, refused
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.maps.judge import Judged, by_chance, common, judge_maps, lung_finding, trust_finding
+from cxrlens.audit.maps.judge import (
+    TRUST_LIMITS,
+    Judged,
+    by_chance,
+    common,
+    judge_maps,
+    lung_finding,
+    trust_finding,
+)
 from cxrlens.audit.maps.sample import sample
 from cxrlens.audit.maps.similarity import Agreement, agreement
 from cxrlens.audit.options import AuditOptions
 from cxrlens.audit.records import plain_finding, restored
 from cxrlens.data.seeds import generator
+from cxrlens.errors import UserError
 from cxrlens.evaluate.records import plain
 from cxrlens.explain.attribute import attribute
+from cxrlens.explain.methods import METHODS
 from cxrlens.pipeline.audit.cases import Cases
 from cxrlens.pipeline.audit.kept import arrays_path, kept_record
 from cxrlens.pipeline.explain.kept import read_arrays, write_arrays
@@ -69,15 +79,22 @@ def audit_maps(
             def make(each: Shown = each, path: Any = path) -> dict[str, Any]:
                 case, network = cases.of(each), {}
                 chances = by_chance(case, rows, options.steps, seed)
-                found = {method: judge_maps(case, method, rows, chances, seed) for method in options.methods}
+                found: dict[str, Judged] = {}
+                for method in options.methods:
+                    try:
+                        found[method] = judge_maps(case, method, rows, chances, seed)
+                        repeated = _over_seeds(each, jobs, case, found[method], rows, seed)
+                        network[method] = _told(found[method], case, repeated)
+                    except UserError as error:  # what one network cannot have takes no other's verdict away
+                        found.pop(method, None)
+                        progress.say(f"warning: no maps of {METHODS[method]().title} of '{case.name}': {error}")
+                        network[method] = _refused(method, case, str(error))
                 write_arrays(path, {method: judged.maps for method, judged in found.items()})
-                for method, judged in found.items():
-                    network[method] = _told(judged, case, _over_seeds(each, jobs, case, judged, rows, seed))
                 return {"methods": network}
 
             record = kept_record(each, "maps", asked, make, beside=path)
             arrays = read_arrays(path)
-            for method in options.methods:
+            for method in arrays.keys() & maps.keys():
                 maps[method].append(arrays[method])
             for method, told in record["methods"].items():
                 findings += [restored(finding) for finding in told.pop("findings")]
@@ -101,6 +118,15 @@ def _told(judged: Judged, case: ModelCase, repeated: Agreement | None) -> dict[s
         "sanity": plain(judged.sanity) | {"passes": judged.sanity.passes},
         "order": [plain(each) for each in judged.order],
         "lungs": plain(judged.lungs),
+    }  # fmt: skip
+
+
+def _refused(method: str, case: ModelCase, why: str) -> dict[str, Any]:
+    statistic = f"{METHODS[method]().title}: likeness of its maps to those of a random network"
+    finding = refused("map_trust", case.name, statistic, why, TRUST_LIMITS)
+    return {
+        "findings": [plain_finding(finding)], "trusted": None, "reasons": [why], "repeatability": None, "sanity": None,
+        "order": [], "lungs": None,
     }  # fmt: skip
 
 

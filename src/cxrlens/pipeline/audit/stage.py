@@ -47,7 +47,7 @@ def audit_run(
         also: names of probes that are asked by choice alone, since they train.
         full: maps judged on every validation image, not on a sample.
         device: "auto", "cpu" or "cuda".
-        near: the folder that relative weight paths start from.
+        near: the folder that relative weight paths start from; as when the run was made, if none is given.
         progress: where work is shown.
 
     Returns:
@@ -57,13 +57,15 @@ def audit_run(
         UserError: an unknown probe, or the images are not those of the run.
         KeyboardInterrupt: Ctrl-C; the same call goes on.
     """
-    chosen, near = choose_device(device), Path(near) if near is not None else None
+    chosen = choose_device(device)
     with run.folder.locked("run"):
-        began = time.monotonic()
+        began, made = time.monotonic(), run.folder.read_json("environment.json")
+        near = near if near is not None else made.get("near")
+        near = Path(near) if near is not None else None
         options = run.study.audit
         asked = chosen_probes(also, options.options)
         prepared, jobs = reopen(run, data, progress)
-        root = data if data is not None else run.folder.read_json("environment.json")["data"]
+        root = data if data is not None else made["data"]
         root = Path(root) if root is not None else None
         cohort, groups = _cohort(prepared, progress)
         lungs = LungStore(prepared, root)

@@ -14,10 +14,12 @@ from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
 from cxrlens.errors import UserError
 from cxrlens.explain.explained import explained
+from cxrlens.explain.methods import METHODS
 from cxrlens.explain.pick import Picked
 from cxrlens.names import name_of, path_of
 from cxrlens.outputs import NOISE, check_output, picture_by
 from cxrlens.pipeline.explain.kept import write_arrays
+from cxrlens.pipeline.explain.left_out import LeftOut
 from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report import figures
@@ -52,8 +54,9 @@ def explain_images(
         The PNG's path.
 
     Raises:
-        UserError: no image, one that cannot be read, an unknown method, or `out` names what must not be written over;
-            nothing is written then.
+        UserError: no image, one that cannot be read, an unknown method, methods that no model can have, or `out` names
+            what must not be written over; nothing is written then. Models that cannot have some of the methods are
+            named to whoever watches.
     """
     if not paths:
         raise UserError("explain needs at least one image")
@@ -67,7 +70,9 @@ def explain_images(
             progress.say(f"warning: {name_of(file)}: {warning}")
     study, chosen, path = run.study, choose_device(device), base.with_name(f"{base.name}.png")
     methods = tuple(methods or study.explain.methods)
-    views = []
+    for method in methods:
+        METHODS[method]  # an unknown name is said before any work
+    views, out_of_reach = [], LeftOut(progress)
     names = [model["name"] for model in run.results["models"]]
     with progress.task("maps", len(names)) as task:
         for number, name in enumerate(names):
@@ -75,10 +80,16 @@ def explain_images(
             squares = np.stack([to_uint8(image, size, study.images.interpolation) for image in images])
             pixels = torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
             view = explained(name, chosen.place(run.model(name)), pixels, methods)
-            arrays = view.arrays() | {"images": np.array([name_of(file.name) for file in files])}
-            write_arrays(base / f"{folder_name(name)}.npz", arrays)
-            views.append(view)
+            for method, why in view.missing.items():
+                out_of_reach.note(f"maps of {METHODS[method]().title}", name, why)
+            if view.attributions:
+                arrays = view.arrays() | {"images": np.array([name_of(file.name) for file in files])}
+                write_arrays(base / f"{folder_name(name)}.npz", arrays)
+                views.append(view)
             task.update(number + 1)
+    if not views:
+        said = "; ".join(f"{one['model']}: {one['reason']}" for one in out_of_reach.told)
+        raise UserError(f"no model of this run has maps by {', '.join(methods)}: {said}")
     given = [Picked(name_of(file.name), "given image") for file in files]
     figures.save(figures.maps_figure(given, views, display=study.explain.display), path, "explain")
     return path

@@ -17,13 +17,17 @@ from cxrlens.files import write_atomically
 IDENTITY = "made from"
 
 
-def kept(path: Path, made_from: Any, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+Arrays = dict[str, np.ndarray]
+
+
+def kept(path: Path, made_from: Any, make: Callable[[], Arrays], lasting: Callable[[], bool] = lambda: True) -> Arrays:
     """The arrays of a file, or newly made ones where it is absent, damaged or of something else.
 
     Args:
         path: of the `.npz`.
         made_from: all that the arrays depend on, as plain values.
         make: the work.
+        lasting: whether what `make` gave is whole; otherwise it is written, and made anew the next time.
     """
     known = hashlib.sha256(json.dumps([__version__, made_from], sort_keys=True).encode()).hexdigest()
     try:
@@ -33,7 +37,7 @@ def kept(path: Path, made_from: Any, make: Callable[[], dict[str, np.ndarray]]) 
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass
     arrays = make()
-    write_arrays(path, {**arrays, IDENTITY: np.array(known)})
+    write_arrays(path, {**arrays, IDENTITY: np.array(known)} if lasting() else arrays)
     return arrays
 
 

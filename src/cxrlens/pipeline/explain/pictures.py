@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from cxrlens.errors import UserError
 from cxrlens.explain.activation_maximization import MaximizeOptions, Objective, maximize, reference_activations
 from cxrlens.explain.layers import default_layer, units_layer
 from cxrlens.explain.options import ExplainOptions
 from cxrlens.explain.units import choose_units, contributions
 from cxrlens.pipeline.explain.kept import kept
+from cxrlens.pipeline.explain.left_out import LeftOut
 from cxrlens.pipeline.explain.shown import Shown
 from cxrlens.progress import Progress
 from cxrlens.report import figures
@@ -20,17 +23,19 @@ EXAMPLES = 2  # images of the cohort below each unit's picture
 Arrays = dict[str, np.ndarray]
 
 
-def figure2(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progress: Progress) -> None:
+def figure2(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progress: Progress, out: LeftOut) -> None:
     """Writes `figure2`: for every model the logit's picture, a without jitter and b with it and without TV."""
     made: dict[str, dict[str, Arrays]] = {}
     for each in shown:
-        real = each.cohort_logits(progress)
-        for panel, still in (("a", True), ("b", False)):
-            how = options.maximization(still, options.iterations)
-            path = folder / "figure2" / panel / each.file
-            arrays = logit_pictures(each, how, [options.seed], path, progress)
-            made.setdefault(each.name, {})[panel] = arrays | {"real": real}
-    figures.save(figures.logit_pictures_figure(made), folder / "figure2.png")
+        with out.guarded("Figure 2", model=each.name):
+            real, panels = each.cohort_logits(progress), {}
+            for panel, still in (("a", True), ("b", False)):
+                how = options.maximization(still, options.iterations)
+                path = folder / "figure2" / panel / each.file
+                panels[panel] = logit_pictures(each, how, [options.seed], path, progress) | {"real": real}
+            made[each.name] = panels
+    with out.guarded("Figure 2", folder / "figure2"):
+        figures.save(figures.logit_pictures_figure(_some(made)), folder / "figure2.png")
 
 
 def logit_pictures(shown: Shown, how: MaximizeOptions, seeds: Sequence[int], path: Path, progress: Progress) -> Arrays:
@@ -44,7 +49,7 @@ def logit_pictures(shown: Shown, how: MaximizeOptions, seeds: Sequence[int], pat
     return kept(path, told, make)
 
 
-def figure3(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progress: Progress) -> None:
+def figure3(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progress: Progress, out: LeftOut) -> None:
     """Writes `figure3`: for every model some channels of the layer before its last, each with the images it likes."""
     how = options.maximization(False, options.unit_iterations)
     made: dict[str, Arrays] = {}
@@ -53,12 +58,20 @@ def figure3(shown: Sequence[Shown], options: ExplainOptions, folder: Path, progr
         def make(each: Shown = each) -> Arrays:
             return _units(each, options, how, progress)
 
-        told = {
-            "network": each.identity, "options": how.model_dump(mode="json"), "seed": options.seed,
-            "units": options.units, "choose": options.choose, "examples": EXAMPLES,
-        }  # fmt: skip
-        made[each.name] = kept(folder / "figure3" / each.file, told, make)
-    figures.save(figures.unit_pictures_figure(made, options.choose), folder / "figure3.png")
+        with out.guarded("Figure 3", model=each.name):
+            told = {
+                "network": each.identity, "options": how.model_dump(mode="json"), "seed": options.seed,
+                "units": options.units, "choose": options.choose, "examples": EXAMPLES,
+            }  # fmt: skip
+            made[each.name] = kept(folder / "figure3" / each.file, told, make)
+    with out.guarded("Figure 3", folder / "figure3"):
+        figures.save(figures.unit_pictures_figure(_some(made), options.choose), folder / "figure3.png")
+
+
+def _some(made: dict[str, Any]) -> dict[str, Any]:
+    if not made:
+        raise UserError("no model has any of its pictures")
+    return made
 
 
 def _units(shown: Shown, options: ExplainOptions, how: MaximizeOptions, progress: Progress) -> Arrays:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxrlens.pipeline.explain.figure1 import figure1
+from cxrlens.pipeline.explain.left_out import LeftOut
 from cxrlens.pipeline.explain.pictures import figure2, figure3
 from cxrlens.pipeline.explain.shown import first_networks
 from cxrlens.pipeline.explain.spectra import spectra
@@ -20,6 +21,9 @@ from cxrlens.train.device import Device
 def explain_run(run: Run, done: Sequence[Job], prepared: Prepared, device: Device, progress: Progress) -> None:
     """Writes the figures into the run's folder; arrays that are there already are not made again.
 
+    A figure, or a model's part of one, that fails takes nothing else away: it is named in `explain.json`, on the page
+    and to whoever watches.
+
     Args:
         run: whose networks are trained and judged.
         done: its networks.
@@ -31,12 +35,14 @@ def explain_run(run: Run, done: Sequence[Job], prepared: Prepared, device: Devic
     shown, folder = first_networks(run, done, prepared, device), run.folder.path / "figures"
     best = max(run.results["models"], key=lambda model: model["auc"])["name"]
     told: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "figures": list(options.figures), "best": best}
+    out = LeftOut(progress)
     if 1 in options.figures:
-        figure1(shown, options, best, folder, progress)
+        figure1(shown, options, best, folder, progress, out)
     if 2 in options.figures:
-        figure2(shown, options, folder, progress)
+        figure2(shown, options, folder, progress, out)
     if 3 in options.figures:
-        figure3(shown, options, folder, progress)
-    if "spectrum" in options.figures:
-        told["spectrum"] = spectra(shown, options, level, folder, progress)
+        figure3(shown, options, folder, progress, out)
+    if "spectrum" in options.figures and (numbers := spectra(shown, options, level, folder, progress, out)):
+        told["spectrum"] = numbers
+    told["left_out"] = out.told
     run.folder.write_json("explain.json", told)

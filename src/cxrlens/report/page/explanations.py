@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrlens.report.explain_sentences import picture_sentences, picture_table
+from cxrlens.report.explain_sentences import left_out_sentence, picture_sentences, picture_table
 from cxrlens.report.page.blocks import Block, Section, Words, figure, table
 from cxrlens.report.reading import Reading
 
@@ -41,4 +41,8 @@ def explanations(reading: Reading) -> Section | None:
     if numbers:
         blocks.append(table("Activation pictures in numbers, mean over seeds [interval].", picture_table(numbers)))
         blocks.append(Words(picture_sentences(numbers), "soft"))
+    left_out = (reading.explained or {}).get("left_out", [])
+    if left_out:
+        said = [left_out_sentence(one["what"], one["model"], one["reason"]) for one in left_out]
+        blocks.insert(0, Words([f"{each[:1].upper()}{each[1:]}." for each in said], "warning"))
     return Section("explanations", "Figures 1 to 3: where they look, what they answer to", blocks) if blocks else None

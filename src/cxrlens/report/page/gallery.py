@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.explain.methods import METHODS
+from cxrlens.report.explain_sentences import left_out_sentence
 from cxrlens.report.page.blocks import Block, Island, Section, Words
 from cxrlens.report.page.encode import as_island, jpeg, map_images, map_side, outline, picture_side
 from cxrlens.report.page.found import ranked
@@ -52,9 +53,20 @@ def gallery(reading: Reading) -> Section | None:
             ],
             "soft",
         ),
+        *_missing(shown),
         Island(as_island(data), names, [(method, _title(method)) for method in methods], shown.lungs is not None),
     ]
     return Section("gallery", "Gallery", blocks)
+
+
+def _missing(shown: Gallery) -> list[Block]:
+    """Which maps are not there, and why."""
+    said = [
+        left_out_sentence(f"maps of {_title(method)}", model, why)
+        for model, reasons in shown.missing.items()
+        for method, why in reasons.items()
+    ]
+    return [Words([f"{each[:1].upper()}{each[1:]}." for each in said], "warning")] if said else []
 
 
 def _images(reading: Reading, shown: Gallery) -> list[dict[str, Any]]:

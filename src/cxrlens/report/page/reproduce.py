@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import PurePosixPath, PureWindowsPath
 
 from cxrlens.report.page.blocks import Block, Section, Verbatim, Words, table
 from cxrlens.report.reading import Reading
@@ -18,8 +19,9 @@ def reproduce(reading: Reading) -> Section:
         "Python": told.get("python"),
         "platform": told.get("platform"),
         "device": device.get("title"),
-        "command": shlex.join(told["command"]) if told.get("command") else None,
-        "images": told.get("data"),
+        # The page may go to others: where the user's files lie is no business of theirs; `environment.json` has it.
+        "command": shlex.join(map(without_folder, told["command"])) if told.get("command") else None,
+        "images": without_folder(told["data"]) if told.get("data") else None,
         "seeds of training": ", ".join(seeds),
         "SHA-256 of the study file": inputs.get("study_sha256"),
         "SHA-256 of the images": inputs.get("images_sha256"),
@@ -48,3 +50,16 @@ def reproduce(reading: Reading) -> Section:
         )
     )
     return Section("reproduce", "To do it again", blocks)
+
+
+def without_folder(argument: str) -> str:
+    """An argument of a command, of an absolute path the last name alone.
+
+    >>> without_folder("/home/me/xrays"), without_folder("--data=C:/Users/me/xrays"), without_folder("runs/demo")
+    ('xrays', '--data=xrays', 'runs/demo')
+    """
+    option, sign, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+    for kind in (PurePosixPath, PureWindowsPath):
+        if kind(value).is_absolute():
+            return option + sign + (kind(value).name or value)
+    return argument

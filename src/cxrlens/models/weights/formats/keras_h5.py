@@ -40,6 +40,7 @@ DENSENET_LAYERS = (  # Keras' layer (a slash in its name is an underscore in lat
     (r"predictions", "classifier"),
 )
 VGG_TOP = {"fc1": "pre_logits.fc1", "fc2": "pre_logits.fc2", "predictions": "head.fc"}
+SAVE_INNER = "save the inner one alone, model.get_layer(NAME).save_weights('NAME.weights.h5')"
 READ = "VGG16, VGG19, DenseNet121, DenseNet169 and DenseNet201"
 
 
@@ -65,11 +66,12 @@ class KerasH5:
             target, converted = _renamed(name, tensor, architecture)
             tensors[name if target in tensors else target] = converted
         stem = tensors.get("features.0.weight")
+        advice = f"if the file holds a network inside another, {SAVE_INNER}" if set(tensors) & set(named) else ""
         if architecture not in VGG:
-            return Converted(tensors, architecture, IMAGENET, EPSILON)
+            return Converted(tensors, architecture, IMAGENET, EPSILON, advice=advice)
         if stem is not None and stem.ndim == 4 and stem.shape[1] == 3:
             tensors["features.0.weight"] = stem.flip(1)  # BGR → RGB
-        return Converted(tensors, architecture, CAFFE)
+        return Converted(tensors, architecture, CAFFE, advice=advice)
 
 
 def vgg_layers(architecture: str) -> dict[str, str]:
@@ -151,7 +153,7 @@ def _by_layer(contents: Contents) -> dict[str, Tensor]:
         inner = max(groups, key=lambda group: sum(name.startswith(group) for name in contents.tensors if group))
         raise UserError(
             f"the file holds a network inside another ('{inner.rstrip('/')}') with layers of its own around it: "
-            "save the inner one alone, model.get_layer(NAME).save_weights('NAME.weights.h5')"
+            + SAVE_INNER
         )
     places = {name: _place(name) for name in contents.tensors}
     counts = {kind: 1 + max((at for each, at, _ in places.values() if each == kind), default=-1) for kind in PARTS}

@@ -1,0 +1,116 @@
+"""Names are shown as they are on the terminal, and no encoding of it ends a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from cxrlens.cli.progress import Bars
+from cxrlens.cli.terminal import say
+from cxrlens.report.tables import Fitted
+from handmade_run import predictions, run_folder
+
+ODD = "_[/red] [bold]x[/] $a_1$ – 肺 → é"
+
+
+def cxrlens(*words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    plain = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHONIO", "PYTHONUTF8", "LC_"))
+    }
+    return subprocess.run([sys.executable, "-m", "cxrlens", *words], env=plain | environment, capture_output=True)
+
+
+def renamed(folder: Path) -> Path:
+    """A run whose stronger model has an odd name."""
+    path = run_folder(folder, predictions().replace({"model": {"strong": ODD}}))
+    study = path / "study.toml"
+    study.write_text(study.read_text(encoding="utf-8").replace('"strong"', f"'{ODD}'"), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "locale",
+    [
+        {"PYTHONIOENCODING": "cp1252"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_a_terminal_that_lacks_signs_gets_others(locale: dict[str, str], tmp_path: Path) -> None:
+    runs = str(renamed(tmp_path / "röntgen")), str(run_folder(tmp_path / "b"))
+    for words in (("report", runs[0]), ("compare", *runs), ("compare", *runs, "--json")):
+        done = cxrlens(*words, **locale)
+        assert b"Traceback" not in done.stderr, done.stderr
+        assert done.returncode == 0, done.stderr
+        said = done.stdout.decode(locale.get("PYTHONIOENCODING", "ascii"))
+        if "--json" in words:
+            assert ODD in {each["model"] for each in json.loads(said)["aucs"]}
+        elif words[0] == "compare":
+            assert "[/red]" in said and "$a_1$" in said and "?" in said
+
+
+def test_a_file_of_an_old_code_page_is_named_in_an_error(tmp_path: Path) -> None:
+    if sys.platform in ("win32", "darwin"):
+        pytest.skip("names are text there")
+    (tmp_path / os.fsdecode(b"r\xf6ntgen.toml")).write_text("name = 3")
+    done = subprocess.run([sys.executable, "-m", "cxrlens", "run", os.fsencode(tmp_path) + b"/r\xf6ntgen.toml"],
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 2 and b"r%F6ntgen.toml" in done.stderr and b"Traceback" not in done.stderr
+
+
+def test_brackets_are_brackets_and_escapes_move_no_cursor(capsys) -> None:
+    console = Console(width=100)
+    say(console, "a[pa] [/x] [red]b[/] \x1b[2J\\")
+    console.print(Fitted("t", ["[m]", "AUC"], [["net [all]\x07", "0.5 [0.4, 0.6]"]]))
+    told = capsys.readouterr().out
+    assert "a[pa] [/x] [red]b[/] \\x1b[2J\\\n" in told
+    assert "[m]" in told and "net [all]\\x07" in told and "\x1b" not in told
+    narrow = Console(width=24)
+    narrow.print(Fitted("t", ["model", "AUC"], [["net [all] − b [c]", "0.5 [0.4, 0.6]"]]))
+    assert "net [all]" in capsys.readouterr().out, "a bracket in a name begins no interval"
+
+
+def test_a_bars_title_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = Bars()
+    with bars.task("net [/frozen] \x1b", 2) as task:
+        task.update(1, model="[/x]")
+        for column in bars.bars.columns:
+            column(bars.bars.tasks[0])
+
+
+def test_python_m_and_completion_know_the_programs_name() -> None:
+    done = cxrlens("--help", COLUMNS="100")
+    assert b"Usage: cxrlens [OPTIONS] COMMAND" in done.stdout and b"--install-completion" in done.stdout
+    known = cxrlens(_CXRLENS_COMPLETE="complete_bash", COMP_WORDS="cxrlens pre", COMP_CWORD="1").stdout.split()
+    assert known == [b"predict", b"pretrain"]
+    assert b"_CXRLENS_COMPLETE=complete_bash" in cxrlens("--show-completion", "bash").stdout
+
+
+def test_a_check_names_three_pairs_and_json_has_all(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        pixels = rng.integers(0, 255, (70, 70), dtype=np.uint8)
+        for place, label in enumerate(("positive", "normal")):
+            (tmp_path / "data" / label).mkdir(parents=True, exist_ok=True)
+            if place and number % 2:
+                pixels = rng.integers(0, 255, (70, 70), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{label}[{number}].png")
+    study = tmp_path / "s.toml"
+    study.write_text(
+        'name = "s"\n[data]\nsource = "image_folder"\n[images]\nsize = 64\n[explain]\nfigures = []\n'
+        '[[models]]\nname = "m"\n'
+    )
+    words = ("data", "check", str(study), "--data", str(tmp_path / "data"))
+    told = cxrlens(*words).stdout.decode()
+    assert told.count("one image, positive here and negative there") == 3 and "9 more pairs" in told
+    sentence = next(line for line in told.splitlines() if "under two patient ids" in line)
+    assert sentence.count(" = ") == 3 and "and 9 more; --json has them all" in sentence and "[" in sentence
+    found = json.loads(cxrlens(*words, "--json").stdout)
+    assert len(found["duplicates"]) == 12 and len(found["one_patient_under_ids"]) == 12

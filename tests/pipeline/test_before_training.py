@@ -1,0 +1,89 @@
+"""What would end a run after hours of training is asked before the first step of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+from users_folders import folder, study, study_file
+
+import cxrlens
+from cxrlens.cli.main import app
+from cxrlens.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("a network was trained"))
+
+
+def cohort(path: Path, positives: int, negatives: int, per_patient: int = 1) -> Path:
+    rows = [
+        {"image": f"{sign}-{number}.png", "patient": f"{sign}{number // per_patient}", "label": sign}
+        for sign, count in ((1, positives), (0, negatives))
+        for number in range(count)
+    ]
+    return folder(path, rows)
+
+
+@pytest.mark.parametrize(
+    ("positives", "per_patient", "split", "message"),
+    [
+        (2, 1, {}, r"kind 'patient'\) has 1 positive of 1 patient and \d+ negative .* larger share"),
+        (5, 1, {"validation": 0.2}, r"has 1 positive of 1 patient"),
+        (5, 1, {"kind": "patient-kfold", "folds": 5}, r"fold 0\) has 1 positive .* 5 of 5 folds: ask for fewer folds"),
+        (6, 3, {"validation": 0.4}, r"has 3 positive of 1 patient"),
+        (8, 1, {"kind": "paper", "validation": 0.2, "seed": 2}, r"kind 'paper'\) has 1 positive"),
+    ],
+)
+def test_a_validation_side_that_can_give_no_interval_is_refused_by_check_plan_and_run(
+    tmp_path: Path, positives: int, per_patient: int, split: dict[str, Any], message: str
+) -> None:
+    data, file = cohort(tmp_path / "data", positives, 30, per_patient), study_file(tmp_path / "s.toml", split=split)
+    with pytest.raises(UserError, match=message):
+        cxrlens.plan(cxrlens.Study.load(file), data, "cpu")
+    with pytest.raises(UserError, match=message):
+        cxrlens.run(cxrlens.Study.load(file), data, tmp_path / "run", "cpu")
+    report = cxrlens.check(cxrlens.Study.load(file), data)
+    assert len(report.faults) == 1 and "an interval of the AUC needs" in report.faults[0]
+    assert report.sides, "the split is still shown"
+    strict = CliRunner().invoke(app, ["data", "check", str(file), "--data", str(data), "--strict"])
+    assert strict.exit_code == 1
+
+
+def test_what_cannot_be_read_does_not_count_for_the_interval(tmp_path: Path) -> None:
+    data = cohort(tmp_path / "data", 6, 30)
+    asked = study(data={"source": "csv_table", "table": "labels.csv", "most_missing": 1.0})
+    held_out = next(each for each in cxrlens.check(asked, data).splits).validation
+    broken = next(name for name in held_out if name.startswith("1-"))
+    (data / broken).write_bytes(b"no picture")
+    assert sum(name.startswith("1-") for name in held_out) == 2
+    with pytest.raises(UserError, match="has 1 positive of 1 patient"):
+        cxrlens.plan(asked, data, "cpu")
+
+
+def test_one_person_under_two_ids_is_one_patient_for_the_interval(tmp_path: Path) -> None:
+    data = cohort(tmp_path / "data", 6, 30)
+    for number in range(1, 6):  # one exposure six times, under six ids
+        Image.open(data / "1-0.png").save(data / f"1-{number}.png")
+    with pytest.raises(UserError, match=r"needs at least 2 patients"):
+        cxrlens.plan(study(), data, "cpu")
+
+
+def test_a_level_that_needs_more_draws_is_refused_with_the_study() -> None:
+    with pytest.raises(UserError, match=r"at level 0\.999 needs at least 1999 draws; got 100"):
+        study(evaluation={"level": 0.999, "draws": 100})
+
+
+def test_a_batch_of_one_is_refused_by_model_where_its_network_cannot_take_it(tmp_path: Path) -> None:
+    data = cohort(tmp_path / "data", 8, 8)
+    rows = [{"name": "fine", "batch": 1}, {"name": "r10", "backbone": "resnet10t", "batch": 1}]
+    for ask in (cxrlens.plan, cxrlens.run):
+        with pytest.raises(UserError, match=r"model 'r10': a training step of 1 image at 32 × 32 .* larger batch"):
+            ask(study(models=rows), data, device="cpu", **({"out": tmp_path / "r"} if ask is cxrlens.run else {}))
+    assert cxrlens.plan(study(models=rows[:1]), data, "cpu").models[0].steps > 5
+    whole = [{"name": "r10", "backbone": "resnet10t", "batch": 1, "size": 64}]  # 2 × 2 at its end
+    assert len(cxrlens.plan(study(models=whole), data, "cpu").models) == 1

@@ -1,0 +1,122 @@
+"""A figure that one row's network cannot have is named before training, and takes nothing from the other rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from users_folders import folder, study, study_file
+
+import cxrlens
+from cxrlens.cli.main import app
+from cxrlens.errors import UserError
+from cxrlens.explain import explained
+from cxrlens.explain.attribute import method_fault
+from cxrlens.explain.methods import METHODS
+from cxrlens.models.classifier import ModelOptions, build_classifier
+from cxrlens.pipeline.explain import pictures
+from cxrlens.pipeline.explain.images import explain_images
+from cxrlens.pipeline.gallery import read_gallery
+
+EXPLAIN: dict[str, Any] = {"figures": [1], "methods": ["grad_cam", "guided_backprop"], "gallery": True}
+MODELS = [{"name": "cnn"}, {"name": "silu", "backbone": "tf_efficientnet_b0"}]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rows = [{"image": f"{number}.png", "patient": f"P{number}", "label": number % 2} for number in range(24)]
+    return folder(tmp_path_factory.mktemp("data"), rows)
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
+    return cxrlens.run(study(models=MODELS, explain=EXPLAIN), data, tmp_path_factory.mktemp("run"), "cpu")
+
+
+def told(run: cxrlens.Run) -> list[dict[str, str]]:
+    return json.loads((run.folder.path / "explain.json").read_text())["left_out"]
+
+
+def test_the_plan_names_the_row_and_the_method(data: Path, tmp_path: Path) -> None:
+    file = study_file(tmp_path / "s.toml", models=MODELS, explain=EXPLAIN)
+    said = CliRunner().invoke(app, ["run", str(file), "--data", str(data), "--dry-run"], catch_exceptions=False)
+    (line,) = [line for line in said.output.splitlines() if "Guided" in line]
+    assert "warning: no maps of Guided backpropagation of 'silu'" in line and "ReLUs" in line
+    silent = cxrlens.plan(study(models=MODELS, explain={"figures": []} | {"gallery": False}), data, "cpu")
+    assert silent.without == ()
+
+
+def test_the_others_get_their_maps_and_gallery_and_page_say_what_is_missing(run: cxrlens.Run) -> None:
+    path = run.folder.path
+    assert (path / "figures" / "figure1.png").stat().st_size > 10_000
+    (one,) = told(run)
+    assert (one["what"], one["model"]) == ("maps of Guided backpropagation", "silu") and "ReLUs" in one["reason"]
+    shown = read_gallery(run.folder, ["cnn", "silu"])
+    assert shown is not None
+    assert {model: [*maps] for model, maps in shown.maps.items()} == {
+        "cnn": ["grad_cam", "guided_backprop"], "silu": ["grad_cam"],
+    }  # fmt: skip
+    assert [*shown.missing] == ["silu"]
+    assert (path / "report.html").read_text().count("No maps of Guided backpropagation of") == 2  # figure and gallery
+
+
+def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_again(
+    run: cxrlens.Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = study(models=MODELS, explain={**EXPLAIN, "figures": [1, 2], "iterations": 1, "methods": ["grad_cam"]})
+    real, real_pictures = explained.attribute, pictures.logit_pictures
+
+    def failing(model: Any, images: Any, method: str) -> Any:
+        if model.backbone.architecture == "benchmark_cnn":
+            raise RuntimeError("no memory here")
+        return real(model, images, method)
+
+    def no_pictures(shown: Any, *rest: Any) -> Any:
+        if shown.name == "silu":
+            raise ZeroDivisionError("by zero")
+        return real_pictures(shown, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explained, "attribute", failing)
+        patch.setattr(pictures, "logit_pictures", no_pictures)
+        done = cxrlens.run(asked, data, tmp_path, "cpu")
+    assert [(one["what"], one["model"], one["reason"]) for one in told(done)] == [
+        ("maps of Grad-CAM", "cnn", "RuntimeError: no memory here"),
+        ("Figure 2", "silu", "ZeroDivisionError: by zero"),
+    ]
+    assert {"figure1.png", "figure2.png"} <= {each.name for each in (tmp_path / "figures").iterdir()}
+    assert "no memory here" in (tmp_path / "report.html").read_text()
+    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
+    again = cxrlens.run(asked, data, tmp_path, "cpu")
+    assert told(again) == []
+    with np.load(tmp_path / "figures" / "figure1" / "cnn.npz") as file:
+        assert "grad_cam" in file.files
+
+
+def test_an_image_that_the_study_names_and_is_not_there_is_asked_for_before_training(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("a network was trained"))
+    for names in ({"images": ["none.png"]}, {"also": ["none.png"]}):
+        asked = study(explain={**EXPLAIN, "methods": ["grad_cam"], **names})
+        with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
+            cxrlens.run(asked, data, tmp_path / "run", "cpu")
+        with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
+            cxrlens.plan(asked, data, "cpu")
+
+
+def test_new_images_are_explained_by_the_models_that_can(run: cxrlens.Run, data: Path, tmp_path: Path) -> None:
+    explain_images(run, [data / "0.png"], tmp_path / "maps.png", ["guided_backprop"], "cpu")
+    assert [each.name for each in (tmp_path / "maps").iterdir()] == ["cnn.npz"]
+    with pytest.raises(UserError, match="unknown method 'gradcma'"):
+        explain_images(run, [data / "0.png"], tmp_path / "maps.png", ["gradcma"], "cpu")
+
+
+def test_every_method_can_be_tried_on_a_network_that_can_have_all() -> None:
+    model = build_classifier(ModelOptions(name="a row"), 64, 0).train()
+    assert {name: method_fault(model, name) for name in METHODS} == dict.fromkeys(METHODS, "")
+    assert model.training
