@@ -26,8 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from cxrlens.data.cache import build_cache
 from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.sources.covid_chestxray import CovidChestXray
-from cxrlens.evaluate.auc import auc
-from cxrlens.evaluate.cluster_bootstrap import patient_draws, percentile_interval, weighted_auc
+from cxrlens.evaluate.auc import auc, auc_difference
 from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.train.device import choose_device
 from cxrlens.train.distil import pooled_features
@@ -87,12 +86,10 @@ def main(folder: Path, specs: list[str]) -> None:
             f"{np.mean(aucs):.3f} ± {np.std(aucs):.3f} |",
             flush=True,
         )
-    draws = patient_draws(patients, y, 2000, np.random.default_rng(0)).weights
     print("\n| a − b, patient folds | difference [95% by patients] |\n| --- | ---: |")
     for a, b in combinations(ranks, 2):
-        drawn = weighted_auc(y, ranks[a], draws) - weighted_auc(y, ranks[b], draws)
-        low, high = percentile_interval(drawn)
-        print(f"| {a} − {b} | {auc(y, ranks[a]) - auc(y, ranks[b]):+.3f} [{low:.3f}, {high:.3f}] |")
+        found = auc_difference(y, ranks[a], ranks[b], patients)
+        print(f"| {a} − {b} | {found.difference:+.3f} [{found.low:.3f}, {found.high:.3f}] |")
 
 
 if __name__ == "__main__":

@@ -80,9 +80,9 @@ def predictions(seed: int = 0, effects: tuple[float, float] = (0.5, 2.0), seeds:
     return pd.concat(tables, ignore_index=True)
 
 
-def results(made: pd.DataFrame, draws: int = 200) -> dict:
+def results(made: pd.DataFrame) -> dict:
     """`results.json` of predictions, with names wherever a run may say one."""
-    judged = evaluate(made, made, cohort(), draws=draws).to_json()
+    judged = evaluate(made, made, cohort()).to_json()
     judged["models"] = [model | TOLD for model in judged["models"]]
     return {
         "schema_version": 1,

@@ -41,7 +41,6 @@ def made(
     notes: str = "notes",
     question: str = "",
     pictures: dict[str, bytes] | None = None,
-    draws: int = 100,
 ) -> Reading:
     """A reading.
 
@@ -57,7 +56,6 @@ def made(
         notes: of every image.
         question: of the study.
         pictures: all of them where none are given.
-        draws: of the bootstrap.
     """
     models = models or {"weak": 0.3, "strong": 0.6}
     random = np.random.default_rng(0)
@@ -83,7 +81,7 @@ def made(
             "side": ["validation"] * images + ["train"] * images,
         }
     )
-    judged = evaluate(predictions, predictions, cohort, draws=draws, model_order=list(models)).to_json()
+    judged = evaluate(predictions, predictions, cohort, model_order=list(models)).to_json()
     positive = int(label.sum())
     results: dict[str, Any] = {
         "schema_version": 1, "study": "s", "question": question, "warnings": [], "skipped": [], **judged,

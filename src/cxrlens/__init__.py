@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from cxrlens.data.cohort import Cohort
     from cxrlens.data.sources import SOURCES, Source
     from cxrlens.errors import UserError
+    from cxrlens.evaluate.auc import auc_difference, auc_interval
     from cxrlens.models.classifier import Classifier
+    from cxrlens.pipeline.auc_table import auc_table
     from cxrlens.pipeline.audit.stage import audit_run
     from cxrlens.pipeline.augment_search import augment_search
     from cxrlens.pipeline.augment_sheet import augment_sheet
@@ -47,6 +49,9 @@ _HOMES = {
     "Source": "cxrlens.data.sources",
     "Study": "cxrlens.study",
     "UserError": "cxrlens.errors",
+    "auc_difference": "cxrlens.evaluate.auc",
+    "auc_interval": "cxrlens.evaluate.auc",
+    "auc_table": "cxrlens.pipeline.auc_table",
     "audit_run": "cxrlens.pipeline.audit.stage",
     "augment_search": "cxrlens.pipeline.augment_search",
     "augment_sheet": "cxrlens.pipeline.augment_sheet",
@@ -61,9 +66,9 @@ _HOMES = {
     "write_report": "cxrlens.pipeline.leave",
 }
 __all__ = [
-    "SOURCES", "Classifier", "Cohort", "PretrainStudy", "Run", "Source", "Study", "UserError", "audit_run",
-    "augment_search", "augment_sheet", "check", "compare_runs", "evaluate_external", "explain_images", "plan",
-    "predict", "pretrain", "run", "write_report",
+    "SOURCES", "Classifier", "Cohort", "PretrainStudy", "Run", "Source", "Study", "UserError", "auc_difference",
+    "auc_interval", "auc_table", "audit_run", "augment_search", "augment_sheet", "check", "compare_runs",
+    "evaluate_external", "explain_images", "plan", "predict", "pretrain", "run", "write_report",
 ]  # fmt: skip
 
 

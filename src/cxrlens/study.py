@@ -78,8 +78,8 @@ class EvaluationOptions(Config):
 
     Attributes:
         level: of the intervals.
-        draws: of the bootstrap over patients.
-        seed: of the bootstrap.
+        draws: of the bootstrap over patients, which the audit's rank correlations need; AUCs need none.
+        seed: of the bootstrap, and of the audit's own draws.
     """
 
     level: float = Field(default=0.95, gt=0, lt=1)

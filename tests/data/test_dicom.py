@@ -309,3 +309,27 @@ def test_a_deflated_bomb_is_refused_before_it_unfolds(made, monkeypatch):
     assert read_image(path).pixels.shape == (1, 256, 256)
     monkeypatch.setattr("cxrlens.data.dicom.MAX_BYTES", 100_000)
     assert "decompression bomb" in refusal(path)
+
+
+@pytest.mark.parametrize("bits", [10, 12])
+def test_a_voi_table_that_states_more_bits_than_it_uses_is_not_nearly_black(made, bits):
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.LUTData = (np.arange(4096) >> (12 - bits)).astype(np.uint16).tobytes()
+    table["LUTData"].VR = "OW"
+    decoded = read_image(made(VOILUTSequence=[table]))
+    assert np.allclose(decoded.pixels[0], (RAMP >> (12 - bits)) / (2**bits - 1))
+    assert decoded.steps == (f"warning: VOI table applied whose values use {bits} of 16 bits",)
+
+
+def test_a_window_of_16_bits_over_values_of_12_is_ignored_and_said(made):
+    decoded = read_image(made(WindowCenter=32768, WindowWidth=65536))
+    assert decoded.pixels.max() == 1
+    assert decoded.steps[0].startswith("warning: unusable window ignored (far wider than the values")
+    assert read_image(made(WindowCenter=8192, WindowWidth=16384)).steps == ("window 16384 wide at 8192 (linear)",)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")
+def test_the_photometric_interpretation_may_be_in_small_letters(made):
+    decoded = read_image(made(PhotometricInterpretation="monochrome1"))
+    assert decoded.pixels[0, 0, 0] == 1 and decoded.steps[-1] == "MONOCHROME1 inverted"

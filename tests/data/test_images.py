@@ -304,3 +304,25 @@ def test_a_flat_or_coarse_x_ray_is_no_mask(put):
     for levels in (flat, framed, coarse):
         steps = read_image(put(saved(Image.fromarray(levels.astype(np.uint8)), "PNG"))).steps
         assert not any("mask" in step for step in steps)
+
+
+@pytest.mark.parametrize(("low", "high", "warned"), [(0, 25, True), (235, 255, True), (100, 160, False)])
+def test_an_image_without_contrast_is_told(tmp_path: Path, low: int, high: int, warned: bool) -> None:
+    values = np.random.default_rng(0).integers(low, high, (80, 80), dtype=np.uint8)
+    values[:1, :1] = 255 - values[:1, :1]  # one pixel decides nothing
+    Image.fromarray(values).save(tmp_path / "a.png")
+    assert any("hardly any contrast" in step for step in read_image(tmp_path / "a.png").steps) == warned
+
+
+@pytest.mark.parametrize(
+    ("marker", "bits", "said"), [(0xC1, 12, "a JPEG of 12 bits"), (0xF7, 8, "a JPEG-LS"), (0xC0, 16, "JPEG of 16 bits")]
+)
+def test_a_jpeg_of_another_kind_is_not_called_damaged(tmp_path: Path, marker: int, bits: int, said: str) -> None:
+    stream = io.BytesIO()
+    Image.effect_noise((70, 70), 40).save(stream, "jpeg")
+    data = bytearray(stream.getvalue())
+    frame = data.find(b"\xff\xc0")
+    data[frame + 1], data[frame + 4] = marker, bits
+    (tmp_path / "a.jpg").write_bytes(data)
+    with pytest.raises(UnreadableImage, match=said):
+        read_image(tmp_path / "a.jpg")

@@ -288,3 +288,28 @@ def test_absolute_names_are_found_below_a_relative_or_linked_folder(
     (root / "list.csv").write_text(f"image,label\n{root}/a.png,1\n{tmp_path}/other/b.png,0\n")
     with pytest.raises(UserError, match=r"line 3: .*leads out of"):
         CsvTable(table="list.csv").cohort(root)
+
+
+def test_codes_of_many_digits_stay_apart(tmp_path: Path) -> None:
+    build(tmp_path, "image,label\na.png,840544004\nb.png,840544009\nc.png,840544004.0\n")
+    for negative in ("rest", ("840544009",)):
+        cohort = CsvTable(table="list.csv", positive=("840544004",), negative=negative).cohort(tmp_path)
+        assert cohort.table["label"].tolist() == [1, 0, 1]
+
+
+def test_a_row_without_one_in_the_second_table_is_unknown_even_where_blank_is_negative(tmp_path: Path) -> None:
+    build(tmp_path, "image,study\na.png,1\nb.png,2\nc.png,3\n")
+    (tmp_path / "more.csv").write_text("study,Pneumonia\n1,1\n2,\n")
+    source = CsvTable(
+        table="list.csv", more_table="more.csv", more_on=("study",), label="Pneumonia", negative=("0", "")
+    )
+    cohort = source.cohort(tmp_path)
+    assert cohort.table["label"].tolist()[:2] == [1, 0] and cohort.table["label"].isna().tolist()[2]
+    assert any("1 of 3 rows of list.csv have no row in more.csv (first: line 4)" in line for line in cohort.warnings)
+
+
+def test_patients_that_are_not_stated_are_not_one_person(tmp_path: Path) -> None:
+    build(tmp_path, "image,label,patient\na.png,1,nan\nb.png,0,nan\nc.png,0,Unknown\n")
+    cohort = CsvTable(table="list.csv").cohort(tmp_path)
+    assert cohort.table["patient"].nunique() == 3 and not cohort.table["patient_known"].any()
+    assert "3 of 3 patients are not stated and count as unknown: 'nan', 'Unknown'" in (cohort.warnings)

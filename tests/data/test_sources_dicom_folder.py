@@ -135,3 +135,24 @@ def test_a_folder_without_dicom_is_told(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\na,1\n")
     with pytest.raises(UserError, match="holds no DICOM file; 1 files were looked at"):
         DicomFolder(table="labels.csv").cohort(tmp_path)
+
+
+def test_ages_sexes_and_patients_of_the_table_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    for number in range(4):
+        write_dicom(tmp_path / f"{number}.dcm", number, PatientID=f"P{number}")
+    lines = ["file,label,age,sex,patient", "0.dcm,1,12M,1,nan", "1.DCM,0,45,F,nan", "2.dcm,1,forty,M,", "3,0,7,M,"]
+    cohort = listed(tmp_path, lines).cohort(tmp_path)
+    assert cohort.table["patient"].nunique() == 4  # those of the headers
+    assert [line for line in cohort.warnings if "view" not in line] == [
+        "2 of 4 patients are not stated and count as unknown: 'nan'",
+        "1 of 4 sexes cannot be read and counts as unknown: '1'",
+        "2 of 4 ages cannot be read and count as unknown: '12M', 'forty'",
+    ]
+
+
+def test_what_follows_the_last_point_of_a_uid_is_no_suffix(tmp_path: Path) -> None:
+    for number, name in enumerate(["1.2.3", "1.2.3.1", "1.2.3.2"]):
+        write_dicom(tmp_path / name, number, PatientID=name)
+    cohort = listed(tmp_path, ["file,label", "1.2.3,1", "1.2.3.1,0"]).cohort(tmp_path)
+    assert cohort.table.set_index("image")["label"].to_dict() == {"1.2.3": 1, "1.2.3.1": 0}
+    assert cohort.left_out == {"file is not in the table": 1}

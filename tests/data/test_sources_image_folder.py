@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -284,3 +285,11 @@ def test_many_folders_of_no_class_are_counted_together(tmp_path: Path) -> None:
     root = build(tmp_path, [*NAMES, *(f"other/P{k}/a.jpg" for k in range(20))])
     cohort = ImageFolder(positive=("PNEUMONIA",), negative=("NORMAL",)).cohort(root)
     assert cohort.left_out == {"folder other is no class": 20}
+
+
+def test_a_class_folder_is_found_whatever_the_unicode_form_of_its_name(tmp_path: Path) -> None:
+    one, two = (unicodedata.normalize(form, "Entzündung") for form in ("NFD", "NFC"))
+    build(tmp_path, [f"{one}/a.jpg", f"{one}/b.jpg", "gesund/c.jpg"])
+    for name in (one, two):
+        cohort = ImageFolder(positive=(name,), negative=("gesund",)).cohort(tmp_path)
+        assert cohort.table["label"].tolist() == [1, 1, 0] and not cohort.warnings

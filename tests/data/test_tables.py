@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,11 @@ def test_a_second_table_adds_its_columns_where_the_keys_agree(tmp_path: Path) ->
         images.joined(twice, ["study"])
     with pytest.raises(UserError, match="no row of"):
         images.joined(read_table(write(tmp_path, "study,label\n9,0\n")), ["study"])
+
+
+@pytest.mark.parametrize(("pack", "said"), [("bz2", "packed by bzip2"), ("lzma", "packed by xz")])
+def test_a_table_that_another_program_packed_is_told_by_its_name(tmp_path: Path, pack: str, said: str) -> None:
+    packed = importlib.import_module(pack).compress(b"image,label\na.png,1\n")
+    (tmp_path / "t.csv").write_bytes(packed)
+    with pytest.raises(UserError, match=said):
+        read_table(tmp_path / "t.csv")

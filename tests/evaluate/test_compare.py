@@ -1,11 +1,31 @@
 import numpy as np
 import pytest
 
-from cxrlens.evaluate.compare import Comparison, Scored, compare, holm, winner
+from cxrlens.evaluate.auc import mean_influence, placements
+from cxrlens.evaluate.compare import Comparison, compare, corrected, holm, winner
 
 
-def pair(a, b, p_holm):
-    return Comparison(a, b, 0.1, 0.0, 0.2, p_holm, p_holm, np.nan)
+def pair(a, b, p_holm, anew=np.nan):
+    return Comparison(a, b, 0.1, 0.0, 0.2, p_holm, p_holm, np.nan, np.nan, anew, anew)
+
+
+def models(strengths, trainings=1, spread=0.0, seed=0):
+    """Name → AUC of scores that share half of their noise."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(120) % 3 > 0
+    shared = generator.normal(size=120)
+    found = {}
+    for name, strength in strengths.items():
+        each = [
+            placements(
+                labels,
+                (strength + generator.normal(0, spread)) * labels + shared + generator.normal(size=120),
+                np.arange(120),
+            )
+            for _ in range(trainings)
+        ]
+        found[name] = mean_influence(each)
+    return found
 
 
 def test_holm_by_hand():
@@ -16,30 +36,44 @@ def test_holm_by_hand():
     assert len(holm([])) == 0
 
 
-def test_a_clear_difference_is_found_and_its_interval_goes_with_its_p():
-    generator = np.random.default_rng(0)
-    noise = generator.normal(0, 0.05, size=999)
-    better = Scored(0.9, 0.8, 0.95, 0.9 + noise)
-    worse = Scored(0.7, 0.6, 0.8, 0.7 + noise + generator.normal(0, 0.02, size=999))
-    (found,) = compare({"a": better, "b": worse}, {("a", "b"): 0.3})
-    assert found.low > 0 and found.p == pytest.approx(2 / 1000) and found.p_holm == found.p
-    assert found.difference == pytest.approx(0.2) and found.p_delong == 0.3
-
-
-def test_every_pair_is_compared_once_in_order_and_a_model_with_itself_is_equal():
-    same = Scored(0.8, 0.7, 0.9, np.linspace(0.7, 0.9, 100))
-    found = compare({"a": same, "b": same, "c": same}, {})
+def test_a_clear_difference_is_found_and_every_pair_is_compared_once_in_order():
+    found = compare(models({"a": 4.0, "b": 0.2, "c": 0.2}))
     assert [(c.a, c.b) for c in found] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert all((c.difference, c.p, c.p_holm) == (0, 1, 1) for c in found)
+    assert found[0].low > 0 and found[0].p < 0.001 and found[0].p_holm >= found[0].p
+    assert [c.p_holm for c in found] == pytest.approx(holm([c.p for c in found]))
+    assert all(np.isnan(c.train_p) and c.decides == c.p_holm for c in found)
 
 
-def test_two_models_that_no_draw_can_move_still_differ_with_doubt():
-    perfect, blind = Scored(1.0, 0.8, 1.0, np.ones(100)), Scored(0.5, 0.35, 0.65, np.full(100, 0.5))
-    (found,) = compare({"a": perfect, "b": blind}, {})
-    assert (found.low, found.high) == pytest.approx((0.25, 0.65))  # 0.5 - hypot(.2, .15), 0.5 + hypot(0, .15)
-    unsure = Scored(0.5, 0.02, 0.98, np.full(100, 0.5))
-    (found,) = compare({"a": perfect, "b": unsure}, {})
-    assert found.low < 0 and found.p == 1
+def test_a_model_is_equal_to_itself_but_not_for_sure():
+    one = models({"a": 1.0})["a"]
+    (found,) = compare({"a": one, "b": one})
+    assert (found.difference, found.p, found.p_holm) == (0, 1, 1)
+    assert found.low < 0 < found.high
+
+
+def test_two_models_that_no_patient_can_move_still_differ_with_doubt():
+    labels = np.repeat([True, False], 12)
+    perfect, blind = (placements(labels, scores, np.arange(24)) for scores in (labels * 1.0, np.zeros(24)))
+    (found,) = compare({"a": perfect, "b": blind})
+    assert found.difference == 0.5 and 0 < found.low < 0.45 and found.high > 0.55
+
+
+def test_the_winner_is_named_over_trainings_where_there_are_enough():
+    steady = compare(models({"a": 1.8, "b": 0.2}, trainings=4, spread=0.05))
+    loose = compare(models({"a": 1.8, "b": 0.2}, trainings=4, spread=3.0))
+    assert steady[0].train_p < 0.01 and winner({"a": 0.9, "b": 0.6}, steady).name == "a"
+    assert loose[0].train_p > 0.05 > loose[0].p and loose[0].decides == loose[0].train_p_holm
+    assert winner({"a": 0.9, "b": 0.6}, loose).name is None
+    assert winner({"a": 0.9, "b": 0.6}, [pair("a", "b", 0.001, anew=0.2)]).name is None
+
+
+def test_a_pair_without_an_interval_names_no_winner_and_is_not_counted():
+    labels = np.repeat([True, False], [12, 3])
+    sides = {name: placements(labels, labels * sign, np.arange(15)) for name, sign in (("a", 1.0), ("b", -1.0))}
+    found = compare(sides)
+    assert np.isnan(found[0].p) and "got 12 with positive and 3 with negative" in found[0].reason
+    assert winner({"a": 1.0, "b": 0.0}, found).name is None
+    assert corrected([*found, pair("a", "c", 0.03)])[1].p_holm == 0.03
 
 
 def test_no_winner_is_named_where_nothing_excludes_0():

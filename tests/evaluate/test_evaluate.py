@@ -8,11 +8,10 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cxrlens.errors import UserError
-from cxrlens.evaluate.auc import auc
-from cxrlens.evaluate.delong import delong, delong_paired
+from cxrlens.evaluate.auc import auc, auc_difference, auc_interval
 from cxrlens.evaluate.evaluate import evaluate
-from cxrlens.evaluate.networks import Network
-from cxrlens.evaluate.score import model_delong
+from cxrlens.evaluate.networks import Network, Validation
+from cxrlens.evaluate.score import model_influence
 
 N = 60
 
@@ -54,23 +53,48 @@ def cohort(n=N):
 
 
 def run(predictions, **options):
-    return evaluate(predictions, predictions, cohort(), **{"draws": 200, **options})
+    return evaluate(predictions, predictions, cohort(), **options)
 
 
-def test_one_network_gets_its_plain_auc_and_delongs_interval():
+def test_one_network_gets_its_plain_auc_and_the_interval_that_anyone_gets():
     predictions = table()
-    weak = predictions[predictions["model"] == "weak"]
+    weak, strong = (predictions[predictions["model"] == name] for name in ("weak", "strong"))
     result = run(predictions)
     model = result.models[0]
-    assert model.auc == pytest.approx(auc(weak["label"], weak["logit"]))
-    expected = delong(weak["label"], weak["logit"])
-    assert (model.delong_low, model.delong_high) == pytest.approx((expected.low, expected.high))
-    assert model.auc_low < model.auc < model.auc_high
-    strong = predictions[predictions["model"] == "strong"]
-    assert result.comparisons[0].p_delong == pytest.approx(
-        delong_paired(weak["label"], weak["logit"], strong["logit"]).p
+    expected = auc_interval(weak["label"], weak["logit"], weak["patient"])
+    assert (model.auc, model.auc_low, model.auc_high) == pytest.approx((expected.auc, expected.low, expected.high))
+    gap = auc_difference(weak["label"], weak["logit"], strong["logit"], weak["patient"])
+    found = result.comparisons[0]
+    assert (found.difference, found.low, found.high, found.p) == pytest.approx(
+        (gap.difference, gap.low, gap.high, gap.p)
     )
     assert (model.images, model.positive, model.negative, model.patients) == (60, 45, 15, 30)
+    assert math.isnan(model.auc_train_low) and not model.rough and result.settings.trainings == ""
+
+
+def test_three_seeds_or_folds_give_a_second_interval_and_two_do_not():
+    for shape, trainings in (
+        ({"seeds": (0, 1, 2)}, "seeds"), ({"folds": 5}, "folds"), ({"seeds": (0, 1)}, ""), ({"folds": 2}, ""),
+        ({"seeds": (0, 1, 2), "folds": 5}, "seeds"),
+    ):  # fmt: skip
+        result = run(table(**shape))
+        assert result.settings.trainings == trainings
+        for model in result.models:
+            assert math.isnan(model.auc_train_low) == (not trainings)
+            if trainings:
+                assert model.auc_train_low < model.auc_low and model.auc_train_high > model.auc_high
+        assert math.isnan(result.comparisons[0].train_p) == (not trainings)
+
+
+def test_few_patients_of_a_class_have_an_auc_without_an_interval_and_the_reason():
+    predictions = table()
+    few = predictions[(predictions["label"] == 1) | (predictions["image"].isin([f"{i}.png" for i in (0, 4, 8, 12)]))]
+    result = run(few)
+    for model in result.models:
+        assert 0 < model.auc <= 1 and math.isnan(model.auc_low) and "4 with negative" in model.reason
+        assert math.isnan(model.threshold.specificity_low) and model.threshold.specificity_wilson_low < 1
+    assert math.isnan(result.comparisons[0].p) and result.winner.name is None
+    json.dumps(result.to_json(), allow_nan=False)
 
 
 def test_seeds_are_averaged_and_folds_weighed_by_their_pairs():
@@ -103,15 +127,16 @@ def test_a_saturated_probability_does_not_tie_the_ranks():
     assert run(predictions).models[0].auc == run(table()).models[0].auc
 
 
-def test_the_same_seed_gives_the_same_json_and_it_is_json():
+def test_the_same_predictions_give_the_same_json_and_it_is_json():
     predictions = table(seeds=(0, 1))
     first, again = (json.dumps(run(predictions).to_json(), allow_nan=False) for _ in range(2))
     assert first == again
     found = json.loads(first)
-    assert {"name", "auc", "auc_low", "auc_high", "delong_low", "delong_high", "seeds"} <= set(found["models"][0])
+    assert {"name", "auc", "auc_low", "auc_high", "auc_train_low", "rough", "reason", "seeds"} <= set(
+        found["models"][0]
+    )
     assert {"a", "b", "difference", "low", "high", "p", "p_holm"} <= set(found["comparisons"][0])
     assert found["models"][0]["calibration"].keys() >= {"intercept", "slope", "brier"}
-    assert found != run(predictions, seed=1).to_json()
 
 
 def test_the_models_come_in_the_order_asked_for():
@@ -126,7 +151,7 @@ def test_a_perfect_and_a_constant_model_are_given_with_doubt():
     perfect = predictions["model"] == "strong"
     predictions["logit"] = np.where(perfect, predictions["label"] * 10 - 5, 0.0)
     blind, sure = run(predictions).models
-    assert sure.auc == 1 and sure.auc_low < 0.9 and sure.delong_low < 0.9
+    assert sure.auc == 1 and 0.5 < sure.auc_low < 0.9
     assert math.isnan(sure.calibration.slope) and "separate" in sure.calibration.reason
     assert blind.auc == 0.5 and blind.auc_low < 0.45 and blind.auc_high > 0.55
 
@@ -134,13 +159,13 @@ def test_a_perfect_and_a_constant_model_are_given_with_doubt():
 def test_the_threshold_comes_from_the_training_side_only():
     predictions = table()
     training = predictions.assign(logit=predictions["label"] * 100 - 42)  # midway between -42 and 58: 8
-    result = evaluate(predictions, training, cohort(), draws=200).models[1].threshold
+    result = evaluate(predictions, training, cohort()).models[1].threshold
     strong = predictions[predictions["model"] == "strong"]
     called = strong["logit"] >= 8
     assert result.value == pytest.approx(expit(8.0))
     assert result.sensitivity == called[strong["label"] == 1].mean()
     assert result.specificity == (~called[strong["label"] == 0]).mean()
-    without = evaluate(predictions, None, cohort(), draws=200).models[1].threshold
+    without = evaluate(predictions, None, cohort()).models[1].threshold
     assert math.isnan(without.sensitivity) and "no training predictions" in without.reason
 
 
@@ -155,7 +180,7 @@ def test_every_group_has_a_row_and_a_small_one_says_why_it_is_empty():
     small = rows[-2]
     assert (small.images, small.positive, small.negative) == (2, 2, 0)
     assert math.isnan(small.auc) and math.isnan(small.specificity) and "got 2 positive and 0 negative" in small.reason
-    assert small.sensitivity_low < small.sensitivity_high
+    assert small.sensitivity == 1 and math.isnan(small.sensitivity_low)  # of one patient
     women = predictions[
         (predictions["model"] == "strong") & predictions["image"].isin(cohort().query("sex == 'F'")["image"])
     ]
@@ -205,19 +230,31 @@ def test_faulty_predictions_are_refused_by_name():
     changed.loc[0, "patient"] = "someone else"
     with pytest.raises(UserError, match=r"'0.png' has several"):
         run(changed)
-    with pytest.raises(UserError, match="at least 39 draws; got 20"):
-        run(predictions, draws=20)
+    with pytest.raises(UserError, match="level lies between 0 and 1"):
+        run(predictions, level=95)
     with pytest.raises(UserError, match="got 45 positive and 0 negative"):
         run(predictions[predictions["label"] == 1])
 
 
-def test_delongs_variance_of_two_equal_folds_is_half_and_of_two_equal_seeds_the_same():
+def test_two_equal_folds_halve_the_variance_and_two_equal_seeds_leave_it():
     labels = np.array([1, 1, 1, 0, 0, 0, 0] * 2, dtype=bool)
-    scores = np.array([0.9, 0.8, 0.4, 0.7, 0.4, 0.3, 0.1])  # by hand: variance 19/864
+    scores = np.array([0.9, 0.8, 0.4, 0.7, 0.4, 0.3, 0.1])
     first, second = np.arange(7), np.arange(7, 14)
-    folds = [Network(0, 0, first, scores, scores), Network(0, 1, second, scores, scores)]
-    seeds = [Network(0, 0, first, scores, scores), Network(1, 0, first, scores, scores)]
-    assert model_delong(folds, labels) == pytest.approx(19 / 864 / 2)
-    assert model_delong(seeds, labels) == pytest.approx(19 / 864)
-    assert model_delong(folds, labels, folds) == pytest.approx(0)
-    assert math.isnan(model_delong(folds, labels, seeds))
+    data = Validation(np.arange(14), np.arange(14).astype(str), labels, {})
+
+    def squares(*networks):
+        found = model_influence(networks, data)
+        assert found.value == pytest.approx(7 / 8)
+        return (found.parts**2).sum()
+
+    one = squares(Network(0, 0, first, scores, scores))
+    folds = squares(Network(0, 0, first, scores, scores), Network(0, 1, second, scores, scores))
+    seeds = squares(Network(0, 0, first, scores, scores), Network(1, 0, first, scores, scores))
+    assert (folds, seeds) == (pytest.approx(one / 2), pytest.approx(one))
+
+
+def test_folds_without_both_classes_are_no_trainings():
+    predictions = table(folds=5)
+    predictions.loc[(predictions["fold"] == 4) & (predictions["label"] == 0), "fold"] = 3
+    result = run(predictions)
+    assert result.settings.trainings == "folds" and result.models[0].auc_train_low < result.models[0].auc_low

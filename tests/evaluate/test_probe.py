@@ -18,7 +18,7 @@ def test_a_findings_auc_is_scikit_learns_over_the_known_labels() -> None:
     labels, scores = LABELS.copy(), RNG.normal(size=120) + LABELS
     labels[::7] = np.nan
     known = ~np.isnan(labels)
-    found = finding_auc("Mass", labels, scores, PATIENTS, draws=200)
+    found = finding_auc("Mass", labels, scores, PATIENTS)
     assert found.auc == pytest.approx(roc_auc_score(labels[known], scores[known]))
     assert found.low < found.auc < found.high
     assert (found.n_positive, found.n_negative) == (int((labels == 1).sum()), int((labels == 0).sum()))
@@ -32,7 +32,7 @@ def test_too_few_of_a_class_is_said_and_nothing_is_made_up() -> None:
 def test_scores_of_different_folds_are_never_compared() -> None:
     labels = np.array([1.0, 0, 1, 0, 1, 0, 1, 0])
     scores = np.array([1.0, 0, 1, 0, -9, -10, -9, -10])  # each fold in order, the two on other scales
-    found = finding_auc("Mass", labels, scores, list("abcdefgh"), np.repeat([0, 1], 4), draws=100)
+    found = finding_auc("Mass", labels, scores, list("abcdefgh"), np.repeat([0, 1], 4))
     assert found.auc == 1 and roc_auc_score(labels, scores) < 1
 
 
@@ -40,8 +40,8 @@ def test_a_probe_finds_what_is_in_the_features_and_nothing_else() -> None:
     noise = RNG.normal(size=(120, 20))
     told = noise.copy()
     told[:, 3] += 3 * LABELS
-    assert linear_probe("told", told, LABELS, PATIENTS, draws=200).auc > 0.9
-    assert 0.3 < linear_probe("noise", noise, LABELS, PATIENTS, draws=200).auc < 0.7
+    assert linear_probe("told", told, LABELS, PATIENTS).auc > 0.9
+    assert 0.3 < linear_probe("noise", noise, LABELS, PATIENTS).auc < 0.7
 
 
 def test_a_probe_never_sees_the_patient_that_it_scores() -> None:
@@ -49,7 +49,7 @@ def test_a_probe_never_sees_the_patient_that_it_scores() -> None:
     patients = [f"p{number // 6}" for number in range(120)]
     labels = np.repeat(RNG.permutation(np.repeat([0.0, 1.0], 10)), 6)
     names = np.eye(20)[np.repeat(np.arange(20), 6)] + RNG.normal(scale=0.01, size=(120, 20))
-    assert linear_probe("who", names, labels, patients, draws=200).auc < 0.75
+    assert linear_probe("who", names, labels, patients).auc < 0.75
 
 
 def test_a_probe_of_one_patient_a_class_has_no_auc() -> None:

@@ -18,6 +18,7 @@ import cxrlens
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.pipeline.pretrain import pretrain
+from cxrlens.pipeline.pretrain_images import gather
 from cxrlens.pretrain_study import PretrainStudy
 
 FILE = """
@@ -232,3 +233,25 @@ def test_a_finding_of_one_class_stops_before_training(study: PretrainStudy, tmp_
     (tmp_path / "one.toml").write_text(FILE.replace("[02468][.]png$|[02468]$", "^never$"))
     with pytest.raises(UserError, match="even: the training side needs images with it and without; got 0 with"):
         cxrlens.pretrain(PretrainStudy.load(tmp_path / "one.toml"), out=tmp_path / "out", device="cpu")
+
+
+def test_a_held_out_side_that_can_judge_nothing_is_told_before_training(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("cxrlens.pipeline.pretrain.train", lambda *_: pytest.fail("a network was trained"))
+    file = tomlkit.parse(FILE)
+    file["images"]["validation"] = 1e-6
+    with pytest.raises(UserError, match=r"no patient is held out for validation \(48 patients, share 1e-06\)"):
+        pretrain(PretrainStudy.of(file.unwrap()), out=tmp_path / "none", device="cpu")
+    file["training"]["batch"], file["backbone"]["name"], file["images"]["size"] = 1, "resnet10t", 32
+    with pytest.raises(UserError, match="tiny-cxr: a training step of 1 image"):
+        pretrain(PretrainStudy.of(file.unwrap()), out=tmp_path / "one", device="cpu")
+
+
+def test_a_finding_with_too_few_held_out_images_is_named_before_training(tmp_path: Path) -> None:
+    said: list[str] = []
+    watcher = Stop(0)
+    watcher.say = said.append  # type: ignore[method-assign]
+    file = tomlkit.parse(FILE)
+    file["data"][1]["patterns"] = {"first": "phantom-0000-1[.]png$"}
+    gather(PretrainStudy.of(file.unwrap()), None, watcher)
+    (line,) = said
+    assert line.startswith("warning: first: the held-out patients have ") and "too few for an interval" in line

@@ -30,7 +30,7 @@ def evaluation():
         columns = {"model": name, "seed": 0, "fold": 0, "image": images, "patient": images, "label": labels}
         tables.append(pd.DataFrame({**columns, "logit": logit, "probability": expit(logit)}))
     predictions = pd.concat(tables, ignore_index=True)
-    return evaluate(predictions, predictions, pd.DataFrame({"image": images}), draws=100)
+    return evaluate(predictions, predictions, pd.DataFrame({"image": images}))
 
 
 def texts(figure):

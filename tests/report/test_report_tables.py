@@ -5,13 +5,22 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from cxrlens.report.details import RATES
+from cxrlens.report.export import table_files
 from cxrlens.report.tables import comparisons_table, render, table1, to_markdown
+
+DETAILS = {
+    "subgroups": [],
+    "threshold": dict.fromkeys(["value", *RATES]),
+    "calibration": dict.fromkeys(("intercept", "slope", "brier")),
+}
 
 
 def model(name, auc, **more):
     return {
-        "name": name, "auc": auc, "auc_low": auc - 0.1, "auc_high": auc + 0.1, "delong_low": auc - 0.12,
-        "delong_high": None,        "seeds": 1, "folds": 1, "auc_seed_sd": None, "images": 96, "positive": 79,
+        "name": name, "auc": auc, "auc_low": auc - 0.1, "auc_high": auc + 0.1, "auc_train_low": None,
+        "auc_train_high": None, "rough": False, "reason": "", "seeds": 1, "folds": 1, "auc_seed_sd": None,
+        "images": 96, "positive": 79,
         "negative": 17, "patients": 80,
         "parameters": 7_543_809, "trainable_parameters": 589_953, "paper_auc": None, **more,
     }  # fmt: skip
@@ -23,10 +32,10 @@ def results():
         "models": [model("benchmark", 0.7, paper_auc=0.672), model("densenet121-chexnet", 0.8, seeds=3, folds=5)],
         "comparisons": [
             {"a": "benchmark", "b": "densenet121-chexnet", "difference": -0.1, "low": -0.2, "high": 0.01, "p": 0.08,
-             "p_holm": 0.08, "p_delong": None}
+             "p_holm": 0.08, "train_p": None}
         ],
         "winner": {"name": None, "sentence": "no winner can be named: no interval excludes 0"},
-        "evaluation": {"level": 0.95, "draws": 2000},
+        "evaluation": {"level": 0.95},
         "skipped": [{"name": "vgg16 [x]", "reason": "its weights are not in reach", "paper_auc": 0.721}],
         "warnings": ["45 of 96 validation images are of patients in training"],
     }  # fmt: skip
@@ -45,14 +54,16 @@ def test_table_1_has_a_row_a_model_and_the_papers_interval(results):
     assert table.loc[0, ["paper_low", "paper_high"]].astype(float).round(2).tolist() == [0.53, 0.79]
     assert table.loc[0, "trainable_parameters"] == 589_953
     assert (
-        np.isnan(table.loc[0, "delong_high"]) and np.isnan(table.loc[2, "auc"]) and np.isnan(table.loc[1, "paper_auc"])
+        np.isnan(table.loc[0, "auc_train_high"])
+        and np.isnan(table.loc[2, "auc"])
+        and np.isnan(table.loc[1, "paper_auc"])
     )
     assert table.loc[2, "paper_auc"] == 0.721
 
 
 def test_the_pairs_are_a_table_and_one_model_has_none(results):
     assert comparisons_table(results).loc[0, ["a", "difference"]].tolist() == ["benchmark", -0.1]
-    assert np.isnan(comparisons_table(results).loc[0, "p_delong"])
+    assert np.isnan(comparisons_table(results).loc[0, "train_p"])
     assert len(comparisons_table({"models": results["models"][:1]})) == 0
 
 
@@ -61,7 +72,7 @@ def test_the_terminal_shows_every_number_at_any_width(results, width):
     text = shown(results, width)
     for part in (
         "warning: 45 of 96", "589,953", "0.700", "[0.60, 0.80]", "0.672", "[0.53, 0.79]", "3 × 5 folds",
-        "-0.100",        "not run: vgg16 [x]: its weights are not in reach", "no winner can be named", "2000 draws",
+        "-0.100",        "not run: vgg16 [x]: its weights are not in reach", "no winner can be named", "by patients",
         "never for diagnosis",
     ):  # fmt: skip
         assert part in text
@@ -71,7 +82,7 @@ def test_the_terminal_shows_every_number_at_any_width(results, width):
 def test_markdown_holds_the_same_and_every_row_has_every_column(results):
     text = to_markdown(results)
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert "| benchmark | 589,953 | 1 | 0.700 [0.60, 0.80] | – | 0.672 [0.53, 0.79] |" in rows
+    assert "| benchmark | 589,953 | 1 | 0.700 [0.60, 0.80] | 0.672 [0.53, 0.79] |" in rows
     assert len({line.count("|") for line in rows[:5]}) == 1
     assert "**no winner can be named" in text and "- Not run: vgg16 [x]" in text
 
@@ -90,3 +101,28 @@ def test_a_study_of_no_paper_has_no_column_for_one(results):
     bare = results | {"models": [model("a", 0.7)], "skipped": [], "comparisons": []}
     assert "paper" not in shown(bare, 80) and "paper" not in to_markdown(bare)
     assert "0.700" in shown(bare, 80)
+
+
+def test_with_3_trainings_the_second_interval_stands_beside_the_first_in_every_form(results):
+    results["models"][1] |= {"auc_train_low": 0.61, "auc_train_high": 0.97}
+    results["comparisons"][0] |= {"train_low": -0.31, "train_high": 0.11, "train_p": 0.2, "train_p_holm": 0.21}
+    assert "| densenet121-chexnet | 589,953 | 3 × 5 folds | 0.800 [0.70, 0.90] | [0.61, 0.97] | – |" in to_markdown(
+        results
+    )
+    assert "[-0.31, 0.11] | 0.210 |" in to_markdown(results) and "patients and trainings" in to_markdown(results)
+    assert table1(results).loc[1, ["auc_train_low", "auc_train_high"]].tolist() == [0.61, 0.97]
+    for part in ("[0.61, 0.97]", "[-0.31, 0.11]", "0.210", "with other"):
+        assert part in shown(results, 100)
+    files = table_files({**results, "models": [model | DETAILS for model in results["models"]]})
+    assert "0.61" in files["table1.csv"] and "[0.61, 0.97]" in files["table1.tex"]
+
+
+def test_few_patients_are_called_rough_and_fewer_have_a_dash_and_the_reason_in_every_form(results):
+    reason = "an interval needs at least 5 patients of each class; got 20 with positive and 4 with negative images"
+    results["models"][0] |= {"rough": True}
+    results["models"][1] |= {"auc_low": None, "auc_high": None, "reason": reason}
+    files = table_files({**results, "models": [model | DETAILS for model in results["models"]]})
+    for text in (to_markdown(results), files["table1.md"], files["table1.tex"].replace("--", "–"), shown(results, 140)):
+        assert "0.700 [0.60, 0.80] rough" in text and "0.800 –" in text
+    assert "got 20 with positive and 4 with negative images" in to_markdown(results)
+    assert "fewer than 10 patients" in to_markdown(results) and reason in files["table1.csv"]

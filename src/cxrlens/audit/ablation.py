@@ -8,6 +8,7 @@ import numpy as np
 
 from cxrlens.audit.base import Bar, Finding, refused
 from cxrlens.audit.case import ModelCase
+from cxrlens.audit.words import ends
 
 if TYPE_CHECKING:
     from cxrlens.audit.probes import ModelProbe
@@ -41,8 +42,8 @@ def ablated(probe: ModelProbe, case: ModelCase, what: str, limits: str) -> Findi
         probe.name, case.name, statistic, change.value, change.low, change.high, "undecided", limits,
         "above 0: the network tells the classes apart by what was there",
         f"With {what} filled in, the AUC goes from {whole.value:.3f} to {left.value:.3f} "
-        f"(loss {change.value:+.3f} [{change.low:.3f}, {change.high:.3f}]).",
-        p=change.p, bar=LOST,
+        f"(loss {change.value:+.3f} {ends(change)}).",
+        p=change.p, reason=change.reason, bar=LOST,
         evidence={
             "auc": whole.value, "auc_after": left.value, "images": len(moved),
             "images_changed": int((pixels != case.pixels).flatten(1).any(1).sum()),
@@ -78,9 +79,9 @@ def left_over(probe: ModelProbe, case: ModelCase, what: str, limits: str, rows: 
     return Finding(
         probe.name, case.name, statistic, left.value, left.low, left.high, "undecided", limits,
         "above 0.5: what is left tells the classes apart",
-        f"With {what}, the AUC is {left.value:.3f} [{left.low:.3f}, {left.high:.3f}]; on the same {len(kept)} whole "
+        f"With {what}, the AUC is {left.value:.3f} {ends(left)}; on the same {len(kept)} whole "
         f"images ({positive} positive, {len(kept) - positive} negative) it is {whole.value:.3f}.",
-        p=left.p, bar=LEFT,
+        p=left.p, reason=left.reason, bar=LEFT,
         evidence={
             "auc": whole.value, "auc_low": whole.low, "auc_high": whole.high, "lost": change.value,
             "lost_low": change.low, "lost_high": change.high, "images": len(kept), "positive": positive,

@@ -139,5 +139,5 @@ class ModelCase:
         return auc_estimate(logits, self.labels, self.patients, self.judging, rows)
 
     def auc_change(self, before: np.ndarray, after: np.ndarray, rows: np.ndarray | None = None) -> Estimate:
-        """AUC before minus AUC after, on the same images and draws; p of 0."""
+        """AUC before minus AUC after, on the same images; p of 0."""
         return change(self.auc(before, rows), self.auc(after, rows), self.judging.level)

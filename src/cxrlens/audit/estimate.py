@@ -1,20 +1,18 @@
-"""An AUC as the audit needs it: with its interval over patients, its value in every draw, and p of chance."""
+"""An AUC as the audit needs it: with its interval over patients, each patient's influence, and p of chance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cxrlens.evaluate.cluster_bootstrap import patient_draws, percentile_interval, two_sided_p
-from cxrlens.evaluate.networks import Network, Validation
-from cxrlens.evaluate.score import auc_interval
+from cxrlens.evaluate.auc import Influence, difference_of, interval_of, mean_influence, placements
 
 
 @dataclass(frozen=True)
 class Judging:
-    """How intervals are made: their level, the draws of the bootstrap over patients, its seed."""
+    """How intervals are made: their level, and, where no formula is known, the draws of patients and their seed."""
 
     level: float = 0.95
     draws: int = 2000
@@ -26,13 +24,25 @@ JUDGING = Judging()
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval and its value in each draw of patients, [draws]; `p` is of its being `null`."""
+    """A number with its interval; `p` is of its being at its null. NaN with a `reason` where patients are too few.
+
+    Attributes:
+        value: the number.
+        low: of the interval over patients.
+        high: likewise.
+        p: two-sided.
+        influence: what each patient adds to an AUC; None of what is no AUC.
+        reason: why there is no interval, else "".
+        rough: whether a class has fewer than 10 patients.
+    """
 
     value: float
     low: float
     high: float
-    draws: np.ndarray
     p: float
+    influence: Influence | None = None
+    reason: str = ""
+    rough: bool = False
 
 
 def auc_estimate(
@@ -52,25 +62,27 @@ def auc_estimate(
         judging: of the interval.
         rows: positions of the scored images, [m]; all where none are given.
         part: fold of each scored image, [m]; pairs are formed within a fold, whose scores alone are comparable.
-
-    Raises:
-        UserError: fewer than 2 images of a class.
     """
     kept = np.arange(len(labels)) if rows is None else np.asarray(rows)
-    label, who, score = np.asarray(labels, bool)[kept], np.asarray(patients, str)[kept], np.asarray(logits, float)
-    drawn = patient_draws(who, label, judging.draws, np.random.default_rng(judging.seed))
-    folds = np.zeros(len(kept), int) if part is None else part
-    networks = [
-        Network(0, int(fold), np.flatnonzero(folds == fold), score[folds == fold], score[folds == fold])
-        for fold in np.unique(folds)
-    ]
-    data = Validation(np.arange(len(kept)).astype(object), who, label, {"": tuple(networks)})
-    value, low, high, draws = auc_interval(networks, data, drawn.weights, judging.level)
-    return Estimate(value, low, high, draws, two_sided_p(draws - 0.5))
+    names, who = np.unique(np.asarray(patients).astype(str)[kept], return_inverse=True)
+    label, score = np.asarray(labels, bool)[kept], np.asarray(logits, float)
+    return _estimate(placements(label, score, who, len(names), part), judging.level)
+
+
+def mean_estimate(found: Sequence[Estimate], level: float) -> Estimate:
+    """The mean of AUCs of the same patients, and p of 0.5."""
+    of = [each.influence for each in found if each.influence is not None]
+    return _estimate(replace(mean_influence(of), trainings=()), level)
 
 
 def change(before: Estimate, after: Estimate, level: float = 0.95) -> Estimate:
-    """Before minus after, draw by draw on the same patients; p of 0."""
-    drawn = before.draws - after.draws
-    low, high = percentile_interval(drawn, level)
-    return Estimate(before.value - after.value, low, high, drawn, two_sided_p(drawn))
+    """An AUC before minus one after, of the same patients; p of 0."""
+    assert before.influence is not None and after.influence is not None, "both are AUCs"
+    found = difference_of(before.influence, after.influence, level)
+    rough = before.rough or after.rough
+    return Estimate(found.difference, found.low, found.high, found.p, None, found.reason, rough)
+
+
+def _estimate(one: Influence, level: float) -> Estimate:
+    found = interval_of(one, None, level)
+    return Estimate(found.auc, found.low, found.high, found.p, one, found.reason, found.rough)

@@ -8,10 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 
-from cxrlens.audit.estimate import Estimate, Judging, auc_estimate
+from cxrlens.audit.estimate import Estimate, Judging, auc_estimate, mean_estimate
 from cxrlens.data.grouping import patient_folds
 from cxrlens.evaluate.auc import too_few
-from cxrlens.evaluate.cluster_bootstrap import percentile_interval, two_sided_p
 from cxrlens.evaluate.probe import fold_scores, logistic
 from cxrlens.progress import SILENT, Progress
 
@@ -85,7 +84,7 @@ def over_seeds(
     judging: Judging,
     progress: Progress = SILENT,
 ) -> Estimate:
-    """The mean AUC of several seeds' scores, each of pairs within a fold, on the same draws of patients.
+    """The mean AUC of several seeds' scores, each of pairs within a fold, of the same patients.
 
     Args:
         score: seed → scores of all images, [n].
@@ -100,9 +99,4 @@ def over_seeds(
         for seed, part in enumerate(parts):
             found.append(auc_estimate(score(seed), labels, patients, judging, part=part))
             task.update(seed + 1)
-    drawn = np.mean([each.draws for each in found], axis=0)
-    low, high = percentile_interval(drawn, judging.level)
-    if low == high:  # every draw alike, as at AUC 1: each seed then has an interval that is not ±0
-        low, high = min(each.low for each in found), max(each.high for each in found)
-    value = float(np.mean([each.value for each in found]))
-    return Estimate(value, low, high, drawn, two_sided_p(drawn - 0.5))
+    return mean_estimate(found, judging.level)

@@ -13,6 +13,7 @@ from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import auc_estimate
 from cxrlens.audit.lungs.regions import Lungs, one_sided
 from cxrlens.audit.probes import ModelProbe
+from cxrlens.audit.words import ends
 
 
 def learned_from(
@@ -43,8 +44,9 @@ def learned_from(
         probe.name, case.name, statistic, left.value, left.low, left.high, "undecided", limits,
         "above 0.5: what is left tells the classes apart",
         f"Trained on {len(inside)} and judged on {len(rows)} {what}, the same row reaches AUC "
-        f"{left.value:.3f} [{left.low:.3f}, {left.high:.3f}].",
-        p=left.p, bar=LEFT, evidence={"trained": len(inside), "images": len(rows), "lungs": case.lungs.origin},
+        f"{left.value:.3f} {ends(left)}.",
+        p=left.p, reason=left.reason, bar=LEFT,
+        evidence={"trained": len(inside), "images": len(rows), "lungs": case.lungs.origin},
     )  # fmt: skip
 
 

@@ -25,11 +25,25 @@ def number(value: float) -> str:
 def interval(estimate: Estimate, level: float) -> str:
     """A number with its interval.
 
-    >>> import numpy as np
-    >>> interval(Estimate(0.8, 0.7, 0.9, np.zeros(1), 0.1), 0.95)
+    >>> interval(Estimate(0.8, 0.7, 0.9, 0.1), 0.95)
     '0.80 (95% interval 0.70 to 0.90)'
     """
-    return f"{number(estimate.value)} ({level:.0%} interval {number(estimate.low)} to {number(estimate.high)})"
+    if estimate.reason:
+        return f"{number(estimate.value)} (no interval: {estimate.reason})"
+    rough = "rough " if estimate.rough else ""
+    return f"{number(estimate.value)} ({level:.0%} {rough}interval {number(estimate.low)} to {number(estimate.high)})"
+
+
+def ends(estimate: Estimate, digits: int = 3) -> str:
+    """An interval in brackets; where there is none, why.
+
+    >>> ends(Estimate(0.8, 0.7, 0.9, 0.1, rough=True))
+    '[0.700, 0.900] (rough: few patients)'
+    """
+    if estimate.reason:
+        return f"[no interval: {estimate.reason}]"
+    said = f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return said + (" (rough: few patients)" if estimate.rough else "")
 
 
 def listing(names: Sequence[str]) -> str:

@@ -83,7 +83,8 @@ def show(found: External, console: Console) -> None:
         outside, change, point = model.outside, model.change, model.outside.threshold
         cells = (
             f"{number(model.inside_auc, 3)}\n{interval(model.inside_low, model.inside_high)}",
-            f"{number(outside.auc, 3)}\n{interval(outside.auc_low, outside.auc_high)}",
+            f"{number(outside.auc, 3)}\n{interval(outside.auc_low, outside.auc_high)}"
+            + ("\nrough" if outside.rough else ""),
             f"{change.difference:+.3f}\n{interval(change.low, change.high)}",
             number(change.p_holm, 3),
             f"{number(point.sensitivity)}\n{number(point.specificity)}",
@@ -99,8 +100,8 @@ def show(found: External, console: Console) -> None:
         say(console, f"warning: {note}")
     say(
         console,
-        f"Intervals by patients ({settings.draws} draws, inside and outside drawn apart); sensitivity and specificity "
-        "outside, at each network's threshold from its training images.",
+        "Intervals by patients, of whom those outside are others; sensitivity and specificity outside, at each "
+        "network's threshold from its training images.",
     )
     say(console, LIMITS)
     say(console, "For research only; never for diagnosis.")

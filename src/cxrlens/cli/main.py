@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from cxrlens.cli.auc import auc
 from cxrlens.cli.audit import audit
 from cxrlens.cli.augment_search import augment_search
 from cxrlens.cli.augment_sheet import augment_sheet
@@ -40,6 +41,7 @@ app.command()(explain)
 app.command()(audit)
 app.command()(report)
 app.command()(compare)
+app.command()(auc)
 app.command()(pretrain)
 app.command()(augment_search)
 app.command()(augment_sheet)

@@ -88,6 +88,22 @@ def read_sexes(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ...]]
     return _column(cells, sex_letter, "sexes", UNSTATED | NEITHER)
 
 
+def read_patients(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ...]]:
+    """Patients' ids, None where the cell only says that there is none, and a sentence where such cells are filled.
+
+    >>> read_patients(["7", "nan", "", "nan"])
+    (['7', None, None, None], ("2 of 4 patients are not stated and count as unknown: 'nan'",))
+    """
+    absent = [cell for cell in cells if cell.strip().casefold() in UNSTATED]
+    filled = [cell for cell in absent if cell.strip()]
+    values = [None if cell.strip().casefold() in UNSTATED else cell for cell in cells]
+    if not filled:
+        return values, ()
+    some = ", ".join(f"'{cell}'" for cell in list(dict.fromkeys(filled))[:5])
+    are, count = ("is", "counts") if len(filled) == 1 else ("are", "count")
+    return values, (f"{len(filled)} of {len(cells)} patients {are} not stated and {count} as unknown: {some}",)
+
+
 def _column(
     cells: Sequence[str], read: Callable[[str], Value], what: str, unstated: frozenset[str]
 ) -> tuple[list[Value], tuple[str, ...]]:

@@ -43,6 +43,8 @@ def read_dicom(data: bytes) -> Decoded:
     steps: list[str] = []
     with heard(steps), decoding("DICOM"):
         header = read_header(data)
+        if (kind := header.get("PhotometricInterpretation")) is not None:
+            header.PhotometricInterpretation = str(kind).strip().upper()  # the decoder takes no other way to write it
         unclear = _check(header)
         stored = stored_values(header)
         grey, done = _grey(stored, header)

@@ -226,7 +226,7 @@ class Files:
         for path in self.paths:
             if looks_like_image(path) and path not in self.refused:
                 last = loose_name(self.within[path]).rpartition("/")[2]
-                for part in {last, _without_suffix(last)}:
+                for part in {last, without_suffix(last)}:
                     known.setdefault(part, []).append(path)
         return known
 
@@ -234,8 +234,8 @@ class Files:
         key = loose_name(name)
         hits = self._last_parts.get(key.rpartition("/")[2], [])
         names = {path: loose_name(self.within[path]) for path in hits}
-        if _without_suffix(key) == key:  # an identifier: the suffix is the file's alone
-            names = {path: _without_suffix(found) for path, found in names.items()}
+        if without_suffix(key) == key:  # an identifier: the suffix is the file's alone
+            names = {path: without_suffix(found) for path, found in names.items()}
         beside = [path for path, found in names.items() if found == key]
         nested = [
             path
@@ -372,6 +372,11 @@ def loose_name(name: str) -> str:
     return "/".join([*folders, stem + dot + (suffix.lower() if stem else suffix)])
 
 
-def _without_suffix(name: str) -> str:
+def without_suffix(name: str) -> str:
+    """A name without an image's suffix; what follows the last point of a UID is none.
+
+    >>> without_suffix("a/1.2.840.png"), without_suffix("a/1.2.840")
+    ('a/1.2.840', 'a/1.2.840')
+    """
     stem, _, suffix = name.rpartition(".")
     return stem if stem and f".{suffix.lower()}" in IMAGE_SUFFIXES else name

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cxrlens.data.cohort import Decoded
+from cxrlens.data.depth import PERCENTILE
 from cxrlens.data.dicom import is_dicom, read_dicom
 from cxrlens.data.raster import read_raster
 from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage
@@ -28,6 +29,7 @@ INTERPOLATIONS = {
 }
 
 FEW_LEVELS = 8  # of grey, at most, in what looks like a mask
+LEAST_CONTRAST = 1 / 8  # of the way from black to white that the middle 99.8% of the pixels cover in an X-ray
 SAMPLE = 2**16  # pixels, about, from which that is seen
 
 
@@ -36,8 +38,8 @@ def read_image(path: Path, depth: int | None = None) -> Decoded:
 
     Colour becomes grey by ITU-R 601 weights, transparency is laid over black, EXIF rotation is applied, integers are
     divided by the largest number of the bits that they use (see `cxrlens.data.depth`). `steps` says what was done; what
-    is odd but usable (under 64 pixels, a side three times the other, as few grey levels as a mask) is a step that
-    begins with "warning:". `facts` are of the file as stored, before any rotation.
+    is odd but usable (under 64 pixels, a side three times the other, as few grey levels as a mask, hardly any contrast)
+    is a step that begins with "warning:". `facts` are of the file as stored, before any rotation.
 
     Args:
         path: of the file.
@@ -94,7 +96,7 @@ def _checked(decoded: Decoded) -> Decoded:
         odd.append(f"warning: only {width} x {height} pixels")
     if max(height, width) > 3 * min(height, width):
         odd.append(f"warning: {width} x {height} pixels is no shape of a chest X-ray")
-    odd += _few_levels(pixels)
+    odd += _few_levels(pixels) or _flat(pixels)
     return replace(decoded, steps=(*decoded.steps, *odd))
 
 
@@ -110,6 +112,15 @@ def _few_levels(pixels: np.ndarray) -> list[str]:
         return []
     levels = np.unique(pixels).size  # the sample may have missed some, and fine levels may share one of 256
     return [f"warning: only {levels} grey levels: a mask rather than an X-ray?"] if levels <= FEW_LEVELS else []
+
+
+def _flat(pixels: np.ndarray) -> list[str]:
+    """A warning where an image is nearly black, white or grey throughout, as one of unused bits is."""
+    step = max(1, math.isqrt(pixels.size // SAMPLE))
+    low, high = np.percentile(pixels[0, ::step, ::step], (100 - PERCENTILE, PERCENTILE))
+    if high - low >= LEAST_CONTRAST:
+        return []
+    return [f"warning: hardly any contrast: nearly all grey values from {100 * low:.0f}% to {100 * high:.0f}% of white"]
 
 
 def check_resize(size: int, interpolation: str) -> None:

@@ -27,6 +27,11 @@ _SAVE = 'save it as CSV (in Excel: Save As, "CSV UTF-8")'
 _NO_TABLE = (
     (b"PK\x03\x04", f"a spreadsheet (.xlsx, .ods) or another ZIP archive, not a CSV file; {_SAVE}"),
     (b"\xd0\xcf\x11\xe0", f"an Excel workbook (.xls), not a CSV file; {_SAVE}"),
+    (b"BZh91AY&SY", "packed by bzip2; unpack it, or pack it by gzip"),
+    (b"\xfd7zXZ", "packed by xz; unpack it, or pack it by gzip"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd; unpack it, or pack it by gzip"),
+    (b"%PDF", "a PDF, not a CSV file; save the table itself as CSV"),
+    (b"\x89PNG", "an image, not a CSV file"),
     (b"PAR1\x15", "a Parquet file, not a CSV file; write it as CSV"),
     (b"<!doctype html", "an HTML page, not a CSV file; download the table itself"),
     (b"<html", "an HTML page, not a CSV file; download the table itself"),
@@ -42,11 +47,13 @@ class Table:
         path: of the file.
         rows: one row a record, every cell `str` without outer spaces, "" where empty.
         lines: each record's first line in the file, from 1.
+        unmatched: positions of the records to which a joined table adds nothing.
     """
 
     path: Path
     rows: pd.DataFrame
     lines: tuple[int, ...]
+    unmatched: tuple[int, ...] = ()
 
     def where(self, row: int) -> str:
         """How to call the record at position `row` in an error."""
@@ -91,7 +98,7 @@ class Table:
         for name in added:
             cells = other.rows[name].tolist()
             table[name] = pd.Series([cells[row] if row is not None else "" for row in rows], dtype=object)
-        return Table(self.path, table, self.lines)
+        return Table(self.path, table, self.lines, tuple(place for place, row in enumerate(rows) if row is None))
 
 
 def read_table(path: Path, needed: Sequence[str] = (), delimiters: str = ",;\t") -> Table:

@@ -78,6 +78,10 @@ _KINDS = (
     (b"<!doctype html", "an HTML page, not an image"),
     (b"<html", "an HTML page, not an image"),
     (b"<?xml", "XML, not an image"),
+    (b"\xff\x0a", "a JPEG XL, which is not read; save it as PNG"),
+    (b"\x93numpy", "a NumPy array, not an image"),
+    (b"ii+\x00", "a BigTIFF, which is not read; save it as PNG"),
+    (b"mm\x00+", "a BigTIFF, which is not read; save it as PNG"),
     (b"<svg", "SVG, not a photograph of pixels"),
     (b"%pdf", "a PDF, not an image"),
     (b"pk\x03\x04", "a ZIP archive, not an image"),
@@ -90,11 +94,28 @@ _KINDS = (
 )
 
 
+def _jpeg_kind(data: bytes) -> str | None:
+    """What kind of JPEG is none of 8 bits that every reader knows; None where the frame's header says no such thing."""
+    place = 2
+    while place + 5 <= len(data) and data[place] == 0xFF:
+        marker, bits = data[place + 1], data[place + 4]
+        if marker == 0xF7:
+            return "a JPEG-LS"
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # ITU-T T.81, table B.1
+            if marker in (0xC3, 0xC7, 0xCB, 0xCF):
+                return "a lossless JPEG"
+            return f"a JPEG of {bits} bits" if bits != 8 else None
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return None
+
+
 def describe(data: bytes) -> str:
     """What bytes that no reader knows seem to be.
 
     >>> describe(b"<!DOCTYPE html><p>404")
     'an HTML page, not an image'
     """
+    if data[:3] == b"\xff\xd8\xff" and (kind := _jpeg_kind(data)):
+        return f"{kind}, which is not read outside of DICOM; save it as PNG of 8 or 16 bits"
     start = data[:512].lstrip(b" \t\r\n\xef\xbb\xbf").lower()
     return next((kind for prefix, kind in _KINDS if start.startswith(prefix.lower())), "no image format that is known")

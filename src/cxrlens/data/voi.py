@@ -2,7 +2,8 @@
 
 1. Rescale slope and intercept, or the modality table. 2. The first VOI table; else the first usable window; else, for 8
 bits as stored, the whole of those 8 bits, and for more, the smallest to the largest value present (but for letters far
-from all others). A window is unusable where it is no number, or leaves nearly every pixel black or white.
+from all others). A window is unusable where it is no number, leaves nearly every pixel black or white, or is far wider
+than the values.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
-from cxrlens.data.depth import stretched
+from cxrlens.data.depth import PERCENTILE, own_depth, stretched
 from cxrlens.data.unreadable import UnreadableImage
 
 INSIDE = 0.01
 """Share of the pixels that must be neither black nor white in a usable window."""
+LEAST_SPAN = 1 / 8
+"""Of a window's width that the middle 99.8% of the values must cover: 12 bits under a window of 16 are nearly black."""
 
 
 def to_unit(stored: np.ndarray, header: Dataset, padding: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -36,10 +39,9 @@ def to_unit(stored: np.ndarray, header: Dataset, padding: np.ndarray) -> tuple[n
     values, steps = _modality(stored, header)
     counted = values[~padding] if not padding.all() else values
     if header.get("VOILUTSequence"):
-        table = header.VOILUTSequence[0]
-        top = max(2 ** int(table.LUTDescriptor[2]) - 1, 1)
+        top, used = _table_top(header)
         looked_up = apply_voi(np.rint(values).astype(np.int64), header)
-        return (looked_up / max(top, int(looked_up.max()))).astype(np.float32), [*steps, "VOI table applied"]
+        return (looked_up / max(top, int(looked_up.max()))).astype(np.float32), [*steps, used]
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
     for said in _windows(header):
         reason = _no_window(counted, *said, function)
@@ -54,6 +56,17 @@ def to_unit(stored: np.ndarray, header: Dataset, padding: np.ndarray) -> tuple[n
         return stored.astype(np.float32) / np.float32(255), steps
     unit, low, high, outside = stretched(values, counted)
     return unit, [*steps, f"no window; stretched from {low:g} to {high:g}", *outside]
+
+
+def _table_top(header: Dataset) -> tuple[int, str]:
+    """White in the first VOI table, and the step: the bits that its entries use decide, not those that it states."""
+    entries, first, bits = (int(number) for number in header.VOILUTSequence[0].LUTDescriptor)
+    entries = entries or 2**16
+    highest = int(apply_voi(np.arange(first, first + entries, dtype=np.int64), header).max())
+    used = own_depth(highest) if highest < 2**16 else bits
+    if used < bits:
+        return 2**used - 1, f"warning: VOI table applied whose values use {used} of {bits} bits"
+    return max(2**bits - 1, 1), "VOI table applied"
 
 
 def windowed(values: np.ndarray, centre: float, width: float, function: str = "LINEAR") -> np.ndarray:
@@ -117,7 +130,10 @@ def _no_window(counted: np.ndarray, centre: str, width: str, function: str) -> s
         return "too narrow"
     unit = windowed(counted, middle, wide, function)
     inside = float(((unit > 0.5 / 255) & (unit < 1 - 0.5 / 255)).mean())
-    return "nearly all values outside" if inside < INSIDE else None
+    if inside < INSIDE:
+        return "nearly all values outside"
+    first, last = np.percentile(counted, (100 - PERCENTILE, PERCENTILE))
+    return "far wider than the values" if last - first < LEAST_SPAN * wide else None
 
 
 def _texts(value: object) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every pair of models on the same patients' draws, with Holm's correction over the ladder (Holm 1979)."""
+"""Every pair of models on the same patients, with Holm's correction over the ladder (Holm 1979)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cxrlens.evaluate.cluster_bootstrap import percentile_interval, two_sided_p
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A model's AUC, its interval, and its AUC in each draw, [draws]."""
-
-    auc: float
-    low: float
-    high: float
-    draws: np.ndarray
+from cxrlens.evaluate.auc import Influence, difference_of
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """AUC of `a` minus AUC of `b`; `low`, `high` and `p` are of this pair alone, `p_holm` of it among all pairs."""
+    """AUC of `a` minus AUC of `b`.
+
+    `low`, `high` and `p` are by patients and of this pair alone, `p_holm` of it among all pairs; those with `train_`
+    are over patients and trainings, and NaN with fewer than 3 trainings.
+    """
 
     a: str
     b: str
@@ -33,7 +27,16 @@ class Comparison:
     high: float
     p: float
     p_holm: float
-    p_delong: float
+    train_low: float
+    train_high: float
+    train_p: float
+    train_p_holm: float
+    reason: str = ""
+
+    @property
+    def decides(self) -> float:
+        """Holm's p that names a winner: over patients and trainings where there are enough of these."""
+        return self.p_holm if np.isnan(self.train_p_holm) else self.train_p_holm
 
 
 @dataclass(frozen=True)
@@ -44,37 +47,26 @@ class Winner:
     sentence: str
 
 
-def compare(
-    models: Mapping[str, Scored], p_delong: Mapping[tuple[str, str], float], level: float = 0.95
-) -> tuple[Comparison, ...]:
-    """Compares every pair, in the models' order, draw by draw.
+def compare(models: Mapping[str, Influence], level: float = 0.95, apart: bool = False) -> tuple[Comparison, ...]:
+    """Compares every pair, in the models' order.
 
     Args:
-        models: name → AUCs, all from the same draws.
-        p_delong: (a, b) → DeLong's p, put beside; NaN where absent.
+        models: name → its AUC, all of the same patients.
         level: of the intervals.
+        apart: whether they are of different patients instead.
     """
     found = []
     for a, b in combinations(models, 2):
-        difference = models[a].auc - models[b].auc
-        low, high, p = _difference(models[a], models[b], level)
-        found.append(Comparison(a, b, difference, low, high, p, np.nan, p_delong.get((a, b), np.nan)))
-    return tuple(replace(c, p_holm=float(p)) for c, p in zip(found, holm([c.p for c in found]), strict=True))
+        one = difference_of(models[a], models[b], level, apart)
+        ends = (one.low, one.high, one.p, np.nan, one.train_low, one.train_high, one.train_p, np.nan)
+        found.append(Comparison(a, b, one.difference, *ends, one.reason))
+    return corrected(found)
 
 
-def _difference(a: Scored, b: Scored, level: float) -> tuple[float, float, float]:
-    drawn = a.draws - b.draws
-    if np.isnan(drawn).all():
-        return np.nan, np.nan, np.nan
-    low, high = percentile_interval(drawn, level)
-    if low < high or a.auc == b.auc:
-        return low, high, two_sided_p(drawn)
-    # No draw differs, as where one model orders every pair: ±0 would be untrue. The difference's limits then come from
-    # the two intervals (MOVER, Zou and Donner 2008), and p follows them.
-    gap = a.auc - b.auc
-    low = gap - float(np.hypot(a.auc - a.low, b.high - b.auc))
-    high = gap + float(np.hypot(a.high - a.auc, b.auc - b.low))
-    return low, high, 1.0 if low <= 0 <= high else two_sided_p(drawn)
+def corrected(pairs: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The same pairs with Holm's correction over all of them."""
+    both = zip(pairs, holm([c.p for c in pairs]), holm([c.train_p for c in pairs]), strict=True)
+    return tuple(replace(c, p_holm=float(p), train_p_holm=float(anew)) for c, p, anew in both)
 
 
 def holm(p: ArrayLike) -> np.ndarray:
@@ -93,16 +85,19 @@ def holm(p: ArrayLike) -> np.ndarray:
 
 
 def winner(aucs: Mapping[str, float], comparisons: Sequence[Comparison], level: float = 0.95) -> Winner:
-    """Names the model that beats every other one after Holm's correction, or says that none can be named."""
+    """Names the model that beats every other one after Holm's correction, or says that none can be named.
+
+    By the interval over patients and trainings where every model has 3 trainings or more, else by patients.
+    """
     if len(aucs) < 2:
         return Winner(None, "one model only: there is nothing to compare")
     alpha = 1 - level + 1e-12
     best = max(aucs, key=lambda name: aucs[name])
     rivals = {c.b if c.a == best else c.a: c for c in comparisons if best in (c.a, c.b)}
-    near = [name for name, c in rivals.items() if not c.p_holm <= alpha]
+    near = [name for name, c in rivals.items() if not c.decides <= alpha]
     if not near:
         return Winner(best, f"{best} has the highest AUC; every difference from it excludes 0 after Holm's correction")
-    if not any(c.p_holm <= alpha for c in comparisons):
+    if not any(c.decides <= alpha for c in comparisons):
         return Winner(None, "no winner can be named: no interval of a difference excludes 0 after Holm's correction")
     return Winner(
         None, f"no winner can be named: {best} has the highest AUC, but cannot be told apart from {', '.join(near)}"

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxrlens.data.seeds import generator
-from cxrlens.evaluate.cluster_bootstrap import patient_draws
+from cxrlens.evaluate.auc import interval_of
 from cxrlens.evaluate.networks import Network, Validation
-from cxrlens.evaluate.score import auc_interval, without_auc
+from cxrlens.evaluate.score import model_influence, without_auc
 
 
 @dataclass(frozen=True)
 class FindingAuc:
-    """A finding's AUC with its interval by patients; NaN with a `reason` where there are too few images of a class."""
+    """A finding's AUC with its interval by patients; NaN with a `reason` where there are too few of a class."""
 
     finding: str
     auc: float
@@ -25,6 +24,7 @@ class FindingAuc:
     n_positive: int
     n_negative: int
     patients: int
+    rough: bool = False
     reason: str = ""
 
 
@@ -35,8 +35,6 @@ def finding_auc(
     patients: Sequence[str],
     folds: np.ndarray | None = None,
     level: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
 ) -> FindingAuc:
     """The AUC over the images whose label is known.
 
@@ -47,8 +45,6 @@ def finding_auc(
         patients: of each image.
         folds: int [n] where several models scored a fold each: scores are then compared within a fold only.
         level: of the interval.
-        draws: of the bootstrap over patients.
-        seed: of the draws.
     """
     known = ~np.isnan(labels)
     positive, score, who = labels[known] == 1, scores[known].astype(float), np.asarray(patients, dtype=str)[known]
@@ -59,8 +55,7 @@ def finding_auc(
     )
     counts = (level, int(positive.sum()), int((~positive).sum()), len(np.unique(who)))
     if reason := without_auc(networks, positive):
-        return FindingAuc(finding, np.nan, np.nan, np.nan, *counts, reason)
+        return FindingAuc(finding, np.nan, np.nan, np.nan, *counts, reason=reason)
     data = Validation(np.arange(len(score)), who, positive, {finding: networks})
-    weights = patient_draws(who, positive, draws, generator(seed)).weights
-    auc, low, high, _ = auc_interval(networks, data, weights, level)
-    return FindingAuc(finding, auc, low, high, *counts)
+    one = interval_of(model_influence(networks, data), positive, level)
+    return FindingAuc(finding, one.auc, one.low, one.high, *counts, one.rough, one.reason)

@@ -45,6 +45,12 @@ class Validation:
     models: dict[str, tuple[Network, ...]]
     unlabelled: int = 0
 
+    @property
+    def who(self) -> tuple[np.ndarray, int]:
+        """Each image's patient as a number from 0, [n], and how many patients there are."""
+        names, of_image = np.unique(self.patients.astype(str), return_inverse=True)
+        return of_image, len(names)
+
 
 def read_predictions(
     predictions: pd.DataFrame, training: pd.DataFrame | None = None, model_order: Sequence[str] | None = None

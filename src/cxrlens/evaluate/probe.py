@@ -24,7 +24,6 @@ def linear_probe(
     folds: int = 5,
     seed: int = 0,
     level: float = 0.95,
-    draws: int = 2000,
 ) -> FindingAuc:
     """The AUC of a penalised logistic regression on standardised features, by folds that keep patients apart.
 
@@ -34,14 +33,13 @@ def linear_probe(
         labels: 1, 0 or NaN (left out), [n].
         patients: of each image; a patient is in one fold.
         folds: at most so many; fewer where a class has fewer patients.
-        seed: of the folds and the bootstrap.
+        seed: of the folds.
         level: of the interval.
-        draws: of the bootstrap over patients.
     """
     known = np.flatnonzero(~np.isnan(labels))
     x, y, who = features[known], labels[known].astype(int), np.asarray(patients, dtype=str)[known]
     scores, part = probe_scores(x, y, who, folds, seed)
-    return finding_auc(name, labels[known], scores, who.tolist(), part, level, draws, seed)
+    return finding_auc(name, labels[known], scores, who.tolist(), part, level)
 
 
 def probe_scores(

@@ -53,14 +53,21 @@ class SeedAuc:
 
 @dataclass(frozen=True)
 class ModelResult:
-    """A row of Table 1. `auc_low` and `auc_high` are by patients; `auc_seed_sd` is NaN for one seed."""
+    """A row of Table 1.
+
+    `auc_low` and `auc_high` are by patients, `auc_train_low` and `auc_train_high` over patients and trainings (NaN with
+    fewer than 3 trainings); `rough` where a class has fewer than 10 patients, NaN with a `reason` where fewer than 5.
+    `auc_seed_sd` is NaN for one seed.
+    """
 
     name: str
     auc: float
     auc_low: float
     auc_high: float
-    delong_low: float
-    delong_high: float
+    auc_train_low: float
+    auc_train_high: float
+    rough: bool
+    reason: str
     seeds: int
     folds: int
     auc_seed_sd: float
@@ -77,12 +84,11 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the intervals were made; `redrawn` draws held one class only, `unlabelled` images could not be judged."""
+    """How the intervals were made; `unlabelled` images could not be judged."""
 
     level: float
-    draws: int
-    seed: int
-    redrawn: int
+    method: str
+    trainings: str
     unlabelled: int
 
 

@@ -1,61 +1,59 @@
-"""A model's AUC, sensitivity and specificity over its networks, with intervals from draws of patients."""
+"""A model's AUC, sensitivity and specificity over its networks, by patients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from cxrlens.evaluate.auc import hanley_mcneil, ordered_bound, too_few
-from cxrlens.evaluate.cluster_bootstrap import percentile_interval, ratio, weighted_pairs
-from cxrlens.evaluate.delong import delong_covariance
+from cxrlens.evaluate.auc import TRAININGS, Influence, mean_influence, placements, too_few
 from cxrlens.evaluate.networks import Network, Validation
 from cxrlens.evaluate.threshold import Rate, rate
 
 
-def seed_aucs(networks: Sequence[Network], labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUC of each seed in each draw, [seeds, draws].
+def model_influence(networks: Sequence[Network], data: Validation) -> Influence:
+    """What each patient adds to a model's AUC: the mean over seeds of the mean over folds, weighted by pairs.
 
-    Logits of different networks are not comparable, so pairs are formed within a network only: a seed's AUC is the mean
-    over its folds, each by the weight of its pairs. NaN where no pair is left.
+    Logits of different networks are not comparable, so pairs are formed within a network only. The trainings are the
+    seeds; with fewer than 3 of them, the folds that hold both classes.
     """
-    wins: dict[int, list[np.ndarray]] = {}
-    for network in networks:
-        pairs = weighted_pairs(labels[network.rows], network.logits, weights[:, network.rows])
-        wins.setdefault(network.seed, []).append(np.stack(pairs))
-    totals = [np.sum(wins[seed], axis=0) for seed in sorted(wins)]
-    return np.stack([ratio(*total) for total in totals])
+    seeds = sorted({net.seed for net in networks})
+    who, count = data.who
+    found = []
+    for seed in seeds:
+        parts = [net for net in networks if net.seed == seed]
+        rows = np.concatenate([net.rows for net in parts])
+        fold = np.concatenate([np.full(len(net.rows), net.fold) for net in parts])
+        logits = np.concatenate([net.logits for net in parts])
+        if _both(data.labels, parts):
+            found.append(placements(data.labels[rows], logits, who[rows], count, fold))
+    whole = mean_influence(found)
+    folds = sorted({net.fold for net in networks})
+    if len(seeds) >= TRAININGS or len(folds) < TRAININGS:
+        return whole
+    of_folds = [_both(data.labels, [net for net in networks if net.fold == fold]) for fold in folds]
+    kept = [
+        mean_influence([placements(data.labels[n.rows], n.logits, who[n.rows], count) for n in of_fold]).value
+        for of_fold in of_folds
+        if of_fold
+    ]
+    sizes = np.array([np.mean([len(net.rows) for net in networks if net.fold == fold]) for fold in folds])
+    return replace(whole, trainings=tuple(kept), overlap=float(np.mean(sizes / (sizes.sum() - sizes))))
 
 
-def model_delong(networks: Sequence[Network], labels: np.ndarray, others: Sequence[Network] | None = None) -> float:
-    """DeLong's variance of a model's AUC, or of its difference from `others`' AUC.
+def _both(labels: np.ndarray, networks: Sequence[Network]) -> list[Network]:
+    """The networks whose images are of both classes."""
+    return [net for net in networks if labels[net.rows].any() and not labels[net.rows].all()]
 
-    Folds hold different images: their variances add with squared weights. Seeds are judged on the same images: the
-    variance of their mean is at most the mean of their variances, which is taken (conservative). NaN where a fold has
-    fewer than 2 images of a class, or where the other model has other seeds or folds.
-    """
-    partner = {(net.seed, net.fold): net for net in others} if others is not None else {}
-    if others is not None and partner.keys() != {(net.seed, net.fold) for net in networks}:
-        return np.nan
-    seeds: dict[int, list[tuple[int, float]]] = {}
-    for net in networks:
-        positive = labels[net.rows]
-        least = min(int(positive.sum()), int((~positive).sum()))
-        if least < 2:
-            return np.nan
-        scores, contrast = net.logits[None], np.ones(1)
-        if others is not None:
-            other = partner[net.seed, net.fold]
-            order, other_order = np.argsort(net.rows), np.argsort(other.rows)
-            if not np.array_equal(net.rows[order], other.rows[other_order]):
-                return np.nan
-            positive = positive[order]
-            scores, contrast = np.stack([net.logits[order], other.logits[other_order]]), np.array([1.0, -1.0])
-        covariance = delong_covariance(positive, scores)[1]
-        pairs = int(positive.sum()) * int((~positive).sum())
-        seeds.setdefault(net.seed, []).append((pairs, float(contrast @ covariance @ contrast)))
-    of_seed = [sum((n / sum(n for n, _ in folds)) ** 2 * v for n, v in folds) for folds in seeds.values()]
-    return float(np.mean(of_seed))
+
+def seed_aucs(networks: Sequence[Network], data: Validation) -> dict[int, float]:
+    """Seed → the mean over its folds, weighted by pairs; NaN where no fold holds both classes."""
+    found = {}
+    for seed in sorted({net.seed for net in networks}):
+        own = [net for net in networks if net.seed == seed]
+        found[seed] = model_influence(own, data).value if _both(data.labels, own) else np.nan
+    return found
 
 
 def without_auc(networks: Sequence[Network], labels: np.ndarray) -> str:
@@ -64,36 +62,10 @@ def without_auc(networks: Sequence[Network], labels: np.ndarray) -> str:
     positive, negative = int(labels[rows].sum()), int((~labels[rows]).sum())
     if min(positive, negative) < 2:
         return too_few(positive, negative)
-    apart = all(labels[net.rows].all() or not labels[net.rows].any() for net in networks)
-    return "no fold holds images of both classes" if apart else ""
+    return "" if _both(labels, networks) else "no fold holds images of both classes"
 
 
-def auc_interval(
-    networks: Sequence[Network], data: Validation, weights: np.ndarray, level: float = 0.95
-) -> tuple[float, float, float, np.ndarray]:
-    """AUC (mean over seeds), its percentile interval, and the AUC of each draw, [draws].
-
-    Where no draw differs, as at AUC 1, the interval is that of `ordered_bound` (or of Hanley and McNeil) with patients
-    for images: never ±0.
-    """
-    value = float(seed_aucs(networks, data.labels, np.ones((1, len(data.labels)))).mean())
-    drawn = seed_aucs(networks, data.labels, weights).mean(axis=0)
-    low, high = percentile_interval(drawn, level)
-    if low == high:
-        rows = np.unique(np.concatenate([net.rows for net in networks]))
-        with_positive = np.unique(data.patients[rows][data.labels[rows]])
-        with_negative = np.unique(data.patients[rows][~data.labels[rows]])
-        patients = len(np.union1d(with_positive, with_negative))
-        if value in (0, 1):
-            pairs = max(1, min(len(with_positive), len(with_negative), patients // 2))
-            low, high = ordered_bound(value, pairs, level)
-        else:
-            estimate = hanley_mcneil(value, max(2, len(with_positive)), max(2, len(with_negative)), level)
-            low, high = estimate.low, estimate.high
-    return value, low, high, drawn
-
-
-def rates(networks: Sequence[Network], data: Validation, weights: np.ndarray, level: float = 0.95) -> tuple[Rate, Rate]:
+def rates(networks: Sequence[Network], data: Validation, level: float = 0.95) -> tuple[Rate, Rate]:
     """Sensitivity and specificity, each network at its own threshold, mean over seeds; NaN without a threshold."""
     n = len(data.labels)
     right, seen = np.zeros(n), np.zeros(n)
@@ -108,5 +80,5 @@ def rates(networks: Sequence[Network], data: Validation, weights: np.ndarray, le
         if np.isnan(share).any():
             sides.append(Rate(np.nan, np.nan, np.nan, np.nan, np.nan, len(rows)))
         else:
-            sides.append(rate(share, weights[:, rows], level))
+            sides.append(rate(share, data.who[0][rows], level))
     return sides[0], sides[1]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.data.demographics import AGE_BANDS, age_band
-from cxrlens.evaluate.cluster_bootstrap import PatientDraws
+from cxrlens.evaluate.auc import interval_of
 from cxrlens.evaluate.networks import Network, Validation, within
-from cxrlens.evaluate.score import auc_interval, rates, without_auc
+from cxrlens.evaluate.score import model_influence, rates, without_auc
 
 ATTRIBUTES = ("sex", "age", "view", "source")
 UNKNOWN = "unknown"
@@ -19,10 +19,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Subgroup:
-    """One group of the validation images; values are NaN where `reason` says why.
-
-    `draws` counts the draws in which the group had both classes: its AUC's interval is of these.
-    """
+    """One group of the validation images; values are NaN where `reason` says why; `rough`: of 5 to 9 patients."""
 
     by: str
     group: str
@@ -39,7 +36,7 @@ class Subgroup:
     specificity: float
     specificity_low: float
     specificity_high: float
-    draws: int
+    rough: bool = False
     reason: str = ""
 
 
@@ -56,14 +53,14 @@ def groups(images: Sequence[str], cohort: pd.DataFrame) -> dict[str, np.ndarray]
 
 
 def subgroups(
-    networks: Sequence[Network], data: Validation, draws: PatientDraws, of: dict[str, np.ndarray], level: float = 0.95
+    networks: Sequence[Network], data: Validation, of: dict[str, np.ndarray], level: float = 0.95
 ) -> tuple[Subgroup, ...]:
     """One row a group, in the order of `of` and then by age or by name, the unknown last."""
     rows = []
     for by, group in of.items():
         known = AGE_BANDS if by == "age" else sorted(set(group) - {UNKNOWN})
         for name in (each for each in (*known, UNKNOWN) if each in group):
-            rows.append(_row(by, name, group == name, networks, data, draws, level))
+            rows.append(_row(by, name, group == name, networks, data, level))
     return tuple(rows)
 
 
@@ -73,17 +70,16 @@ def _row(
     inside: np.ndarray,
     networks: Sequence[Network],
     data: Validation,
-    draws: PatientDraws,
     level: float,
 ) -> Subgroup:
     part = within(networks, inside)
     positive = int(data.labels[inside].sum())
     reason = without_auc(part, data.labels)
-    value, low, high, used = np.nan, np.nan, np.nan, 0
+    value, low, high, rough = np.nan, np.nan, np.nan, False
     if not reason:
-        value, low, high, drawn = auc_interval(part, data, draws.weights, level)
-        used = int((~np.isnan(drawn)).sum())
-    sensitivity, specificity = rates(part, data, draws.weights, level)
+        found = interval_of(model_influence(part, data), None, level)
+        value, low, high, rough, reason = found.auc, found.low, found.high, found.rough, found.reason
+    sensitivity, specificity = rates(part, data, level)
     return Subgroup(
         by,
         name,
@@ -100,6 +96,6 @@ def _row(
         specificity.value,
         specificity.low,
         specificity.high,
-        used,
+        rough,
         reason,
     )

@@ -9,15 +9,14 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from cxrlens.errors import UserError, near_miss
-from cxrlens.evaluate.auc import known_scores
-from cxrlens.evaluate.cluster_bootstrap import percentile_interval, ratio
+from cxrlens.evaluate.auc import LEAST, PRIOR, known_scores, score_ends
 
 RULES = ("youden",)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of images; `low` and `high` from the bootstrap over patients (Wilson's where that does not vary)."""
+    """A share of images; `low` and `high` by patients, NaN with fewer than 5 of them; Wilson's by images."""
 
     value: float
     low: float
@@ -64,19 +63,26 @@ def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     return low, 1.0 if share >= 1 else float(center + reach)
 
 
-def rate(right: np.ndarray, weights: np.ndarray, level: float = 0.95) -> Rate:
-    """The mean of `right`, with intervals.
+def rate(right: np.ndarray, who: np.ndarray, level: float = 0.95) -> Rate:
+    """The mean of `right`, with intervals; that by patients is a score interval as an AUC's is (see `auc`).
 
     Args:
         right: for each image the share of networks that call it rightly, [n], such as of the positives (sensitivity).
-        weights: of these images in each draw, [draws, n].
+        who: the patient of each image, as a number from 0, [n].
         level: of the intervals.
     """
     if not len(right):
         return Rate(np.nan, np.nan, np.nan, np.nan, np.nan, 0)
     share = float(right.mean())
     wilson_low, wilson_high = wilson(share, len(right), level)
-    if np.ptp(right) == 0:  # no draw can differ: the bootstrap would say ±0
-        return Rate(share, wilson_low, wilson_high, wilson_low, wilson_high, len(right))
-    low, high = percentile_interval(ratio(weights @ right, weights.sum(axis=1)), level)
+    leverage = np.bincount(who) / len(who)
+    leverage, errors = leverage[leverage > 0], np.bincount(who, (right - share) / len(who))[leverage > 0]
+    count = len(leverage)
+    if count < LEAST:
+        return Rate(share, np.nan, np.nan, wilson_low, wilson_high, len(right))
+    own = float((errors**2 / (1 - leverage)).sum())
+    scale, freedom = 1 / count, count - 1.0
+    if own > 1e-20:
+        scale = (freedom * own / (share * (1 - share)) + PRIOR * scale) / (freedom + PRIOR)
+    low, high = score_ends(share, scale, freedom + PRIOR, level, lambda value: value * (1 - value))
     return Rate(share, low, high, wilson_low, wilson_high, len(right))

@@ -8,15 +8,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cxrlens.errors import UserError
-from cxrlens.evaluate.cluster_bootstrap import patient_draws
-from cxrlens.evaluate.compare import Comparison, Scored, compare, holm
-from cxrlens.evaluate.delong import paired_from_variance
+from cxrlens.evaluate.compare import Comparison, compare, corrected
 from cxrlens.evaluate.networks import read_predictions
-from cxrlens.evaluate.score import auc_interval, model_delong
+from cxrlens.evaluate.score import model_influence
 from cxrlens.pipeline.finished import Run
 from cxrlens.report.compare import Apart, ComparedRun, RunAuc, RunDifference, RunsCompared
 
@@ -39,7 +36,7 @@ def compare_runs(runs: Sequence[Run | str | Path]) -> RunsCompared:
     """Puts runs side by side.
 
     Two runs are compared model by model where they judged the same images: the same names, files, labels and patients.
-    Their intervals are of the first run's level, draws and seed.
+    Their intervals are of the first run's level.
 
     Args:
         runs: at least two, or their folders.
@@ -58,17 +55,14 @@ def compare_runs(runs: Sequence[Run | str | Path]) -> RunsCompared:
             apart.append(Apart(a.name, b.name, reason))
         else:
             found += [RunDifference(name, _difference(a, b, name, made)) for name in shared]
-    adjusted = holm([each.change.p for each in found])
+    adjusted = corrected([each.change for each in found])
     return RunsCompared(
         runs=tuple(_column(each) for each in opened),
         aucs=tuple(_auc(model, each.name) for each in opened for model in each.results["models"]),
-        differences=tuple(
-            replace(each, change=replace(each.change, p_holm=float(p))) for each, p in zip(found, adjusted, strict=True)
-        ),
+        differences=tuple(replace(each, change=change) for each, change in zip(found, adjusted, strict=True)),
         apart=tuple(apart),
         settings=_settings(opened),
         level=made["level"],
-        draws=made["draws"],
         notes=tuple(notes) if found else (),
     )
 
@@ -122,16 +116,11 @@ def _unlike(a: _Opened, b: _Opened) -> str:
 
 
 def _difference(a: _Opened, b: _Opened, model: str, made: Mapping[str, Any]) -> Comparison:
-    """Of one model in two runs, by the draws that `evaluate` takes for two models of one run."""
+    """Of one model in two runs, as `evaluate` compares two models of one run."""
     rows = [each.predictions[each.predictions["model"] == model].assign(model=each.name) for each in (a, b)]
     data = read_predictions(pd.concat(rows, ignore_index=True), None, [a.name, b.name])
-    weights = patient_draws(data.patients, data.labels, made["draws"], np.random.default_rng(made["seed"])).weights
-    sides = {
-        name: Scored(*auc_interval(networks, data, weights, made["level"])) for name, networks in data.models.items()
-    }
-    variance = model_delong(data.models[a.name], data.labels, data.models[b.name])
-    p_delong = paired_from_variance(sides[a.name].auc - sides[b.name].auc, variance, made["level"]).p
-    return compare(sides, {(a.name, b.name): p_delong}, made["level"])[0]
+    sides = {name: model_influence(networks, data) for name, networks in data.models.items()}
+    return compare(sides, made["level"])[0]
 
 
 def _merged(opened: _Opened) -> str:
@@ -152,7 +141,8 @@ def _column(opened: _Opened) -> ComparedRun:
 
 
 def _auc(model: Mapping[str, Any], run: str) -> RunAuc:
-    return RunAuc(model["name"], run, model["auc"], model["auc_low"], model["auc_high"], model["auc_seed_sd"])
+    low, high, spread = model["auc_low"], model["auc_high"], model["auc_seed_sd"]
+    return RunAuc(model["name"], run, model["auc"], low, high, spread, bool(model.get("rough")))
 
 
 def _settings(opened: Sequence[_Opened]) -> dict[str, tuple[Any, ...]]:

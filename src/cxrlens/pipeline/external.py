@@ -192,5 +192,5 @@ def _plain_model(model: ExternalModel) -> dict[str, Any]:
         "name": model.name,
         "inside": {"auc": model.inside_auc, "auc_low": model.inside_low, "auc_high": model.inside_high},
         "outside": {**outside, "networks": plain(model.networks)},
-        "difference": {key: change[key] for key in ("difference", "low", "high", "p", "p_holm", "p_delong")},
+        "difference": {key: change[key] for key in ("difference", "low", "high", "p", "p_holm", "reason")},
     }

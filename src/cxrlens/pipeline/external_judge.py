@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pandas as pd
 
-from cxrlens.evaluate.cluster_bootstrap import patient_draws
-from cxrlens.evaluate.compare import Comparison, Scored, compare, holm
-from cxrlens.evaluate.delong import paired_from_variance
+from cxrlens.evaluate.compare import Comparison, compare, corrected
 from cxrlens.evaluate.evaluate import evaluate
-from cxrlens.evaluate.networks import Network, Validation, read_predictions
+from cxrlens.evaluate.networks import read_predictions
 from cxrlens.evaluate.records import Evaluation, ModelResult
-from cxrlens.evaluate.score import auc_interval, model_delong
+from cxrlens.evaluate.score import model_influence
 from cxrlens.pipeline.finished import Run
 from cxrlens.study import folder_name
 
@@ -38,8 +35,8 @@ class ExternalModel:
         outside: the same of the other images: the mean over all networks, each of which saw every image. Its `seeds`
             are its networks, where a seed has several folds.
         networks: each one's AUC outside.
-        change: `difference` is the AUC inside minus the one outside; `low`, `high` and `p` from draws of patients
-            made apart, `p_holm` among the models, `p_delong` of images as if independent.
+        change: `difference` is the AUC inside minus the one outside; `low`, `high` and `p` by patients, who are others
+            outside, and of the networks as trained; `p_holm` among the models.
     """
 
     name: str
@@ -84,24 +81,17 @@ def judge_outside(
     numbers = _numbers(predictions)
     outside = _grouped(predictions, groups)
     outside, fitted = (_numbered(each, numbers) for each in (outside, training))
-    apart = options.seed + 1  # else as many patients here as there would be drawn alike
-    judged = evaluate(outside, fitted, table, options.level, options.draws, apart, names)
+    judged = evaluate(outside, fitted, table, options.level, names)
     of = {model.name: model for model in judged.models}
     before = read_predictions(_grouped(run.predictions, run_groups), None, names)
     after = read_predictions(outside, None, names)
-    drawn, drawn_after = _drawn(before, options.draws, options.seed), _drawn(after, options.draws, apart)
     changes = []
     for name in names:
         sides = {
-            "inside": _scored(before.models[name], before, drawn, options.level),
-            "outside": _scored(after.models[name], after, drawn_after, options.level),
+            side: replace(model_influence(data.models[name], data), trainings=())  # the same networks on both sides
+            for side, data in (("inside", before), ("outside", after))
         }
-        # Other images, so the two variances add.
-        variance = sum(model_delong(data.models[name], data.labels) for data in (before, after))
-        gap = sides["inside"].auc - sides["outside"].auc
-        p_delong = paired_from_variance(gap, variance, options.level).p
-        changes += compare(sides, {("inside", "outside"): p_delong}, options.level)
-    adjusted = holm([change.p for change in changes])
+        changes += compare(sides, options.level, apart=True)
     models = [
         ExternalModel(
             name=model["name"],
@@ -110,9 +100,9 @@ def judge_outside(
             inside_high=model["auc_high"],
             outside=of[model["name"]],
             networks=_networks(of[model["name"]], numbers),
-            change=replace(change, p_holm=float(p)),
+            change=change,
         )
-        for model, change, p in zip(results["models"], changes, adjusted, strict=True)
+        for model, change in zip(results["models"], corrected(changes), strict=True)
     ]
     return judged, tuple(models)
 
@@ -133,14 +123,6 @@ def _numbered(table: pd.DataFrame, numbers: Mapping[tuple[str, int, int], int]) 
 
 def _grouped(predictions: pd.DataFrame, groups: Mapping[str, str]) -> pd.DataFrame:
     return predictions.assign(patient=[groups.get(patient, patient) for patient in predictions["patient"]])
-
-
-def _drawn(data: Validation, draws: int, seed: int) -> np.ndarray:
-    return patient_draws(data.patients, data.labels, draws, np.random.default_rng(seed)).weights
-
-
-def _scored(networks: tuple[Network, ...], data: Validation, weights: np.ndarray, level: float) -> Scored:
-    return Scored(*auc_interval(networks, data, weights, level))
 
 
 def _networks(outside: ModelResult, numbers: Mapping[tuple[str, int, int], int]) -> tuple[NetworkAuc, ...]:

@@ -49,8 +49,7 @@ def judge(
         table["patient"] = table["patient"].replace(groups)
     table = run.read_table(run.path / "cohort.csv")
     order = list(dict.fromkeys(job.row.name for job in done))
-    options = study.evaluation
-    judged = evaluate(validation, training, table, options.level, options.draws, options.seed, order).to_json()
+    judged = evaluate(validation, training, table, study.evaluation.level, order).to_json()
     records = {job.row.name: read_record(job.unit(run)) for job in reversed(done)}
     papers = {row.name: row.paper_auc for row in study.models}
     for model in judged["models"]:

@@ -56,9 +56,7 @@ def judge_pretraining(
     options = study.evaluation
     patients = rows["patient"].tolist()
     findings = [
-        finding_auc(
-            name, data.labels[:, place], logits[:, place], patients, None, options.level, options.draws, options.seed
-        )
+        finding_auc(name, data.labels[:, place], logits[:, place], patients, None, options.level)
         for place, name in enumerate(images.findings)
     ]
     asked = images.side("validation", "probe"), images.labelled("validation", "probe")
@@ -124,11 +122,8 @@ def probes(study: PretrainStudy, rows: pd.DataFrame, features: np.ndarray) -> li
         labels = target.to_numpy(float)
         if min((labels == 1).sum(), (labels == 0).sum()) >= 10:  # fewer say nothing
             found.append(
-                linear_probe(
-                    title, features, labels, rows["patient"].tolist(), level=options.level, draws=options.draws,
-                    seed=options.seed,
-                )
-            )  # fmt: skip
+                linear_probe(title, features, labels, rows["patient"].tolist(), seed=options.seed, level=options.level)
+            )
     return found
 
 

@@ -12,20 +12,21 @@ from rich.text import Text
 
 from cxrlens.evaluate.compare import Comparison
 from cxrlens.evaluate.records import plain
-from cxrlens.report.figures.style import interval, number
+from cxrlens.report.figures.style import estimate
 from cxrlens.report.tables import Cells, Fitted, comparison_cells, markdown_table, markdown_text
 from cxrlens.run_folder import SCHEMA_VERSION
 
 LIMITS = (
-    "A difference is of the networks as trained, on draws of the patients that both judged; training again would move "
-    "it, too. AUCs of different images are not comparable with each other: other images may be easier."
+    "A difference is of the networks as trained, by the patients that both judged; training again would move it, too, "
+    "which only an interval with other trainings (3 or more) takes in. AUCs of different images are not comparable "
+    "with each other: other images may be easier."
 )
 NOTICE = "For research only; never for diagnosis."
 TITLE = "# Runs side by side"
 MOST_SETTINGS = 30  # lines on the terminal
 COLUMNS = (
-    "what", "model", "run", "against", "value", "low", "high", "p", "p_holm", "p_delong", "split", "seeds", "folds",
-    "images", "patients", "positive", "negative",
+    "what", "model", "run", "against", "value", "low", "high", "p", "p_holm", "train_p", "train_p_holm", "split",
+    "seeds", "folds", "images", "patients", "positive", "negative",
 )  # fmt: skip
 
 
@@ -66,6 +67,7 @@ class RunAuc:
     low: float
     high: float
     seed_sd: float | None
+    rough: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,6 @@ class RunsCompared:
         apart: the pairs of runs without differences.
         settings: key of the study → its value in each run, where they differ; None where the run has no such key.
         level: of the intervals of the differences.
-        draws: of the bootstrap of the differences.
         notes: what else to know of the differences.
     """
 
@@ -106,7 +107,6 @@ class RunsCompared:
     apart: tuple[Apart, ...]
     settings: Mapping[str, tuple[Any, ...]]
     level: float
-    draws: int
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -126,11 +126,13 @@ class RunsCompared:
         for each in self.differences:
             change, run = each.change, of[each.change.a]
             same = {name: run[name] for name in ("images", "patients", "positive", "negative")}
-            numbers = {name: getattr(change, name) for name in ("low", "high", "p", "p_holm", "p_delong")}
+            numbers = {
+                name: getattr(change, name) for name in ("low", "high", "p", "p_holm", "train_p", "train_p_holm")
+            }
             told = {"what": "difference", "model": each.model, "run": change.a, "against": change.b}
             rows.append(told | {"value": change.difference} | numbers | same)
         table = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
-        return table.astype(dict.fromkeys(COLUMNS[-6:], "Int64") | dict.fromkeys(COLUMNS[4:10], float))
+        return table.astype(dict.fromkeys(COLUMNS[-6:], "Int64") | dict.fromkeys(COLUMNS[4:11], float))
 
 
 def side_by_side_cells(compared: RunsCompared) -> Cells:
@@ -146,8 +148,12 @@ def side_by_side_cells(compared: RunsCompared) -> Cells:
     of = {(each.model, each.run): each for each in compared.aucs}
     for model in dict.fromkeys(each.model for each in compared.aucs):
         cells = [of.get((model, run.name)) for run in runs]
-        rows.append([model, *(f"{number(c.auc, 3)} {interval(c.low, c.high)}" if c else "–" for c in cells)])
+        rows.append([model, *(_auc(each) if each else "–" for each in cells)])
     return ["AUC [interval]", *(run.name for run in runs)], rows
+
+
+def _auc(one: RunAuc) -> str:
+    return estimate({"auc": one.auc, "auc_low": one.low, "auc_high": one.high, "rough": one.rough})
 
 
 def difference_cells(compared: RunsCompared) -> Cells:
@@ -164,8 +170,8 @@ def sentences(compared: RunsCompared) -> list[str]:
     if compared.differences:
         many = len(compared.differences)
         said.append(
-            f"Differences: on the same images, by a bootstrap over patients ({compared.draws} draws); Holm over "
-            f"{many} {'difference' if many == 1 else 'differences'}."
+            f"Differences: on the same images, by patients; Holm over {many} "
+            f"{'difference' if many == 1 else 'differences'}."
         )
     return [*said, *compared.notes, LIMITS]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxrlens.report.figures.style import interval, number
+from cxrlens.report.figures.style import estimate, number
 from cxrlens.report.tables import Cells, markdown_table
 
 RATES = ("sensitivity", "sensitivity_low", "sensitivity_high", "specificity", "specificity_low", "specificity_high")
@@ -32,16 +32,16 @@ def subgroups_table(results: Mapping[str, Any]) -> pd.DataFrame:
     """A row a model and group of validation images, NaN where `reason` says why.
 
     Columns: model, by, group, images, patients, positive, negative, auc, auc_low, auc_high, sensitivity and specificity
-    with `_low` and `_high`, reason.
+    with `_low` and `_high`, rough (5 to 9 patients of a class), reason.
     """
     counts = ["by", "group", "images", "patients", "positive", "negative"]
     values = ["auc", "auc_low", "auc_high", *RATES]
     rows = [
-        [model["name"], *(row[name] for name in (*counts, *values)), row["reason"]]
+        [model["name"], *(row[name] for name in (*counts, *values)), row.get("rough"), row["reason"]]
         for model in results["models"]
         for row in model["subgroups"]
     ]
-    table = pd.DataFrame(rows, columns=pd.Index(["model", *counts, *values, "reason"]))
+    table = pd.DataFrame(rows, columns=pd.Index(["model", *counts, *values, "rough", "reason"]))
     return table.astype(dict.fromkeys(values, float))
 
 
@@ -75,6 +75,5 @@ def subgroup_cells(results: Mapping[str, Any]) -> Cells:
 
 
 def rate(row: Mapping[str, Any], name: str) -> str:
-    """A value with its interval; a dash where it is unknown."""
-    value = row[name]
-    return "–" if value is None else f"{number(value, 2)} {interval(row[f'{name}_low'], row[f'{name}_high'])}"
+    """A value with its interval by patients; a dash where it is unknown."""
+    return estimate(row, name, 2)

@@ -7,7 +7,7 @@ from typing import Any
 
 from cxrlens.models.weights.card import WeightCard
 from cxrlens.pretrain_study import PretrainStudy
-from cxrlens.report.figures.style import interval, number
+from cxrlens.report.figures.style import estimate
 from cxrlens.report.tables import markdown_table
 
 
@@ -80,7 +80,8 @@ def _row(each: Mapping[str, Any]) -> list[str]:
     counts = f"{each['n_positive']} / {each['n_negative']}"
     if each["auc"] is None:
         return [each["finding"], counts, "too few"]
-    return [each["finding"], counts, f"{number(each['auc'], 3)} {interval(each['low'], each['high'])}"]
+    told = {"auc": each["auc"], "auc_low": each["low"], "auc_high": each["high"], "rough": each.get("rough")}
+    return [each["finding"], counts, estimate(told)]
 
 
 def _once(values: Sequence[float]) -> str:

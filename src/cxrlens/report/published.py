@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cxrlens.evaluate.auc import AucEstimate, hanley_mcneil
+from cxrlens.evaluate.auc import PublishedAuc, hanley_mcneil
 
 PAPER_POSITIVE, PAPER_NEGATIVE = 79, 17  # images of the paper's validation side
 
 
-def published_interval(value: float | None, level: float = 0.95) -> AucEstimate | None:
+def published_interval(value: float | None, level: float = 0.95) -> PublishedAuc | None:
     """A published AUC with Hanley and McNeil's interval; None where the paper gives no value.
 
     >>> found = published_interval(0.816)

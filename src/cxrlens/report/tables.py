@@ -15,18 +15,20 @@ from rich.table import Table
 from rich.text import Text
 
 from cxrlens.names import visible
-from cxrlens.report.figures.style import interval, number, percent
+from cxrlens.report.figures.style import estimate, interval, number, percent
 from cxrlens.report.given import given_sentences
 from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_interval
 
 Cells = tuple[list[str], list[list[str]]]
+ANEW = "with other trainings"
 
 
 def table1(results: Mapping[str, Any]) -> pd.DataFrame:
     """A row a model, NaN where unknown; a model that was not run has the paper's numbers only.
 
-    Columns: model, parameters, trainable_parameters, seeds, auc, auc_low, auc_high (by patients), auc_seed_sd,
-    delong_low, delong_high, paper_auc, paper_low, paper_high (Hanley and McNeil, 79 positive and 17 negative images).
+    Columns: model, parameters, trainable_parameters, seeds, auc, auc_low, auc_high (by patients), auc_train_low,
+    auc_train_high (over patients and trainings), auc_seed_sd, rough (5 to 9 patients of a class), reason (why there is
+    no interval), paper_auc, paper_low, paper_high (Hanley and McNeil, 79 positive and 17 negative images).
     """
     own = [
         "parameters",
@@ -35,25 +37,37 @@ def table1(results: Mapping[str, Any]) -> pd.DataFrame:
         "auc",
         "auc_low",
         "auc_high",
+        "auc_train_low",
+        "auc_train_high",
         "auc_seed_sd",
-        "delong_low",
-        "delong_high",
+        "rough",
+        "reason",
     ]
     rows = []
     for model in [*results["models"], *results.get("skipped", [])]:
         paper = published_interval(model.get("paper_auc"))
-        values = [model.get(name) for name in own]
+        values = [model.get(name) for name in own[:-1]] + [model.get(own[-1]) or None]
         rows.append([model["name"], *values, *((paper.auc, paper.low, paper.high) if paper else (None, None, None))])
     table = pd.DataFrame(rows, columns=pd.Index(["model", *own, "paper_auc", "paper_low", "paper_high"]))
     whole = dict.fromkeys(table.columns[1:4], "Int64")
-    return table.astype(whole | dict.fromkeys(table.columns[4:], float))
+    told = {"rough": "boolean", "reason": "string"}
+    return table.astype(dict.fromkeys(table.columns[4:], float) | whole | told)
 
 
 def comparisons_table(results: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a pair of models: a, b, difference, low, high, p, p_holm, p_delong; NaN where unknown."""
-    columns = ["a", "b", "difference", "low", "high", "p", "p_holm", "p_delong"]
-    rows = [[pair.get(name) for name in columns] for pair in results.get("comparisons", [])]
-    return pd.DataFrame(rows, columns=pd.Index(columns)).astype(dict.fromkeys(columns[2:], float))
+    """A row a pair of models, NaN where unknown.
+
+    Columns: a, b, difference, low, high, p, p_holm (by patients), train_low, train_high, train_p, train_p_holm (over
+    patients and trainings), reason (why there is no interval).
+    """
+    columns = ["a", "b", "difference", "low", "high", "p", "p_holm"]
+    columns += ["train_low", "train_high", "train_p", "train_p_holm", "reason"]
+    rows = [
+        [pair.get(name) for name in columns[:-1]] + [pair.get("reason") or None]
+        for pair in results.get("comparisons", [])
+    ]
+    table = pd.DataFrame(rows, columns=pd.Index(columns))
+    return table.astype(dict.fromkeys(columns[2:-1], float) | {"reason": "string"})
 
 
 def render(results: Mapping[str, Any]) -> list[RenderableType]:
@@ -89,20 +103,20 @@ def to_markdown(results: Mapping[str, Any]) -> str:
 
 def table1_cells(results: Mapping[str, Any]) -> Cells:
     """Table 1 as text: header and rows."""
-    header = ["model", "trained", "seeds", f"AUC [{percent(results)}]", "DeLong", "the paper"]
+    again = over_trainings(results)
+    header = ["model", "trained", "seeds", f"AUC [{percent(results)}]", *([ANEW] if again else []), "the paper"]
     rows = []
     for model in [*results["models"], *results.get("skipped", [])]:
         paper = published_interval(model.get("paper_auc"))
         shown = f"{number(paper.auc, 3)} {interval(paper.low, paper.high)}" if paper else "–"
         if model.get("auc") is None:
-            rows.append([model["name"], "–", "–", "not run", "–", shown])
+            rows.append([model["name"], "–", "–", "not run", *(["–"] if again else []), shown])
             continue
-        auc = f"{number(model['auc'], 3)} {interval(model['auc_low'], model['auc_high'])}"
         trained = model.get("trainable_parameters")
         folds = model.get("folds", 1)
         seeds = str(model["seeds"]) if folds == 1 else f"{model['seeds']} × {folds} folds"
-        delong = interval(model["delong_low"], model["delong_high"])
-        rows.append([model["name"], "–" if trained is None else f"{trained:,}", seeds, auc, delong, shown])
+        anew = [interval(model.get("auc_train_low"), model.get("auc_train_high"))] if again else []
+        rows.append([model["name"], "–" if trained is None else f"{trained:,}", seeds, estimate(model), *anew, shown])
     return (header, rows) if _names_the_paper(results) else (header[:-1], [row[:-1] for row in rows])
 
 
@@ -112,11 +126,16 @@ def _names_the_paper(results: Mapping[str, Any]) -> bool:
 
 def comparison_cells(results: Mapping[str, Any]) -> Cells:
     """Every pair of models as text: header and rows."""
-    header = ["AUC of a − b", f"difference [{percent(results)}]", "p", "p (Holm)", "p (DeLong)"]
+    again = any(pair.get("train_p") is not None for pair in results["comparisons"])
+    header = ["AUC of a − b", f"difference [{percent(results)}]", "p", "p (Holm)"]
+    header += [ANEW, "p (Holm)"] if again else []
     rows = []
     for pair in results["comparisons"]:
         gap = f"{pair['difference']:+.3f} {interval(pair['low'], pair['high'])}"
-        rows.append([f"{pair['a']} − {pair['b']}", gap, *(_p(pair.get(key)) for key in ("p", "p_holm", "p_delong"))])
+        row = [f"{pair['a']} − {pair['b']}", gap, *(_p(pair.get(key)) for key in ("p", "p_holm"))]
+        if again:
+            row += [interval(pair.get("train_low"), pair.get("train_high")), _p(pair.get("train_p_holm"))]
+        rows.append(row)
     return header, rows
 
 
@@ -124,17 +143,27 @@ def _p(value: float | None) -> str:
     return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def over_trainings(results: Mapping[str, Any]) -> bool:
+    """Whether a model has an interval over patients and trainings."""
+    return any(model.get("auc_train_low") is not None for model in results["models"])
+
+
 def how_judged(results: Mapping[str, Any]) -> str:
-    """What the numbers of Table 1 are of, in a sentence or three."""
-    first, made = results["models"][0], results.get("evaluation", {})
-    draws = f" ({made['draws']} draws)" if "draws" in made else ""
+    """What the numbers of Table 1 are of, in a few sentences."""
+    first, models = results["models"][0], results["models"]
     sentence = (
         f"AUC on {first['images']} validation images ({first['positive']} positive, {first['negative']} negative) of "
-        f"{first['patients']} patients, with an interval from a bootstrap over patients{draws}; DeLong's takes images "
-        "as independent."
+        f"{first['patients']} patients, with an interval by patients."
     )
-    if any(model["seeds"] > 1 for model in results["models"]):
-        sentence += " Of several seeds: the mean; the interval is of the networks as trained."
+    if over_trainings(results):
+        folds = results.get("evaluation", {}).get("trainings") == "folds"
+        sentence += f" “{ANEW}”: the interval over patients and trainings ({'folds' if folds else 'seeds'}) together."
+    elif any(model["seeds"] > 1 for model in models):
+        sentence += " Of two seeds: the mean; the interval is of the networks as trained, since it takes 3 to say more."
+    if any(model.get("rough") for model in models):
+        sentence += " Rough: a class has fewer than 10 patients."
+    if reason := next((model["reason"] for model in models if model.get("reason")), ""):
+        sentence += f" There is no interval: {reason.removeprefix('an interval ')}."
     if _names_the_paper(results):
         sentence += (
             f" The paper's interval: Hanley-McNeil, {PAPER_POSITIVE} positive and {PAPER_NEGATIVE} negative images."

@@ -71,7 +71,7 @@ def trained(seed: int) -> tuple[Classifier, Tensor]:
 
 def checked(method: str, seed: int, networks: int = 8) -> Sanity:
     model, images = trained(seed)
-    return sanity(model, images, np.arange(IMAGES), method, np.random.default_rng(seed), networks=networks, draws=500)
+    return sanity(model, images, np.arange(IMAGES), method, np.random.default_rng(seed), networks=networks)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -136,7 +136,7 @@ def test_the_interval_decides() -> None:
 def test_a_network_that_gives_no_map_is_undecided() -> None:
     model = Classifier(Small(), nn.Sequential(GlobalAveragePool(), nn.Linear(32, 1)), 32, UNIT).eval()
     nn.init.zeros_(model.head[1].weight)
-    found = sanity(model, trained(1)[1][:3], np.arange(3), "saliency", np.random.default_rng(0), networks=2, draws=50)
+    found = sanity(model, trained(1)[1][:3], np.arange(3), "saliency", np.random.default_rng(0), networks=2)
     assert found.passes is None and found.full.images == 0
 
 
@@ -150,7 +150,7 @@ def test_what_maps_share_whatever_the_image_is_no_excess() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Classifier(Linear(), nn.Sequential(GlobalAveragePool(), nn.Linear(32, 1)), 32, UNIT).eval()
-    found = sanity(model, trained(1)[1][:4], np.arange(4), "saliency", np.random.default_rng(0), networks=3, draws=50)
+    found = sanity(model, trained(1)[1][:4], np.arange(4), "saliency", np.random.default_rng(0), networks=3)
     assert found.full.mean == pytest.approx(0, abs=1e-9) and found.passes
     assert found.other_images[DECIDES].mean == pytest.approx(1)
     assert abs(found.depths[-1].similarity[DECIDES].mean - 1) > 0.1

@@ -67,7 +67,8 @@ def test_a_corner_reader_loses_its_auc_with_the_corners(corner_reader: ModelCase
 
 def test_a_reader_of_the_centre_does_not_mind_them(centre_reader: ModelCase) -> None:
     found = one("corners", centre_reader)
-    assert (found.value, found.low, found.high) == (0, 0, 0) and found.verdict == "clear"
+    assert found.value == 0 and found.verdict == "clear"
+    assert -0.02 < found.low < 0 < found.high < 0.02  # another patient's corners might have counted
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,6 @@ def lung_enrichment(
     patients: np.ndarray,
     generator: np.random.Generator,
     level: float = 0.95,
-    draws: int = 2000,
 ) -> Enrichment:
     """The maps' enrichment against the four baselines, each on the same images.
 
@@ -112,7 +111,6 @@ def lung_enrichment(
         patients: [n].
         generator: the randomness.
         level: of the intervals.
-        draws: of the bootstrap over patients.
 
     Raises:
         UserError: shapes that differ, negative evidence, or fewer than 2 images with both evidence and known lungs.
@@ -131,7 +129,7 @@ def lung_enrichment(
     maps, where, who = evidence[used].astype(float), lungs[used], np.asarray(patients)[used]
 
     def over(values: np.ndarray, null: float) -> MeanEstimate:
-        return mean_over_patients(values, who, generator, null, level, draws)
+        return mean_over_patients(values, who, null, level)
 
     found, area = enrichment(maps, where), where.mean((1, 2))
     against = []

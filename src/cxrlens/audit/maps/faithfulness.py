@@ -67,7 +67,6 @@ def faithfulness(
     generator: np.random.Generator,
     signs: np.ndarray | None = None,
     level: float = 0.95,
-    draws: int = 2000,
 ) -> Faithfulness:
     """Curves of one kind in the map's order and in a random one, with an interval over patients.
 
@@ -83,7 +82,6 @@ def faithfulness(
         signs: 1 or -1 of each image, [n]: the score is the logit times it. A map of what speaks against the logit is
             -1; so is a magnitude, which does not say for what it speaks, where it shall stand for a negative decision.
         level: of the intervals.
-        draws: of the bootstrap.
 
     Raises:
         UserError: shapes that differ, or maps that are not finite.
@@ -106,9 +104,7 @@ def faithfulness(
     share = taken / taken[-1]
     areas = ((found[..., 1:] + found[..., :-1]) / 2 * np.diff(share)).sum(-1)
     gain = areas[0] - areas[1] if kind == "insertion" else areas[1] - areas[0]
-    area, random_area, difference = (
-        mean_over_patients(each, patients, generator, level=level, draws=draws) for each in (*areas, gain)
-    )
+    area, random_area, difference = (mean_over_patients(each, patients, level=level) for each in (*areas, gain))
     curves = found[:, known].mean(axis=1) if known.any() else found[:, :1].reshape(2, -1)
     return Faithfulness(
         kind, share, curves[0], curves[1], area, random_area, difference, int((~known).sum()), by_chance.side

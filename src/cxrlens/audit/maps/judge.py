@@ -87,15 +87,14 @@ def judge_maps(case: ModelCase, method: str, rows: np.ndarray, chances: Sequence
     some, who, judging = case.pixels[torch.from_numpy(rows)], case.patients[rows], case.judging
     given = case.device.put(some)
     found = attribute(case.model, given, method)
-    level, draws = judging.level, judging.draws
+    level = judging.level
     one_of = 1 - (1 - level) / len(KINDS)  # one kind that is worse or better decides: Bonferroni over them
-    kept = sanity(case.model, given, who, method, generator(seed, 1), networks=NETWORKS, level=level, draws=draws)
+    kept = sanity(case.model, given, who, method, generator(seed, 1), networks=NETWORKS, level=level)
     evidence, images = found.enlarged().numpy(), some[:, 0].numpy()
     # A magnitude says that a place matters, not for what: there the score is the one that the network decided for.
     signs = np.where(case.logits[rows] < 0, -1.0, 1.0) if found.shown == "magnitude" else None
     order = tuple(
-        faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, one_of, draws)
-        for each in chances
+        faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, one_of) for each in chances
     )
     lungs, reason = _enrichment(case, method, seed)
     return Judged(method, METHODS[method]().title, kept, order, lungs, reason, common(found.maps))
@@ -158,9 +157,7 @@ def _enrichment(case: ModelCase, method: str, seed: int) -> tuple[Enrichment | N
     if evidence.any((1, 2)).sum() < 2:
         return None, "no map has any evidence"
     judging = case.judging
-    return lung_enrichment(
-        evidence, pixels[:, 0].numpy(), masks, patients, generator(seed, 3), judging.level, judging.draws
-    ), ""
+    return lung_enrichment(evidence, pixels[:, 0].numpy(), masks, patients, generator(seed, 3), judging.level), ""
 
 
 def common(maps: Tensor) -> np.ndarray:

@@ -147,7 +147,6 @@ def agreement(
     generator: np.random.Generator,
     measure: str = "ssim_absolute",
     level: float = 0.95,
-    draws: int = 2000,
 ) -> Agreement:
     """Repeatability of one model's maps over seeds, or reproducibility over models (Arun et al. 2021, by SSIM).
 
@@ -157,7 +156,6 @@ def agreement(
         generator: the randomness.
         measure: one of `MEASURES`.
         level: of the intervals, over patients: networks that were not trained are not spoken of.
-        draws: of the bootstrap.
 
     Raises:
         UserError: fewer than 2 networks or 2 images, or shapes that differ.
@@ -169,5 +167,5 @@ def agreement(
         np.mean([a.likeness(b.at(order))[measure] for a, b in combinations(ranked, 2)], axis=0)
         for order in (np.arange(len(patients)), other)
     )
-    ends = [mean_over_patients(each, patients, generator, level=level, draws=draws) for each in (same, different)]
+    ends = [mean_over_patients(each, patients, level=level) for each in (same, different)]
     return Agreement(measure, ends[0], ends[1], len(maps))

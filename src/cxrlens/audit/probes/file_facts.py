@@ -60,7 +60,7 @@ class FileFacts(CohortProbe):
                 limits(case, LIMITS), DIRECTION,
                 f"{listing(list(known)).capitalize()} of the files tell the label of unseen {unseen(case)} with AUC "
                 f"{interval(found, case.judging.level)}{told if unseen(case) == 'patients' else ''}.",
-                p=found.p, bar=AUC_BAR,
+                p=found.p, reason=found.reason, bar=AUC_BAR,
                 evidence={
                     "by_image": _told(by_image), "without_greys": _told(without) if without else None,
                     "images": len(data.labels), "positive": int(data.labels.sum()),

@@ -8,6 +8,7 @@ from cxrlens.audit.base import Bar, Finding, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import auc_estimate, change
 from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.audit.words import ends
 from cxrlens.evaluate.networks import Network
 from cxrlens.evaluate.probe import probe_scores
 from cxrlens.evaluate.score import without_auc
@@ -51,8 +52,8 @@ class LeaveOneSourceOut(ModelProbe):
             self.name, case.name, statistic, lost.value, lost.low, lost.high, "undecided", LIMITS,
             f"above 0: what the features say of the label does not carry over to another {column}",
             f"A linear head reaches AUC {inside.value:.3f} on other patients and {outside.value:.3f} "
-            f"[{outside.low:.3f}, {outside.high:.3f}] on a {column} that it was not fitted to.",
-            p=lost.p, bar=LOST,
+            f"{ends(outside)} on a {column} that it was not fitted to.",
+            p=lost.p, reason=lost.reason, bar=LOST,
             evidence={
                 "auc_other_patients": inside.value, "auc_other_group": outside.value, "groups": len(set(groups)),
                 "images": len(known),

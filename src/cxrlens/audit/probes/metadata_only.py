@@ -67,7 +67,7 @@ class MetadataOnly(CohortProbe):
             limits(case, LIMITS), DIRECTION,
             f"{listing(telling).capitalize()} tell the label of unseen {unseen(case)} with AUC {auc}, without any "
             f"image{told}.",
-            p=found.p, bar=AUC_BAR,
+            p=found.p, reason=found.reason, bar=AUC_BAR,
             evidence={
                 "auc_of_each_column_alone": by_itself,
                 "unknown": {name: values[name].count("") for name in telling},

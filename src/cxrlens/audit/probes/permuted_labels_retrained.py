@@ -8,6 +8,7 @@ from cxrlens.audit.base import Bar, Finding, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import auc_estimate
 from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.audit.words import ends
 
 STATISTIC = "AUC after training on shuffled labels"
 NULL = Bar(0.5, 0.1, "shuffled labels, trained anew")
@@ -41,6 +42,6 @@ class PermutedLabelsRetrained(ModelProbe):
             self.name, case.name, STATISTIC, found.value, found.low, found.high, "undecided", LIMITS,
             "0.5: the pipeline learns nothing from labels that mean nothing",
             f"Trained on labels shuffled among patients, the same row reaches AUC {found.value:.3f} "
-            f"[{found.low:.3f}, {found.high:.3f}].",
-            p=found.p, bar=NULL, evidence={"images": len(judged), "positive": int(judged.sum())},
+            f"{ends(found)}.",
+            p=found.p, reason=found.reason, bar=NULL, evidence={"images": len(judged), "positive": int(judged.sum())},
         )]  # fmt: skip

@@ -12,6 +12,7 @@ from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import Estimate
 from cxrlens.audit.filled import corners, imputed
 from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.audit.words import ends
 from cxrlens.data.phantom.markers import plant
 from cxrlens.evaluate.probe import fitted_probe
 
@@ -57,8 +58,8 @@ class PlantedMarker(ModelProbe):
             self.name, case.name, statistic, one.value, one.low, one.high, verdict, LIMITS,
             "the first number must lie above 0 and the second must not: then the audit sees such a marker here",
             f"Planted on {self.share:.0%} of the positive images alone, the marker's loss is {one.value:+.3f} "
-            f"[{one.low:.3f}, {one.high:.3f}]; on {self.share:.0%} of all, {both.value:+.3f} "
-            f"[{both.low:.3f}, {both.high:.3f}].",
+            f"{ends(one)}; on {self.share:.0%} of all, {both.value:+.3f} "
+            f"{ends(both)}.",
             reason=reason,
             evidence={"both": both.value, "both_low": both.low, "both_high": both.high, "share": self.share},
         )]  # fmt: skip

@@ -60,7 +60,7 @@ class Prevalence(CohortProbe):
             limits(case, LIMITS), DIRECTION,
             f"Sorting the images by {name} alone ({len(images)} groups), each by the share of positives among other "
             f"{unseen(case)} of its group, tells the label with AUC {interval(found, case.judging.level)}.",
-            p=found.p, bar=AUC_BAR,
+            p=found.p, reason=found.reason, bar=AUC_BAR,
             evidence={
                 "column": name,
                 "groups": {group: {"positive": positive[group], "images": n} for group, n in images.most_common()},

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from cxrlens.audit.base import Bar, Finding, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import Estimate, auc_estimate
 from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.audit.words import ends
 from cxrlens.evaluate.networks import Network
 from cxrlens.evaluate.probe import probe_scores
 from cxrlens.evaluate.score import without_auc
@@ -55,9 +58,9 @@ class SourceProbe(ModelProbe):
             self.name, case.name, statistic, found.value, found.low, found.high, "undecided", LIMITS,
             "above 0.5: the features tell where an image comes from",
             f"A linear reading of the features tells {column} '{group}' from the rest with AUC {found.value:.2f} "
-            f"[{found.low:.2f}, {found.high:.2f}]; {column} '{group}' by itself tells the label with AUC "
-            f"{told.value:.2f} [{told.low:.2f}, {told.high:.2f}].",
-            p=float(np.maximum(found.p, told.p)), bar=KNOWN,
+            f"{ends(found, 2)}; {column} '{group}' by itself tells the label with AUC "
+            f"{told.value:.2f} {ends(told, 2)}.",
+            p=float(np.maximum(found.p, told.p)), reason=found.reason or told.reason, bar=KNOWN,
             evidence={
                 "group": str(group), "share_of_group": with_label, "label_auc": told.value, "label_low": told.low,
                 "label_high": told.high, "label_p": told.p,
@@ -67,11 +70,11 @@ class SourceProbe(ModelProbe):
     def _label(self, case: ModelCase, known: np.ndarray, inside: np.ndarray) -> Estimate:
         """How well the group alone tells the label, whichever way round; NaN where only one class has it known."""
         if without_auc([Network(0, 0, known, inside, inside)], case.labels):
-            return Estimate(np.nan, np.nan, np.nan, np.array([]), np.nan)
+            return Estimate(np.nan, np.nan, np.nan, np.nan)
         found = auc_estimate(inside, case.labels, case.patients, case.judging, known)
         if found.value >= 0.5:
             return found
-        return Estimate(1 - found.value, 1 - found.high, 1 - found.low, 1 - found.draws, found.p)
+        return replace(found, value=1 - found.value, low=1 - found.high, high=1 - found.low, influence=None)
 
 
 def _share(inside: np.ndarray) -> float:

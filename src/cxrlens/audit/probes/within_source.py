@@ -9,6 +9,7 @@ from cxrlens.audit.base import Bar, Finding, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import auc_estimate, change
 from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.audit.words import ends
 
 COLUMNS = ("source", "site", "view")
 LEAST = 5  # images of each class, in groups that have both
@@ -48,8 +49,8 @@ class WithinSource(ModelProbe):
             self.name, case.name, statistic, lost.value, lost.low, lost.high, "undecided", LIMITS,
             f"above 0: part of the AUC is telling one {column} from another",
             f"Among {len(rows)} images of {len(mixed)} {column} groups that hold both classes, the AUC is "
-            f"{every.value:.3f}; within a group it is {within.value:.3f} [{within.low:.3f}, {within.high:.3f}].",
-            p=lost.p, bar=BETWEEN,
+            f"{every.value:.3f}; within a group it is {within.value:.3f} {ends(within)}.",
+            p=lost.p, reason=lost.reason, bar=BETWEEN,
             evidence={
                 "auc": every.value, "auc_within": within.value, "auc_within_low": within.low,
                 "auc_within_high": within.high, "groups": len(mixed), "images": len(rows), "positive": positive,

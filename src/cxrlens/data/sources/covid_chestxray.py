@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import read_ages, read_sexes
+from cxrlens.data.demographics import read_ages, read_patients, read_sexes
 from cxrlens.data.files import data_root, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import listed_cohort
@@ -78,10 +78,11 @@ class CovidChestXray(Source):
 
         notes = zip(column("clinical_notes"), column("other_notes"), strict=True)
         origins = zip(column("url"), column("doi"), strict=True)
+        patients, odd_patients = read_patients(column("patientid"))
         sexes, odd_sexes = read_sexes(column("sex"))
         ages, odd_ages = read_ages(column("age"))
         cells: dict[str, Sequence[object]] = {
-            "patient": [*column("patientid")],
+            "patient": patients,
             "label": [*labels],
             "finding": [*column("finding")],
             "view": [*column("view")],
@@ -97,7 +98,7 @@ class CovidChestXray(Source):
         files = list_files(root, ("images",))
         return listed_cohort(
             "covid_chestxray", table, "filename", cells, kept, files, left_out, root / "images",
-            warnings=(*odd_sexes, *odd_ages),
+            warnings=(*odd_patients, *odd_sexes, *odd_ages),
         )  # fmt: skip
 
     def _check(self, findings: set[str], views: set[str], where: str) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import read_ages, read_sexes
+from cxrlens.data.demographics import read_ages, read_patients, read_sexes
 from cxrlens.data.dicom_header import HeaderOptions, with_headers
 from cxrlens.data.files import data_root, list_files, loose_name, relative_name
 from cxrlens.data.findings import Negative, check_occur, label_of
@@ -26,6 +29,7 @@ from cxrlens.data.sources import (
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError, near_miss
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 DESCRIPTIVE = tuple(name for name in COLUMNS if name not in ("image", "patient", "label", "path"))
 
 
@@ -108,8 +112,18 @@ class CsvTable(HeaderOptions, Source):
             if option != "." and relative_name(option, root) is None:
                 raise UserError(f"'{option}' leads out of {root}: refused; name a place below it")
         table = read_table(root / self.table)
+        unmatched: tuple[int, ...] = ()
+        told: list[str] = []
         if self.more_table is not None:
+            own_label = self.label in table.rows
             table = table.joined(read_table(root / self.more_table), self.more_on)
+            unmatched, alone = () if own_label else table.unmatched, table.unmatched
+            if alone:
+                told.append(
+                    f"{len(alone)} of {len(table.rows)} rows of {table.path.name} have no row in {self.more_table} "
+                    f"(first: line {table.lines[alone[0]]}): what it says is unknown there"
+                    f"{', the label too' if unmatched else ''}"
+                )
         by_name = "patient" if "patient" in table.rows and self.patient_pattern is None else None
         patient = self.patient or by_name
         named = [self.image, self.label, *([patient] if patient else []), *self.columns.values()]
@@ -124,7 +138,7 @@ class CsvTable(HeaderOptions, Source):
         views = table.rows[self._view_column(table, used)].tolist() if self.views else []
         excluded = [excluded_by(self.exclude, name) for name in names]
         kept, labels, left_out = [], [], Counter[str]()
-        for row, (label, reason) in enumerate(self._labels(table)):
+        for row, (label, reason) in enumerate(self._labels(table, unmatched)):
             if self.views and views[row] not in self.views:
                 reason = f"view {views[row] or 'not stated'}"
             if excluded[row] is not None:
@@ -137,16 +151,17 @@ class CsvTable(HeaderOptions, Source):
         chosen = table.rows.iloc[kept]
         sexes, odd_sexes = read_sexes(chosen[used["sex"]].tolist() if "sex" in used else [])
         ages, odd_ages = read_ages(chosen[used["age"]].tolist() if "age" in used else [])
+        own_patients, odd_patients = read_patients(chosen[patient].tolist() if patient else [])
         rows: dict[str, list[object]] = {
             "label": [*labels],
-            **({"patient": [*chosen[patient]]} if patient else {}),
+            **({"patient": [*own_patients]} if patient else {}),
             **({"patient": [patients[row] for row in kept]} if patients else {}),
             **{name: [*chosen[column]] for name, column in used.items()},
             **({"sex": [*sexes]} if "sex" in used else {}),
             **({"age": [*ages]} if "age" in used else {}),
             **extras(chosen, [*named, *used.values()], COLUMNS),
         }
-        told = [*odd_sexes, *odd_ages, *exclude_warning(self.exclude, excluded)]
+        told += [*odd_patients, *odd_sexes, *odd_ages, *exclude_warning(self.exclude, excluded)]
         if self.patient_pattern is not None:
             told += pattern_warning(self.patient_pattern, [patients[row] for row in kept])
         files = list_files(root, (self.images,))
@@ -166,8 +181,13 @@ class CsvTable(HeaderOptions, Source):
         check_occur({"views": self.views}, {*table.rows[column]}, f"the column {column} of {table.path}")
         return column
 
-    def _labels(self, table: Table) -> list[tuple[float, str]]:
-        """Every row's label, and "" or why the study leaves it out."""
+    def _labels(self, table: Table, unmatched: Iterable[int]) -> list[tuple[float, str]]:
+        """Every row's label, and "" or why the study leaves it out.
+
+        Args:
+            table: with the column of labels.
+            unmatched: rows whose label nobody states; a blank that counts as a class is not theirs.
+        """
         classes = {"positive": self.positive, "negative": self.negative, "left_out": self.left_out}
         plain = {
             option: {_plain(value): value for value in values} for option, values in classes.items() if values != "rest"
@@ -179,6 +199,8 @@ class CsvTable(HeaderOptions, Source):
                     raise UserError(f"the value '{value}' is under both {seen[value]} and {option}; keep one")
         negative = "rest" if self.negative == "rest" else tuple(plain["negative"])
         cells = [self._parts(cell) for cell in table.rows[self.label]]
+        for row in unmatched:
+            cells[row] = []
         written = {_plain(part): part for parts in cells for part in parts}
         several = self.separator is not None or self.join_rows
         if several or negative == "rest":  # no value is unknown there, so that a slip of the pen shows only here
@@ -236,9 +258,14 @@ class CsvTable(HeaderOptions, Source):
 
 
 def _plain(value: str) -> str:
-    """Case and outer spaces do not matter, nor does 1 written as 1.0."""
-    text = value.strip().casefold()
-    try:
-        return f"{float(text):g}"
-    except ValueError:
+    """Case, outer spaces and the unicode form do not matter, nor does 1 written as 1.0; every digit of a code does.
+
+    >>> _plain(" Yes"), _plain("+1.0"), _plain("-0"), _plain("840544004"), _plain("1e3")
+    ('yes', '1', '0', '840544004', '1e3')
+    """
+    text = unicodedata.normalize("NFC", value).strip().casefold()
+    if not _NUMBER.fullmatch(text):
         return text
+    sign, whole, part = text[:1].strip("+0123456789."), *text.lstrip("+-").partition(".")[::2]
+    number = ".".join(filter(None, (whole.lstrip("0") or "0", part.rstrip("0"))))
+    return number if number == "0" else sign + number

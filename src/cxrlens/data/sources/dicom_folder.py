@@ -18,9 +18,9 @@ import pandas as pd
 from pydantic import model_validator
 
 from cxrlens.data.cohort import COLUMNS, Cohort, cohort_table
-from cxrlens.data.demographics import age_in_years, sex_letter
+from cxrlens.data.demographics import read_ages, read_patients, read_sexes
 from cxrlens.data.dicom_header import Header, read_headers, reasons, with_headers
-from cxrlens.data.files import Files, data_root, list_files, relative_name
+from cxrlens.data.files import Files, data_root, list_files, loose_name, relative_name, without_suffix
 from cxrlens.data.listed import read_below
 from cxrlens.data.sources import SOURCES
 from cxrlens.data.sources.csv_table import DESCRIPTIVE, Values, _plain
@@ -124,7 +124,7 @@ class DicomFolder(ImageFolder):
     def _labelled(self, root: Path, table: Table, files: Files, headers: Mapping[str, Header | str]) -> Cohort:
         column = self._column(table)
         table.need([column, self.label])
-        rows = self._rows(table, column)
+        rows, told = self._rows(table, column)
         keys = {path: self._keys(path, header) for path, header in headers.items()}
         called: Counter[str] = Counter(key for own in keys.values() for key in own)
         known, left_out, used = [], Counter[str](), set[str]()
@@ -148,9 +148,8 @@ class DicomFolder(ImageFolder):
         frame = cohort_table(pd.DataFrame(known))
         frame["path"] = frame["image"].astype(object)
         unused = [row for key, row in self._lines(table, column).items() if key not in used]
-        told = (
-            [f"{len(unused)} rows of {table.path.name} fit no DICOM file (first: line {min(unused)})"] if unused else []
-        )
+        if unused:
+            told.append(f"{len(unused)} rows of {table.path.name} fit no DICOM file (first: line {min(unused)})")
         listed = [*headers, self.table or ""]  # what the table or a header leaves out is counted already
         cohort = Cohort(
             "dicom_folder", frame, partial(read_below, root), {}, dict(left_out),
@@ -187,8 +186,9 @@ class DicomFolder(ImageFolder):
     def _keys(self, path: str, header: Header | str) -> list[str]:
         """What a row may call a file, the most exact first."""
         if self.match == "file":
-            place = PurePosixPath(path)
-            return list(dict.fromkeys((path, place.name, str(place.with_suffix("")), place.stem)))
+            whole = loose_name(path)
+            bare = without_suffix(whole)
+            return list(dict.fromkeys((whole, whole.rpartition("/")[2], bare, bare.rpartition("/")[2])))
         if isinstance(header, str):
             return []
         own = {
@@ -201,7 +201,7 @@ class DicomFolder(ImageFolder):
 
     def _key(self, cell: str) -> str:
         if self.match == "file":
-            return cell.replace("\\", "/").removeprefix("./")
+            return loose_name(cell).removeprefix("./")
         return cell if self.match.endswith("UID") else " ".join(cell.split()).casefold()
 
     def _lines(self, table: Table, column: str) -> dict[str, int]:
@@ -212,8 +212,8 @@ class DicomFolder(ImageFolder):
                 lines.setdefault(self._key(cell), table.lines[row])
         return lines
 
-    def _rows(self, table: Table, column: str) -> dict[str, dict[str, object]]:
-        """Key → the cohort's columns; several rows of one key (a row a box) agree in their label.
+    def _rows(self, table: Table, column: str) -> tuple[dict[str, dict[str, object]], list[str]]:
+        """Key → the cohort's columns, and what cannot be read; rows of one key (a row a box) agree in their label.
 
         Raises:
             UserError: a label that is of no class, or two labels of one key; with the lines.
@@ -222,12 +222,12 @@ class DicomFolder(ImageFolder):
         named = [column, self.label]
         used = [name for name in DESCRIPTIVE if name in table.rows and name not in named]
         cells: dict[str, list[object]] = {name: [*table.rows[name]] for name in used}
-        if "patient" in table.rows and column != "patient":
-            cells["patient"] = [cell or None for cell in table.rows["patient"]]
-        if "sex" in cells:
-            cells["sex"] = [sex_letter(str(cell)) for cell in cells["sex"]]
-        if "age" in cells:
-            cells["age"] = [age_in_years(str(cell)) for cell in cells["age"]]
+        told: list[str] = []
+        for name, read in (("patient", read_patients), ("sex", read_sexes), ("age", read_ages)):
+            if name in table.rows and name not in named:
+                values, odd = read(table.rows[name].tolist())
+                cells[name] = [*values]
+                told += odd
         taken = [*named, *used, "patient", *(["PatientID"] if self.match == "PatientID" else [])]
         cells |= extras(table.rows, taken, COLUMNS)
         rows: dict[str, dict[str, object]] = {}
@@ -245,7 +245,7 @@ class DicomFolder(ImageFolder):
             for name, value in record.items():
                 if first[name] != value:
                     first[name] = None  # the rows differ in it
-        return rows
+        return rows, told
 
     def _labels(self, table: Table) -> list[float]:
         positive, negative = self.positive or ("1", "true", "yes"), self.negative or ("0", "false", "no")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ class ImageFolder(HeaderOptions, Source):
         classes = _Classes(_parts(self.positive), _parts(self.negative))
         lengths = {len(parts) for parts in (*classes.positive, *classes.negative)}
         known = {
-            "/".join(parts[start : start + length])
+            _written(parts[start : start + length])
             for parts in set(folders)
             for length in lengths
             for start in range(len(parts) - length + 1)
@@ -165,13 +166,16 @@ class ImageFolder(HeaderOptions, Source):
         entries = {"positive": classes.positive, "negative": classes.negative}
         try:
             check_occur(
-                {option: ["/".join(parts) for parts in names] for option, names in entries.items()},
+                {
+                    option: [unicodedata.normalize("NFC", "/".join(parts)) for parts in names]
+                    for option, names in entries.items()
+                },
                 known,
                 f"the folder names below {root}",
             )
         except UserError as error:
             raise UserError(f"{error}{links}") from error
-        told = _spellings(known, ["/".join(parts) for parts in (*classes.positive, *classes.negative)])
+        told = _spellings(known, [*map(_written, (*classes.positive, *classes.negative))])
         return classes, told + ([links.removeprefix("; ")] if links else [])
 
     def _patient(self, below: Sequence[str], path: str) -> str | None:
@@ -239,6 +243,11 @@ class _Classes:
 
 def _parts(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(PurePosixPath(name.replace("\\", "/").strip("/")).parts for name in names)
+
+
+def _written(parts: Sequence[str]) -> str:
+    """A class as a path, in the one unicode form that a study file has, whatever the disk's."""
+    return unicodedata.normalize("NFC", "/".join(parts))
 
 
 def _guessed(root: Path, folders: list[tuple[str, ...]], links: str) -> tuple[_Classes, list[str]]:

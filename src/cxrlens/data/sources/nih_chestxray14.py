@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import read_ages, read_sexes
+from cxrlens.data.demographics import read_ages, read_patients, read_sexes
 from cxrlens.data.files import data_root, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import listed_cohort
@@ -84,10 +84,11 @@ class NihChestXray14(Source):
         chosen = table.rows.iloc[kept]
         sex_column = next((name for name in ("Patient Gender", "Patient Sex") if name in chosen), None)
         nothing = [""] * len(kept)
+        patients, odd_patients = read_patients(chosen["Patient ID"].tolist())
         sexes, odd_sexes = read_sexes(chosen[sex_column].tolist() if sex_column else nothing)
         ages, odd_ages = read_ages(chosen["Patient Age"].tolist() if "Patient Age" in chosen else nothing)
         cells: dict[str, Sequence[object]] = {
-            "patient": chosen["Patient ID"].tolist(),
+            "patient": patients,
             "label": [*labels],
             "finding": chosen["Finding Labels"].tolist(),
             "view": chosen["View Position"].tolist(),
@@ -101,7 +102,7 @@ class NihChestXray14(Source):
             **extras(chosen, USED, (*COLUMNS, *FINDINGS)),
         }
         files = list_files(root, self._folders(root))
-        warnings = (*odd_sexes, *odd_ages)
+        warnings = (*odd_patients, *odd_sexes, *odd_ages)
         return listed_cohort(
             "nih_chestxray14", table, "Image Index", cells, kept, files, left_out, root, warnings=warnings
         )

@@ -16,10 +16,9 @@ from cxrlens.report.figures.style import (
     SMALL,
     as_results,
     counts,
+    estimate,
     folded,
-    interval,
     new_figure,
-    number,
     percent,
     plain_axes,
 )
@@ -27,7 +26,8 @@ from cxrlens.report.published import published_interval
 
 
 def auc_forest_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
-    """A line a model: the AUC with its interval by patients, DeLong's below in grey, the paper's as a diamond.
+    """A line a model: the AUC with its interval by patients, that over trainings too below in grey, the paper's as a
+    diamond.
 
     A model that was not run has the paper's value only.
     """
@@ -46,12 +46,12 @@ def auc_forest_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
     for place, row in enumerate(rows):
         y = len(rows) - 1 - place
         if row.get("auc") is not None:
-            if row["delong_low"] is not None:
-                ends = [row["delong_low"], row["delong_high"]]
-                axes.plot(ends, [y - 0.14] * 2, color=GREY, linewidth=1.2, label=once(f"DeLong's {percent(plain)}"))
+            if row.get("auc_train_low") is not None:
+                ends = [row["auc_train_low"], row["auc_train_high"]]
+                axes.plot(ends, [y - 0.14] * 2, color=GREY, linewidth=1.2, label=once("with other trainings"))
             ours = {"color": COLOURS[0], "marker": "o", "markersize": 6, "linewidth": 2.4}
             _mark(axes, row["auc"], row["auc_low"], row["auc_high"], y, once(f"{percent(plain)} by patients"), ours)
-            text = f"{number(row['auc'], 3)} {interval(row['auc_low'], row['auc_high'])}"
+            text = estimate(row)
         else:
             text = "not run"
         axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=SMALL)
@@ -75,6 +75,6 @@ def _mark(axes: Axes, auc: float, low: float | None, high: float | None, y: floa
 
 
 def _least(rows: list[dict[str, Any]]) -> float:
-    keys = ("auc_low", "delong_low")
+    keys = ("auc_low", "auc_train_low")
     lows = [row[key] for row in rows for key in keys if row.get(key) is not None]
     return max(0.0, min([0.48, *(low - 0.03 for low in lows)]))

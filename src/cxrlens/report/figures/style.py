@@ -61,6 +61,19 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     return "–" if low is None or high is None else f"[{number(low, digits)}, {number(high, digits)}]"
 
 
+def estimate(row: Mapping[str, Any], name: str = "auc", digits: int = 3) -> str:
+    """A value of a record with its interval; one of 5 to 9 patients is called rough, one of fewer is a dash.
+
+    >>> estimate({"auc": 0.8163, "auc_low": 0.53, "auc_high": 0.79, "rough": True})
+    '0.816 [0.53, 0.79] rough'
+    """
+    value, low, high = row.get(name), row.get(f"{name}_low"), row.get(f"{name}_high")
+    if value is None:
+        return "–"
+    rough = " rough" if row.get("rough") and name == "auc" and low is not None else ""
+    return f"{number(value, digits)} {interval(low, high)}{rough}"
+
+
 def percent(results: Mapping[str, Any]) -> str:
     """The intervals' level as text, such as "95%"."""
     return f"{100 * results.get('evaluation', {}).get('level', 0.95):g}%"

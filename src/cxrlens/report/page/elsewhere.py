@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cxrlens.report.figures.style import interval, number
+from cxrlens.report.figures.style import estimate, interval, number
 from cxrlens.report.page.blocks import Block, Section, Words, table
 from cxrlens.report.reading import Reading
 from cxrlens.report.tables import Cells
@@ -34,7 +34,8 @@ def external_cells(told: Mapping[str, Any]) -> Cells:
         rows.append(
             [
                 model["name"],
-                *(f"{number(one['auc'], 3)} {interval(one['auc_low'], one['auc_high'])}" for one in (inside, outside)),
+                estimate(inside),
+                estimate(outside),
                 f"{number(change['difference'], 3)} {interval(change['low'], change['high'])}",
                 number(change["p_holm"], 3),
                 f"{number(at['sensitivity'])} / {number(at['specificity'])}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cxrlens.report.figures.style import interval, number
+from cxrlens.report.figures.style import estimate, interval, number
 from cxrlens.report.page.audited import audited_summary
 from cxrlens.report.page.blocks import Answers, Block, Section, Words
 from cxrlens.report.reading import Reading
@@ -54,25 +54,29 @@ def who_won(results: Mapping[str, Any]) -> str:
 
 def how_sure(results: Mapping[str, Any]) -> str:
     """What chance leaves of the differences, and of training anew."""
-    order, pairs = ranked(results), [pair for pair in results.get("comparisons", []) if pair["p_holm"] is not None]
+    order, pairs = ranked(results), [pair for pair in results.get("comparisons", []) if _decides(pair) is not None]
     level = results.get("evaluation", {}).get("level", 0.95)
     best = order[0]
     if not pairs:
         low, high = number(best["auc_low"]), number(best["auc_high"])
-        sure = f"Among patients like these, its AUC is between {low} and {high} ({level:.0%} interval)"
+        rough = "rough " if best.get("rough") else ""
+        sure = f"Among patients like these, its AUC is between {low} and {high} ({level:.0%} {rough}interval)"
+        if best.get("reason"):
+            sure = f"How sure is not known: {best['reason']}"
     else:
-        left = [pair for pair in pairs if pair["p_holm"] <= 1 - level + 1e-12]
+        left = [pair for pair in pairs if _decides(pair) <= 1 - level + 1e-12]
         sure = f"{len(left)} of the {len(pairs)} differences between models can be told from chance"
         if len(pairs) == 1:
             sure = f"This difference can{'' if left else 'not'} be told from chance"
         rivals = [pair for pair in pairs if best["name"] in (pair["a"], pair["b"])]
-        told = f"{level:.0%}, by patients, Holm's correction"
+        anew = any(pair.get("train_p_holm") is not None for pair in pairs)
+        told = f"{level:.0%}, by patients{' and trainings' if anew else ''}, Holm's correction"
         if rivals:
-            least = max(rivals, key=lambda pair: pair["p_holm"])
+            least = max(rivals, key=_decides)
             which = (
                 "" if len(pairs) == 1 else f"{best['name']} over {least['b' if least['a'] == best['name'] else 'a']}: "
             )
-            told += f"; {which}p {_p(least['p_holm'])}"
+            told += f"; {which}p {_p(_decides(least))}"
         sure += f" ({told})"
     spread = best.get("auc_seed_sd")
     if best["seeds"] > 1 and spread is not None:
@@ -113,6 +117,12 @@ def ranked(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(results["models"], key=lambda model: -1.0 if model["auc"] is None else model["auc"], reverse=True)
 
 
+def _decides(pair: Mapping[str, Any]) -> Any:
+    """Holm's p that names a winner: over patients and trainings where there are enough of these."""
+    anew = pair.get("train_p_holm")
+    return pair["p_holm"] if anew is None else anew
+
+
 def _lead(results: Mapping[str, Any], best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     for pair in results.get("comparisons", []):
         if {pair["a"], pair["b"]} == {best["name"], second["name"]}:
@@ -125,7 +135,7 @@ def _lead(results: Mapping[str, Any], best: Mapping[str, Any], second: Mapping[s
 
 
 def _auc(model: Mapping[str, Any]) -> str:
-    return f"{number(model['auc'], 3)} {interval(model['auc_low'], model['auc_high'])}"
+    return estimate(model)
 
 
 def _p(value: float) -> str:

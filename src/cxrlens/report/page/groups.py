@@ -18,7 +18,9 @@ def groups(reading: Reading) -> Section | None:
         return None
     blocks: list[Block] = [
         table(
-            "AUC by group of validation images [interval by patients]; a dash is too few images.", auc_by_group(results)
+            "AUC by group of validation images [interval by patients]. “Rough”: a class has 5 to 9 patients. A dash: "
+            "fewer, or too few images for an AUC.",
+            auc_by_group(results),
         ),
         Words(
             ["Groups are small and many: a difference between two of them is a question to ask of more images."], "soft"

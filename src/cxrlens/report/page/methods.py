@@ -13,6 +13,7 @@ from cxrlens.models.weights.catalogue import CARDS
 from cxrlens.report.figures.style import percent
 from cxrlens.report.page.blocks import Block, Section, Words
 from cxrlens.report.reading import Reading
+from cxrlens.report.tables import over_trainings
 from cxrlens.study import ModelRow, Study
 
 COHEN = "Cohen et al. 2020, COVID-19 image data collection, arXiv:2003.11597"
@@ -24,7 +25,8 @@ SOURCES = {
 }
 BENCHMARK = "West, Jha and Tsang 2020, Visualizing Transfer Learning in COVID-19 X-rays"
 ADAM, ADAMW = "Kingma and Ba 2014, Adam, arXiv:1412.6980", "Loshchilov and Hutter 2017, AdamW, arXiv:1711.05101"
-DELONG = "DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44:837-845"
+NADEAU = "Nadeau and Bengio 2003, Machine Learning 52:239-281"
+OBUCHOWSKI = "Obuchowski 1997, Biometrics 53:567-578"
 HOLM = "Holm 1979, Scandinavian Journal of Statistics 6:65-70"
 YOUDEN = "Youden 1950, Cancer 3:32-35"
 TORCH = "Paszke et al. 2019, PyTorch, arXiv:1912.01703"
@@ -114,11 +116,13 @@ def _training(study: Study, rows: list[ModelRow]) -> str:
 
 
 def _statistics(results: Mapping[str, Any]) -> str:
-    made = results.get("evaluation", {})
-    draws = f" ({made['draws']} draws)" if "draws" in made else ""
+    again = ""
+    if over_trainings(results):
+        folds = results.get("evaluation", {}).get("trainings") == "folds"
+        again = f" A second interval covers {f'patients and folds ({NADEAU})' if folds else 'patients and trainings'}."
     return (
-        f"AUCs have {percent(results)} intervals from a bootstrap over patients{draws} and, with images taken as "
-        f"independent, DeLong's ({DELONG}). Models were compared in pairs on the same draws, with Holm's correction "
+        f"AUCs have {percent(results)} score intervals with the variance between patients ({OBUCHOWSKI}) and Student's "
+        f"t.{again} Models were compared in pairs on the same patients, with Holm's correction "
         f"over all pairs ({HOLM}). Sensitivity and specificity are at the threshold with the largest Youden index on "
         f"training images ({YOUDEN}); calibration is by the slope and intercept of a logistic fit, and Brier's score."
     )
@@ -147,7 +151,7 @@ def _works(study: Study, kept: list[tuple[ModelRow, dict[str, Any]]]) -> list[st
     cards = [CARDS.get(told["weights"]["name"]) for _, told in kept if told.get("weights")]
     weights = [card.citation for card in cards if card and card.citation]
     source = SOURCES.get(type(study.data).__name__, ("", ""))[1]
-    every = [source, BENCHMARK, *weights, ADAM, ADAMW, DELONG, HOLM, YOUDEN, SANITY, CKA, TORCH]
+    every = [source, BENCHMARK, *weights, ADAM, ADAMW, OBUCHOWSKI, HOLM, YOUDEN, SANITY, CKA, TORCH]
     return [each for each in dict.fromkeys(every) if each]
 
 

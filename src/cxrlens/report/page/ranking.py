@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrlens.report.figures.style import interval, number, percent
+from cxrlens.report.figures.style import estimate, percent
 from cxrlens.report.given import given_sentences
 from cxrlens.report.page.blocks import Block, Section, Words, figure, table
 from cxrlens.report.reading import Reading
@@ -19,19 +19,17 @@ def ranking(reading: Reading) -> Section:
     skipped = [f"Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", [])]
     if skipped:
         blocks.append(Words(skipped, "list"))
-    each = "; ".join(
-        f"{m['name']} {number(m['auc'])} {interval(m['auc_low'], m['auc_high'])}" for m in results["models"]
-    )
+    each = "; ".join(f"{m['name']} {estimate(m, digits=2)}" for m in results["models"])
     blocks += figure(
         reading,
         "auc",
         f"Forest plot of the AUCs: {each}.",
-        "Table 1 as a picture: AUC with both intervals, beside the paper's where it has one.",
+        "Table 1 as a picture: AUC with its intervals, beside the paper's where it has one.",
     )
     if results.get("comparisons"):
         caption = (
-            "Paired differences: every two models on the same draws of patients. “p (Holm)” counts all pairs; an "
-            "interval is of its pair alone."
+            "Paired differences: every two models on the same patients. “p (Holm)” counts all pairs; an interval is of "
+            "its pair alone."
         )
         blocks.append(table(caption, comparison_cells(results), folded=False))
     return Section("table1", "Table 1: who is better, and how sure", blocks)

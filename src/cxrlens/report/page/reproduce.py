@@ -14,7 +14,6 @@ def reproduce(reading: Reading) -> Section:
     told, results = reading.environment, reading.results
     inputs, device = told.get("inputs", {}), told.get("device", {})
     seeds = [str(each["seed"]) for each in results["models"][0].get("seed_aucs", [])]
-    made = results.get("evaluation", {})
     facts = {
         "cxrlens": told.get("cxrlens"),
         "Python": told.get("python"),
@@ -24,7 +23,6 @@ def reproduce(reading: Reading) -> Section:
         "command": shlex.join(map(without_folder, told["command"])) if told.get("command") else None,
         "images": without_folder(told["data"]) if told.get("data") else None,
         "seeds of training": ", ".join(seeds),
-        "bootstrap": f"{made['draws']} draws, seed {made['seed']}" if {"draws", "seed"} <= made.keys() else None,
         "SHA-256 of the study file": inputs.get("study_sha256"),
         "SHA-256 of the images": inputs.get("images_sha256"),
         "readable images": inputs.get("images"),

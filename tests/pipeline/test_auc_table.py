@@ -1,0 +1,100 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import cxrlens
+from cxrlens.cli.main import app
+
+
+@pytest.fixture
+def wide() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    label = np.tile([1, 0, 1], 20)
+    scores = {name: rng.normal(size=60) + gain * label for name, gain in (("ours", 2.0), ("theirs", 0.3))}
+    return pd.DataFrame({"Patient ID": [f"p{k // 2}" for k in range(60)], "y_true": label, **scores})
+
+
+def written(table: pd.DataFrame, folder: Path, **options: str) -> Path:
+    table.to_csv(folder / "table.csv", index=False, **options)
+    return folder / "table.csv"
+
+
+def test_a_table_that_cxrlens_never_made_gives_what_the_functions_give(wide: pd.DataFrame, tmp_path: Path) -> None:
+    path = written(wide, tmp_path, sep=";")
+    found = cxrlens.auc_table(path, ["ours", "theirs"])
+    one = cxrlens.auc_interval(wide["y_true"], wide["ours"], wide["Patient ID"])
+    gap = cxrlens.auc_difference(wide["y_true"], wide["ours"], wide["theirs"], wide["Patient ID"])
+    assert (found.models["ours"].auc, found.models["ours"].low) == pytest.approx((one.auc, one.low))
+    (pair,) = found.differences
+    assert (pair.a, pair.b) == ("ours", "theirs")
+    assert (pair.difference, pair.low, pair.high, pair.p) == pytest.approx((gap.difference, gap.low, gap.high, gap.p))
+    assert found.columns == {"label": "y_true", "patient": "Patient ID", "score": "ours, theirs"} and not found.notes
+
+
+def test_a_row_a_model_training_and_image_is_the_same_and_trainings_are_seen(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    label = np.tile([1, 0], 25)
+    scores = {name: rng.normal(size=(3, 50)) + label for name in ("a", "b")}
+    long = pd.concat(
+        pd.DataFrame(
+            {"model": name, "seed": seed, "image": range(50), "patient": range(50), "label": label, "logit": s}
+        )
+        for name, each in scores.items()
+        for seed, s in enumerate(each)
+    ).sample(frac=1, random_state=0)
+    found = cxrlens.auc_table(written(long, tmp_path))
+    gap = cxrlens.auc_difference(label, scores["a"], scores["b"], range(50))
+    pair = next(each for each in found.differences)
+    sign = 1 if pair.a == "a" else -1
+    assert (sign * pair.difference, pair.train_p) == pytest.approx((gap.difference, gap.train_p))
+    assert found.models["a"].train_low < found.models["a"].low and found.models["a"].positives == 25
+
+
+def test_the_command_prints_both_and_json_is_one_object(wide: pd.DataFrame, tmp_path: Path) -> None:
+    path = written(wide.drop(columns="Patient ID"), tmp_path)
+    command = ["auc", str(path), "--score", "ours", "--score", "theirs"]
+    said = CliRunner().invoke(app, command)
+    assert said.exit_code == 0, said.output
+    for part in ("ours − theirs", "p (Holm)", "every image counts as a patient of its own", "never for diagnosis"):
+        assert part in " ".join(said.output.split()).replace("ours − theirs", "ours − theirs")
+    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).output)
+    assert [model["name"] for model in told["models"]] == ["ours", "theirs"]
+    assert {"auc", "low", "high", "p", "method", "positives", "negatives", "patients"} <= told["models"][0].keys()
+    assert len(told["differences"]) == 1 and told["level"] == 0.95
+
+
+def test_few_patients_have_a_dash_and_the_reason(wide: pd.DataFrame, tmp_path: Path) -> None:
+    few = wide[(wide["y_true"] == 1) | (wide.index < 12)]
+    said = CliRunner().invoke(app, ["auc", str(written(few, tmp_path)), "--score", "ours"]).output
+    assert "with positive and 4 with negative images" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "match"),
+    [
+        (lambda t: t, {}, "no column of scores was found; name one a model with --score. Columns: ours, theirs"),
+        (lambda t: t.rename(columns={"y_true": "z"}), {"scores": ["ours"]}, "no column of labels was found"),
+        (lambda t: t, {"scores": ["our"]}, r"no column 'our' \(is it 'ours'\?\)"),
+        (lambda t: t.assign(ours="high"), {"scores": ["ours"]}, "line 2: a score is a finite number; column 'ours'"),
+        (lambda t: t.assign(y_true=2), {"scores": ["ours"]}, "line 2: a label is 1 or 0.*got '2'"),
+        (lambda t: t.assign(y_true=1), {"scores": ["ours"]}, "got 60 positive and 0 negative"),
+        (lambda t: t.assign(model="m"), {"scores": ["ours"]}, "a column must name the image; name it with --image"),
+        (lambda t: t, {"scores": ["ours"], "level": 95}, "level lies between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_what_to_do(wide, tmp_path, change, options, match) -> None:
+    with pytest.raises(cxrlens.UserError, match=match):
+        cxrlens.auc_table(written(change(wide), tmp_path), **options)
+
+
+def test_an_image_without_a_label_or_a_patient_is_counted(wide: pd.DataFrame, tmp_path: Path) -> None:
+    wide = wide.astype({"y_true": object})
+    wide.loc[3, "y_true"], wide.loc[[7, 8], "Patient ID"] = "", ""
+    found = cxrlens.auc_table(written(wide, tmp_path), ["ours"])
+    assert any(note.startswith("2 rows name no patient") for note in found.notes)
+    assert any(note.startswith("1 rows or images without a label") for note in found.notes)
+    assert found.models["ours"].positives + found.models["ours"].negatives == 59
