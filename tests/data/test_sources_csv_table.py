@@ -313,3 +313,11 @@ def test_patients_that_are_not_stated_are_not_one_person(tmp_path: Path) -> None
     cohort = CsvTable(table="list.csv").cohort(tmp_path)
     assert cohort.table["patient"].nunique() == 3 and not cohort.table["patient_known"].any()
     assert "3 of 3 patients are not stated and count as unknown: 'nan', 'Unknown'" in (cohort.warnings)
+
+
+@pytest.mark.parametrize("column", ["Patient ID", "patientid", "subject_id"])
+def test_a_column_of_patients_that_the_study_does_not_name_is_told(tmp_path: Path, column: str) -> None:
+    build(tmp_path, f"image,label,{column}\na.png,1,p\nb.png,0,q\nc.png,0,q\n")
+    told = f'the column {column} may say the patient: patient = "{column}" in [data] uses it'
+    assert told in CsvTable(table="list.csv").cohort(tmp_path).warnings
+    assert told not in CsvTable(table="list.csv", patient=column).cohort(tmp_path).warnings

@@ -30,6 +30,9 @@ from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError, near_miss
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+PATIENTS = frozenset({"patient", "patientid", "patientno", "patientnumber", "pid", "mrn", "subject", "subjectid"})
+"""What columns with the patient are usually called, in small letters without marks between words."""
+
 DESCRIPTIVE = tuple(name for name in COLUMNS if name not in ("image", "patient", "label", "path"))
 
 
@@ -166,6 +169,8 @@ class CsvTable(HeaderOptions, Source):
             told += pattern_warning(self.patient_pattern, [patients[row] for row in kept])
         files = list_files(root, (self.images,))
         base = root / self.images
+        if patient is None and self.patient_pattern is None:
+            told += _unused_patient(table)
         cohort = listed_cohort(
             "csv_table", table, self.image, rows, kept, files, left_out, base, suffix=self.suffix, warnings=told
         )
@@ -255,6 +260,13 @@ class CsvTable(HeaderOptions, Source):
                         f"add it to one in [data], or to left_out{joined}; "
                         f"leave the cell empty where the label is unknown"
                     )
+
+
+def _unused_patient(table: Table) -> list[str]:
+    """A sentence where a column is called as patients' ids are and the study does not name it."""
+    names = [str(name) for name in table.rows.columns]
+    called = next((name for name in names if re.sub(r"[\W_]", "", name).casefold() in PATIENTS), None)
+    return [f'the column {called} may say the patient: patient = "{called}" in [data] uses it'] if called else []
 
 
 def _plain(value: str) -> str:
