@@ -18,6 +18,7 @@ from cxrlens.data.files import list_files
 from cxrlens.data.sources.image_folder import ImageFolder
 from cxrlens.files import write_text
 from cxrlens.names import name_of, path_of, short_name, visible
+from cxrlens.pipeline.predict import columns
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import folder_name
 
@@ -94,3 +95,11 @@ def test_an_ascii_locale_reaches_the_same_files(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(tmp_path)], env=os.environ | locale, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "names", [("image", "model image"), ("model image", "image", "model model image"), ("problem",)]
+)
+def test_each_model_has_a_column_of_its_own_whatever_it_is_called(names: tuple[str, ...]) -> None:
+    found = list(columns(names).values())
+    assert len(found) == len(names) == len({*found, "image", "problem", "warnings"} - {"image", "problem", "warnings"})

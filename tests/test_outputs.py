@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -13,7 +15,7 @@ from PIL import Image
 import cxrlens
 from cxrlens.errors import UserError
 from cxrlens.outputs import check_folder, check_output, picture_by, table_of
-from cxrlens.pipeline.external import check_external
+from cxrlens.pipeline.external import External, check_external, write_external
 from cxrlens.report.figures import save
 from cxrlens.run_folder import RunFolder
 from handmade_run import run_folder
@@ -136,3 +138,60 @@ def test_a_folder_where_a_file_is_due_is_told_before_any_work(tmp_path: Path) ->
     with pytest.raises(UserError, match="is there already"):
         check_output(tmp_path / "gone.csv", "the table", lambda path: path.exists())
     check_output(tmp_path / "new" / "folders" / "a.csv", "the table", lambda _: False)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "é" * 200, "a\0b"])
+def test_a_name_that_no_file_can_have_is_said_not_a_traceback(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^cannot write .*; choose another --out$"):
+        check_output(tmp_path / f"{name}.csv", "the table", table_of(["image"]))
+    with pytest.raises(UserError, match=r"^cannot write .*; choose another --out$"):
+        check_folder(tmp_path / name, "run")
+
+
+@pytest.mark.parametrize("out", [".", "..", "here/.."])
+def test_explain_says_that_a_folder_without_a_name_is_no_figure(out: str, run, xray: Path, monkeypatch) -> None:
+    monkeypatch.chdir(xray.parent)
+    with pytest.raises(UserError, match=r"is a folder, and the figure is a file"):
+        cxrlens.explain_images(run, [xray], out)
+
+
+def test_the_maps_of_a_runs_gallery_are_the_runs_own(run, xray: Path) -> None:
+    maps = run.folder.path / "maps"
+    maps.mkdir(exist_ok=True)
+    for name in ("images", "weak", "strong"):
+        (maps / f"{name}.npz").write_bytes(b"of the gallery")
+    with pytest.raises(UserError, match=r"would be written over .*maps"):
+        cxrlens.explain_images(run, [xray], maps, force=True)
+    assert {path.read_bytes() for path in maps.iterdir()} == {b"of the gallery"}
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_image_given_alone_is_that_image_and_not_its_letters(kind: type, run, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^no such image or folder: .*nowhere\.png$"):
+        cxrlens.predict(run, kind(tmp_path / "nowhere.png"))
+    with pytest.raises(UserError, match=r"nowhere\.png"):
+        cxrlens.explain_images(run, kind(tmp_path / "nowhere.png"), tmp_path / "out.png")
+
+
+@pytest.mark.parametrize("work", [cxrlens.augment_sheet, cxrlens.augment_search])
+def test_a_path_may_be_a_string(work, run, tmp_path: Path) -> None:
+    (tmp_path / "sheet.png").write_bytes(b"somebody's")
+    with pytest.raises(UserError, match="sheet"):
+        work(run.study, str(tmp_path), str(tmp_path / "sheet.png"))
+
+
+class _Found(External):
+    def to_json(self) -> dict:
+        return {"data": {"name": self.name}, "place": self.place}
+
+
+def test_another_folder_of_the_same_name_does_not_take_the_first_ones_result(run) -> None:
+    def found(place: str) -> External:
+        rest = dict.fromkeys(("data", "study", "images", "models", "evaluation"))
+        return _Found("images", **rest, predictions=pd.DataFrame({"image": [place]}), place=place)
+
+    written = [write_external(run, found(place)) for place in ("a", "b", "a", "b")]
+    assert written[0] == written[2] != written[1] == written[3]
+    told = [json.loads(path.read_text()) for path in written[:2]]
+    assert [one["data"]["name"] for one in told] == ["images", "images 2"]
+    assert [pd.read_csv(path.with_suffix(".csv"))["image"][0] for path in written[:2]] == ["a", "b"]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from cxrlens.errors import UserError
+from cxrlens.names import shortened
 
 PROGRAM = "cxrlens"
 FOLDER_MARK = ".cxrlens.json"
@@ -41,6 +42,7 @@ def check_output(
         UserError: the path is a folder, a file that is read, or a file of another kind and `force` is not set; or its
             folder cannot be there.
     """
+    _check_name(path)
     if path.is_dir():
         raise UserError(f"{path} is a folder, and {what} is a file: name one in it, such as {path / 'NAME'}")
     _check_parent(path)
@@ -70,6 +72,7 @@ def check_folder(path: Path, kind: str, is_older: Callable[[], bool] = lambda: F
     Raises:
         UserError: it is a file, or holds something else.
     """
+    _check_name(path)
     if not os.path.lexists(path):
         return
     if not path.is_dir():
@@ -150,6 +153,17 @@ def json_of(*keys: str) -> Callable[[Path], bool]:
 def text_with(mark: str) -> Callable[[Path], bool]:
     """Whether a text says this within its first lines."""
     return lambda path: mark.encode() in _bytes(path, 4096)
+
+
+def _check_name(path: Path) -> None:
+    """Refuses a name that the file system cannot have: too long, or with a zero in it."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return  # said in words of their own
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot write {shortened(str(path), 120)}: {why}; choose another --out") from error
 
 
 def _check_parent(path: Path) -> None:

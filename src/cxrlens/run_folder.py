@@ -129,7 +129,8 @@ class RunFolder:
 
     def own_files(self) -> list[Path]:
         """The files that the run is: no command writes its results over one of them."""
-        return [*(self.path / name for name in OWN_FILES), *(self.path / "models").rglob("*")]
+        folders = (self.path / "models", self.path / "maps")  # of the networks, and of the gallery's maps
+        return [*(self.path / name for name in OWN_FILES), *(file for each in folders for file in each.rglob("*"))]
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a JSON file: keys in the order given, NaN refused."""

@@ -28,7 +28,9 @@ def predict(
 
     opened = Run.open(run)
     if out is not None:
-        columns = table_of(["image", *(model["name"] for model in opened.results["models"]), "problem"])
+        columns = table_of(
+            ["image", *stage.columns([model["name"] for model in opened.results["models"]]).values(), "problem"]
+        )
         files, folders = (path for path in images if not path.is_dir()), (path for path in images if path.is_dir())
         check_output(out, "the table", columns, [*files, *opened.folder.own_files()], folders, force)
     with Bars() as bars:

@@ -55,8 +55,8 @@ class SearchOptions:
 
 def augment_search(
     study: Study,
-    data: Path | None,
-    out: Path,
+    data: str | Path | None,
+    out: str | Path,
     options: SearchOptions | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
@@ -76,6 +76,7 @@ def augment_search(
         UserError: an unknown combination, too few patients for the folds, or `out` holds a search of other options.
         KeyboardInterrupt: Ctrl-C; the same call goes on behind the last finished training.
     """
+    data, out = Path(data) if data is not None else None, Path(out)
     options = options or SearchOptions()
     compared = _compared(study.augment, options.names)
     row = _benchmark(study, options)

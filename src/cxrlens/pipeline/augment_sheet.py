@@ -21,8 +21,8 @@ FORMATS = (".png", ".pdf", ".svg")
 
 def augment_sheet(
     study: Study,
-    data: Path | None,
-    out: Path,
+    data: str | Path | None,
+    out: str | Path,
     images: int = 4,
     seed: int = 0,
     progress: Progress = SILENT,
@@ -45,6 +45,7 @@ def augment_sheet(
     Raises:
         UserError: another ending than `FORMATS`, `out` names what must not be written over, or see `prepare`.
     """
+    data, out = Path(data) if data is not None else None, Path(out)
     if out.suffix.lower() not in FORMATS:
         raise UserError(f"the sheet needs a file that ends in {', '.join(FORMATS)}; got {out}")
     check_output(out, "the sheet", picture_by("augment-sheet"), folders=[data] if data is not None else [], force=force)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,6 +49,7 @@ class External:
         models: each one inside and outside, in the run's order.
         evaluation: all that is said of the models outside.
         predictions: model, seed, fold, image, patient, label, probability, logit.
+        place: a hash of where the other images lie, which tells two folders of one name apart; "" where there is none.
     """
 
     name: str
@@ -55,6 +59,7 @@ class External:
     models: tuple[ExternalModel, ...]
     evaluation: Evaluation
     predictions: pd.DataFrame
+    place: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; the predictions are a table of their own."""
@@ -64,6 +69,7 @@ class External:
             "schema_version": SCHEMA_VERSION,
             "study": self.study,
             "data": {"name": self.name, **self.data},
+            "place": self.place,
             "images": {**counts, "positive": positive, "negative": negative},
             "left_out": self.images.left_out,
             "left_out_by_the_study": self.images.unasked,
@@ -124,7 +130,8 @@ def evaluate_external(
     folder = root.resolve().name if root is not None and source.needs_root else None
     told = {"source": cohort.name, "study": study.name if study else None, "folder": folder}
     name = study.name if study else folder or run.study.name
-    return External(name, told, run.study.name, images, models, judged, predictions)
+    place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16] if folder is not None and root else ""
+    return External(name, told, run.study.name, images, models, judged, predictions, place)
 
 
 def check_external(
@@ -151,6 +158,8 @@ def check_external(
 def write_external(run: Run, found: External, out: Path | None = None, force: bool = False) -> Path:
     """Writes `external/NAME.json` into the run's folder, or `out`, and the predictions beside it as CSV.
 
+    Where NAME is there already of another folder, the name is numbered, "NAME 2", in the file and on the page too.
+
     Returns:
         The JSON file.
 
@@ -159,10 +168,20 @@ def write_external(run: Run, found: External, out: Path | None = None, force: bo
     """
     if out is not None:
         check_external(run, out, force=force)
-    path = out or run.folder.path / "external" / f"{folder_name(found.name)}.json"
+    found, path = (found, out) if out is not None else _numbered(found, run.folder.path / "external")
     run.folder.write_table(path.with_suffix(".csv"), found.predictions)
     RunFolder(path.parent).write_json(path.name, found.to_json())
     return path
+
+
+def _numbered(found: External, folder: Path) -> tuple[External, Path]:
+    """The result under a name that no result of another folder has, and its file."""
+    for number in itertools.count(1):
+        name = found.name if number == 1 else f"{found.name} {number}"
+        path = folder / f"{folder_name(name)}.json"
+        if not path.exists() or RunFolder(folder).read_json(path.name).get("place", found.place) == found.place:
+            return replace(found, name=name), path
+    raise AssertionError
 
 
 def _other_images(run: Run, root: Path | None, study: Study | None) -> Cohort:

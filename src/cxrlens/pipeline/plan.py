@@ -70,13 +70,18 @@ class Plan:
 
 
 def plan(
-    study: Study, data: Path | None, device: str = "auto", near: Path | None = None, progress: Progress = SILENT
+    study: Study,
+    data: str | Path | None,
+    device: str = "auto",
+    near: str | Path | None = None,
+    progress: Progress = SILENT,
 ) -> Plan:
     """Prepares the cohort, builds every model and times a step of each; trains and writes nothing.
 
     Raises:
         UserError: whatever would stop the run before its training.
     """
+    data, near = Path(data) if data is not None else None, Path(near) if near is not None else None
     chosen = choose_device(device)
     need_data(study, data)
     rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out

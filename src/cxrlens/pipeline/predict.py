@@ -20,13 +20,15 @@ from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import choose_device
 
 
-def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progress: Progress = SILENT) -> pd.DataFrame:
+def predict(
+    run: Run, paths: str | Path | Sequence[str | Path], device: str = "auto", progress: Progress = SILENT
+) -> pd.DataFrame:
     """Looks at images with every trained network.
 
     Args:
         run: a finished run.
-        paths: images, or folders whose images are all looked at (also in folders below them and behind links). Files
-            that are no images by their name are passed over and counted.
+        paths: one or several images, or folders whose images are all looked at (also in folders below them and behind
+            links). Files that are no images by their name are passed over and counted.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown.
 
@@ -34,11 +36,12 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
         A row an image: image (as given; a name that is no UTF-8 as `names.name_of` writes it), one column a model with
         its probability in [0, 1] (mean over seeds and folds of the networks' probabilities), `problem`, why an image
         could not be read (its probabilities are NaN), and `warnings`, what is odd with how it was read. The column of a
-        model that is itself called "image", "problem" or "warnings" is "model image" and so on.
+        model that is itself called "image", "problem" or "warnings" is "model image" and so on, see `columns`.
 
     Raises:
         UserError: a path is absent, or nothing given can be read.
     """
+    paths = [paths] if isinstance(paths, str | Path) else paths
     problems: dict[Path, str] = {}
     files, interpolation = _files(paths, problems, progress), run.study.images.interpolation
     names = [model["name"] for model in run.results["models"]]
@@ -61,15 +64,30 @@ def predict(run: Run, paths: Sequence[str | Path], device: str = "auto", progres
         reasons = "; ".join(f"{file}: {reason}" for file, reason in list(problems.items())[:3])
         raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no image in {paths[0]}")
     table = pd.DataFrame({"image": [name_of(file) for file in files]})
-    for name in names:
+    for name, column in columns(names).items():
         stacked = torch.from_numpy(np.stack([each[sizes[name]] for each in pixels.values()]))[:, None]
         found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
-        table[f"model {name}" if name in ("image", "problem", "warnings") else name] = [
-            found.get(file, np.nan) for file in files
-        ]
+        table[column] = [found.get(file, np.nan) for file in files]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
     table["warnings"] = pd.Series([odd.get(file) or None for file in files], dtype=object)
     return table
+
+
+def columns(models: Sequence[str]) -> dict[str, str]:
+    """Model → the column of its probabilities: its name, with "model " before it where another column has that name.
+
+    >>> columns(["a", "image", "model image"])
+    {'a': 'a', 'image': 'model model image', 'model image': 'model image'}
+    """
+    found, taken = {}, {"image", "problem", "warnings", *models}
+    for name in models:
+        column = name
+        if name in ("image", "problem", "warnings"):
+            while column in taken:
+                column = f"model {column}"
+            taken.add(column)
+        found[name] = column
+    return found
 
 
 def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progress: Progress) -> np.ndarray:

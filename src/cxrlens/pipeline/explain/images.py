@@ -31,7 +31,7 @@ OTHER_PICTURES = (IMAGE_SUFFIXES | {".svg", ".eps", ".ps", ".gif", ".jp2"}) - {"
 
 def explain_images(
     run: Run,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     out: str | Path,
     methods: Sequence[str] | None = None,
     device: str = "auto",
@@ -42,7 +42,7 @@ def explain_images(
 
     Args:
         run: finished.
-        paths: PNG, JPEG or DICOM files.
+        paths: one or several PNG, JPEG or DICOM files.
         out: the figure's path, with or without `.png` or `.pdf`; both are written, and the arrays in a folder of that
             name.
         methods: names of attribution methods; the study's where none are given.
@@ -58,6 +58,7 @@ def explain_images(
             what must not be written over; nothing is written then. Models that cannot have some of the methods are
             named to whoever watches.
     """
+    paths = [paths] if isinstance(paths, str | Path) else paths
     if not paths:
         raise UserError("explain needs at least one image")
     files = [path_of(path) for path in paths]
@@ -97,6 +98,8 @@ def explain_images(
 
 def _checked(out: Path, files: Sequence[Path], run: Run, force: bool) -> Path:
     """The figure's path without its ending, where PNG, PDF and the folder of the arrays may be written."""
+    if out.name in ("", ".."):
+        raise UserError(f"{out} is a folder, and the figure is a file: name one in it, such as {out / 'explained.png'}")
     ending = out.suffix.lower()
     if ending in OTHER_PICTURES:
         raise UserError(f"the figure is written as PNG and PDF; give --out a name that ends in .png, not {out.name}")
