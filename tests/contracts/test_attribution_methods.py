@@ -15,7 +15,7 @@ from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import Attribution
 from cxrlens.explain.display import overlay
 from cxrlens.explain.methods import METHODS
-from cxrlens.models.backbones import BACKBONES
+from cxrlens.models.backbones import BACKBONES, Backbone
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
 
 NETWORKS = [
@@ -93,7 +93,7 @@ def _same(a: object, b: object) -> bool:
     return torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b
 
 
-class Small(nn.Module):
+class Small(Backbone):
     """A backbone that is quick enough to run hundreds of times."""
 
     map_layer = ""

@@ -21,8 +21,6 @@ MAX_BYTES = 2**28  # of a compressed table, unpacked
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _SEP = re.compile(r'"?sep=([^\w\r\n" ])"?[;, \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # a first line of Excel's
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]\d+)?|nan", re.IGNORECASE)
-_CODE = re.compile(r"[+-]?0\d|[+-]?\d{16}")
 _SAVE = 'save it as CSV (in Excel: Save As, "CSV UTF-8")'
 _NO_TABLE = (
     (b"PK\x03\x04", f"a spreadsheet (.xlsx, .ods) or another ZIP archive, not a CSV file; {_SAVE}"),
