@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cxrlens.report.figures.style import interval, number
+from cxrlens.report.figures.style import estimate, interval, number
 from cxrlens.report.tables import Cells, markdown_text
 
 Findings = Sequence[dict[str, Any]]
@@ -97,7 +97,7 @@ def summary(findings: Findings, results: dict[str, Any]) -> dict[str, Any]:
         name = model["name"]
         part = _part(name, [each for each in findings if each["model"] == name])
         part["points"] += _of_maps(name, findings)
-        models.append(part | {"auc": f"AUC {model['auc']:.2f} [{model['auc_low']:.2f}, {model['auc_high']:.2f}]"})
+        models.append(part | {"auc": f"AUC {estimate(model, digits=2)}"})
     told = {"cohort": cohort, "models": models, "notice": NOTICE}
     return told | {"markdown": _markdown(results["study"], told)}
 
