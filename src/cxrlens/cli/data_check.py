@@ -50,6 +50,7 @@ def show(report: CheckReport, console: Console) -> None:
     """Prints a report as tables and sentences."""
     from cxrlens.cli.terminal import literal, say
     from cxrlens.data.check_sentences import first
+    from cxrlens.data.depth import DEPTH_STEP
     from cxrlens.data.files import passed_over
 
     cohort = report.cohort
@@ -75,7 +76,12 @@ def show(report: CheckReport, console: Console) -> None:
             console.print(f"\n[bold {colour}]{title}[/]")
         for line in lines:
             say(console, f"  • {line}")
-    conversions = [group for group in report.steps if not group.warning]
+    if report.notes:
+        console.print("\n[bold]Notes[/]")
+    for line in report.notes:
+        say(console, f"  • {line}")
+    told = DEPTH_STEP if report.notes else None  # the note has counted these
+    conversions = [group for group in report.steps if not group.warning and not (told and told.match(group.kind))]
     if conversions:
         console.print("\n[bold]How the files were read[/]")
     for group in conversions[:MOST_ROWS]:

@@ -18,7 +18,7 @@ from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.data.integrity import Integrity, Pair, examine
 from cxrlens.data.leaks import SideCounts, cohort_summary, side_counts
 from cxrlens.data.split import Split, SplitOptions, check_interval, make_splits
-from cxrlens.data.steps import StepGroup, group_steps, reading_sentences
+from cxrlens.data.steps import StepGroup, group_steps, reading_notes, reading_sentences
 from cxrlens.errors import UserError
 
 Counts = dict[str, dict[str, int]]
@@ -44,6 +44,7 @@ class CheckReport:
         other_files: files beside the images that are no images by their name.
         integrity: missing, unreadable, duplicates, what tells the label.
         warnings: sentences to read before training.
+        notes: sentences on what is assumed, and is nothing odd.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn
             or whose validation side is too small for an interval.
         depth: bits that most of the PNG and TIFF files of more than 8 bits use, if they agree.
@@ -68,6 +69,7 @@ class CheckReport:
     depth: int | None = None
     steps: tuple[StepGroup, ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """One JSON object; unknown numbers are null."""
@@ -97,6 +99,7 @@ class CheckReport:
             "findings": self.findings,
             "split": {"kind": self.split, "folds": [asdict(side) for side in self.sides]},
             "warnings": self.warnings,
+            "notes": self.notes,
             "faults": self.faults,
         }
 
@@ -147,6 +150,7 @@ def check(
         faults=tuple(faults),
         depth=cache.depth,
         steps=group_steps(cache.facts["image"], cache.facts["steps"]),
+        notes=tuple(reading_notes(cache.facts)),
     )
 
 
