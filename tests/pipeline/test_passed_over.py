@@ -59,9 +59,10 @@ def test_data_check_counts_what_is_not_used(folder: Path, tmp_path: Path) -> Non
     file = str(study(tmp_path))
     printed = CliRunner().invoke(app, ["data", "check", file, "--data", str(folder)])
     assert printed.exit_code == 0, printed.output
-    assert "left out by the study: 12 (in folders named masks)" in printed.output
+    assert "not used: 12 files: in folders named masks" in printed.output
     assert "files that no row lists: 13 (COVID/masks/0.png, " in printed.output
     assert "files passed over that are no images by their name: 2 (.txt 2)" in printed.output
+    assert "left out by the study" not in printed.output
     assert "12 files are taken for masks, not for X-rays, and left out" in printed.output
     told = json.loads(CliRunner().invoke(app, ["data", "check", file, "--data", str(folder), "--json"]).stdout)
     assert told["other_files"] == ["COVID/images/notes.txt", "Normal/images/notes.txt"]

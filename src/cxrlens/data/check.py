@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -39,7 +39,8 @@ class CheckReport:
         split: its kind.
         splits: the study's; empty where the split cannot be drawn.
         sides: one a fold; empty where the split cannot be drawn.
-        left_out: reason → rows of the source that the study's options leave out.
+        left_out: reason → rows of the source that are left out.
+        origins: reason → whence it comes, where that is no option of the study.
         unlisted: image files that no row names.
         other_files: files beside the images that are no images by their name.
         integrity: missing, unreadable, duplicates, what tells the label.
@@ -70,6 +71,7 @@ class CheckReport:
     steps: tuple[StepGroup, ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    origins: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One JSON object; unknown numbers are null."""
@@ -85,6 +87,7 @@ class CheckReport:
             "counts": self.counts,
             "images_a_patient": self.images_a_patient,
             "left_out": self.left_out,
+            "left_out_origins": self.origins,
             "unlisted": self.unlisted,
             "other_files": self.other_files,
             "absent": _named(found.absent),
@@ -150,6 +153,7 @@ def check(
         faults=tuple(faults),
         depth=cache.depth,
         steps=group_steps(cache.facts["image"], cache.facts["steps"]),
+        origins=cohort.origins,
         notes=tuple(reading_notes(cache.facts)),
     )
 

@@ -41,6 +41,7 @@ NEGATIVE_NAMES = frozenset(
     | {"control", "controls", "0", "no", "false"}
 )
 NOT = ("no", "non", "not", "without")
+COPIES = "links to files that are listed themselves"
 MOST_FOLDERS = 12  # of no class that are counted one by one
 
 
@@ -114,6 +115,7 @@ class ImageFolder(HeaderOptions, Source):
             )
         left_out += masks
         left_out += _no_class(elsewhere)
+        origins = dict.fromkeys(masks, "a mask, not an X-ray")
         if not rows:
             raise UserError(f"{root}: the class folders {classes.names} hold no image{_reasons(left_out)}")
         rows = _once(files, rows, left_out)
@@ -127,9 +129,12 @@ class ImageFolder(HeaderOptions, Source):
                 )
             told += pattern_warning(self.patient_pattern, patients)
         told += _second_copy([row.image for row in rows])
-        return self._cohort(files, pd.DataFrame(rows), left_out, told)
+        origins |= dict.fromkeys([COPIES] if left_out[COPIES] else [], "counted once")
+        return self._cohort(files, pd.DataFrame(rows), left_out, told, origins)
 
-    def _cohort(self, files: Files, rows: pd.DataFrame, left_out: Counter[str], told: Sequence[str]) -> Cohort:
+    def _cohort(
+        self, files: Files, rows: pd.DataFrame, left_out: Counter[str], told: Sequence[str], origins: dict[str, str]
+    ) -> Cohort:
         table = cohort_table(rows)
         images = rows["image"].tolist()
         table["path"] = pd.Series([None if path in files.refused else path for path in images], dtype=object)
@@ -142,6 +147,7 @@ class ImageFolder(HeaderOptions, Source):
             files.unlisted(images),
             files.others(),
             tuple(told),
+            origins,
         )
         return self._with_headers(cohort, files.root)
 
@@ -323,7 +329,7 @@ def _once(files: Files, rows: list[_Row], left_out: Counter[str]) -> list[_Row]:
         if same.label != row.label:
             raise UserError(f"{row.image} is a link to {same.image}, which is of the other class; keep one")
         if same is not row:
-            left_out["links to files that are listed themselves"] += 1
+            left_out[COPIES] += 1
     kept = {row.image for row in first.values()}
     return [row for row in rows if row.image in kept]
 
