@@ -243,7 +243,7 @@ def test_names_may_be_excluded_by_patterns(tmp_path: Path) -> None:
         build(tmp_path, "image,label\na.png,1\nb.png,0\nc.png,0\n")
     )
     assert cohort.images == ["a.png", "c.png"] and cohort.left_out == {"excluded by 'b*'": 1}
-    assert cohort.warnings == ("exclude: 'x/*' fits no file",)
+    assert cohort.notes == ("exclude pattern 'x/*' matched no file",) and not cohort.warnings
 
 
 def test_labels_of_studies_are_joined_to_their_images(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def check(
         depth=cache.depth,
         steps=group_steps(cache.facts["image"], cache.facts["steps"]),
         origins=cohort.origins,
-        notes=tuple(reading_notes(cache.facts)),
+        notes=(*cohort.notes, *reading_notes(cache.facts)),
     )
 
 

@@ -75,6 +75,7 @@ class Cohort:
         unlisted: image files beside the listed ones that no row names.
         other_files: files beside them that are no images by their name.
         warnings: sentences on what the source could not read, took for something else or left out.
+        notes: sentences that matter in a check of the data alone.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Cohort:
     other_files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     origins: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -29,7 +29,7 @@ from cxrlens.data.sources import (
     SOURCES,
     PatientPattern,
     Source,
-    exclude_warning,
+    exclude_notes,
     excluded_by,
     pattern_patient,
     pattern_warning,
@@ -91,7 +91,6 @@ class ImageFolder(HeaderOptions, Source):
         classes, told = self._classes(root, paths, files)
         beside = mask_files(paths)
         left_out = Counter(f"excluded by '{pattern}'" for pattern in excluded.values() if pattern is not None)
-        told += exclude_warning(self.exclude, excluded.values())
         rows: list[_Row] = []
         masks, elsewhere = Counter[str](), Counter[tuple[str, ...]]()
         for path in paths:
@@ -130,7 +129,8 @@ class ImageFolder(HeaderOptions, Source):
             told += pattern_warning(self.patient_pattern, patients)
         told += _second_copy([row.image for row in rows])
         origins |= dict.fromkeys([COPIES] if left_out[COPIES] else [], "counted once")
-        return self._cohort(files, pd.DataFrame(rows), left_out, told, origins)
+        notes = exclude_notes(self.exclude, excluded.values())
+        return replace(self._cohort(files, pd.DataFrame(rows), left_out, told, origins), notes=notes)
 
     def _cohort(
         self, files: Files, rows: pd.DataFrame, left_out: Counter[str], told: Sequence[str], origins: dict[str, str]
