@@ -170,7 +170,8 @@ class CsvTable(HeaderOptions, Source):
         cohort = listed_cohort(
             "csv_table", table, self.image, rows, kept, files, left_out, base, suffix=self.suffix, warnings=told
         )
-        cohort = replace(cohort, notes=exclude_notes(self.exclude, excluded))
+        others = tuple(path for path in cohort.other_files if path != self.more_table)
+        cohort = replace(cohort, notes=exclude_notes(self.exclude, excluded), other_files=others)
         return with_headers(cohort, files.root, self)
 
     def _view_column(self, table: Table, used: dict[str, str]) -> str:
