@@ -22,6 +22,13 @@ from cxrlens.data.steps import group_steps, image_warnings, reading_notes, readi
             ["warning: bad value in (0028,1050): 5", "warning: bad value in (0028,1050): 6"],
             "bad value in (0028,1050): …",
         ),
+        (
+            [
+                "DICOM without a display window, darkest value shown black, brightest white (0 to 4095)",
+                "DICOM without a display window, darkest value shown black, brightest white (-7 to 2.5)",
+            ],
+            "DICOM without a display window, darkest value shown black, brightest white",
+        ),
         (["MONOCHROME1 inverted", "MONOCHROME1 inverted"], "MONOCHROME1 inverted"),
         (
             ["warning: Invalid value for VR UI: '1.2.840.7'", "warning: Invalid value for VR UI: '1.3.6'"],
