@@ -77,8 +77,10 @@ def sides(listed: pd.DataFrame) -> Cells:
 def steps(listed: pd.DataFrame) -> Cells:
     """A row a kind of step that the reader took: warnings first, each with its count and the first images."""
     groups = group_steps(listed["image"], listed["steps"]) if "steps" in listed else ()
-    rows = [["warning" if each.warning else "", each.kind, f"{len(each.images):,}", each.names] for each in groups]
-    return ["", "step", "images", "the first"], rows
+    rows = [
+        [f"{'warning: ' if each.warning else ''}{each.kind}", f"{len(each.images):,}", each.names] for each in groups
+    ]
+    return ["what", "images", "examples"], rows
 
 
 def _counted(part: pd.DataFrame) -> list[str]:
