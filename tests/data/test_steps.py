@@ -72,10 +72,13 @@ def test_the_first_few_images_are_named_and_many_kinds_are_counted() -> None:
         }
     )
     sentences = reading_sentences(facts)
-    assert sentences[0] == "2 images: kind a: 0.png, 10.png"
+    assert sentences[0] == "2 images: kind a (first: 0.png)"
     assert len(sentences) == 9 and sentences[-1].startswith("and 2 more kinds")
     (group,) = group_steps(facts["image"], ["warning: x"] * 20)
-    assert group.sentence == "20 images: x: 0.png, 1.png, 2.png…"
+    assert group.sentence == "20 images: x (first: 0.png)" and group.names == "0.png, 1.png, 2.png…"
+    few, one = (group_steps(names, ["warning: only 48 x 48 pixels"] * len(names))[0] for names in ("ab", "a"))
+    assert few.sentence == "2 images have only 48 x 48 pixels (first: a)"
+    assert one.sentence == "1 image has only 48 x 48 pixels (a)"
 
 
 def test_bits_that_files_agree_in_are_a_note_and_bits_that_they_do_not_are_a_warning() -> None:

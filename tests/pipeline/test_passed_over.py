@@ -79,6 +79,15 @@ def test_a_run_says_what_is_not_used_and_its_report_what_was_taken_for_masks(fol
     assert any("taken for masks" in sentence for sentence in run.results["warnings"])
 
 
+def test_the_command_says_every_warning_once(folder: Path, tmp_path: Path) -> None:
+    file = study(tmp_path)
+    file.write_text(file.read_text() + "[training]\nepochs = 1\n[explain]\nfigures = []\ngallery = false\n")
+    command = ["run", str(file), "--data", str(folder), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    printed = CliRunner().invoke(app, command)
+    assert printed.exit_code == 0, printed.output
+    assert printed.output.count("taken for masks") == 1 and "Table 1" in printed.output
+
+
 def test_a_judgement_elsewhere_says_what_the_table_could_not_say(folder: Path, tmp_path: Path) -> None:
     study(tmp_path)
     cohort = cxrlens.Study.load(tmp_path / "s.toml").data.cohort(folder)

@@ -45,9 +45,11 @@ class StepGroup:
 
     @property
     def sentence(self) -> str:
-        """Count, kind and the first few images."""
-        count = len(self.images)
-        return f"{count} image{'' if count == 1 else 's'}: {self.kind}: {self.names}"
+        """Count, kind and the first image."""
+        one = len(self.images) == 1
+        count = "1 image" if one else f"{len(self.images)} images"
+        link = (" has" if one else " have") if self.kind.startswith("only ") else ":"
+        return f"{count}{link} {self.kind} ({'' if one else 'first: '}{self.images[0]})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
