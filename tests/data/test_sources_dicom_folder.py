@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from cxrlens.config import parse
+from cxrlens.data.cache import build_cache
+from cxrlens.data.check import check
 from cxrlens.data.sources.dicom_folder import DicomFolder
+from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError
 from dicom_files import write_dicom
 
@@ -46,7 +49,7 @@ def test_a_table_by_study_labels_all_its_frontal_images(tmp_path: Path) -> None:
         "no StudyInstanceUID in the header": "its label is not known",
         "a lateral or oblique view (LATERAL)": "not a frontal chest X-ray",
     }
-    assert "1 rows of labels.csv fit no DICOM file (first: line 5)" in cohort.warnings
+    assert "1 row of labels.csv names no StudyInstanceUID here: line 5" in cohort.warnings and not cohort.faults
     assert cohort.other_files == ("2.2/notes.txt",) and cohort.unlisted == ()
 
 
@@ -73,6 +76,17 @@ def test_files_are_named_without_their_suffix_and_a_row_a_box_is_one_image(tmp_p
     assert cohort.table["label"].tolist() == [1, 0] and cohort.table["x"].isna().all()
     with pytest.raises(UserError, match="lines 2 and 3 give one file two labels"):
         listed(tmp_path, ["file,label", "aa,1", "aa,0"]).cohort(tmp_path)
+
+
+def test_rows_that_name_no_file_are_a_fault_that_tells_the_first(tmp_path: Path) -> None:
+    lines = ["file,label", "1.1/IM0,1", "1.2/IM1,0", "IM9999,1"]
+    cohort = listed(build(tmp_path), lines).cohort(tmp_path)
+    assert cohort.faults == ("1 row of labels.csv names no file here: line 4, 'IM9999'",)
+    assert cohort.faults[0] in cohort.warnings
+    report = check(cohort, SplitOptions(), build_cache(cohort, 64, folder=tmp_path / "cache"))
+    assert cohort.faults[0] in report.faults and cohort.faults[0] not in report.warnings
+    cohort = listed(tmp_path, [*lines, "x,0"]).cohort(tmp_path)
+    assert cohort.faults == ("2 rows of labels.csv name no file here (first: line 4, 'IM9999')",)
 
 
 def test_a_bare_name_that_several_files_have_labels_none_of_them(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def check(
     found = examine(cohort, cache, progress)
     known = cohort.with_missing(cache.missing)
     splits: tuple[Split, ...] = ()
-    faults = fault_sentences(found)
+    faults = [*cohort.faults, *fault_sentences(found)]
     try:
         splits = make_splits(known, options, found.groups)
         merged = options.merge_duplicates and options.kind != "paper"
@@ -146,7 +146,7 @@ def check(
         other_files=cohort.other_files,
         integrity=found,
         warnings=(
-            *cohort.warnings,
+            *(sentence for sentence in cohort.warnings if sentence not in cohort.faults),
             *warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates),
             *reading_sentences(cache.facts),
         ),

@@ -75,6 +75,7 @@ class Cohort:
         unlisted: image files beside the listed ones that no row names.
         other_files: files beside them that are no images by their name.
         warnings: sentences on what the source could not read, took for something else or left out.
+        faults: those of the warnings that tell what is plainly wrong.
         notes: sentences that matter in a check of the data alone.
     """
 
@@ -87,6 +88,7 @@ class Cohort:
     other_files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     origins: dict[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

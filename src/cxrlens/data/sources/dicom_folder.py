@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -157,15 +157,27 @@ class DicomFolder(ImageFolder):
             )
         frame = cohort_table(pd.DataFrame(known))
         frame["path"] = frame["image"].astype(object)
-        unused = [row for key, row in self._lines(table, column).items() if key not in used]
-        if unused:
-            told.append(f"{len(unused)} rows of {table.path.name} fit no DICOM file (first: line {min(unused)})")
+        unused = [line for key, line in self._lines(table, column).items() if key not in used]
+        faults = self._unused(table, column, unused)
+        told += faults
         listed = [*headers, self.table or ""]  # what the table or a header leaves out is counted already
         cohort = Cohort(
             "dicom_folder", frame, partial(read_below, root), {}, dict(left_out),
             files.unlisted(listed), files.others(listed), tuple(told), origins,
+            faults=tuple(faults) if self.match == "file" else (),  # a table of studies may be of more than a folder
         )  # fmt: skip
         return self._kept(cohort, root, {path: headers[path] for path in frame["image"]})
+
+    def _unused(self, table: Table, column: str, lines: Sequence[int]) -> list[str]:
+        """The sentence on rows that fit no file; it tells a file's name, but no id of a patient, order or study."""
+        if not lines:
+            return []
+        line, what = min(lines), "file" if self.match == "file" else self.match
+        cell = str(table.rows[column].tolist()[list(table.lines).index(line)])
+        where = f"line {line}" + (f", '{cell}'" if self.match == "file" else "")
+        if len(lines) == 1:
+            return [f"1 row of {table.path.name} names no {what} here: {where}"]
+        return [f"{len(lines)} rows of {table.path.name} name no {what} here (first: {where})"]
 
     def _pattern(self, path: str) -> dict[str, object]:
         if self.patient_pattern is None:
