@@ -77,7 +77,7 @@ def refusal(path: Path) -> str:
 def test_12_bits_in_16_without_a_window_are_stretched_over_what_is_there(made):
     decoded = read_image(made())
     assert np.allclose(decoded.pixels[0], RAMP / 4095) and decoded.pixels.dtype == np.float32
-    assert decoded.steps == ("no window; stretched from 0 to 4095",)
+    assert decoded.steps == ("DICOM without a display window, darkest value shown black, brightest white (0 to 4095)",)
     assert {**decoded.facts, "bytes": 0} == {
         "width": 64,
         "height": 64,

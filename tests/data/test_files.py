@@ -136,11 +136,20 @@ def test_every_format_that_is_decoded_is_known_by_its_suffixes() -> None:
     assert not any(map(looks_like_image, others))
 
 
+def test_a_study_file_beside_the_images_is_not_counted_and_any_other_is(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text('[data]\nsource = "image_folder"\n')
+    (tmp_path / "other.toml").write_text('[tool]\nname = "x"\n')
+    (tmp_path / "broken.toml").write_text("[data")
+    others = list_files(tmp_path).others()
+    assert others == ("broken.toml", "other.toml")
+    assert passed_over([], others[:1]) == ["ignored 1 file that is not an image (.toml)"]
+
+
 def test_what_is_passed_over_is_counted_by_kind() -> None:
     assert passed_over([], []) == []
     assert passed_over(["a.png"] * 4, ["n.txt", "x/.DS_Store", "b.png.bak", "c.TXT"]) == [
-        "files that no row lists: 4 (a.png, a.png, a.png, ...)",
-        "files passed over that are no images by their name: 4 (.txt 2, hidden 1, .bak 1)",
+        "ignored 4 image files that no row lists (a.png, a.png, a.png, ...)",
+        "ignored 4 files that are not images (2 .txt, 1 hidden, 1 .bak)",
     ]
 
 

@@ -219,6 +219,8 @@ def test_a_row_a_box_is_one_image_and_rows_that_disagree_are_an_error(tmp_path: 
     assert cohort.table["path"].tolist() == ["images/u-1.dcm", "images/u-2.dcm"]
     assert cohort.table["label"].tolist() == [1, 0] and cohort.table["x"].isna().all()
     assert "2 listed files were found in folders that the table does not name" in cohort.warnings[1]
+    assert cohort.warnings[1].endswith('; write images = "images" in [data] to say so')
+    assert len(CsvTable(**chosen, images="images").cohort(root).warnings) == 1
     (root / "list.csv").write_text("patientId,x,Target\nu-1,10,1\nu-1,30,0\nu-2,,0\n")
     with pytest.raises(UserError, match=r"'u-1' in line 2 \(label 1.* and 'u-1' in line 3 \(label 0"):
         CsvTable(**chosen).cohort(root)
@@ -243,7 +245,7 @@ def test_names_may_be_excluded_by_patterns(tmp_path: Path) -> None:
         build(tmp_path, "image,label\na.png,1\nb.png,0\nc.png,0\n")
     )
     assert cohort.images == ["a.png", "c.png"] and cohort.left_out == {"excluded by 'b*'": 1}
-    assert cohort.warnings == ("exclude: 'x/*' fits no file",)
+    assert cohort.notes == ("exclude pattern 'x/*' matched no file",) and not cohort.warnings
 
 
 def test_labels_of_studies_are_joined_to_their_images(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ import pytest
 from PIL import Image
 
 from cxrlens.config import parse
+from cxrlens.data.cache import build_cache
+from cxrlens.data.check import check
 from cxrlens.data.sources.dicom_folder import DicomFolder
+from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError
 from dicom_files import write_dicom
 
@@ -37,11 +40,16 @@ def test_a_table_by_study_labels_all_its_frontal_images(tmp_path: Path) -> None:
     assert cohort.table["patient"].nunique() == 2 and cohort.table["view"].tolist() == ["PA", "PA", "AP", "PA", "AP"]
     assert cohort.table["site"].tolist()[0] == "X"
     assert cohort.left_out == {
-        "StudyInstanceUID is not in the table": 2,
+        "no row in the table with their StudyInstanceUID": 2,
         "no StudyInstanceUID in the header": 1,
         "a lateral or oblique view (LATERAL)": 1,
     }
-    assert "1 rows of labels.csv fit no DICOM file (first: line 5)" in cohort.warnings
+    assert cohort.origins == {
+        "no row in the table with their StudyInstanceUID": "its label is not known",
+        "no StudyInstanceUID in the header": "its label is not known",
+        "a lateral or oblique view (LATERAL)": "not a frontal chest X-ray",
+    }
+    assert "1 row of labels.csv names no StudyInstanceUID here: line 5" in cohort.warnings and not cohort.faults
     assert cohort.other_files == ("2.2/notes.txt",) and cohort.unlisted == ()
 
 
@@ -70,6 +78,17 @@ def test_files_are_named_without_their_suffix_and_a_row_a_box_is_one_image(tmp_p
         listed(tmp_path, ["file,label", "aa,1", "aa,0"]).cohort(tmp_path)
 
 
+def test_rows_that_name_no_file_are_a_fault_that_tells_the_first(tmp_path: Path) -> None:
+    lines = ["file,label", "1.1/IM0,1", "1.2/IM1,0", "IM9999,1"]
+    cohort = listed(build(tmp_path), lines).cohort(tmp_path)
+    assert cohort.faults == ("1 row of labels.csv names no file here: line 4, 'IM9999'",)
+    assert cohort.faults[0] in cohort.warnings
+    report = check(cohort, SplitOptions(), build_cache(cohort, 64, folder=tmp_path / "cache"))
+    assert cohort.faults[0] in report.faults and cohort.faults[0] not in report.warnings
+    cohort = listed(tmp_path, [*lines, "x,0"]).cohort(tmp_path)
+    assert cohort.faults == ("2 rows of labels.csv name no file here (first: line 4, 'IM9999')",)
+
+
 def test_a_bare_name_that_several_files_have_labels_none_of_them(tmp_path: Path) -> None:
     cohort = listed(build(tmp_path), ["file,label", "IM0,1", "1.2/IM1,0"]).cohort(tmp_path)
     assert cohort.images == ["1.2/IM1"] and cohort.left_out["the table names 'IM0', as several files are called"] == 4
@@ -85,12 +104,14 @@ def test_class_folders_label_as_in_an_image_folder(tmp_path: Path) -> None:
     assert cohort.name == "dicom_folder" and cohort.images == ["NORMAL/IM0", "sick/IM1", "sick/IM2"]
     assert cohort.table["label"].tolist() == [0, 1, 1] and cohort.table["sex"].tolist() == ["F"] * 3
     assert cohort.left_out == {"a lateral or oblique view (LAO)": 1, "a DICOM of modality CT": 1, "no DICOM": 1}
+    assert set(cohort.origins) == set(cohort.left_out) and cohort.origins["no DICOM"] == "cannot be used"
 
 
 def test_views_may_be_chosen(tmp_path: Path) -> None:
     lines = ["PatientID,label", "P1,1", "P2,0"]
     cohort = listed(build(tmp_path), lines, match="PatientID", views=["ap"]).cohort(tmp_path)
     assert set(cohort.table["view"]) == {"AP"} and cohort.left_out["view PA"] == 4
+    assert "view PA" not in cohort.origins  # the study's choice
     with pytest.raises(UserError, match="no image is left for the study"):
         listed(tmp_path, lines, match="PatientID", views=["frontal"]).cohort(tmp_path)
 
@@ -155,4 +176,4 @@ def test_what_follows_the_last_point_of_a_uid_is_no_suffix(tmp_path: Path) -> No
         write_dicom(tmp_path / name, number, PatientID=name)
     cohort = listed(tmp_path, ["file,label", "1.2.3,1", "1.2.3.1,0"]).cohort(tmp_path)
     assert cohort.table.set_index("image")["label"].to_dict() == {"1.2.3": 1, "1.2.3.1": 0}
-    assert cohort.left_out == {"file is not in the table": 1}
+    assert cohort.left_out == {"no row in the table": 1}

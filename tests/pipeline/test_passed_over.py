@@ -59,9 +59,10 @@ def test_data_check_counts_what_is_not_used(folder: Path, tmp_path: Path) -> Non
     file = str(study(tmp_path))
     printed = CliRunner().invoke(app, ["data", "check", file, "--data", str(folder)])
     assert printed.exit_code == 0, printed.output
-    assert "left out by the study: 12 (in folders named masks)" in printed.output
-    assert "files that no row lists: 13 (COVID/masks/0.png, " in printed.output
-    assert "files passed over that are no images by their name: 2 (.txt 2)" in printed.output
+    assert "not used: 12 files: in folders named masks" in printed.output
+    assert "ignored 13 image files that no row lists (COVID/masks/0.png, " in printed.output
+    assert "ignored 2 files that are not images (2 .txt)" in printed.output
+    assert "left out by the study" not in printed.output
     assert "12 files are taken for masks, not for X-rays, and left out" in printed.output
     told = json.loads(CliRunner().invoke(app, ["data", "check", file, "--data", str(folder), "--json"]).stdout)
     assert told["other_files"] == ["COVID/images/notes.txt", "Normal/images/notes.txt"]
@@ -72,10 +73,19 @@ def test_a_run_says_what_is_not_used_and_its_report_what_was_taken_for_masks(fol
     text = study(tmp_path).read_text() + "[training]\nepochs = 1\n[explain]\nfigures = []\ngallery = false\n"
     study(tmp_path).write_text(text)
     run = cxrlens.run(cxrlens.Study.load(tmp_path / "s.toml"), folder, tmp_path / "run", device="cpu", progress=heard)
-    assert any(line.startswith("files that no row lists: 13") for line in heard.lines)
-    assert any(line.startswith("files passed over that are no images by their name: 2") for line in heard.lines)
+    assert any(line.startswith("ignored 13 image files that no row lists") for line in heard.lines)
+    assert any(line.startswith("ignored 2 files that are not images") for line in heard.lines)
     assert any(line.startswith("warning: 12 files are taken for masks") for line in heard.lines)
     assert any("taken for masks" in sentence for sentence in run.results["warnings"])
+
+
+def test_the_command_says_every_warning_once(folder: Path, tmp_path: Path) -> None:
+    file = study(tmp_path)
+    file.write_text(file.read_text() + "[training]\nepochs = 1\n[explain]\nfigures = []\ngallery = false\n")
+    command = ["run", str(file), "--data", str(folder), "--out", str(tmp_path / "run"), "--device", "cpu"]
+    printed = CliRunner().invoke(app, command)
+    assert printed.exit_code == 0, printed.output
+    assert printed.output.count("taken for masks") == 1 and "Table 1" in printed.output
 
 
 def test_a_judgement_elsewhere_says_what_the_table_could_not_say(folder: Path, tmp_path: Path) -> None:
@@ -84,6 +94,15 @@ def test_a_judgement_elsewhere_says_what_the_table_could_not_say(folder: Path, t
     cache = decoded(cohort, 64, "bicubic", Silent())
     table = cohort.table.iloc[:0].assign(sha256=None)
     assert "taken for masks" in outside_images(cohort, cache, table, None, same_people=False).notes[0]
+
+
+def test_explain_says_that_it_takes_images_and_not_a_folder(finished: cxrlens.Run, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    Image.effect_noise((70, 70), 9).save(new / "a.jpeg")
+    message = rf"explain takes images, not folders; got the folder {new}; name some: {new}/\*\.jpeg"
+    with pytest.raises(cxrlens.UserError, match=message):
+        cxrlens.explain_images(finished, [new], tmp_path / "maps.png", device="cpu")
 
 
 def test_predict_looks_at_every_kind_and_behind_links_and_counts_the_rest(
@@ -107,9 +126,7 @@ def test_predict_looks_at_every_kind_and_behind_links_and_counts_the_rest(
     problems = table["problem"].dropna()
     assert problems.to_dict() == {str(new / "gone.png"): "a link to a file that is not there"}
     assert table.drop(columns=["problem", "warnings"]).notna().all(axis=1).tolist() == [True, False, True, True]
-    assert heard.lines == [
-        f"{new}: files passed over that are no images by their name: 3 (hidden 1, DICOMDIR 1, .txt 1)"
-    ]
+    assert heard.lines == [f"{new}: ignored 3 files that are not images (1 hidden, 1 DICOMDIR, 1 .txt)"]
     command = ["predict", str(finished.folder.path), str(new), "--device", "cpu", "--strict"]
     assert CliRunner().invoke(app, command).exit_code == 1
     (new / "gone.png").unlink()

@@ -134,11 +134,9 @@ def test_a_run_keeps_the_depth_and_the_steps_and_says_them_before_training(deep:
     assert table.loc["05.png", "depth"] == 12 and table.loc["05.png", "depth_alone"] == 10
     assert "read as 12 bits" in table.loc["00.png", "steps"]
     warnings = [*deep.results["warnings"]]
-    depths = (
-        "23 PNG or TIFF files of more than 8 bits read as 12 bits",
-        "1 image: 16-bit file read as 12 bits, as most",
-    )
-    for said in (*depths, WINDOW, "FOR PROCESSING", "only 40 x 40 pixels"):
+    note = "23 16-bit files hold 12-bit values (judged by their values): 0 is black, 4095 is white"
+    assert heard.lines.count(note) == 1 and not any("hold 12-bit" in line for line in warnings)
+    for said in ("1 image: 16-bit file read as 12 bits, as most", WINDOW, "FOR PROCESSING", "only 40 x 40 pixels"):
         assert any(said in line for line in warnings), said
         lines = [number for number, line in enumerate(heard.lines) if said in line and line.startswith("warning: ")]
         assert lines and lines[0] < next(number for number, line in enumerate(heard.lines) if "trained in" in line)
@@ -178,7 +176,7 @@ def test_evaluate_reads_other_images_likewise_and_notes_it(deep: cxrlens.Run, st
     for number, path in enumerate(sorted(folder.glob("*.png"))):
         save(path, picture(5000 + number, 0.2), 12)
     found = evaluate_external(deep, folder, device="cpu")
-    assert any("23 PNG or TIFF files of more than 8 bits read as 12 bits" in note for note in found.images.notes)
+    assert any("23 16-bit files hold 12-bit values" in note for note in found.images.notes)
     assert any("23 images: 16-bit file read as 12 bits, as most of the cohort" in note for note in found.images.notes)
     assert any(WINDOW in note for note in found.images.notes) and any(
         WINDOW in note for note in found.to_json()["notes"]
@@ -199,6 +197,7 @@ def test_data_check_counts_them_in_the_table_and_in_json(study: Path, data: Path
     plain = CliRunner().invoke(app, ["data", "check", str(study), "--data", str(data)]).output
     for said in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels", "How the files were read"):
         assert said in plain, said
+    assert plain.count("hold 12-bit values") == 1 and plain.count("read as 12 bits") == 1  # the one odd file
     told = json.loads(CliRunner().invoke(app, ["data", "check", str(study), "--data", str(data), "--json"]).stdout)
     kinds = {group["kind"]: group for group in told["reading"]}
     plain = kinds["16-bit file read as 12 bits (largest value 3686)"]

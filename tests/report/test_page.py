@@ -176,6 +176,9 @@ def test_the_cohorts_flow_adds_up_and_leaks_are_counted() -> None:
     rows = {row[0]: row[1] for row in flow(leaky.results["cohort"], leaky.cohort)[1]}
     assert rows["rows of the source"] == "32" and rows["− left out: view L"] == "7" and rows["listed images"] == "25"
     assert rows["− missing: no such file"] == "1" and rows["used"] == "24"
+    told = leaky.results["cohort"] | {"left_out": {"view L": 7, "no DICOM": 2}, "left_out_origins": {"no DICOM": "why"}}
+    why = {row[0]: row[2] for row in flow(told, leaky.cohort)[1]}
+    assert why["− left out: view L"] == "the study's choice" and why["− not used: no DICOM"] == "why"
     unknown = leaky.cohort.assign(label=leaky.cohort["label"].where(leaky.cohort["image"] != "train 0"))
     rows = {row[0]: row[1] for row in flow(leaky.results["cohort"], unknown)[1]}
     assert rows["− label unknown"] == "1" and rows["used"] == "23"

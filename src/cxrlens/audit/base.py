@@ -70,11 +70,13 @@ class Finding:
     bar: Bar | None = None
 
 
-def refused(probe: str, model: str | None, statistic: str, reason: str, limits: str, direction: str = "") -> Finding:
-    """A finding of what could not be measured: never silence, never a number."""
+def refused(
+    probe: str, model: str | None, statistic: str, reason: str, limits: str, direction: str = "", asked: bool = True
+) -> Finding:
+    """A finding of what could not be measured, or was not asked for lack of data: never silence, never a number."""
     return Finding(
-        probe, model, statistic, np.nan, np.nan, np.nan, "undecided", limits, direction, f"Not measured: {reason}.",
-        reason=reason,
+        probe, model, statistic, np.nan, np.nan, np.nan, "undecided", limits, direction,
+        f"Not {'measured' if asked else 'asked'}: {reason}.", reason=reason,
     )  # fmt: skip
 
 

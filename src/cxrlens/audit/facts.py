@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from cxrlens.audit.case import CohortCase
+from cxrlens.audit.words import listing
 from cxrlens.data.cohort import known_patients
 from cxrlens.data.leaks import patients_warning
 
@@ -48,6 +49,19 @@ def limits(case: CohortCase, own: str) -> str:
 def unseen(case: CohortCase) -> str:
     """Whom the classifier has not seen: "patients", or "images" where no patient is known."""
     return "patients" if known_patients(case.table).any() else "images"
+
+
+def without_columns(names: Sequence[str], values: Mapping[str, Sequence[str]]) -> str:
+    """The reason why columns are not asked, where no image has a value in any of them; '' where one has.
+
+    >>> without_columns(["view", "age"], {"view": ["", ""], "age": ["", ""]})
+    'the study has no view or age'
+    >>> without_columns(["view", "age"], {"view": ["PA", ""], "age": ["", ""]})
+    ''
+    """
+    if any(any(values[name]) for name in names):
+        return ""
+    return f"the study has no {' or '.join(listing(names).rsplit(' and ', 1))}"
 
 
 def one_hot(values: Sequence[str]) -> np.ndarray:

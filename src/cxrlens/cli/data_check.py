@@ -49,7 +49,8 @@ def check(
 def show(report: CheckReport, console: Console) -> None:
     """Prints a report as tables and sentences."""
     from cxrlens.cli.terminal import literal, say
-    from cxrlens.data.check_sentences import first
+    from cxrlens.data.check_sentences import first, many
+    from cxrlens.data.depth import DEPTH_STEP
     from cxrlens.data.files import passed_over
 
     cohort = report.cohort
@@ -61,11 +62,15 @@ def show(report: CheckReport, console: Console) -> None:
     )
     per_patient = [f"{images} ({patients})" for images, patients in report.images_a_patient.items()]
     say(console, f"images a patient (patients): {first(per_patient, MOST_ROWS)}")
-    if report.left_out:
-        reasons = [f"{rows} ({reason})" for reason, rows in report.left_out.items()]
-        rest = sum([*report.left_out.values()][MOST_ROWS:])
-        left_out = ", ".join([*reasons[:MOST_ROWS], *([f"{rest} for other reasons"] if rest else [])])
-        say(console, f"left out by the study: {left_out}")
+    for title, asked in (("left out by the study", True), ("not used", False)):
+        rows = {reason: count for reason, count in report.left_out.items() if (reason not in report.origins) == asked}
+        if rows:
+            parts = [
+                f"{count} ({reason})" if asked else f"{many(count, 'file')}: {reason}" for reason, count in rows.items()
+            ]
+            rest = sum([*rows.values()][MOST_ROWS:])
+            parts = [*parts[:MOST_ROWS], *([f"{rest} for other reasons"] if rest else [])]
+            say(console, f"{title}: {(', ' if asked else '; ').join(parts)}")
     for line in passed_over(report.unlisted, report.other_files):
         say(console, line)
     _counts(report, console)
@@ -75,7 +80,12 @@ def show(report: CheckReport, console: Console) -> None:
             console.print(f"\n[bold {colour}]{title}[/]")
         for line in lines:
             say(console, f"  • {line}")
-    conversions = [group for group in report.steps if not group.warning]
+    if report.notes:
+        console.print("\n[bold]Notes[/]")
+    for line in report.notes:
+        say(console, f"  • {line}")
+    told = DEPTH_STEP if report.notes else None  # the note has counted these
+    conversions = [group for group in report.steps if not group.warning and not (told and told.match(group.kind))]
     if conversions:
         console.print("\n[bold]How the files were read[/]")
     for group in conversions[:MOST_ROWS]:

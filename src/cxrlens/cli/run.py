@@ -44,7 +44,7 @@ def run(
             bars.say(f"\ninterrupted; what is trained so far is in {folder}, and the same command goes on from there")
             raise typer.Exit(130) from None
     console = Console()
-    for part in render(done.results):
+    for part in render({**done.results, "warnings": []}):  # said before training
         console.print(part)
     say(console, f"run folder: {folder}")
 

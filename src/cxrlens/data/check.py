@@ -6,7 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -18,7 +18,7 @@ from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.data.integrity import Integrity, Pair, examine
 from cxrlens.data.leaks import SideCounts, cohort_summary, side_counts
 from cxrlens.data.split import Split, SplitOptions, check_interval, make_splits
-from cxrlens.data.steps import StepGroup, group_steps, reading_sentences
+from cxrlens.data.steps import StepGroup, group_steps, reading_notes, reading_sentences
 from cxrlens.errors import UserError
 
 Counts = dict[str, dict[str, int]]
@@ -39,11 +39,13 @@ class CheckReport:
         split: its kind.
         splits: the study's; empty where the split cannot be drawn.
         sides: one a fold; empty where the split cannot be drawn.
-        left_out: reason → rows of the source that the study's options leave out.
+        left_out: reason → rows of the source that are left out.
+        origins: reason → whence it comes, where that is no option of the study.
         unlisted: image files that no row names.
         other_files: files beside the images that are no images by their name.
         integrity: missing, unreadable, duplicates, what tells the label.
         warnings: sentences to read before training.
+        notes: sentences on what is assumed, and is nothing odd.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn
             or whose validation side is too small for an interval.
         depth: bits that most of the PNG and TIFF files of more than 8 bits use, if they agree.
@@ -68,6 +70,8 @@ class CheckReport:
     depth: int | None = None
     steps: tuple[StepGroup, ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    origins: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One JSON object; unknown numbers are null."""
@@ -83,6 +87,7 @@ class CheckReport:
             "counts": self.counts,
             "images_a_patient": self.images_a_patient,
             "left_out": self.left_out,
+            "left_out_origins": self.origins,
             "unlisted": self.unlisted,
             "other_files": self.other_files,
             "absent": _named(found.absent),
@@ -97,6 +102,7 @@ class CheckReport:
             "findings": self.findings,
             "split": {"kind": self.split, "folds": [asdict(side) for side in self.sides]},
             "warnings": self.warnings,
+            "notes": self.notes,
             "faults": self.faults,
         }
 
@@ -118,7 +124,7 @@ def check(
     found = examine(cohort, cache, progress)
     known = cohort.with_missing(cache.missing)
     splits: tuple[Split, ...] = ()
-    faults = fault_sentences(found)
+    faults = [*cohort.faults, *fault_sentences(found)]
     try:
         splits = make_splits(known, options, found.groups)
         merged = options.merge_duplicates and options.kind != "paper"
@@ -140,13 +146,15 @@ def check(
         other_files=cohort.other_files,
         integrity=found,
         warnings=(
-            *cohort.warnings,
+            *(sentence for sentence in cohort.warnings if sentence not in cohort.faults),
             *warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates),
             *reading_sentences(cache.facts),
         ),
         faults=tuple(faults),
         depth=cache.depth,
         steps=group_steps(cache.facts["image"], cache.facts["steps"]),
+        origins=cohort.origins,
+        notes=(*cohort.notes, *reading_notes(cache.facts)),
     )
 
 

@@ -27,6 +27,8 @@ COLUMNS = (
     "notes",
     "path",
 )
+CHOICE = "the study's choice"
+"""Whence a row is left out by an option of the study."""
 OWN = frozenset({*COLUMNS, "patient_known"})
 
 
@@ -68,10 +70,13 @@ class Cohort:
             and is nobody else's patient, whatever the name (see `known_patients`).
         read: turns a cell of `path` into a `Decoded`, or raises `UserError` with the reason.
         missing: image → why it has no readable file. The rows stay in `table`: counts are of the listed rows.
-        left_out: reason → number of the source's rows that the study's options leave out.
+        left_out: reason → number of the source's rows that are left out.
+        origins: reason → whence it comes, where that is no option of the study, such as "not a frontal chest X-ray".
         unlisted: image files beside the listed ones that no row names.
         other_files: files beside them that are no images by their name.
         warnings: sentences on what the source could not read, took for something else or left out.
+        faults: those of the warnings that tell what is plainly wrong.
+        notes: sentences that matter in a check of the data alone.
     """
 
     name: str
@@ -82,6 +87,9 @@ class Cohort:
     unlisted: tuple[str, ...] = ()
     other_files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    origins: dict[str, str] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()

@@ -7,6 +7,7 @@ dark image of 12 bits looks like one of 10.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -16,6 +17,8 @@ import pandas as pd
 
 DEPTHS = (8, 10, 12, 14, 16)
 PERCENTILE = 99.9
+DEPTH_STEP = re.compile(r"\d+-bit file read as \d+ bits")
+"""How the step of a deep file begins that says its bits."""
 LETTERS = 0.05
 """Share of the pixels that burnt-in letters may cover; what is left out of so many decides nothing."""
 
@@ -121,22 +124,44 @@ def agreed_depth(depths: Iterable[Any]) -> int | None:
     return depth if 2 * files > counts.total() else None
 
 
-def depth_sentence(facts: pd.DataFrame) -> str | None:
-    """What is assumed of a cohort's deep files; None where there are none, or all are read as 16 bits.
+def depth_note(facts: pd.DataFrame) -> str | None:
+    """What is assumed of a cohort's deep files where they agree; None where they do not, or all are read as 16 bits.
+
+    Args:
+        facts: of an `ImageCache`: `depth`, `bits` and `steps`.
+
+    >>> step = "16-bit file read as 12 bits (largest value 9)"
+    >>> depth_note(pd.DataFrame({"depth": [12, 12, None], "bits": [16, 16, 8], "steps": [step, step, ""]}))
+    '2 16-bit files hold 12-bit values (judged by their values): 0 is black, 4095 is white'
+    """
+    deep = facts[facts["depth"].notna()]
+    if deep["depth"].nunique() != 1 or not {*deep["depth"]} - {16}:
+        return None
+    depth, steps = int(deep["depth"].iloc[0]), deep["steps"].map(str)
+    by_header = steps.str.contains("its sBIT") | (deep["bits"] == depth)
+    judged = "headers" if by_header.all() else "headers or values" if by_header.any() else "values"
+    stored = {*map(int, deep["bits"])}
+    files = f"{stored.pop()}-bit file" if len(stored) == 1 else "PNG or TIFF file of more than 8 bits"
+    one = len(deep) == 1
+    files = f"1 {files} holds" if one else f"{len(deep)} {files.replace('file', 'files', 1)} hold"
+    ends = "" if steps.str.contains("inverted").any() else f": 0 is black, {2**depth - 1} is white"
+    return f"{files} {depth}-bit values (judged by {'its' if one else 'their'} {judged}){ends}"
+
+
+def depth_warning(facts: pd.DataFrame) -> str | None:
+    """That a cohort's deep files do not agree in their bits; None where they do.
 
     Args:
         facts: of an `ImageCache`.
 
-    >>> depth_sentence(pd.DataFrame({"depth": [12, 12, 16, None]}))
+    >>> depth_warning(pd.DataFrame({"depth": [12, 12, 16, None]}))
     '3 PNG or TIFF files of more than 8 bits are not read alike: 12 bits (2), 16 bits (1)'
     """
     counts = Counter(int(depth) for depth in facts["depth"].dropna())
-    if not set(counts) - {16}:
+    if len(counts) < 2:
         return None
-    files = f"{counts.total()} PNG or TIFF file{'' if counts.total() == 1 else 's'} of more than 8 bits"
-    if len(counts) == 1:
-        return f"{files} read as {next(iter(counts))} bits, by what their headers or their values say"
-    return f"{files} are not read alike: {', '.join(f'{depth} bits ({counts[depth]})' for depth in sorted(counts))}"
+    each = ", ".join(f"{depth} bits ({counts[depth]})" for depth in sorted(counts))
+    return f"{counts.total()} PNG or TIFF files of more than 8 bits are not read alike: {each}"
 
 
 def _percent(share: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from cxrlens.errors import UserError
-from cxrlens.names import name_of
+from cxrlens.names import name_of, path_of
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -98,26 +99,40 @@ def mask_files(paths: Iterable[str]) -> set[str]:
     return {path for path in listed if has_image(path)}
 
 
-def passed_over(unlisted: Sequence[str], others: Sequence[str], listed_by: str = "no row lists") -> list[str]:
+def passed_over(unlisted: Sequence[str], others: Sequence[str]) -> list[str]:
     """Sentences on the files that are not used, for the terminal.
 
     Args:
         unlisted: image files.
         others: files that are no images by their name.
-        listed_by: what would have listed the images.
 
     >>> passed_over(["a.png"], ["n.txt", "b.txt", "x/.DS_Store"])
-    ['files that no row lists: 1 (a.png)', 'files passed over that are no images by their name: 3 (.txt 2, hidden 1)']
+    ['ignored 1 image file that no row lists (a.png)', 'ignored 3 files that are not images (2 .txt, 1 hidden)']
     """
     lines = []
     if unlisted:
         some = ", ".join(unlisted[:3]) + (", ..." if len(unlisted) > 3 else "")
-        lines.append(f"files that {listed_by}: {len(unlisted)} ({some})")
+        files = "1 image file" if len(unlisted) == 1 else f"{len(unlisted)} image files"
+        lines.append(f"ignored {files} that no row lists ({some})")
     if others:
         kinds = Counter(_kind(path) for path in others).most_common()
-        some = ", ".join(f"{kind} {count}" for kind, count in kinds[:8]) + (", ..." if len(kinds) > 8 else "")
-        lines.append(f"files passed over that are no images by their name: {len(others)} ({some})")
+        some = ", ".join(f"{count} {kind}" for kind, count in kinds[:8]) + (", ..." if len(kinds) > 8 else "")
+        if len(others) == 1:
+            lines.append(f"ignored 1 file that is not an image ({kinds[0][0]})")
+        else:
+            lines.append(f"ignored {len(others)} files that are not images ({some})")
     return lines
+
+
+def _is_study(path: Path) -> bool:
+    """Whether a file is a study of this program, which many keep beside their images."""
+    if path.suffix.lower() != ".toml":
+        return False
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("data")
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and "source" in data
 
 
 def _kind(path: str) -> str:
@@ -215,9 +230,13 @@ class Files:
         return tuple(path for path in self.paths if path not in named and looks_like_image(path))
 
     def others(self, found: Iterable[str] = ()) -> tuple[str, ...]:
-        """The files that are no images by their name and not among `found`."""
+        """The files that are no images by their name, no study files and not among `found`."""
         named = set(found)
-        return tuple(path for path in self.paths if path not in named and not looks_like_image(path))
+        return tuple(
+            path
+            for path in self.paths
+            if path not in named and not looks_like_image(path) and not _is_study(path_of(path, self.root))
+        )
 
     @cached_property
     def _last_parts(self) -> dict[str, list[str]]:

@@ -150,6 +150,8 @@ def cohort_summary(cohort: Cohort, splits: Sequence[Split]) -> dict[str, object]
             {"image": name, "reason": cohort.missing[name]} for name in cohort.images if name in cohort.missing
         ],
     }
+    if cohort.origins:
+        summary["left_out_origins"] = cohort.origins
     if len(splits) > 1:
         summary["folds"] = len(splits)
     return summary

@@ -79,7 +79,12 @@ def listed_cohort(
     nested = {each.path: names[row] for row, each in enumerate(found) if each.nested}
     if nested:
         path, cell = next(iter(nested.items()))
-        told.append(f"{len(nested)} listed files were found in folders that the table does not name ('{cell}': {path})")
+        above = {_above(each, called) for each, called in nested.items() if each is not None}
+        folder = next(iter(above)) if len(above) == 1 else None
+        hint = f'; write images = "{folder}" in [data] to say so' if folder and name == "csv_table" else ""
+        told.append(
+            f"{len(nested)} listed files were found in folders that the table does not name ('{cell}': {path}){hint}"
+        )
     listed = {each.path for each in found if each.path is not None}
     others = files.others([*listed, _below(table.path, files.root)])
     return Cohort(
@@ -174,6 +179,13 @@ def _shown(value: object) -> str:
     if value is None or value != value:
         return "unknown"
     return f"{value:g}" if isinstance(value, float) else str(value) or "unknown"
+
+
+def _above(path: str, cell: str) -> str:
+    """The folders of a path that come before those that a table's cell names; '' where these differ."""
+    folders, told = PurePosixPath(path).parts[:-1], PurePosixPath(cell.replace("\\", "/")).parts[:-1]
+    fits = folders[len(folders) - len(told) :] == told
+    return "/".join(folders[: len(folders) - len(told)]) if fits else ""
 
 
 def _below(path: Path, root: Path) -> str:

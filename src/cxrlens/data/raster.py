@@ -311,7 +311,7 @@ def _unscaled(image: Image.Image, bits: int) -> tuple[np.ndarray, list[str]]:
     if values.min() >= 0 and top / 4 < np.percentile(values, PERCENTILE) and values.max() <= top:
         return (values / top).astype(np.float32), [f"values taken as from 0 to {top}"]
     unit, low, high, outside = stretched(values, values)
-    return unit, [f"stretched from {low:g} to {high:g}", *outside]
+    return unit, [f"values on no known scale, darkest shown black, brightest white ({low:g} to {high:g})", *outside]
 
 
 def _grey8(image: Image.Image) -> tuple[Image.Image, list[str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxrlens.data.depth import depth_sentence
+from cxrlens.data.depth import depth_note, depth_warning
 
 WARNING = "warning: "
 MOST_NAMES, MOST_KINDS = 3, 8
@@ -45,9 +45,11 @@ class StepGroup:
 
     @property
     def sentence(self) -> str:
-        """Count, kind and the first few images."""
-        count = len(self.images)
-        return f"{count} image{'' if count == 1 else 's'}: {self.kind}: {self.names}"
+        """Count, kind and the first image."""
+        one = len(self.images) == 1
+        count = "1 image" if one else f"{len(self.images)} images"
+        link = (" has" if one else " have") if self.kind.startswith("only ") else ":"
+        return f"{count}{link} {self.kind} ({'' if one else 'first: '}{self.images[0]})"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -91,18 +93,28 @@ def image_warnings(steps: Sequence[str] | str) -> list[str]:
 
 
 def reading_sentences(facts: pd.DataFrame) -> list[str]:
-    """What is to be known of how a cohort's files were read: the bits that are assumed, and every kind of warning.
+    """What is odd in how a cohort's files were read: that their bits do not agree, and every kind of warning.
 
     Args:
         facts: of an `ImageCache`.
     """
     groups = [group for group in group_steps(facts["image"], facts["steps"]) if group.warning]
-    depth, more = depth_sentence(facts), len(groups) - MOST_KINDS
+    depth, more = depth_warning(facts), len(groups) - MOST_KINDS
     return [
         *([depth] if depth else []),
         *(group.sentence for group in groups[:MOST_KINDS]),
         *([f"and {more} more kinds of warnings; `cxrlens data check` lists them all"] if more > 0 else []),
     ]
+
+
+def reading_notes(facts: pd.DataFrame) -> list[str]:
+    """What is assumed of a cohort's files and is nothing odd: the bits that they use.
+
+    Args:
+        facts: of an `ImageCache`.
+    """
+    note = depth_note(facts)
+    return [note] if note else []
 
 
 def _masked(found: re.Match[str]) -> str:

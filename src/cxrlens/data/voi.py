@@ -55,7 +55,11 @@ def to_unit(stored: np.ndarray, header: Dataset, padding: np.ndarray) -> tuple[n
     if as_stored and int(header.BitsStored) == 8 and stored.min() >= 0:
         return stored.astype(np.float32) / np.float32(255), steps
     unit, low, high, outside = stretched(values, counted)
-    return unit, [*steps, f"no window; stretched from {low:g} to {high:g}", *outside]
+    return unit, [
+        *steps,
+        f"DICOM without a display window, darkest value shown black, brightest white ({low:g} to {high:g})",
+        *outside,
+    ]
 
 
 def _table_top(header: Dataset) -> tuple[int, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from cxrlens.data.cohort import Cohort
-from cxrlens.data.steps import reading_sentences
+from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import too_few
 from cxrlens.evaluate.records import Evaluation, plain
@@ -118,7 +118,7 @@ def evaluate_external(
         cohort.with_missing(cache.missing), cache, run.cohort, reopened.cache if reopened else None,
         not ids_apart and numbered_alike(run.study.data, source), progress,
     )  # fmt: skip
-    images = replace(images, notes=(*images.notes, *reading_sentences(cache.facts)))
+    images = replace(images, notes=(*images.notes, *reading_notes(cache.facts), *reading_sentences(cache.facts)))
     positive, negative = images.classes
     if min(positive, negative) < 2:
         hint = "; where equal ids are different people, say --ids-apart" if images.left_out["same_patient"] else ""

@@ -86,7 +86,7 @@ def plan(
     need_data(study, data)
     rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out
     prepared = prepare(study, data, progress)
-    for sentence in prepared.passed_over:
+    for sentence in (*prepared.passed_over, *prepared.notes):
         progress.say(sentence)
     need_interval(prepared)
     need_images(study, prepared)

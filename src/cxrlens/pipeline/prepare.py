@@ -14,7 +14,7 @@ from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.files import passed_over
 from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
 from cxrlens.data.split import Split, check_interval, make_splits
-from cxrlens.data.steps import reading_sentences
+from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
@@ -33,6 +33,7 @@ class Prepared:
         splits: one, or one a fold.
         groups: patient → the patient it was merged with, where an image stands under two ids.
         warnings: sentences for the top of the report.
+        notes: sentences on what is assumed, and is nothing odd.
     """
 
     study: Study
@@ -41,6 +42,7 @@ class Prepared:
     splits: tuple[Split, ...]
     groups: dict[str, str]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def cache(self) -> ImageCache:
@@ -99,7 +101,7 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
         groups = merge_groups(cohort.table, found.pairs)
     splits = make_splits(cohort, study.split, groups)
     warnings = (*_warnings(cohort, splits, groups), *reading_sentences(cache.facts))
-    return Prepared(study, cohort, pixels, splits, groups, warnings)
+    return Prepared(study, cohort, pixels, splits, groups, warnings, tuple(reading_notes(cache.facts)))
 
 
 def need_interval(prepared: Prepared) -> None:

@@ -16,7 +16,7 @@ from cxrlens.data.files import passed_over
 from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.joined import JoinedCache, in_validation
 from cxrlens.data.split import LEAST
-from cxrlens.data.steps import reading_sentences
+from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.pipeline.pixels import decoded
 from cxrlens.pretrain_study import PretrainStudy
@@ -73,6 +73,8 @@ def gather(study: PretrainStudy, root: Path | None, progress: Progress = SILENT)
             progress.say(f"set '{each.name}': {sentence}")
         cache = decoded(cohort, study.images.size, study.images.interpolation, progress)
         cohort = cohort.with_missing(cache.missing)
+        for sentence in reading_notes(cache.facts):
+            progress.say(f"set '{each.name}': {sentence}")
         for sentence in reading_sentences(cache.facts):
             progress.say(f"warning: {each.name}: {sentence}")
         if len(cohort.missing) > each.source.most_missing * len(cohort):

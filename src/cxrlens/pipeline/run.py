@@ -66,7 +66,7 @@ def run(
             need_images(study, prepared)
             write_cohort(where, prepared)
             where.write_json("exclusions.json", prepared.cohort.left_out)
-        for sentence in prepared.passed_over:
+        for sentence in (*prepared.passed_over, *prepared.notes):
             progress.say(sentence)
         for sentence in (*(one for each in rows for one in each.sentences), *prepared.warnings):
             progress.say(f"warning: {sentence}")

@@ -87,9 +87,18 @@ def test_what_cannot_be_measured_is_said() -> None:
         ([1.0] * 5 + [0.0] * 5, ["p"] * 5 + list("abcde"), "at least 2 patients of each class"),
         ([1.0, 0.0] * 5, None, "one value each"),
     ):
-        for found in MetadataOnly().findings(cohort_case(label, patients)):
+        for found in MetadataOnly(features=("view",)).findings(cohort_case(label, patients, view=["PA"] * 10)):
             assert found.verdict == "undecided" and np.isnan(found.value)
             assert reason in found.reason
+
+
+def test_a_table_without_columns_is_not_asked_and_says_so_once() -> None:
+    (found,) = MetadataOnly().findings(cohort_case([1.0, 0.0] * 5))
+    assert found.verdict == "undecided" and np.isnan(found.value)
+    assert found.sentence == "Not asked: the study has no view, age, sex, site, source, licence or year."
+    table, dated = MetadataOnly().findings(cohort_case([1.0, 0.0] * 5, date=["2015-01-01"] * 10))
+    assert table.sentence == "Not asked: the study has no view, age, sex, site, source or licence."
+    assert "one value each" in dated.reason
 
 
 def test_without_known_patients_the_limits_say_so_and_no_patient_is_claimed() -> None:

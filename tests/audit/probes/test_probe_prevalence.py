@@ -64,4 +64,6 @@ def test_a_column_has_a_finding_only_where_it_has_two_values_and_says_the_associ
 
 def test_a_table_that_says_nothing_is_said() -> None:
     (found,) = Prevalence().findings(cohort_case([1, 0] * 10))
+    assert found.sentence == "Not asked: the study has no source, site, view or year."
+    (found,) = Prevalence().findings(cohort_case([1, 0] * 10, view=["PA"] * 20))
     assert found.verdict == "undecided" and "one value each" in found.reason

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cxrlens.audit.base import AUC_BAR, Finding, refused
 from cxrlens.audit.case import CohortCase
-from cxrlens.audit.facts import Labelled, labelled, limits, one_hot, unseen
+from cxrlens.audit.facts import Labelled, labelled, limits, one_hot, unseen, without_columns
 from cxrlens.audit.out_of_fold import ClassifierName, auc_of_facts, no_estimate
 from cxrlens.audit.probes import PROBES, CohortProbe
 from cxrlens.audit.words import interval, listing, number
@@ -37,8 +37,12 @@ class MetadataOnly(CohortProbe):
     seeds: int = Field(default=SEEDS, ge=1)
 
     def findings(self, case: CohortCase) -> list[Finding]:
-        """Two findings: without the date and with its year."""
+        """Two findings: without the date and with its year; one where the table has neither columns nor dates."""
         data = labelled(case)
+        names = (*self.features, "year")
+        absent = without_columns(names, columns(data.table)) if not no_estimate(data.labels, data.patients) else ""
+        if absent:
+            return [refused(self.name, None, "AUC of the label from the table", absent, LIMITS, DIRECTION, asked=False)]
         return [self._of(case, data, self.features), self._of(case, data, (*self.features, "year"))]
 
     def _of(self, case: CohortCase, data: Labelled, names: tuple[str, ...]) -> Finding:
@@ -47,6 +51,8 @@ class MetadataOnly(CohortProbe):
         values = columns(data.table)
         telling = [name for name in names if len(set(values[name])) > 1]
         reason = no_estimate(data.labels, data.patients)
+        if not reason and (absent := without_columns(names, values)):
+            return refused(self.name, None, statistic, absent, LIMITS, DIRECTION, asked=False)
         if not reason and not telling:
             reason = f"{listing(names)} have one value each"
         if not reason and dated and "year" not in telling:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cxrlens.audit.base import AUC_BAR, Finding, refused
 from cxrlens.audit.case import CohortCase
-from cxrlens.audit.facts import Labelled, labelled, limits, unseen
+from cxrlens.audit.facts import Labelled, labelled, limits, unseen, without_columns
 from cxrlens.audit.out_of_fold import draw_folds, no_estimate, over_seeds
 from cxrlens.audit.probes import PROBES, CohortProbe
 from cxrlens.audit.words import interval
@@ -39,10 +39,13 @@ class Prevalence(CohortProbe):
         values = columns(data.table)
         names = [name for name in COLUMNS if len(set(values[name])) > 1]
         reason = no_estimate(data.labels, data.patients)
-        if not names:
+        statistic = "AUC of the label by group alone"
+        if not reason and (absent := without_columns(COLUMNS, values)):
+            return [refused(self.name, None, statistic, absent, LIMITS, DIRECTION, asked=False)]
+        if not reason and not names:
             reason = "source, site, view and year have one value each"
         if reason:
-            return [refused(self.name, None, "AUC of the label by group alone", reason, LIMITS, DIRECTION)]
+            return [refused(self.name, None, statistic, reason, LIMITS, DIRECTION)]
         parts = draw_folds(data.labels, data.patients, self.folds, self.seeds)
         return [self._of(case, data, name, values[name], parts) for name in names]
 

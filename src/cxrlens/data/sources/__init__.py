@@ -67,10 +67,10 @@ def excluded_by(patterns: Iterable[str], path: str) -> str | None:
     return next(fits, None)
 
 
-def exclude_warning(patterns: Sequence[str], used: Iterable[str | None]) -> tuple[str, ...]:
-    """A sentence on each pattern of `exclude` that fits no file."""
+def exclude_notes(patterns: Sequence[str], used: Iterable[str | None]) -> tuple[str, ...]:
+    """A sentence on each pattern of `exclude` that matched no file."""
     known = set(used)
-    return tuple(f"exclude: '{pattern}' fits no file" for pattern in patterns if pattern not in known)
+    return tuple(f"exclude pattern '{pattern}' matched no file" for pattern in patterns if pattern not in known)
 
 
 class Source(Config, ABC):

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from cxrlens.data.sources import (
     SOURCES,
     PatientPattern,
     Source,
-    exclude_warning,
+    exclude_notes,
     excluded_by,
     pattern_patient,
     pattern_warning,
@@ -164,7 +165,7 @@ class CsvTable(HeaderOptions, Source):
             **({"age": [*ages]} if "age" in used else {}),
             **extras(chosen, [*named, *used.values()], COLUMNS),
         }
-        told += [*odd_patients, *odd_sexes, *odd_ages, *exclude_warning(self.exclude, excluded)]
+        told += [*odd_patients, *odd_sexes, *odd_ages]
         if self.patient_pattern is not None:
             told += pattern_warning(self.patient_pattern, [patients[row] for row in kept])
         files = list_files(root, (self.images,))
@@ -174,6 +175,8 @@ class CsvTable(HeaderOptions, Source):
         cohort = listed_cohort(
             "csv_table", table, self.image, rows, kept, files, left_out, base, suffix=self.suffix, warnings=told
         )
+        others = tuple(path for path in cohort.other_files if path != self.more_table)
+        cohort = replace(cohort, notes=exclude_notes(self.exclude, excluded), other_files=others)
         return with_headers(cohort, files.root, self)
 
     def _view_column(self, table: Table, used: dict[str, str]) -> str:

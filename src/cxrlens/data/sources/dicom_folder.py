@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -37,6 +37,10 @@ CALLED = {
     "PatientID": ("patientid", "patient", "pid", "mrn"),
 }
 """What columns with each of these are usually called, in small letters without marks between words."""
+
+
+NOT_A_CHEST, NOT_USABLE, NOT_LISTED = "not a frontal chest X-ray", "cannot be used", "its label is not known"
+"""Whence a file is left out that no option of the study leaves out."""
 
 
 @SOURCES.register("dicom_folder")
@@ -99,15 +103,16 @@ class DicomFolder(ImageFolder):
 
     def _kept(self, cohort: Cohort, root: Path, headers: Mapping[str, Header | str]) -> Cohort:
         """Fills the table, and leaves out what is no DICOM, no frontal chest or of another view than asked for."""
-        left_out = Counter(cohort.left_out) + reasons(
-            {path: headers[path] for path in _listed(cohort) & headers.keys()}
-        )
+        by_header = reasons({path: headers[path] for path in _listed(cohort) & headers.keys()})
+        left_out = Counter(cohort.left_out) + by_header
+        origins = cohort.origins | dict.fromkeys(by_header, NOT_A_CHEST)
         refused = {path for path, header in headers.items() if isinstance(header, Header) and header.refused}
         no_dicom = _listed(cohort) - headers.keys()
         if no_dicom:
             left_out["no DICOM"] = len(no_dicom)
+            origins["no DICOM"] = NOT_USABLE
         gone = refused | no_dicom
-        cohort = _without(cohort, cohort.table["path"].isin(list(gone)), left_out)
+        cohort = _without(replace(cohort, origins=origins), cohort.table["path"].isin(list(gone)), left_out)
         kept = {path: header for path, header in headers.items() if path in _listed(cohort)}
         cohort = with_headers(cohort, root, self, kept)
         if self.views:
@@ -128,15 +133,20 @@ class DicomFolder(ImageFolder):
         keys = {path: self._keys(path, header) for path, header in headers.items()}
         called: Counter[str] = Counter(key for own in keys.values() for key in own)
         known, left_out, used = [], Counter[str](), set[str]()
+        origins: dict[str, str] = {}
         for path in sorted(keys):
             fitting = [key for key in keys[path] if key in rows]
             if not fitting:
-                left_out[self._unfit(headers[path])] += 1
+                reason, origin = self._unfit(headers[path])
+                left_out[reason] += 1
+                origins[reason] = origin
                 continue
             key = fitting[0]
             used.add(key)
             if self.match == "file" and called[key] > 1:
-                left_out[f"the table names '{PurePosixPath(path).name}', as several files are called"] += 1
+                reason = f"the table names '{PurePosixPath(path).name}', as several files are called"
+                left_out[reason] += 1
+                origins[reason] = NOT_LISTED
                 continue
             known.append({"image": path, **rows[key], **self._pattern(path)})
         if not known:
@@ -147,15 +157,27 @@ class DicomFolder(ImageFolder):
             )
         frame = cohort_table(pd.DataFrame(known))
         frame["path"] = frame["image"].astype(object)
-        unused = [row for key, row in self._lines(table, column).items() if key not in used]
-        if unused:
-            told.append(f"{len(unused)} rows of {table.path.name} fit no DICOM file (first: line {min(unused)})")
+        unused = [line for key, line in self._lines(table, column).items() if key not in used]
+        faults = self._unused(table, column, unused)
+        told += faults
         listed = [*headers, self.table or ""]  # what the table or a header leaves out is counted already
         cohort = Cohort(
             "dicom_folder", frame, partial(read_below, root), {}, dict(left_out),
-            files.unlisted(listed), files.others(listed), tuple(told),
+            files.unlisted(listed), files.others(listed), tuple(told), origins,
+            faults=tuple(faults) if self.match == "file" else (),  # a table of studies may be of more than a folder
         )  # fmt: skip
         return self._kept(cohort, root, {path: headers[path] for path in frame["image"]})
+
+    def _unused(self, table: Table, column: str, lines: Sequence[int]) -> list[str]:
+        """The sentence on rows that fit no file; it tells a file's name, but no id of a patient, order or study."""
+        if not lines:
+            return []
+        line, what = min(lines), "file" if self.match == "file" else self.match
+        cell = str(table.rows[column].tolist()[list(table.lines).index(line)])
+        where = f"line {line}" + (f", '{cell}'" if self.match == "file" else "")
+        if len(lines) == 1:
+            return [f"1 row of {table.path.name} names no {what} here: {where}"]
+        return [f"{len(lines)} rows of {table.path.name} name no {what} here (first: {where})"]
 
     def _pattern(self, path: str) -> dict[str, object]:
         if self.patient_pattern is None:
@@ -163,12 +185,13 @@ class DicomFolder(ImageFolder):
         match = re.search(self.patient_pattern, PurePosixPath(path).name)
         return {"patient": next((group for group in match.groups() if group), None)} if match else {}
 
-    def _unfit(self, header: Header | str) -> str:
+    def _unfit(self, header: Header | str) -> tuple[str, str]:
+        """Why no row of the table fits a file, and whence that comes."""
         if isinstance(header, str):
-            return "header cannot be read"
+            return "header cannot be read", NOT_USABLE
         if self.match != "file" and not self._keys("", header):
-            return f"no {self.match} in the header"
-        return f"{'file' if self.match == 'file' else self.match} is not in the table"
+            return f"no {self.match} in the header", NOT_LISTED
+        return f"no row in the table{'' if self.match == 'file' else f' with their {self.match}'}", NOT_LISTED
 
     def _column(self, table: Table) -> str:
         if self.column is not None:

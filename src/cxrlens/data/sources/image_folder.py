@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -29,7 +29,7 @@ from cxrlens.data.sources import (
     SOURCES,
     PatientPattern,
     Source,
-    exclude_warning,
+    exclude_notes,
     excluded_by,
     pattern_patient,
     pattern_warning,
@@ -41,6 +41,7 @@ NEGATIVE_NAMES = frozenset(
     | {"control", "controls", "0", "no", "false"}
 )
 NOT = ("no", "non", "not", "without")
+COPIES = "links to files that are listed themselves"
 MOST_FOLDERS = 12  # of no class that are counted one by one
 
 
@@ -90,7 +91,6 @@ class ImageFolder(HeaderOptions, Source):
         classes, told = self._classes(root, paths, files)
         beside = mask_files(paths)
         left_out = Counter(f"excluded by '{pattern}'" for pattern in excluded.values() if pattern is not None)
-        told += exclude_warning(self.exclude, excluded.values())
         rows: list[_Row] = []
         masks, elsewhere = Counter[str](), Counter[tuple[str, ...]]()
         for path in paths:
@@ -114,6 +114,7 @@ class ImageFolder(HeaderOptions, Source):
             )
         left_out += masks
         left_out += _no_class(elsewhere)
+        origins = dict.fromkeys(masks, "a mask, not an X-ray")
         if not rows:
             raise UserError(f"{root}: the class folders {classes.names} hold no image{_reasons(left_out)}")
         rows = _once(files, rows, left_out)
@@ -127,9 +128,13 @@ class ImageFolder(HeaderOptions, Source):
                 )
             told += pattern_warning(self.patient_pattern, patients)
         told += _second_copy([row.image for row in rows])
-        return self._cohort(files, pd.DataFrame(rows), left_out, told)
+        origins |= dict.fromkeys([COPIES] if left_out[COPIES] else [], "counted once")
+        notes = exclude_notes(self.exclude, excluded.values())
+        return replace(self._cohort(files, pd.DataFrame(rows), left_out, told, origins), notes=notes)
 
-    def _cohort(self, files: Files, rows: pd.DataFrame, left_out: Counter[str], told: Sequence[str]) -> Cohort:
+    def _cohort(
+        self, files: Files, rows: pd.DataFrame, left_out: Counter[str], told: Sequence[str], origins: dict[str, str]
+    ) -> Cohort:
         table = cohort_table(rows)
         images = rows["image"].tolist()
         table["path"] = pd.Series([None if path in files.refused else path for path in images], dtype=object)
@@ -142,6 +147,7 @@ class ImageFolder(HeaderOptions, Source):
             files.unlisted(images),
             files.others(),
             tuple(told),
+            origins,
         )
         return self._with_headers(cohort, files.root)
 
@@ -323,7 +329,7 @@ def _once(files: Files, rows: list[_Row], left_out: Counter[str]) -> list[_Row]:
         if same.label != row.label:
             raise UserError(f"{row.image} is a link to {same.image}, which is of the other class; keep one")
         if same is not row:
-            left_out["links to files that are listed themselves"] += 1
+            left_out[COPIES] += 1
     kept = {row.image for row in first.values()}
     return [row for row in rows if row.image in kept]
 

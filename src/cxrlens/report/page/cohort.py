@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxrlens.data.cohort import CHOICE
 from cxrlens.data.steps import group_steps
 from cxrlens.report.page.blocks import Block, Section, Words, table
 from cxrlens.report.reading import Reading
@@ -34,12 +35,20 @@ def cohort(reading: Reading) -> Section:
 
 
 def flow(told: Mapping[str, Any], listed: pd.DataFrame) -> Cells:
-    """Step by step: rows of the source, what the study leaves out, what is missing or unlabelled, what is left."""
+    """Step by step: rows of the source, what is left out and by whom, what is missing or unlabelled, what is left."""
     left_out, missing = told.get("left_out", {}), told.get("missing", [])
     rows: list[list[str]] = []
     if left_out:
         rows.append(["rows of the source", f"{told['images'] + sum(left_out.values()):,}", ""])
-        rows += [[f"− left out: {reason}", f"{count:,}", "the study's choice"] for reason, count in left_out.items()]
+        origins = told.get("left_out_origins", {})
+        rows += [
+            [
+                f"− {'not used' if reason in origins else 'left out'}: {reason}",
+                f"{count:,}",
+                origins.get(reason, CHOICE),
+            ]
+            for reason, count in left_out.items()
+        ]
     rows.append(["listed images", f"{told['images']:,}", f"of {told['patients']:,} patients"])
     reasons = Counter(str(each["reason"]).split(":")[0].split(" (")[0][:80] for each in missing)
     rows += [[f"− missing: {reason}", f"{count:,}", "listed by name below"] for reason, count in reasons.most_common()]
@@ -68,8 +77,10 @@ def sides(listed: pd.DataFrame) -> Cells:
 def steps(listed: pd.DataFrame) -> Cells:
     """A row a kind of step that the reader took: warnings first, each with its count and the first images."""
     groups = group_steps(listed["image"], listed["steps"]) if "steps" in listed else ()
-    rows = [["warning" if each.warning else "", each.kind, f"{len(each.images):,}", each.names] for each in groups]
-    return ["", "step", "images", "the first"], rows
+    rows = [
+        [f"{'warning: ' if each.warning else ''}{each.kind}", f"{len(each.images):,}", each.names] for each in groups
+    ]
+    return ["what", "images", "examples"], rows
 
 
 def _counted(part: pd.DataFrame) -> list[str]:
