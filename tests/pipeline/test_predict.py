@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -98,3 +99,14 @@ def test_a_file_that_is_named_and_lies_in_a_folder_is_looked_at_once(
     assert table["image"].tolist() == [str(new / "n.png")]
     command = ["predict", str(run.folder.path), *map(str, names), "--device", "cpu"]
     assert "3 files are given more than once and looked at once" in CliRunner().invoke(app, command).output
+
+
+def test_explain_names_what_to_give_in_place_of_a_folder(run: cxrlens.Run, new: Path, tmp_path: Path) -> None:
+    out, empty = tmp_path / "maps.png", tmp_path / "empty"
+    empty.mkdir()
+    said = rf"takes images, not folders such as .*name some: {re.escape(str(new))}/\*\.png"
+    with pytest.raises(cxrlens.UserError, match=said):
+        cxrlens.explain_images(run, [new], out)
+    with pytest.raises(cxrlens.UserError, match="there is no image in this one"):
+        cxrlens.explain_images(run, [new / "n.png", empty], out)
+    assert not out.exists()

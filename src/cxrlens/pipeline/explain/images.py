@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cxrlens.data.files import IMAGE_SUFFIXES
+from cxrlens.data.files import IMAGE_SUFFIXES, list_files
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
 from cxrlens.errors import UserError
@@ -61,6 +61,10 @@ def explain_images(
     if not paths:
         raise UserError("explain needs at least one image")
     files = [path_of(path) for path in paths]
+    if folder := next((file for file in files if file.is_dir()), None):
+        some = list_files(folder, links_out=True).unlisted(())
+        todo = f"name some: {folder / f'*{Path(some[0]).suffix}'}" if some else "and there is no image in this one"
+        raise UserError(f"explain takes images, not folders such as {folder}; {todo}")
     base = _checked(Path(out), files, run, force)
     depth = run.depth
     read = [read_image(file, depth) for file in files]
