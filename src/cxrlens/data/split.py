@@ -197,7 +197,8 @@ def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping
         f"too few validation images (kind '{split.kind}'{fold}): {positive} positive ({_patients(with_positive)}), "
         f"{negative} negative ({_patients(with_negative)}){more}; an AUC with its interval needs {LEAST} readable "
         f"images of each class, of {LEAST} patients. The study has {count} {word} "
-        f"{_patients(count).split()[1]} in all: {_more_to_validate(split.kind, count, len(splits))}add images of other {word} patients"
+        f"{_patients(count).split()[1]} in all: {_more_to_validate(split.kind, count, len(splits))}"
+        f"add images of other {word} patients"
     )
 
 
