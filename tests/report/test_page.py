@@ -194,6 +194,8 @@ def test_the_methods_are_those_of_the_study(whole: Tags, reading: Reading) -> No
     assert "drawn by the phantom" in said and "augmented by horizontal flip, brightness [0.5, 1.2]" in said
     assert "Obuchowski 1997" in said and "arXiv:1610.02391" in said
     assert "a network of two convolutions (West, Jha and Tsang 2020" in said and "Adam (Kingma and Ba 2014" in said
+    once = reading.study.replace('name = "weak"', 'name = "weak"\nepochs = 1\nsteps = 1')
+    assert "1 epoch of 1 step" in Tags(page(replace(reading, study=once, gallery=None))).text()
     other = Tags(page(replace(reading, study="name = 1", gallery=None))).text()
     assert "study file is of another version" in other
 
