@@ -40,6 +40,7 @@ def made(
     name: str = "image {}.png",
     notes: str = "notes",
     question: str = "",
+    shift: float = 0.0,
     pictures: dict[str, bytes] | None = None,
 ) -> Reading:
     """A reading.
@@ -55,6 +56,7 @@ def made(
         name: of the images.
         notes: of every image.
         question: of the study.
+        shift: added to every logit, and to the gallery's threshold on them.
         pictures: all of them where none are given.
     """
     models = models or {"weak": 0.3, "strong": 0.6}
@@ -63,7 +65,7 @@ def made(
     label = (np.arange(images) % 2).astype(float)
     tables = []
     for model, effect in models.items():
-        logit = effect * (2 * label - 1) + random.normal(size=images)
+        logit = effect * (2 * label - 1) + random.normal(size=images) + shift
         told = {"model": model, "seed": 0, "fold": 0, "image": names, "patient": names, "label": label}
         tables.append(pd.DataFrame({**told, "logit": logit, "probability": 1 / (1 + np.exp(-logit))}))
     predictions = pd.concat(tables, ignore_index=True)
@@ -105,7 +107,7 @@ def made(
         explained={"schema_version": 1},
         audited=audit(list(models), flags) if audited else None,
         pictures=dict.fromkeys(PICTURES, PNG) if pictures is None else pictures,
-        gallery=gallery(names, list(models), size, random) if maps else None,
+        gallery=gallery(names, list(models), size, random, shift) if maps else None,
     )  # fmt: skip
 
 
@@ -129,8 +131,8 @@ def audit(models: list[str], flags: tuple[str, ...]) -> dict[str, Any]:
     return {"schema_version": 1, "findings": findings, "summary": summary, "reuse": {"models": [], "between": between}}
 
 
-def gallery(names: list[str], models: list[str], size: int, random: np.random.Generator) -> Gallery:
-    """Images like smooth noise, lungs as two boxes, coarse maps and fine ones."""
+def gallery(names: list[str], models: list[str], size: int, random: np.random.Generator, shift: float) -> Gallery:
+    """Images like smooth noise, lungs as two boxes, coarse maps and fine ones; a threshold of 0.4 before the shift."""
     count = len(names)
     noise = random.normal(size=(count, size, size))
     smooth = gaussian_filter(noise, (0, size / 20, size / 20)) * size / 20 + 0.1 * gaussian_filter(noise, (0, 1, 1))
@@ -146,7 +148,7 @@ def gallery(names: list[str], models: list[str], size: int, random: np.random.Ge
         for model in models
     }
     margins = {model: {"grad_cam": (1, 1), "saliency": (0, 0)} for model in models}
-    return Gallery(tuple(names), pixels, maps, margins, lungs, dict.fromkeys(models, 0.4))
+    return Gallery(tuple(names), pixels, maps, margins, lungs, dict.fromkeys(models, np.log(0.4 / 0.6) + shift))
 
 
 def _toml(text: str) -> str:

@@ -163,6 +163,23 @@ def test_the_threshold_moves_the_matrix_and_what_is_wrong(wide: Opened) -> None:
     assert wide.matrix() == start and wide.text("#g-count") == count
 
 
+@pytest.mark.parametrize(("shift", "shown"), [(-15, "2.0e-07"), (15, "1 − 4.6e-07"), (60, "1 − ")])
+def test_a_network_that_is_sure_of_all_is_called_as_its_table_says(
+    browser: Any, tmp_path: Path, shift: float, shown: str
+) -> None:
+    usual, sure = (made(images=24, models={"m": 0.8}, shift=each) for each in (0, shift))
+    matrices = []
+    for name, reading in (("usual", usual), ("sure", sure)):
+        path = tmp_path / f"{name}.html"
+        path.write_text(page(reading), encoding="utf-8")
+        opened = Opened(browser, path, "wide")
+        matrices.append(opened.matrix())
+        threshold, first = opened.text("#g-threshold-value"), opened.text("#g-thumbs li .said")
+        opened.close()
+    assert matrices[0] == matrices[1] and min(matrices[0][0], matrices[0][3]) > 0
+    assert threshold.startswith(shown) and "P 0.00," not in first and "P 1.00," not in first
+
+
 def test_filters_choose_and_say_how_many(wide: Opened) -> None:
     shown = wide.locator("#g-thumbs li")
     wide.locator("#g-wrong").check()

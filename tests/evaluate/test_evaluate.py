@@ -258,3 +258,11 @@ def test_folds_without_both_classes_are_no_trainings():
     predictions.loc[(predictions["fold"] == 4) & (predictions["label"] == 0), "fold"] = 3
     result = run(predictions)
     assert result.settings.trainings == "folds" and result.models[0].auc_train_low < result.models[0].auc_low
+
+
+@pytest.mark.parametrize("shift", [-20, 20])
+def test_a_threshold_near_0_or_1_is_written_in_full(shift):
+    sure = table()
+    sure["logit"] += shift
+    value = run(sure).to_json()["models"][1]["threshold"]["value"]
+    assert value == run(sure).models[1].threshold.value and 0 < value < 1

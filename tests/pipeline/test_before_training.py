@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from users_folders import folder, study, study_file
 import cxrlens
 from cxrlens.cli.main import app
 from cxrlens.errors import UserError
+from cxrlens.pipeline.prepare import prepare
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +35,16 @@ def cohort(path: Path, positives: int, negatives: int, per_patient: int = 1) -> 
 @pytest.mark.parametrize(
     ("positives", "per_patient", "split", "message"),
     [
-        (2, 1, {}, r"kind 'patient'\) has 1 positive of 1 patient and \d+ negative .* larger share"),
-        (5, 1, {"validation": 0.2}, r"has 1 positive of 1 patient"),
-        (5, 1, {"kind": "patient-kfold", "folds": 5}, r"fold 0\) has 1 positive .* 5 of 5 folds: ask for fewer folds"),
-        (6, 3, {"validation": 0.4}, r"has 3 positive of 1 patient"),
-        (8, 1, {"kind": "paper", "validation": 0.2, "seed": 2}, r"kind 'paper'\) has 1 positive"),
+        (
+            2,
+            1,
+            {},
+            r"kind 'patient'\): 1 positive \(1 patient\), .* 2 positive patients in all: too few to train",
+        ),
+        (5, 1, {"validation": 0.2}, r"5 positive patients in all: write validation = 0.4 .* under \[split\]"),
+        (5, 1, {"kind": "patient-kfold", "folds": 5}, r"fold 0\): 1 positive .* 5 of 5 folds; .* write folds = 2 "),
+        (6, 3, {"validation": 0.4}, r": 3 positive \(1 patient\), "),
+        (8, 1, {"kind": "paper", "validation": 0.2, "seed": 2}, r"kind 'paper'\): 1 positive .* another seed, or add"),
     ],
 )
 def test_a_validation_side_that_can_give_no_interval_is_refused_by_check_plan_and_run(
@@ -48,10 +56,40 @@ def test_a_validation_side_that_can_give_no_interval_is_refused_by_check_plan_an
     with pytest.raises(UserError, match=message):
         cxrlens.run(cxrlens.Study.load(file), data, tmp_path / "run", "cpu")
     report = cxrlens.check(cxrlens.Study.load(file), data)
-    assert len(report.faults) == 1 and "an interval of the AUC needs" in report.faults[0]
+    assert len(report.faults) == 1 and "an AUC with its interval needs" in report.faults[0]
     assert report.sides, "the split is still shown"
     strict = CliRunner().invoke(app, ["data", "check", str(file), "--data", str(data), "--strict"])
     assert strict.exit_code == 1
+
+
+@pytest.mark.parametrize("positives", [3, 4, 5, 7])
+@pytest.mark.parametrize("kind", ["patient", "patient-kfold"])
+def test_what_the_refusal_says_to_write_is_enough(tmp_path: Path, positives: int, kind: str) -> None:
+    data = cohort(tmp_path / "data", positives, 30)
+    asked = {"kind": kind, "validation": 0.1, "folds": positives}
+    with pytest.raises(UserError, match=r"under \[split\]") as refused:
+        cxrlens.plan(study(split=asked), data, "cpu")
+    told = {key: json.loads(value) for key, value in re.findall(r"(\w+) = (\S+) ", str(refused.value))}
+    assert told
+    assert cxrlens.plan(study(split=asked | told), data, "cpu").models
+
+
+@pytest.mark.parametrize(
+    ("positives", "told"),
+    [
+        (9, "no AUC of this study will have an interval: an interval needs at least 5"),
+        (21, "will be rough: 7 "),
+        (60, ""),
+    ],
+)
+def test_too_few_patients_for_an_interval_are_told_before_training(tmp_path: Path, positives: int, told: str) -> None:
+    data, asked = cohort(tmp_path / "data", positives, 60), study()
+    found = [
+        [line for line in cxrlens.check(asked, data).warnings if "interval" in line],
+        [line for line in prepare(asked, data).warnings if "interval" in line],
+    ]
+    assert found[0] == found[1] and len(found[0]) == bool(told)
+    assert all(told in line for lines in found for line in lines)
 
 
 def test_what_cannot_be_read_does_not_count_for_the_interval(tmp_path: Path) -> None:
@@ -61,7 +99,7 @@ def test_what_cannot_be_read_does_not_count_for_the_interval(tmp_path: Path) -> 
     broken = next(name for name in held_out if name.startswith("1-"))
     (data / broken).write_bytes(b"no picture")
     assert sum(name.startswith("1-") for name in held_out) == 2
-    with pytest.raises(UserError, match="has 1 positive of 1 patient"):
+    with pytest.raises(UserError, match=r": 1 positive \(1 patient\), "):
         cxrlens.plan(asked, data, "cpu")
 
 

@@ -63,6 +63,7 @@ def test_the_arrays_are_the_first_networks_own_maps_of_every_validation_image(sh
         np.testing.assert_allclose(raw, expected.maps, rtol=2e-3, atol=1e-3 * float(expected.maps.abs().max()))
     training = shown.folder.read_table(shown.folder.unit("frozen-network", 0, 0).folder / "train_predictions.csv")
     assert found["threshold"] == pytest.approx(expit(choose_threshold(training["label"], training["logit"])))
+    assert found["threshold logit"] == choose_threshold(training["label"], training["logit"])
 
 
 def test_tiny_gradients_keep_their_size_in_half_precision(shown: cxrlens.Run) -> None:

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cxrlens.evaluate.threshold import choose_threshold
+from cxrlens.report.details import operating_cells
 from cxrlens.report.page import PICTURES, page
 from cxrlens.report.page.cohort import flow, sides
 from cxrlens.report.page.encode import as_island, map_images, map_side, outline, picture_side, picture_uri
 from cxrlens.report.page.found import asked, believed, how_sure, who_won
-from cxrlens.report.page.gallery import first_probabilities
+from cxrlens.report.page.gallery import first_logits
 from cxrlens.report.reading import Reading
 from synthetic_reading import EVIL, PNG, made
 
@@ -195,6 +197,8 @@ def test_the_methods_are_those_of_the_study(whole: Tags, reading: Reading) -> No
     assert "drawn by the phantom" in said and "augmented by horizontal flip, brightness [0.5, 1.2]" in said
     assert "Obuchowski 1997" in said and "arXiv:1610.02391" in said
     assert "a network of two convolutions (West, Jha and Tsang 2020" in said and "Adam (Kingma and Ba 2014" in said
+    once = reading.study.replace('name = "weak"', 'name = "weak"\nepochs = 1\nsteps = 1')
+    assert "1 epoch of 1 step" in Tags(page(replace(reading, study=once, gallery=None))).text()
     other = Tags(page(replace(reading, study="name = 1", gallery=None))).text()
     assert "study file is of another version" in other
 
@@ -245,16 +249,38 @@ def test_an_outline_runs_around_the_lungs() -> None:
     assert outline(np.zeros((8, 8), bool)) == ""
 
 
-def test_the_gallerys_p_are_the_first_networks(reading: Reading, whole: Tags) -> None:
-    later = reading.predictions.assign(seed=1, probability=0.123)
+def test_the_gallerys_logits_are_the_first_networks(reading: Reading, whole: Tags) -> None:
+    later = reading.predictions.assign(seed=1, logit=0.123)
     both = type(later)(np.r_[reading.predictions.to_numpy(), later.to_numpy()], columns=later.columns)
     images = reading.gallery.images if reading.gallery else ()
-    first = first_probabilities(both, "strong", images)
-    assert first == first_probabilities(reading.predictions, "strong", images) and 0.123 not in first
-    assert first_probabilities(both, "strong", (*images, "another"))[-1] is None
+    first = first_logits(both, "strong", images)
+    assert first == first_logits(reading.predictions, "strong", images) and 0.123 not in first
+    assert first_logits(both, "strong", (*images, "another"))[-1] is None
     told = json.loads(whole.island)
-    assert told["models"][1]["p"] == first and told["models"][1]["threshold"] == 0.4
+    assert told["models"][1]["logit"] == first
+    assert told["models"][1]["threshold"] == pytest.approx(np.log(0.4 / 0.6))
     assert told["models"][told["first"]]["name"] == "strong"
+
+
+@pytest.mark.parametrize("shift", [-30, -15, -8, 8, 15, 30, 60])
+def test_the_gallery_calls_every_image_as_the_table_does_however_sure_the_network_is(shift: float) -> None:
+    sure = made(images=40, models={"m": 0.8}, shift=shift, pictures={})
+    assert sure.gallery is not None
+    threshold = choose_threshold(sure.predictions["label"], sure.predictions["logit"])
+    for kept in ({"m": threshold}, {}):  # a model whose threshold was not kept has the table's, as P
+        told = json.loads(Tags(page(replace(sure, gallery=replace(sure.gallery, thresholds=kept)))).island)
+        called = np.array(told["models"][0]["logit"]) >= told["models"][0]["threshold"]
+        label = np.array([each["label"] for each in told["images"]]) == 1
+        at = sure.results["models"][0]["threshold"]
+        if kept or shift < 30:
+            assert called[label].mean() == pytest.approx(at["sensitivity"])
+            assert 1 - called[~label].mean() == pytest.approx(at["specificity"])
+
+
+def test_a_threshold_that_is_not_0_is_never_written_as_0() -> None:
+    for shift, said in ((-15, "e-0"), (15, "1 − "), (0, "0.")):
+        (row,) = operating_cells(made(images=40, models={"m": 0.8}, shift=shift, maps=False).results)[1]
+        assert said in row[1] and row[1] not in ("0.000", "1.000")
 
 
 def test_a_picture_is_on_the_page_as_it_is(reading: Reading) -> None:

@@ -247,3 +247,8 @@ def test_a_batch_of_one_is_refused_before_any_step_where_a_norm_would_see_one_va
         train(replace(a_fit(images), model=model, options=options))
     assert all(torch.equal(before[name], each) for name, each in model.state_dict().items())
     train(replace(a_fit(images), options=options))  # a network without such a layer can
+
+
+def test_one_thread_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    assert choose_device("cpu").title == "CPU, 1 thread"

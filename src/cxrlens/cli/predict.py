@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from cxrlens.pipeline.finished import Run
 
 
 def predict(
@@ -25,6 +28,7 @@ def predict(
     from cxrlens.outputs import check_output, table_of
     from cxrlens.pipeline import predict as stage
     from cxrlens.pipeline.finished import Run
+    from cxrlens.report.figures.style import probability
 
     opened = Run.open(run)
     if out is not None:
@@ -39,14 +43,17 @@ def predict(
         opened.folder.write_table(out, table)
     console = Console()
     shown = Table(title="P(positive)", title_justify="left")
-    models = [name for name in table.columns if name not in ("image", "problem", "warnings")]
+    models = [name for name in table.columns if name not in stage.OWN_COLUMNS]
     shown.add_column("image", overflow="fold")
     for name in models:
         shown.add_column(literal(name), justify="right", overflow="fold")
     for _, row in table.iterrows():
         if row["problem"] is None or row["problem"] != row["problem"]:
-            shown.add_row(literal(row["image"]), *(f"{row[name]:.3f}" for name in models))
+            shown.add_row(literal(row["image"]), *(probability(row[name]) for name in models))
     console.print(shown)
+    for line in (_from_where(opened), stage.seen_before(table)):
+        if line:
+            say(console, line)
     console.print("For research only; never for diagnosis.")
     for _, row in table[table["problem"].notna()].iterrows():
         say(console, f"not read: {row['image']}: {row['problem']}")
@@ -54,3 +61,18 @@ def predict(
         say(console, f"warning: {row['image']}: {row['warnings']}")
     if strict and table["problem"].notna().any():
         raise typer.Exit(1)
+
+
+def _from_where(run: Run) -> str:
+    """From what P on each model calls an image positive, and that P is no risk."""
+    from cxrlens.report.figures.style import probability
+
+    models = run.results["models"]
+    told = [(model["name"], model["threshold"]["value"], model["seeds"] * model.get("folds", 1)) for model in models]
+    known = [(name, probability(value), networks) for name, value, networks in told if value is not None]
+    if not known:
+        return "P is uncalibrated: it is not how likely the finding is."
+    which = ", ".join(value + (f" ({name})" if len(models) > 1 else "") for name, value, _ in known)
+    several = max(networks for *_, networks in known) > 1
+    how = "chosen on training images" + (", the mean over a model's networks" if several else "")
+    return f"P is uncalibrated: it is not how likely the finding is. Positive from {which}; {how}."

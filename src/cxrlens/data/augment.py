@@ -53,7 +53,8 @@ class Augmentation(Config):
         horizontal_flip: half of the images are flipped.
         width_shift: uniform in ± this fraction of the width, below 1.
         zoom: range of the factor, above 0; above 1 is larger.
-        brightness: range of the factor, above 0. [1, 1] is not the same as none: see `Parameters.brightness`.
+        brightness: range of the factor, above 0. [1, 1] is not the same as none: it still stretches each
+            image to its own minimum and maximum (see `Parameters.brightness`).
         channel_shift: uniform in ± this, in units of the full intensity range.
         rotation: uniform in ± this many degrees, up to 180.
     """

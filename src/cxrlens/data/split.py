@@ -7,6 +7,7 @@ with `test_size=.33, random_state=42` on the rows in file order) stays the paper
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -155,8 +156,8 @@ def check_sides(table: pd.DataFrame, split: Split) -> None:
         if positive in (0, len(images)):
             raise UserError(
                 f"the {side} side (kind '{split.kind}', fold {split.fold}) needs readable images of both classes; got "
-                f"{positive} positive and {len(images) - positive} negative: change [split] (share, folds or seed), or "
-                "add images"
+                f"{positive} positive and {len(images) - positive} negative: change validation, folds or seed under "
+                "[split] in the study file, or add images"
             )
 
 
@@ -187,14 +188,31 @@ def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping
     if not short:
         return
     split, ((positive, with_positive), (negative, with_negative)) = short[0]
-    where = f"kind '{split.kind}'" + (f", fold {split.fold}" if len(splits) > 1 else "")
+    fold = f", fold {split.fold}" if len(splits) > 1 else ""
     more = f", and so in {len(short)} of {len(splits)} folds" if len(short) > 1 else ""
-    todo = "ask for fewer folds" if split.kind == "patient-kfold" else "ask for a larger share (validation)"
+    sign, word = (1, "positive") if (with_positive, positive) <= (with_negative, negative) else (0, "negative")
+    used = [name for name in (*split.train, *split.validation) if label[name] == sign]
+    count = len({(groups or {}).get(patient[name], patient[name]) for name in used})
     raise UserError(
-        f"an interval of the AUC needs at least {LEAST} readable validation images of each class, of at least {LEAST} "
-        f"patients each; the validation side ({where}) has {positive} positive of {_patients(with_positive)} and "
-        f"{negative} negative of {_patients(with_negative)}{more}: {todo} in [split], or add images of the rarer class"
+        f"too few validation images (kind '{split.kind}'{fold}): {positive} positive ({_patients(with_positive)}), "
+        f"{negative} negative ({_patients(with_negative)}){more}; an AUC with its interval needs {LEAST} readable "
+        f"images of each class, of {LEAST} patients. The study has {count} {word} "
+        f"{_patients(count).split()[1]} in all: {_more_to_validate(split.kind, count, len(splits))}"
+        f"add images of other {word} patients"
     )
+
+
+def _more_to_validate(kind: Kind, patients: int, folds: int) -> str:
+    """What to write so that `LEAST` of so many patients of a class are validated on and one is trained on, if any."""
+    if patients <= LEAST:
+        return "too few to train and to validate on; "
+    share = f"validation = {math.ceil(10 * LEAST / patients) / 10:g}"
+    if kind != "patient-kfold":
+        by_draw = ", another seed" if kind == "paper" else ""
+        return f"write {share} (or more) under [split] in the study file{by_draw}, or "
+    fewer = min(patients // LEAST, folds - 1)
+    todo = f"folds = {fewer}" if fewer > 1 else f'kind = "patient" and {share}'
+    return f"write {todo} under [split] in the study file, or "
 
 
 def _patients(count: int) -> str:
@@ -210,7 +228,9 @@ def _draw(table: pd.DataFrame, options: SplitOptions, groups: Mapping[str, str] 
     if min(patients_of_class.values()) < needed:
         raise UserError(
             f"a split by patient (kind '{options.kind}') needs at least {needed} patients with positive images and "
-            f"{needed} with negative ones; got {patients_of_class[1]} and {patients_of_class[0]}"
+            f"{needed} with negative ones; got {patients_of_class[1]} and {patients_of_class[0]}: "
+            + ("write fewer folds under [split] in the study file, or " if needed > 2 else "")
+            + "add images of other patients"
         )
     label = table["label"].to_numpy(dtype=float)
     rng = np.random.default_rng(options.seed)

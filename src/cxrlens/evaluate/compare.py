@@ -96,6 +96,9 @@ def winner(aucs: Mapping[str, float], comparisons: Sequence[Comparison], level: 
     rivals = {c.b if c.a == best else c.a: c for c in comparisons if best in (c.a, c.b)}
     near = [name for name, c in rivals.items() if not c.decides <= alpha]
     if not near:
+        if len(rivals) == 1:
+            (rival,) = rivals
+            return Winner(best, f"{best} has the highest AUC; its difference from {rival} excludes 0")
         return Winner(best, f"{best} has the highest AUC; every difference from it excludes 0 after Holm's correction")
     if not any(c.decides <= alpha for c in comparisons):
         return Winner(None, "no winner can be named: no interval of a difference excludes 0 after Holm's correction")

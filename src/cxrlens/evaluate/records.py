@@ -102,7 +102,7 @@ class Evaluation:
     settings: Settings
 
     def to_json(self) -> dict[str, Any]:
-        """`models`, `comparisons`, `winner` and `evaluation` as plain values: 6 decimals, unknown is None."""
+        """`models`, `comparisons`, `winner` and `evaluation` as plain values, see `plain`."""
         return {
             "models": plain(self.models),
             "comparisons": plain(self.comparisons),
@@ -112,9 +112,15 @@ class Evaluation:
 
 
 def plain(value: Any) -> Any:
-    """Records, tables, arrays and numbers as what JSON knows: floats to 6 decimals, NaN and infinities as None."""
+    """Records, tables, arrays and numbers as what JSON knows: floats to 6 decimals, NaN and infinities as None.
+
+    A threshold is written in full: one of 0.0000004 is not 0.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        told = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        if isinstance(value, OperatingPoint) and math.isfinite(value.value):
+            told["value"] = float(value.value)
+        return told
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

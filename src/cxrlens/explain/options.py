@@ -21,7 +21,7 @@ class ExplainOptions(Config):
     Attributes:
         figures: which of the paper's figures are made, and "spectrum": the pictures of Figure 2 in numbers.
         methods: the maps of Figure 1, by name.
-        images: the images of Figure 1; where none are named, a choice from validation (see `pick`).
+        images: the images of Figure 1; where none are named, a choice from validation.
         also: more images, in a figure of their own, `figure1_also`.
         display: how maps are coloured: "shared" has one scale for a model and method, "paper" stretches each map to its
             own range, as the paper did.

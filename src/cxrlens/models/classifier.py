@@ -26,7 +26,7 @@ class ModelOptions(Config):
         backbone: "benchmark_cnn", or any timm name.
         weights: "random", "auto" (the best in reach), "timm", a weight card's name, or a path to a weight file.
         trained: "head", "all", or names of the backbone's modules to train with the head.
-        head: a name in `HEADS`; the backbone's own where none is given.
+        head: "conv" (the paper's), "linear" or "dense"; the backbone's own where none is given.
         preprocessing: "weights" gives the network what its weights were trained on; "unit" gives it [0, 1].
         batchnorm_momentum: share of a new batch in the running statistics (Keras' 0.99 is 0.01 here).
         batchnorm_epsilon: added to the variance.

@@ -19,7 +19,7 @@ from cxrlens.outputs import check_output, picture_by, picture_facts
 from cxrlens.pipeline.augment_sheet import FORMATS
 from cxrlens.pipeline.cohort_case import cohort_case
 from cxrlens.pipeline.pixels import decoded
-from cxrlens.pipeline.prepare import listed
+from cxrlens.pipeline.prepare import interval_warning, listed
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import Study
 
@@ -56,7 +56,12 @@ def check(
         report = check_cohort(cohort, study.split, cache, progress=task.update)
     found, judging = report.integrity, Judging(study.evaluation.level, study.evaluation.draws, study.evaluation.seed)
     case = cohort_case(cohort, report.splits, cache, found.groups, found.duplicates, judging, progress)
-    report = replace(report, findings=tuple(plain_finding(each) for each in cohort_findings(case, study.audit.options)))
+    few = interval_warning(cohort.table, report.splits, found.groups)
+    report = replace(
+        report,
+        findings=tuple(plain_finding(each) for each in cohort_findings(case, study.audit.options)),
+        warnings=(*report.warnings, *([few] if few else [])),
+    )
     if picture is not None:
         figure = contact_sheet(cohort, cache, np.random.default_rng(study.split.seed))
         write_atomically(picture, lambda draft: figure.savefig(draft, metadata=picture_facts(picture, "data check")))

@@ -21,7 +21,7 @@ from cxrlens.pipeline.explain.kept import kept, read_arrays, write_arrays
 from cxrlens.pipeline.explain.shown import Shown
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.progress import SILENT, Progress
-from cxrlens.report.reading import Gallery
+from cxrlens.report.reading import Gallery, as_logit
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import folder_name
 
@@ -32,8 +32,8 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
     """Writes `maps/MODEL.npz` and `maps/images.npz`; what is there already is not made again.
 
     The maps of a method are an array of its name, float16 in units of `METHOD unit`, a power of two: raw, signed, at
-    the method's own resolution or at `MAP_SIDE`. Beside them `METHOD margin`, the network's
-    `threshold`, and `images`, which they are of.
+    the method's own resolution or at `MAP_SIDE`. Beside them `METHOD margin`, the network's `threshold` (a
+    probability) and `threshold logit`, and `images`, which they are of.
 
     Args:
         shown: a network a model.
@@ -52,7 +52,7 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
             failed: list[str] = []
 
             def make(each: Shown = each, number: int = number, failed: list[str] = failed) -> dict[str, np.ndarray]:
-                found = {"images": np.array(images), "threshold": np.array(_threshold(each))}
+                found = {"images": np.array(images), **_threshold(each)}
                 network, done = each.network(), number * len(methods) * steps
                 for method in methods:
                     parts = []
@@ -71,6 +71,7 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
                 return found
 
             made_from = {"network": each.identity, "images": images, "of": prepared.digest, "methods": methods}
+            made_from |= {"threshold": "logit"}
             try:
                 kept(folder / each.file, {**made_from, "side": MAP_SIDE}, make, lambda failed=failed: not failed)
             except Exception as error:  # nor one network's fault another's maps
@@ -111,13 +112,12 @@ def reduced(attribution: Attribution, most: int = MAP_SIDE) -> Tensor:
     return maps.flatten(1).gather(1, where.flatten(1)).view(len(maps), *side)
 
 
-def _threshold(shown: Shown) -> float:
-    """P from which this network calls an image positive, by its training images; NaN where these are of one class."""
+def _threshold(shown: Shown) -> dict[str, np.ndarray]:
+    """From what on this network calls an image positive, by its training images; NaN where these are of one class."""
     table = shown.run.folder.read_table(shown.job.unit(shown.run.folder).folder / "train_predictions.csv")
     table = table[table["label"].notna()]
-    if table["label"].nunique() < 2:
-        return np.nan
-    return float(expit(choose_threshold(table["label"], table["logit"])))
+    chosen = choose_threshold(table["label"], table["logit"]) if table["label"].nunique() == 2 else np.nan
+    return {"threshold": np.array(expit(chosen)), "threshold logit": np.array(chosen)}
 
 
 def _packed(method: str, maps: Tensor, margin: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -166,8 +166,10 @@ def read_gallery(run: RunFolder, models: Sequence[str]) -> Gallery | None:
         margins[model] = {method: _pair(found[f"{method} margin"]) for method in units}
         reasons = {name.removesuffix(" missing"): str(found[name]) for name in found if name.endswith(" missing")}
         missing |= {model: reasons} if reasons else {}
-        if not np.isnan(found["threshold"]):
-            thresholds[model] = float(found["threshold"])
+        # An older version kept the probability alone.
+        threshold = found.get("threshold logit", as_logit(float(found["threshold"])))
+        if threshold is not None and not np.isnan(threshold):
+            thresholds[model] = float(threshold)
     return Gallery(
         tuple(base["images"].tolist()), base["pixels"], maps, margins, base.get("lungs"), thresholds, missing
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import choose_device
 
+OWN_COLUMNS = ("image", "problem", "warnings", "side")
+
 
 def predict(
     run: Run, paths: str | Path | Sequence[str | Path], device: str = "auto", progress: Progress = SILENT
@@ -28,15 +31,18 @@ def predict(
     Args:
         run: a finished run.
         paths: one or several images, or folders whose images are all looked at (also in folders below them and behind
-            links). Files that are no images by their name are passed over and counted.
+            links). Files that are no images by their name are passed over and counted. One that is given twice counts
+            once.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown.
 
     Returns:
         A row an image: image (as given; a name that is no UTF-8 as `names.name_of` writes it), one column a model with
         its probability in [0, 1] (mean over seeds and folds of the networks' probabilities), `problem`, why an image
-        could not be read (its probabilities are NaN), and `warnings`, what is odd with how it was read. The column of a
-        model that is itself called "image", "problem" or "warnings" is "model image" and so on, see `columns`.
+        could not be read (its probabilities are NaN), `warnings`, what is odd with how it was read, and `side`: "train"
+        where the same file was trained on (in any fold), "validation" where it was validated only, "unused" for any
+        other of this run, else "new"; None where it was not read. The column of a model that is itself called "image",
+        "problem", "warnings" or "side" is "model image" and so on, see `columns`.
 
     Raises:
         UserError: a path is absent, or nothing given can be read.
@@ -48,6 +54,8 @@ def predict(
     sizes = {name: run.size(name) for name in names}
     pixels: dict[Path, dict[int, np.ndarray]] = {}
     odd: dict[Path, str] = {}
+    sides: dict[Path, str] = {}
+    known = _known_files(run)
     depth = run.depth
     with progress.task("reading images", len(files)) as task:
         for number, file in enumerate(files):
@@ -57,6 +65,7 @@ def predict(
                 image = read_image(file, depth)
                 pixels[file] = {size: to_uint8(image.pixels, size, interpolation) for size in set(sizes.values())}
                 odd[file] = "; ".join(image_warnings(image.steps))
+                sides[file] = known.get(image.sha256, "new")
             except UserError as error:
                 problems[file] = error.reason if isinstance(error, UnreadableImage) else str(error)
             task.update(number + 1)
@@ -70,6 +79,7 @@ def predict(
         table[column] = [found.get(file, np.nan) for file in files]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
     table["warnings"] = pd.Series([odd.get(file) or None for file in files], dtype=object)
+    table["side"] = pd.Series([sides.get(file) for file in files], dtype=object)
     return table
 
 
@@ -79,14 +89,45 @@ def columns(models: Sequence[str]) -> dict[str, str]:
     >>> columns(["a", "image", "model image"])
     {'a': 'a', 'image': 'model model image', 'model image': 'model image'}
     """
-    found, taken = {}, {"image", "problem", "warnings", *models}
+    found, taken = {}, {*OWN_COLUMNS, *models}
     for name in models:
         column = name
-        if name in ("image", "problem", "warnings"):
+        if name in OWN_COLUMNS:
             while column in taken:
                 column = f"model {column}"
             taken.add(column)
         found[name] = column
+    return found
+
+
+def seen_before(table: pd.DataFrame) -> str:
+    """What of a table of `predict` is no test of the networks, in a sentence; "" where every image is new.
+
+    >>> seen_before(pd.DataFrame({"side": ["train", "validation", "new"]}))
+    '2 of 3 images belong to this run (1 of them trained on): these do not show how well it does on new images.'
+    """
+    read = table["side"].dropna()
+    own, trained = int((read != "new").sum()), int((read == "train").sum())
+    if not own:
+        return ""
+    images = "1 image belongs" if len(read) == 1 else f"{own} of {len(read)} images belong" + ("s" if own == 1 else "")
+    which = f"{trained} of them trained on" if own > 1 else "trained on" if trained else "not trained on"
+    numbers = "these do" if own > 1 else "it does"
+    return f"{images} to this run ({which}): {numbers} not show how well it does on new images."
+
+
+def _known_files(run: Run) -> dict[str, str]:
+    """SHA-256 of the run's files → "train", "validation" or "unused"."""
+    cohort = run.cohort
+    if "sha256" not in cohort or not (run.folder.path / "splits.csv").exists():
+        return {}
+    splits = run.folder.read_table(run.folder.path / "splits.csv")
+    by_side = {side: set(splits.loc[splits["side"] == side, "image"]) for side in ("train", "validation")}
+    found: dict[str, str] = {}
+    for image, digest in cohort.loc[cohort["sha256"].notna(), ["image", "sha256"]].itertuples(index=False):
+        side = next((side for side, images in by_side.items() if image in images), "unused")
+        # Of several copies of a file one may be trained on.
+        found[digest] = min(found.get(digest, side), side, key=("train", "validation", "unused").index)
     return found
 
 
@@ -109,17 +150,22 @@ def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progr
 
 def _files(paths: Sequence[str | Path], problems: dict[Path, str], progress: Progress) -> list[Path]:
     """The images that are given or lie in folders that are; links that lead nowhere are `problems`."""
-    files: list[Path] = []
+    given: list[Path] = []
     for path in map(path_of, paths):
         if path.is_dir():
             found = list_files(path, links_out=True)
             images = found.unlisted(())
-            files += [path_of(image, path) for image in images]
+            given += [path_of(image, path) for image in images]
             problems |= {path_of(image, path): reason for image, reason in found.refused.items() if image in images}
             for sentence in passed_over((), found.others()):
                 progress.say(f"{path}: {sentence}")
         elif path.exists():
-            files.append(path)
+            given.append(path)
         else:
             raise UserError(f"no such image or folder: {path}")
-    return files
+    once: dict[str, Path] = {}
+    for file in given:
+        once.setdefault(os.path.realpath(file), file)
+    if again := len(given) - len(once):
+        progress.say(f"{again} {'file is' if again == 1 else 'files are'} given more than once and looked at once")
+    return list(once.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
 from cxrlens.data.split import Split, check_interval, make_splits
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
+from cxrlens.evaluate.auc import ROUGH, too_few_patients
 from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
@@ -160,11 +162,33 @@ def _first(missing: dict[str, str], most: int = 3) -> str:
     return "; ".join(f"{image}: {reason}" for image, reason in list(missing.items())[:most])
 
 
+def interval_warning(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str]) -> str:
+    """What is known before training of the intervals of its AUCs: that there will be none, or rough ones; else "".
+
+    Args:
+        table: the cohort's.
+        splits: the study's; the validation images of all of them judge a model together.
+        groups: patient → the patient it counts as.
+    """
+    judged = table[table["image"].isin([image for split in splits for image in split.validation])]
+    who = [(groups.get(name, name), label) for name, label in zip(judged["patient"], judged["label"], strict=True)]
+    positive, negative = (len({patient for patient, label in who if label == sign}) for sign in (1, 0))
+    if not splits or min(positive, negative) >= ROUGH:
+        return ""
+    if reason := too_few_patients(positive, negative):
+        return f"no AUC of this study will have an interval: {reason} on the validation side"
+    return (
+        f"intervals of this study's AUCs will be rough: {positive} patients with positive and {negative} with negative "
+        f"images on the validation side, where {ROUGH} of each are wanted"
+    )
+
+
 def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str]) -> tuple[str, ...]:
     found = [
         *cohort.warnings,
         patients_warning(cohort.table),
         *(split_warning(cohort.table, split, groups) for split in splits),
+        interval_warning(cohort.table, splits, groups),
     ]
     if cohort.missing:
         some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")

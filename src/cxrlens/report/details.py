@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxrlens.report.figures.style import estimate, number
+from cxrlens.report.figures.style import estimate, number, probability
 from cxrlens.report.tables import Cells, markdown_table
 
 RATES = ("sensitivity", "sensitivity_low", "sensitivity_high", "specificity", "specificity_low", "specificity_high")
@@ -58,7 +58,9 @@ def operating_cells(results: Mapping[str, Any]) -> Cells:
     for model in results["models"]:
         at, calibration = model["threshold"], model["calibration"]
         fitted = [number(calibration[name], 3) for name in ("intercept", "slope", "brier")]
-        rows.append([model["name"], number(at["value"], 3), rate(at, "sensitivity"), rate(at, "specificity"), *fitted])
+        rows.append(
+            [model["name"], probability(at["value"]), rate(at, "sensitivity"), rate(at, "specificity"), *fitted]
+        )
     return head, rows
 
 

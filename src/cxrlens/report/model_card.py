@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cxrlens.data.check_sentences import many
 from cxrlens.models.weights.card import WeightCard
 from cxrlens.pretrain_study import PretrainStudy
 from cxrlens.report.figures.style import estimate
@@ -51,7 +52,7 @@ def model_card(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any
 def _facts(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any]) -> list[list[str]]:
     training, teacher = study.training, study.teacher
     steps = (
-        f"{training.epochs} epochs, batch {training.batch}, AdamW, learning rate {training.learning_rate:g} "
+        f"{many(training.epochs, 'epoch')}, batch {training.batch}, AdamW, learning rate {training.learning_rate:g} "
         f"({training.schedule.replace('_', ' ')}), weight decay {training.weight_decay:g}, seed {study.seed}"
     )
     facts = {

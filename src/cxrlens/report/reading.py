@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +21,8 @@ class Gallery:
         maps: model → method → raw signed maps, float [n, h, w], at the method's own resolution or less.
         margins: model → method → cells (rows, columns) that the maps lack on each side.
         lungs: bool [n, size, size], all false where unknown; None where nobody knows any.
-        thresholds: model → P above which its first network, whose maps these are, calls an image positive: chosen on
-            its training images. A model without one has no entry.
+        thresholds: model → the logit from which its first network, whose maps these are, calls an image positive:
+            chosen on its training images. A model without one has no entry.
         missing: model → method → why the model has no maps of it.
     """
 
@@ -62,3 +63,14 @@ class Reading:
     elsewhere: Sequence[Mapping[str, Any]] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     gallery: Gallery | None = None
+
+
+def as_logit(probability: float | None) -> float | None:
+    """The logit of a probability, always finite; None where it is unknown.
+
+    >>> as_logit(0.5), as_logit(1.0) > 36, as_logit(None)
+    (0.0, True, None)
+    """
+    if probability is None or np.isnan(probability):
+        return None
+    return float(logit(np.clip(probability, np.finfo(float).tiny, 1 - np.finfo(float).epsneg)))

@@ -54,7 +54,8 @@ def choose_device(name: str = "auto") -> Device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
-        return Device("cpu", f"CPU, {torch.get_num_threads()} threads")
+        threads = torch.get_num_threads()
+        return Device("cpu", f"CPU, {threads} thread" + ("" if threads == 1 else "s"))
     try:
         return Device(name, torch.cuda.get_device_name(torch.device(name)))
     except (RuntimeError, AssertionError, ValueError) as error:

@@ -52,6 +52,17 @@ def number(value: float | None, digits: int = 2) -> str:
     return "–" if value is None or value != value else f"{value:.{digits}f}"
 
 
+def probability(value: float | None) -> str:
+    """A probability in three decimals; what these would call 0 or 1, in two digits of what it differs by.
+
+    >>> probability(0.25), probability(3.85e-07), probability(1 - 2.0**-40), probability(None)
+    ('0.250', '3.9e-07', '1 − 9.1e-13', '–')
+    """
+    if value is None or f"{value:.3f}" not in ("0.000", "1.000") or value in (0, 1):
+        return number(value, 3)
+    return f"{value:.1e}" if value < 0.5 else f"1 − {1 - value:.1e}"
+
+
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     """An interval as text.
 

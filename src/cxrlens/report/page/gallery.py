@@ -14,7 +14,7 @@ from cxrlens.report.explain_sentences import left_out_sentence
 from cxrlens.report.page.blocks import Block, Island, Section, Words
 from cxrlens.report.page.encode import as_island, jpeg, map_images, map_side, outline, picture_side
 from cxrlens.report.page.found import ranked
-from cxrlens.report.reading import Gallery, Reading
+from cxrlens.report.reading import Gallery, Reading, as_logit
 
 TOLD = {
     "finding": "finding",
@@ -89,13 +89,17 @@ def _known(table: pd.DataFrame, column: str, row: int) -> bool:
 
 
 def _model(reading: Reading, shown: Gallery, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a model: its P of each image by its first network, the study's threshold, and its maps."""
+    """Of a model: the logit of each image by its first network, the threshold on them, and its maps.
+
+    Logits in full, so that the page calls each image as the tables do: P is 0 or 1 in many digits where a network is
+    sure.
+    """
     maps = shown.maps.get(name, {})
     side = map_side(len(shown.images) * sum(len(each) for each in shown.maps.values()))
     return {
         "name": name,
-        "threshold": shown.thresholds.get(name, told["threshold"]["value"]),
-        "p": first_probabilities(reading.predictions, name, shown.images),
+        "threshold": shown.thresholds.get(name, as_logit(told["threshold"]["value"])),
+        "logit": first_logits(reading.predictions, name, shown.images),
         "maps": {
             method: map_images(raw, _shown(method), side, shown.margins.get(name, {}).get(method, (0, 0)))
             for method, raw in maps.items()
@@ -103,14 +107,14 @@ def _model(reading: Reading, shown: Gallery, name: str, told: Mapping[str, Any])
     }
 
 
-def first_probabilities(predictions: pd.DataFrame, model: str, images: tuple[str, ...]) -> list[float | None]:
-    """P of each image by a model's first seed; of several folds, by the one that validated it. None where unknown."""
+def first_logits(predictions: pd.DataFrame, model: str, images: tuple[str, ...]) -> list[float | None]:
+    """Each image's logit by a model's first seed; of several folds, by the one that validated it. None: unknown."""
     mine = predictions[predictions["model"] == model]
     if mine.empty:
         return [None] * len(images)
-    mine = mine[mine["seed"] == mine["seed"].iloc[0]].drop_duplicates("image").set_index("image")["probability"]
+    mine = mine[mine["seed"] == mine["seed"].iloc[0]].drop_duplicates("image").set_index("image")["logit"]
     values = mine.reindex(list(images)).to_numpy(dtype=float)
-    return [None if np.isnan(value) else round(float(value), 4) for value in values]
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _shown(method: str) -> str:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from cxrlens.data.check_sentences import many
 from cxrlens.errors import UserError
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.weights.catalogue import CARDS
@@ -101,11 +102,11 @@ def _training(study: Study, rows: list[ModelRow]) -> str:
     groups: dict[str, list[str]] = {}
     for row in rows:
         adam = f"AdamW ({ADAMW}), weight decay {row.weight_decay:g}" if row.weight_decay else f"Adam ({ADAM})"
-        steps = "" if row.steps == "pass" else f" of {row.steps} steps"
+        steps = "" if row.steps == "pass" else f" of {many(row.steps, 'step')}"
         rate = f"learning rate {row.learning_rate:g} ({row.schedule.replace('_', ' ')})"
         weighed = ", classes weighed alike" if row.class_weights else ""
         plain = "" if row.augment else ", without augmentation"
-        told = f"{adam}, {rate}, batch {row.batch}, {row.epochs} epochs{steps}{weighed}{plain}"
+        told = f"{adam}, {rate}, batch {row.batch}, {many(row.epochs, 'epoch')}{steps}{weighed}{plain}"
         groups.setdefault(told, []).append(f"“{row.name}”")
     each = [f"{_and(names) if len(groups) > 1 else 'Every model'}: {told}." for told, names in groups.items()]
     options = study.augment.model_dump(mode="json", exclude_defaults=True)

@@ -14,7 +14,8 @@
   if (!island) return;
   const data = JSON.parse(island.textContent);
   const { images, models, methods } = data;
-  const START = 0.5;  // of a model that has no threshold
+  const START = 0;  // of a model that has no threshold
+  // Thresholds and images are compared as logits: P is 0 or 1 in all its digits where a network is sure.
   const thresholds = models.map((model) => model.threshold ?? START);
   const colours = Object.fromEntries(Object.entries(data.colours).map(
     ([name, text]) => [name, text.match(/../g).map((two) => parseInt(two, 16))]));
@@ -27,14 +28,22 @@
     return made;
   };
   const model = () => models[state.model];
-  const probability = (row, of = model()) => of.p[row];
-  const called = (row, which = state.model) => probability(row, models[which]) >= thresholds[which];
-  const isWrong = (row) => probability(row) !== null && images[row].label !== null && called(row) !== (images[row].label === 1);
+  const logit = (row, of = model()) => of.logit[row];
+  const share = (value) => 1 / (1 + Math.exp(-value));  // a logit as P; of -logit, 1 - P
+  const called = (row, which = state.model) => logit(row, models[which]) >= thresholds[which];
+  const isWrong = (row) => logit(row) !== null && images[row].label !== null && called(row) !== (images[row].label === 1);
   const sureness = (row) => {
-    const p = probability(row), t = thresholds[state.model];
-    return p === null ? -1 : p >= t ? (p - t) / Math.max(1e-9, 1 - t) : (t - p) / Math.max(1e-9, t);
+    // How much of the way from the threshold to P of 1, or of 0.
+    const value = logit(row), t = thresholds[state.model], side = called(row) ? -1 : 1;
+    return value === null ? -1 : 1 - share(side * value) / Math.max(Number.MIN_VALUE, share(side * t));
   };
-  const number = (p, digits = 2) => (p === null ? "unknown" : p.toFixed(digits));
+  // P of a logit; never 0 or 1 of what is not: 3.9e-07, or 1 − 3.9e-07.
+  const number = (value, digits = 2) => {
+    if (value === null) return "unknown";
+    const text = share(value).toFixed(digits), rest = Math.min(share(value), share(-value));
+    if (rest === 0 || ![0, 1].includes(Number(text))) return text;
+    return (value > 0 ? "1 − " : "") + rest.toExponential(1).replace(/-(\d)$/, "-0$1");
+  };
   const label = (row) => (images[row].label === null ? "label unknown" : images[row].label === 1 ? "positive" : "negative");
 
   // The map of an image in colour; its alpha is the share of the scale, so that no evidence is empty.
@@ -114,8 +123,8 @@
     by("g-all").replaceChildren(...models.map((each, place) => {
       const line = element("tr", undefined, place === state.model ? "now" : ""), name = element("th", each.name);
       name.scope = "row";
-      const p = probability(row, each);
-      line.append(name, element("td", number(p)), element("td", p === null ? "–" : called(row, place) ? "positive" : "negative"));
+      const value = logit(row, each);
+      line.append(name, element("td", number(value)), element("td", value === null ? "–" : called(row, place) ? "positive" : "negative"));
       return line;
     }));
     paint(by("g-canvas"), row, state.drawn);
@@ -124,16 +133,16 @@
   const matrix = () => {
     const count = { tp: 0, fn: 0, fp: 0, tn: 0 };
     images.forEach((image, row) => {
-      if (image.label === null || probability(row) === null) return;
+      if (image.label === null || logit(row) === null) return;
       count[image.label === 1 ? (called(row) ? "tp" : "fn") : (called(row) ? "fp" : "tn")] += 1;
     });
     Object.entries(count).forEach(([name, value]) => { by("g-" + name).textContent = value; });
-    const share = (part, whole) => (whole ? (part / whole).toFixed(2) : "–");
-    by("g-rates").textContent = `Sensitivity ${share(count.tp, count.tp + count.fn)}, specificity `
-      + `${share(count.tn, count.tn + count.fp)}, precision ${share(count.tp, count.tp + count.fp)}.`;
+    const rate = (part, whole) => (whole ? (part / whole).toFixed(2) : "–");
+    by("g-rates").textContent = `Sensitivity ${rate(count.tp, count.tp + count.fn)}, specificity `
+      + `${rate(count.tn, count.tn + count.fp)}, precision ${rate(count.tp, count.tp + count.fp)}.`;
     by("g-matrix-title").textContent = `Confusion matrix of ${model().name}, first network`;
-    by("g-threshold").value = thresholds[state.model];
-    by("g-threshold-value").textContent = thresholds[state.model].toFixed(3);
+    by("g-threshold").value = share(thresholds[state.model]);
+    by("g-threshold-value").textContent = number(thresholds[state.model], 3);
   };
 
   const filter = () => {
@@ -146,14 +155,14 @@
       && (!by("g-sure").checked || (sureness(row) >= least && sureness(row) >= 0))
       && (side === "" || images[row].label === Number(side))
       && Object.entries(wanted).every(([name, value]) => value === "" || images[row].told[name] === value));
-    if (order) state.shown.sort((a, b) => (order === "high" ? -1 : 1) * (probability(a) - probability(b)));
+    if (order) state.shown.sort((a, b) => (order === "high" ? -1 : 1) * (logit(a) - logit(b)));
     by("g-thumbs").replaceChildren(...state.shown.map((row) => thumbs[row].item));
     const wrong = state.shown.filter(isWrong).length;
     by("g-count").textContent = state.shown.length
       ? `${state.shown.length} of ${images.length} images, ${wrong} of them wrong (✗).` : "No image fits.";
     thumbs.forEach((each, row) => {
       each.item.classList.toggle("wrong", isWrong(row));
-      const said = `${isWrong(row) ? "✗ " : ""}P ${number(probability(row))}, ${label(row)}`;
+      const said = `${isWrong(row) ? "✗ " : ""}P ${number(logit(row))}, ${label(row)}`;
       each.said.textContent = said;  // and, word for word, in the name that is read aloud
       each.button.setAttribute("aria-label", `${images[row].name}: ${said}${isWrong(row) ? ", wrong" : ""}`);
     });
@@ -206,7 +215,11 @@
     document.documentElement.style.setProperty("--map", by("g-opacity").value));
   if (by("g-lungs")) by("g-lungs").addEventListener("change", () =>
     by("viewing").classList.toggle("outlined", by("g-lungs").checked));
-  by("g-threshold").addEventListener("input", () => { thresholds[state.model] = Number(by("g-threshold").value); filter(); });
+  by("g-threshold").addEventListener("input", () => {
+    const p = Number(by("g-threshold").value);
+    thresholds[state.model] = Math.log(p / (1 - p));
+    filter();
+  });
   by("g-reset").addEventListener("click", () => { thresholds[state.model] = model().threshold ?? START; filter(); });
   for (const name of ["wrong", "sure", "label", "view", "source", "order"]) by("g-" + name).addEventListener("change", filter);
   by("g-model").value = state.model;
