@@ -96,6 +96,15 @@ def test_a_judgement_elsewhere_says_what_the_table_could_not_say(folder: Path, t
     assert "taken for masks" in outside_images(cohort, cache, table, None, same_people=False).notes[0]
 
 
+def test_explain_says_that_it_takes_images_and_not_a_folder(finished: cxrlens.Run, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+    Image.effect_noise((70, 70), 9).save(new / "a.jpeg")
+    message = rf"explain takes images, not folders; got the folder {new}; name some: {new}/\*\.jpeg"
+    with pytest.raises(cxrlens.UserError, match=message):
+        cxrlens.explain_images(finished, [new], tmp_path / "maps.png", device="cpu")
+
+
 def test_predict_looks_at_every_kind_and_behind_links_and_counts_the_rest(
     finished: cxrlens.Run, folder: Path, tmp_path: Path
 ) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from cxrlens.data.files import IMAGE_SUFFIXES
+from cxrlens.data.files import IMAGE_SUFFIXES, looks_like_image
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
 from cxrlens.errors import UserError
@@ -61,6 +62,10 @@ def explain_images(
     if not paths:
         raise UserError("explain needs at least one image")
     files = [path_of(path) for path in paths]
+    for file in files:
+        if file.is_dir():
+            shown = name_of(file)
+            raise UserError(f"explain takes images, not folders; got the folder {shown}; name some: {_example(file)}")
     base = _checked(Path(out), files, run, force)
     depth = run.depth
     read = [read_image(file, depth) for file in files]
@@ -93,6 +98,16 @@ def explain_images(
     given = [Picked(name_of(file.name), "given image") for file in files]
     figures.save(figures.maps_figure(given, views, display=study.explain.display), path, "explain")
     return path
+
+
+def _example(folder: Path) -> str:
+    """The images of a folder as a pattern that a shell fills in, by the most frequent ending."""
+    try:
+        images = [path for path in folder.iterdir() if path.is_file() and looks_like_image(path.name)]
+    except OSError:  # may not be looked into
+        images = []
+    endings = Counter(path.suffix for path in images)
+    return f"{name_of(folder)}/*{endings.most_common(1)[0][0] if endings else '.png'}"
 
 
 def _checked(out: Path, files: Sequence[Path], run: Run, force: bool) -> Path:
