@@ -103,7 +103,10 @@ def explain_images(
 
 def _example(folder: Path) -> str:
     """The images of a folder as a pattern that a shell fills in, by the most frequent ending."""
-    images = [path for path in folder.iterdir() if path.is_file() and looks_like_image(path.name)]
+    try:
+        images = [path for path in folder.iterdir() if path.is_file() and looks_like_image(path.name)]
+    except OSError:  # may not be looked into
+        images = []
     endings = Counter(path.suffix for path in images)
     return f"{name_of(folder)}/*{endings.most_common(1)[0][0] if endings else '.png'}"
 
