@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -118,3 +120,34 @@ def test_every_shipped_pretraining_loads_and_is_no_study(path: Path) -> None:
     assert PretrainStudy.load(path).name == path.stem
     with pytest.raises(UserError, match="`cxrlens pretrain` runs it"):
         Study.load(path)
+
+
+WRONG = (1, -1.5, "", "../x", True, [], [[1]], {}, {"a": {"b": 1}}, [{}], float("inf"), float("nan"))
+
+
+@pytest.mark.parametrize("kind", [Study, PretrainStudy])
+def test_a_value_of_any_wrong_type_anywhere_is_a_sentence_never_a_traceback(kind: Any) -> None:
+    root = Path(__file__).parents[1] / "studies"
+    file = root / "demo.toml" if kind is Study else root / "pretraining" / "efficientnet-lite0-cxr.toml"
+    raw = tomllib.loads(file.read_text(encoding="utf-8"))
+    refused = 0
+    for place in places(raw):
+        for value in WRONG:
+            changed = copy.deepcopy(raw)
+            inner = changed
+            for part in place[:-1]:
+                inner = inner[part]
+            inner[place[-1]] = value
+            try:
+                kind.of(changed, "the file")
+            except UserError as error:
+                assert str(error).strip()
+                refused += 1
+    assert refused > 100
+
+
+def places(raw: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    items = raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ()
+    found = [(*above, key) for key, _ in items]
+    items = raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ()
+    return [*found, *(place for key, value in items for place in places(value, (*above, key)))]

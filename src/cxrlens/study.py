@@ -137,6 +137,8 @@ class Study(Config):
         raw = dict(raw)
         shared = raw.pop("training", {})
         models = raw.get("models")
+        if not isinstance(shared, Mapping):
+            raise UserError(f"{where}: [training] is one table of keys; got {shared!r}")
         if isinstance(raw.get("data"), list):
             raise UserError(f"{where} has several [[data]] tables, as a pretraining has: `cxrlens pretrain` runs it")
         if not isinstance(models, list) or not all(isinstance(row, Mapping) for row in models):
@@ -158,6 +160,8 @@ class Study(Config):
         options = dict(raw)
         if "source" not in options:
             raise UserError(f"[data] needs source = NAME; known: {', '.join(SOURCES)}")
+        if not isinstance(options["source"], str):
+            raise UserError(f"[data] needs source = NAME, a text; got {options['source']!r}")
         kind = SOURCES[options.pop("source")]
         return parse(kind, options, f"[data] of source '{_source_name(kind)}'")
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.pixels import apply_color_lut
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from cxrlens.data.cohort import Decoded
 from cxrlens.data.dicom_codecs import stored_values
@@ -17,6 +17,7 @@ from cxrlens.data.dicom_view import examine_view
 from cxrlens.data.raster import GREY_WEIGHTS
 from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, check_header, decoding, heard
 from cxrlens.data.voi import to_unit
+from cxrlens.data.whole import check_jpeg_rows
 
 RADIOGRAPHS = ("CR", "DX", "DR", "RG", "SC", "OT", "")
 """Modalities that may be a chest X-ray; secondary captures and files that do not say are let through."""
@@ -47,6 +48,8 @@ def read_dicom(data: bytes) -> Decoded:
             header.PhotometricInterpretation = str(kind).strip().upper()  # the decoder takes no other way to write it
         unclear = _check(header)
         stored = stored_values(header)
+        if header.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, JPEGExtended12Bit):
+            check_jpeg_rows(stored, int(header.BitsStored))
         grey, done = _grey(stored, header)
     facts: dict[str, object] = {
         "width": int(header.Columns),

@@ -57,7 +57,8 @@ class FindingSet(Config):
     @field_validator("findings", mode="before")
     @classmethod
     def _same_names(cls, given: object) -> object:
-        return {name: name for name in given} if isinstance(given, list | tuple) else given
+        names = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
+        return {name: name for name in given} if names else given
 
     @field_validator("patterns")
     @classmethod

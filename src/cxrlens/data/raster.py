@@ -19,6 +19,7 @@ from PIL.ImageFile import ImageFile
 from cxrlens.data.cohort import Decoded
 from cxrlens.data.depth import PERCENTILE, clipped, own_depth, stretched, usual_highest, why_not
 from cxrlens.data.unreadable import UnreadableImage, check_header, decoding, describe, heard
+from cxrlens.data.whole import check_jpeg_rows, check_png_rows
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF")  # never those that start other programs
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in Pillow's own conversion
@@ -70,10 +71,22 @@ def read_raster(data: bytes) -> Decoded:
 
     with decoding(str(image.format)):
         image.load()
+        _check_rows(image, data)
         deep = _deep(image, data)
         if deep is None:
             return finished(*_grey(image, data))
     return deep.decoded(finished)
+
+
+def _check_rows(image: Image.Image, data: bytes) -> None:
+    if image.format in ("JPEG", "MPO") and image.mode in ("L", "RGB"):
+        check_jpeg_rows(np.asarray(image), 8)
+    if image.format == "PNG":
+        last = image.crop((0, image.height - 1, *image.size))
+        bands = last.getextrema()
+        empty = not np.any(bands)  # rows that are absent are 0; elsewhere a second look at the stream is spared
+        if empty or image.info.get("interlace"):
+            check_png_rows(data)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,93 @@
+"""Files that hold a part of their rows are refused, whole ones with dark or grey edges are not."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxrlens.data.images import read_image
+from cxrlens.data.unreadable import UnreadableImage
+
+RNG = np.random.default_rng(0)
+PICTURE = RNG.integers(20, 230, (128, 96), dtype=np.uint8)
+
+
+def put(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def jpeg(pixels: np.ndarray, **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def png(pixels: np.ndarray, rows: int | None = None, bits: int = 8, pieces: int = 3) -> bytes:
+    """A PNG by hand; `rows` of its rows are in the stream, which ends as it should."""
+    kind = {2: 0, 3: 2}[pixels.ndim]
+    raw = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in pixels[:rows])
+    packed = zlib.compress(raw)
+    step = -(-len(packed) // pieces)
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], bits, kind, 0, 0, 0)
+    chunks = [
+        (b"IHDR", header),
+        *((b"IDAT", packed[at : at + step]) for at in range(0, len(packed), step)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_jpeg_cut_in_half_with_a_new_end_mark_is_refused(tmp_path: Path, colour: bool) -> None:
+    whole = jpeg(np.stack([PICTURE] * 3, -1) if colour else PICTURE, quality=90)
+    start = whole.index(b"\xff\xda")
+    cut = whole[: start + (len(whole) - start) // 2] + b"\xff\xd9"
+    with pytest.raises(UnreadableImage, match=r"truncated JPEG: the last \d+ of 128 rows hold no data"):
+        read_image(put(tmp_path / "cut.jpg", cut))
+    assert read_image(put(tmp_path / "whole.jpg", whole)).pixels.shape == (1, 128, 96)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_png_whose_stream_ends_early_is_refused(tmp_path: Path, bits: int, colour: bool) -> None:
+    pixels = (np.stack([PICTURE] * 3, -1) if colour else PICTURE).astype(np.uint16) * (257 if bits == 16 else 1)
+    with pytest.raises(UnreadableImage, match="truncated PNG: it holds 50% of its pixels"):
+        read_image(put(tmp_path / "cut.png", png(pixels, 64, bits)))
+    assert read_image(put(tmp_path / "whole.png", png(pixels, None, bits))).pixels.shape == (1, 128, 96)
+
+
+def test_an_interlaced_png_is_counted_by_its_passes(tmp_path: Path) -> None:
+    whole = interlaced(PICTURE)
+    assert np.array_equal(np.rint(read_image(put(tmp_path / "whole.png", whole)).pixels[0] * 255), PICTURE)
+    with pytest.raises(UnreadableImage, match="truncated"):
+        read_image(put(tmp_path / "cut.png", interlaced(PICTURE, 0.8)))
+
+
+def interlaced(pixels: np.ndarray, share: float = 1.0) -> bytes:
+    steps = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    raw = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in steps for row in pixels[y::dy, x::dx])
+    packed = zlib.compress(raw[: int(share * len(raw))])
+    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 1)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
+    )
+
+
+def test_black_and_grey_borders_are_part_of_a_whole_image(tmp_path: Path) -> None:
+    black, grey = PICTURE.copy(), PICTURE.copy()
+    black[-40:] = 0
+    grey[-7:] = 128
+    Image.fromarray(black).save(tmp_path / "black.png")
+    assert read_image(tmp_path / "black.png").steps == ()
+    assert read_image(put(tmp_path / "black.jpg", jpeg(black))).pixels.shape == (1, 128, 96)
+    assert read_image(put(tmp_path / "grey.jpg", jpeg(grey, quality=100))).pixels.shape == (1, 128, 96)
