@@ -41,7 +41,7 @@ def test_models_called_like_numbers_keep_their_predictions(run: cxrlens.Run, cod
     assert [model["name"] for model in run.results["models"]] == [*MODELS]
     assert run.predictions["model"].unique().tolist() == [*MODELS]
     table = predict(run, [codes / "img" / "null.png"], "cpu")
-    assert list(table) == ["image", "18", "034", "NA", "1.0", "model image", "problem", "warnings"]
+    assert list(table) == ["image", "18", "034", "NA", "1.0", "model image", "problem", "warnings", "side"]
     assert table["034"].notna().all() and table["image"].iloc[0].endswith("null.png")
 
 

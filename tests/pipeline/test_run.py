@@ -187,7 +187,7 @@ def test_predict_looks_at_files_and_folders_and_tells_what_it_could_not_read(
     broken = tmp_path / "new" / "images" / "broken.png"
     broken.write_text("<html>")
     table = cxrlens.predict(finished, [tmp_path / "new" / "images"], device="cpu").set_index("image")
-    assert {"small network", "frozen network", "problem", "warnings"} == set(table)
+    assert {"small network", "frozen network", "problem", "warnings", "side"} == set(table)
     known = table.drop(index=str(broken))
     assert known["small network"].between(0, 1).all() and known["problem"].isna().all()
     assert np.isnan(table.loc[str(broken), "small network"]) and table.loc[str(broken), "problem"]

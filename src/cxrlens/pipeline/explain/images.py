@@ -66,7 +66,8 @@ def explain_images(
     for file in files:
         if file.is_dir():
             shown = name_of(file)
-            raise UserError(f"explain takes images, not folders; got the folder {shown}; name some: {_example(file)}")
+            todo = f"; name some: {example}" if (example := _example(file)) else ", which holds no image"
+            raise UserError(f"explain takes images, not folders; got the folder {shown}{todo}")
     base = _checked(Path(out), files, run, force)
     depth = run.depth
     read = [read_image(file, depth) for file in files]
@@ -102,13 +103,13 @@ def explain_images(
 
 
 def _example(folder: Path) -> str:
-    """The images of a folder as a pattern that a shell fills in, by the most frequent ending."""
+    """The images of a folder as a pattern that a shell fills in, by the most frequent ending; "" where it has none."""
     try:
         images = [path for path in folder.iterdir() if path.is_file() and looks_like_image(path.name)]
     except OSError:  # may not be looked into
         images = []
     endings = Counter(path.suffix for path in images)
-    return f"{name_of(folder)}/*{endings.most_common(1)[0][0] if endings else '.png'}"
+    return f"{name_of(folder)}/*{endings.most_common(1)[0][0]}" if endings else ""
 
 
 def _checked(out: Path, files: Sequence[Path], run: Run, force: bool) -> Path:
