@@ -7,7 +7,8 @@ from rich.console import Console
 
 from cxrlens.report.details import RATES
 from cxrlens.report.export import table_files
-from cxrlens.report.tables import comparisons_table, render, table1, to_markdown
+from cxrlens.report.page.found import who_won
+from cxrlens.report.tables import comparisons_table, how_judged, render, table1, to_markdown
 
 DETAILS = {
     "subgroups": [],
@@ -126,3 +127,17 @@ def test_few_patients_are_called_rough_and_fewer_have_a_dash_and_the_reason_in_e
         assert "0.700 [0.60, 0.80] rough" in text and "0.800 –" in text
     assert "got 20 with positive and 4 with negative images" in to_markdown(results)
     assert "fewer than 10 patients" in to_markdown(results) and reason in files["table1.csv"]
+
+
+def test_few_patients_have_no_interval_and_one_sentence_says_why() -> None:
+    few = model("a", 1.0) | {
+        "auc_low": None,
+        "auc_high": None,
+        "reason": "an interval needs at least 5 patients; got 3",
+    }
+    said = how_judged({"models": [few, few | {"name": "b"}], "evaluation": {}})
+    assert "patients, without an interval. An interval needs at least 5 patients; got 3." in said
+    assert "with an interval by patients" not in said
+    assert (
+        who_won({"models": [few, few | {"name": "b"}]}) == "No winner can be named: a and b have the same AUC, 1.000."
+    )

@@ -151,9 +151,10 @@ def over_trainings(results: Mapping[str, Any]) -> bool:
 def how_judged(results: Mapping[str, Any]) -> str:
     """What the numbers of Table 1 are of, in a few sentences."""
     first, models = results["models"][0], results["models"]
+    reason = next((model["reason"] for model in models if model.get("reason")), "")
     sentence = (
         f"AUC on {first['images']} validation images ({first['positive']} positive, {first['negative']} negative) of "
-        f"{first['patients']} patients, with an interval by patients."
+        f"{first['patients']} patients" + (", without an interval." if reason else ", with an interval by patients.")
     )
     if over_trainings(results):
         folds = results.get("evaluation", {}).get("trainings") == "folds"
@@ -162,8 +163,8 @@ def how_judged(results: Mapping[str, Any]) -> str:
         sentence += " Of two seeds: the mean; the interval is of the networks as trained, since it takes 3 to say more."
     if any(model.get("rough") for model in models):
         sentence += " Rough: a class has fewer than 10 patients."
-    if reason := next((model["reason"] for model in models if model.get("reason")), ""):
-        sentence += f" There is no interval: {reason.removeprefix('an interval ')}."
+    if reason:
+        sentence += f" {reason[0].upper()}{reason[1:]}."
     if _names_the_paper(results):
         sentence += (
             f" The paper's interval: Hanley-McNeil, {PAPER_POSITIVE} positive and {PAPER_NEGATIVE} negative images."

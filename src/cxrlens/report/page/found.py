@@ -49,6 +49,10 @@ def who_won(results: Mapping[str, Any]) -> str:
     gap = f"{_lead(results, best, second)} above {second['name']} ({number(second['auc'], 3)})"
     if (results.get("winner") or {}).get("name"):
         return f"{best['name']} wins with an AUC of {_auc(best)}, {gap}, the next."
+    if best["auc"] == second["auc"]:
+        return (
+            f"No winner can be named: {best['name']} and {second['name']} have the same AUC, {number(best['auc'], 3)}."
+        )
     return f"No winner can be named: {best['name']} has the highest AUC, {_auc(best)}, but only {gap}."
 
 
@@ -135,7 +139,7 @@ def _lead(results: Mapping[str, Any], best: Mapping[str, Any], second: Mapping[s
 
 
 def _auc(model: Mapping[str, Any]) -> str:
-    return estimate(model)
+    return estimate(model).removesuffix(" –")  # in a sentence the dash of no interval says nothing
 
 
 def _p(value: float) -> str:
