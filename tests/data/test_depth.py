@@ -314,3 +314,13 @@ def test_every_picture_of_the_case_is_the_same(shared):
     for name in ("10bit.png", "12bit.png", "12bit.tif", "12bit_I.tif"):
         assert np.abs(read_image(folder / name).pixels - whole).max() < 1e-3, name
     assert read_image(folder / "marker.tif").facts["depth"] == 12
+
+
+@pytest.mark.parametrize(("own", "others"), [(10, 12), (12, 14), (14, 16), (10, 14)])
+def test_a_picture_that_fills_a_smaller_depth_looks_the_same_among_deeper_ones(put, own, others):
+    whole, dark = picture(brightest=0.95), picture(brightest=0.7)
+    found = read_image(put(png16(at(own, whole))), others)
+    assert np.abs(found.pixels[0] - whole).max() < 0.003 and found.facts["depth"] == own
+    assert f"not as the {others} bits of most of the cohort (its values fill {own} bits" in found.steps[0]
+    if others - own == 2:  # it may be a dark one of their depth
+        assert read_image(put(png16(at(own, dark))), others).facts["depth"] == others

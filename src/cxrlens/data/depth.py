@@ -2,7 +2,8 @@
 
 A file that says how many (BitsPerSample, sBIT) is believed. Otherwise its values decide: the smallest of `DEPTHS` that
 holds their 99.9th percentile. Where most deep files of a cohort agree, the cohort decides for the others as well, for a
-dark image of 12 bits looks like one of 10.
+dark image of 12 bits looks like one of 10. An image that fills a smaller depth, as the same picture saved in 10 bits
+does, keeps it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ DEPTH_STEP = re.compile(r"\d+-bit file read as \d+ bits")
 """How the step of a deep file begins that says its bits."""
 LETTERS = 0.05
 """Share of the pixels that burnt-in letters may cover; what is left out of so many decides nothing."""
+
+
+FULL = 0.85
+"""Share of a smaller depth's range that an image fills, from which it is taken for one of that depth."""
 
 
 def usual_highest(values: np.ndarray, top: int) -> int:
@@ -57,6 +62,9 @@ def why_not(depth: int, values: np.ndarray, highest: int) -> str | None:
     above = float((values >= 2**depth).mean())
     if above > LETTERS:
         return f"{_percent(above)} of its pixels lie above {2**depth - 1}"
+    own = own_depth(highest)
+    if own < depth and highest >= FULL * (2**own - 1):  # a dark image of `depth` bits seldom ends just there
+        return f"its values fill {own} bits, up to {highest} of {2**own - 1}"
     if highest < 2 ** (depth - 4):  # one step of `DEPTHS` is a dark image, two are a black one
         return f"nearly all of its pixels lie below {2 ** (depth - 4)} of {2**depth - 1}"
     return None
