@@ -10,17 +10,10 @@ from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from cxrlens.errors import UserError
-from cxrlens.evaluate import auc as module
-from cxrlens.evaluate.auc import (
-    auc,
-    auc_difference,
-    auc_interval,
-    difference_of,
-    hanley_mcneil,
-    interval_of,
-    mean_influence,
-    placements,
-)
+from cxrlens.evaluate import influence as module
+from cxrlens.evaluate.auc import auc, auc_difference, auc_interval, difference_of, interval_of
+from cxrlens.evaluate.influence import mean_influence, placements
+from cxrlens.report.published import hanley_mcneil
 
 # By hand (see the counts of ordered pairs): 12 pairs, A orders 10.5 of them, B 11.
 Y = [1, 1, 1, 0, 0, 0, 0]
@@ -34,7 +27,7 @@ judged = st.lists(st.tuples(st.booleans(), st.integers(-6, 6)), min_size=12, max
 
 def variance(parts: np.ndarray, shares: np.ndarray) -> float:
     """The cluster sum before anything is drawn towards a model."""
-    errors = module._inflated(parts, shares).sum(axis=0)
+    errors = module.inflated(parts, shares).sum(axis=0)
     return float(errors @ errors)
 
 
@@ -93,7 +86,7 @@ def test_a_patient_with_images_of_both_classes_is_counted_once_with_the_sum_of_b
 
 
 def test_the_degrees_of_freedom_are_satterthwaites_of_the_classes():
-    assert module._satterthwaite([2.0, 1.0], [4.0, 10.0]) == (3.0, pytest.approx(9 / (4 / 4 + 1 / 10)))
+    assert module.satterthwaite([2.0, 1.0], [4.0, 10.0]) == (3.0, pytest.approx(9 / (4 / 4 + 1 / 10)))
     labels, scores = drawn(200, 12, seed=3)
     other = scores + np.random.default_rng(4).normal(size=len(scores))
     gap = auc_difference(labels, scores, other, range(212))
@@ -101,7 +94,7 @@ def test_the_degrees_of_freedom_are_satterthwaites_of_the_classes():
     # The rarer class decides nearly alone: close to 11 degrees of freedom, far from 210 or the normal's.
     p = 2 * student.sf(abs(gap.difference) / error, 11)
     assert gap.p == pytest.approx(p, rel=0.15)
-    scale, freedom = module._paired(*(influence(labels, s, range(212)) for s in (scores, other)))
+    scale, freedom = module.paired_variance(*(influence(labels, s, range(212)) for s in (scores, other)))
     assert 8 < freedom < 14 and scale > 0
 
 
@@ -109,7 +102,7 @@ def test_patients_with_images_of_both_classes_give_no_twofold_degrees_of_freedom
     labels, scores = drawn(20, 20)
     other = scores + np.random.default_rng(1).normal(size=40)
     apart, mixed = (
-        module._paired(*(influence(labels, s, who) for s in (scores, other)))[1]
+        module.paired_variance(*(influence(labels, s, who) for s in (scores, other)))[1]
         for who in (np.arange(40), np.tile(np.arange(20), 2))
     )
     assert apart > 25 and mixed < 20
@@ -238,7 +231,7 @@ def test_folds_are_corrected_for_the_training_images_that_they_share():
     one = placements(labels == 1, scores, np.arange(65), part=part)
     values = (0.95, 0.6, 0.9, 0.65, 0.7)
     folds = replace(one, trainings=values, overlap=0.25)
-    assert module._training(folds) == (pytest.approx(np.var(values, ddof=1) * (1 / 5 + 1 / 4)), 4)
+    assert module.training_variance(folds) == (pytest.approx(np.var(values, ddof=1) * (1 / 5 + 1 / 4)), 4)
     found = interval_of(folds)
     assert found.train_low < found.low and found.train_high > found.high
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cxrlens.evaluate.auc import mean_influence, placements
 from cxrlens.evaluate.compare import Comparison, compare, corrected, holm, winner
+from cxrlens.evaluate.influence import mean_influence, placements
 
 
 def pair(a, b, p_holm, anew=np.nan):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cxrlens.evaluate.auc import Influence, difference_of, interval_of, mean_influence, placements
+from cxrlens.evaluate.auc import difference_of, interval_of
+from cxrlens.evaluate.influence import Influence, mean_influence, placements
 
 
 @dataclass(frozen=True)

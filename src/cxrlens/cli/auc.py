@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def auc(
@@ -21,16 +25,41 @@ def auc(
     """Print the AUC of every model in a table, and every difference, with intervals by patients."""
     from rich.console import Console
 
-    from cxrlens.cli.terminal import print_json, say
+    from cxrlens.cli.terminal import print_json
     from cxrlens.pipeline.auc_table import auc_table
-    from cxrlens.report.auc_table import render, sentences
 
-    found = auc_table(predictions, score or (), label, patient, image, model, level)
+    found = auc_table(predictions, score or (), label, patient, image, model, level).to_json()
     if json:
-        print_json(found.to_json())
-        return
-    console = Console()
-    for part in render(found.to_json()):
-        console.print(part, soft_wrap=False)
-    for line in sentences(found.to_json()):
-        say(console, line)
+        print_json(found)
+    else:
+        show(found, Console())
+
+
+def show(found: Mapping[str, Any], console: Console) -> None:
+    """Prints the models, every two of them, and how the table was read."""
+    from cxrlens.cli.terminal import say
+    from cxrlens.report.figures.style import estimate, interval
+    from cxrlens.report.tables import ANEW, Fitted, comparison_cells
+
+    again = any(model["train_low"] is not None for model in found["models"])
+    head = ["model", "positive", "negative", "patients", f"AUC [{100 * found['level']:g}%]", *([ANEW] if again else [])]
+    rows = []
+    for model in found["models"]:
+        ends = {"auc": model["auc"], "auc_low": model["low"], "auc_high": model["high"], "rough": model["rough"]}
+        counts = [str(model[name]) for name in ("positives", "negatives", "patients")]
+        anew = [interval(model["train_low"], model["train_high"])] if again else []
+        rows.append([model["name"], *counts, estimate(ends), *anew])
+    console.print(Fitted("AUC", head, rows), soft_wrap=False)
+    if found["differences"]:
+        results = {"comparisons": found["differences"], "evaluation": {"level": found["level"]}}
+        console.print(Fitted("Every pair of models", *comparison_cells(results)), soft_wrap=False)
+    for note in found["notes"]:
+        say(console, f"warning: {note}.")
+    for model in found["models"]:
+        if model["reason"]:
+            say(console, f"{model['name']}: {model['reason']}.")
+    if any(model["rough"] for model in found["models"]):
+        say(console, "Rough: a class has fewer than 10 patients.")
+    columns = ", ".join(f"{role} '{name}'" for role, name in found["columns"].items())
+    say(console, f"Intervals by patients. Columns: {columns}.")
+    say(console, found["notice"])

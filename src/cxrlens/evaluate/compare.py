@@ -9,7 +9,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cxrlens.evaluate.auc import Influence, difference_of
+from cxrlens.evaluate.auc import difference_of
+from cxrlens.evaluate.influence import Influence
 
 
 @dataclass(frozen=True)

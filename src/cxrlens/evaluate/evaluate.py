@@ -9,10 +9,11 @@ import pandas as pd
 from scipy.special import expit
 
 from cxrlens.errors import UserError
-from cxrlens.evaluate.auc import METHOD, TRAININGS, AucInterval, Influence, check_level, interval_of, too_few
+from cxrlens.evaluate.auc import METHOD, AucInterval, check_level, interval_of, too_few
 from cxrlens.evaluate.calibration import Calibration, calibration
 from cxrlens.evaluate.compare import compare, winner
 from cxrlens.evaluate.curves import curves
+from cxrlens.evaluate.influence import TRAININGS, Influence
 from cxrlens.evaluate.networks import Network, Validation, read_predictions
 from cxrlens.evaluate.records import Evaluation, ModelResult, OperatingPoint, SeedAuc, Settings
 from cxrlens.evaluate.score import model_influence, rates, seed_aucs

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from cxrlens.evaluate.auc import TRAININGS, Influence, mean_influence, placements, too_few
+from cxrlens.evaluate.auc import too_few
+from cxrlens.evaluate.influence import TRAININGS, Influence, mean_influence, placements
 from cxrlens.evaluate.networks import Network, Validation
 from cxrlens.evaluate.threshold import Rate, rate
 

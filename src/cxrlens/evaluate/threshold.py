@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from cxrlens.errors import UserError, near_miss
-from cxrlens.evaluate.auc import LEAST, PRIOR, known_scores, score_ends
+from cxrlens.evaluate.auc import LEAST, known_scores, score_ends
+from cxrlens.evaluate.influence import PRIOR
 
 RULES = ("youden",)
 
