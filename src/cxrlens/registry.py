@@ -30,11 +30,13 @@ class Registry(Generic[T]):
         self._parts: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that files a part under `name`."""
+        """Decorator that files a part under `name`, and tells a class that declares a `name` what it is called."""
 
         def add(part: T) -> T:
             assert name not in self._parts, f"two parts are called {name!r}"
             self._parts[name] = part
+            if isinstance(part, type) and hasattr(part, "name"):
+                setattr(part, "name", name)  # noqa: B010 - of some kinds of parts alone
             return part
 
         return add

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -23,12 +25,8 @@ class ActivationMap(Method):
         layer: a name from `model.named_modules()`, such as "backbone.network.blocks.5"; see `default_layer`.
     """
 
+    shown: ClassVar[Shown] = "positive"  # the ReLU of the papers: what speaks for the target
     layer: str | None = Field(default=None, min_length=1)
-
-    @property
-    def shown(self) -> Shown:
-        """The paper's ReLU: what speaks for the target."""
-        return "positive"
 
     def layer_of(self, model: Classifier) -> str:
         """The layer that is explained."""

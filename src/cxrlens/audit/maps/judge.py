@@ -97,7 +97,7 @@ def judge_maps(case: ModelCase, method: str, rows: np.ndarray, chances: Sequence
         faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, one_of) for each in chances
     )
     lungs, reason = _enrichment(case, method, seed)
-    return Judged(method, METHODS[method]().title, kept, order, lungs, reason, common(found.maps))
+    return Judged(method, METHODS[method].title, kept, order, lungs, reason, common(found.maps))
 
 
 def trust_finding(judged: Judged, verdict: MapVerdict, case_name: str) -> Finding:

@@ -1,8 +1,9 @@
-"""One file = one probe; the file's name is the probe's. A probe asks one question and returns findings."""
+"""One file = one question; the probes that ask it are registered by name, and return findings."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -14,17 +15,15 @@ from cxrlens.registry import Registry
 
 
 class Probe(Config, ABC):
-    """A question; the fields are its options, `[audit.options.NAME]` in a study."""
+    """A question; the fields are its options, `[audit.options.NAME]` in a study.
 
-    @property
-    def name(self) -> str:
-        """The file's name, which is the registry's."""
-        return type(self).__module__.rpartition(".")[2]
+    Attributes:
+        name: the name in the registry, which sets it.
+        by_choice: whether the probe runs only where it is asked for by name, because it trains a network.
+    """
 
-    @property
-    def by_choice(self) -> bool:
-        """Whether it runs only where it is asked for by name, being slow."""
-        return False
+    name: ClassVar[str] = ""
+    by_choice: ClassVar[bool] = False
 
 
 class CohortProbe(Probe):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 from cxrlens.audit.base import Finding
 from cxrlens.audit.case import ModelCase
@@ -20,10 +21,7 @@ LIMITS = (
 class LungsOnlyRetrained(ModelProbe):
     """The AUC of this row trained anew, and judged, on images of which the lungs alone are left."""
 
-    @property
-    def by_choice(self) -> bool:
-        """It trains a network."""
-        return True
+    by_choice: ClassVar[bool] = True
 
     def findings(self, case: ModelCase) -> list[Finding]:
         """One finding: "clear" where the AUC's interval lies above 0.5."""

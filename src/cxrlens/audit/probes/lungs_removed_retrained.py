@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from cxrlens.audit.base import Finding
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.probes import PROBES, ModelProbe
@@ -18,10 +20,7 @@ LIMITS = (
 class LungsRemovedRetrained(ModelProbe):
     """The AUC of this row trained anew, and judged, on images whose lungs are filled with one grey."""
 
-    @property
-    def by_choice(self) -> bool:
-        """It trains a network."""
-        return True
+    by_choice: ClassVar[bool] = True
 
     def findings(self, case: ModelCase) -> list[Finding]:
         """One finding."""

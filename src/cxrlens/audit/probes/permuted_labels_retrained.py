@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from cxrlens.audit.base import Bar, Finding, refused
@@ -19,10 +21,7 @@ LIMITS = "one draw of labels, so chance alone moves it as far as its interval sa
 class PermutedLabelsRetrained(ModelProbe):
     """The AUC of this row trained anew on labels shuffled among patients, against labels shuffled alike."""
 
-    @property
-    def by_choice(self) -> bool:
-        """It trains a network."""
-        return True
+    by_choice: ClassVar[bool] = True
 
     def findings(self, case: ModelCase) -> list[Finding]:
         """One finding."""

@@ -19,26 +19,22 @@ class Method(Config, ABC):
     """A way to say where in an image a logit comes from; the fields are its options.
 
     Attributes:
-        batch: most images that go through the network at once; it bounds the memory and changes no map.
+        name: the name in the registry, which sets it.
+        title: what the field calls the method, for figures and sentences.
+        citation: authors, year and identifier of the work that the method comes from.
+        shown: the part of the signed maps that this work displays.
+        warning: what a reader of the maps must know; empty where there is nothing.
+        trial: options of least work, to find out whether a network can have its maps.
+        batch: largest number of images that go through the network at once; it bounds the memory and changes no map.
     """
 
+    name: ClassVar[str] = ""
+    title: ClassVar[str]
+    citation: ClassVar[str]
+    shown: ClassVar[Shown] = "signed"
+    warning: ClassVar[str] = ""
+    trial: ClassVar[Mapping[str, int]] = {}
     batch: int = Field(default=8, ge=1)
-    trial: ClassVar[Mapping[str, int]] = {}  # options of least work, to find out whether a network can have its maps
-
-    @property
-    def shown(self) -> Shown:
-        """What of the signed maps the method's paper shows."""
-        return "signed"
-
-    @property
-    def title(self) -> str:
-        """What the field calls it, for figures."""
-        return type(self).__module__.rpartition(".")[2].replace("_", " ").capitalize()
-
-    @property
-    def warning(self) -> str:
-        """What a reader of the maps must know."""
-        return ""
 
     def layer_of(self, model: Classifier) -> str | None:
         """The layer that is explained; None where the method needs none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from cxrlens.explain.cam import ActivationMap
@@ -17,10 +19,8 @@ class GradCam(ActivationMap):
     layer, the mean forgets where the gradient was, and `hires_cam` does not.
     """
 
-    @property
-    def title(self) -> str:
-        """Its name."""
-        return "Grad-CAM"
+    title: ClassVar[str] = "Grad-CAM"
+    citation: ClassVar[str] = "Selvaraju et al. 2017, arXiv:1610.02391, eqs. 1-2"
 
     def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """Equations 1 and 2 without the ReLU."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,24 +24,14 @@ class GuidedBackprop(Method):
     is refused.
     """
 
-    @property
-    def title(self) -> str:
-        """Its name."""
-        return "Guided backpropagation"
-
-    @property
-    def shown(self) -> Shown:
-        """What raises the logit."""
-        return "positive"
-
-    @property
-    def warning(self) -> str:
-        """Adebayo's finding."""
-        return (
-            "guided backpropagation draws the image's edges whether or not the network learned anything: its maps "
-            "barely change when weights are made random (Adebayo et al. 2018, arXiv:1810.03292), so they are no "
-            "evidence of what a network looked at"
-        )
+    title: ClassVar[str] = "Guided backpropagation"
+    citation: ClassVar[str] = "Springenberg et al. 2014, arXiv:1412.6806"
+    shown: ClassVar[Shown] = "positive"
+    warning: ClassVar[str] = (
+        "guided backpropagation draws the image's edges whether or not the network learned anything: its maps "
+        "barely change when weights are made random (Adebayo et al. 2018, arXiv:1810.03292), so they are no "
+        "evidence of what a network looked at"
+    )
 
     def maps(self, model: Classifier, images: Tensor, target: Tensor | None) -> Tensor:
         """Signed guided gradients [b, h, w]."""

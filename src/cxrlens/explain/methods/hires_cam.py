@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from cxrlens.explain.cam import ActivationMap
@@ -17,10 +19,8 @@ class HiResCam(ActivationMap):
     another weight. Under a pooled linear head it is Grad-CAM times h'·w'. Grad-CAM++ and its kin weigh whole channels.
     """
 
-    @property
-    def title(self) -> str:
-        """Its name."""
-        return "HiResCAM"
+    title: ClassVar[str] = "HiResCAM"
+    citation: ClassVar[str] = "Draelos and Carin 2020, arXiv:2011.08891"
 
     def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
         """The sum over channels of map × gradient."""

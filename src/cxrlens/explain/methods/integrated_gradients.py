@@ -28,6 +28,8 @@ class IntegratedGradients(Method):
         baseline: the grey that counts as no evidence, in [0, 1]; 0 is black.
     """
 
+    title: ClassVar[str] = "Integrated gradients"
+    citation: ClassVar[str] = "Sundararajan, Taly and Yan 2017, arXiv:1703.01365, eq. 1"
     trial: ClassVar[Mapping[str, int]] = {"steps": 1}
     steps: int = Field(default=32, ge=1)
     baseline: float = Field(default=0.0, ge=0, le=1)

@@ -28,6 +28,8 @@ class Occlusion(Method):
         fill: the grey of the window, in [0, 1], or the image's mean.
     """
 
+    title: ClassVar[str] = "Occlusion"
+    citation: ClassVar[str] = "Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2"
     trial: ClassVar[Mapping[str, int]] = {"window": 32, "stride": 32}
     window: int | None = Field(default=None, ge=1)
     stride: int | None = Field(default=None, ge=1)

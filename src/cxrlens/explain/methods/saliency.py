@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -23,12 +23,10 @@ class Saliency(Method):
         channels: "largest" is the paper's, by what the network is given; "grey" is the gradient by the grey pixel.
     """
 
+    title: ClassVar[str] = "Saliency"
+    citation: ClassVar[str] = "Simonyan, Vedaldi and Zisserman 2013, arXiv:1312.6034, section 3"
+    shown: ClassVar[Shown] = "magnitude"
     channels: Literal["largest", "grey"] = "largest"
-
-    @property
-    def shown(self) -> Shown:
-        """|gradient|."""
-        return "magnitude"
 
     def maps(self, model: Classifier, images: Tensor, target: Tensor | None) -> Tensor:
         """Signed gradients [b, h, w]."""

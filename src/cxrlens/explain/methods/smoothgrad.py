@@ -27,20 +27,13 @@ class SmoothGrad(Method):
         seed: of the noise.
     """
 
+    title: ClassVar[str] = "SmoothGrad"
+    citation: ClassVar[str] = "Smilkov et al. 2017, arXiv:1706.03825, section 3"
+    shown: ClassVar[Shown] = "magnitude"
     trial: ClassVar[Mapping[str, int]] = {"samples": 1}
     samples: int = Field(default=25, ge=1)
     noise: float = Field(default=0.15, ge=0)
     seed: int = 0
-
-    @property
-    def title(self) -> str:
-        """Its name."""
-        return "SmoothGrad"
-
-    @property
-    def shown(self) -> Shown:
-        """|mean gradient|."""
-        return "magnitude"
 
     def maps(self, model: Classifier, images: Tensor, target: Tensor | None) -> Tensor:
         """Signed mean gradients [b, h, w]."""

@@ -87,7 +87,7 @@ def audit_maps(
                         network[method] = _told(found[method], case, repeated)
                     except UserError as error:  # what one network cannot have takes no other's verdict away
                         found.pop(method, None)
-                        progress.say(f"warning: no maps of {METHODS[method]().title} of '{case.name}': {error}")
+                        progress.say(f"warning: no maps of {METHODS[method].title} of '{case.name}': {error}")
                         network[method] = _refused(method, case, str(error))
                 write_arrays(path, {method: judged.maps for method, judged in found.items()})
                 return {"methods": network}
@@ -122,7 +122,7 @@ def _told(judged: Judged, case: ModelCase, repeated: Agreement | None) -> dict[s
 
 
 def _refused(method: str, case: ModelCase, why: str) -> dict[str, Any]:
-    statistic = f"{METHODS[method]().title}: likeness of its maps to those of a random network"
+    statistic = f"{METHODS[method].title}: likeness of its maps to those of a random network"
     finding = refused("map_trust", case.name, statistic, why, TRUST_LIMITS)
     return {
         "findings": [plain_finding(finding)], "trusted": None, "reasons": [why], "repeatability": None, "sanity": None,

@@ -89,7 +89,7 @@ def _draw(
                 arrays = kept(path / each.file, told, make, lambda failed=failed: not failed)
                 view = Explained.load(each.name, arrays, options.methods)
                 for method, why in view.missing.items():
-                    out.note(f"maps of {METHODS[method]().title}", each.name, why)
+                    out.note(f"maps of {METHODS[method].title}", each.name, why)
                 views += [view] if view.attributions else []
             task.update(number + 1)
     if not views:

@@ -88,7 +88,7 @@ def explain_images(
             pixels = torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
             view = explained(name, chosen.place(run.model(name)), pixels, methods)
             for method, why in view.missing.items():
-                out_of_reach.note(f"maps of {METHODS[method]().title}", name, why)
+                out_of_reach.note(f"maps of {METHODS[method].title}", name, why)
             if view.attributions:
                 arrays = view.arrays() | {"images": np.array([name_of(file.name) for file in files])}
                 write_arrays(base / f"{folder_name(name)}.npz", arrays)

@@ -66,7 +66,7 @@ def impossible(model: Classifier, options: ExplainOptions) -> dict[str, str]:
     found = {}
     if options.gallery or 1 in options.figures:
         for method in options.methods:
-            found[f"maps of {METHODS[method]().title}"] = method_fault(model, method)
+            found[f"maps of {METHODS[method].title}"] = method_fault(model, method)
     if 2 in options.figures or "spectrum" in options.figures:
         found["pictures of Figure 2"] = _picture_fault(model, options, False)
     if 3 in options.figures:

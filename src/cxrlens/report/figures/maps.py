@@ -81,7 +81,7 @@ def maps_figure(
 def _labels(axes: Axes, model: Explained, method: str, number: int, column: int, place: int, fold: int) -> None:
     """The method beside the first column, the model and its P above the first row of an image."""
     if column == 1:
-        axes.set_ylabel(METHODS[method]().title, fontsize=SMALL)
+        axes.set_ylabel(METHODS[method].title, fontsize=SMALL)
     if place == 0:
         name = f"{folded(model.model, fold)}\n" if number == 0 else ""
         axes.set_title(f"{name}P {model.probabilities[number]:.2f}", fontsize=SMALL)

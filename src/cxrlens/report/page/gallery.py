@@ -122,7 +122,7 @@ def _shown(method: str) -> str:
 
 
 def _title(method: str) -> str:
-    return METHODS[method]().title if method in METHODS else method
+    return METHODS[method].title if method in METHODS else method
 
 
 def _table(name: str) -> str:

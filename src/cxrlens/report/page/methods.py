@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from collections.abc import Mapping
 from typing import Any
@@ -143,9 +142,9 @@ def _explanation(study: Study, reading: Reading) -> str:
 
 
 def _cited(name: str) -> str:
-    """A method with the work that its file names in its first line."""
-    first = (sys.modules[METHODS[name].__module__].__doc__ or name).splitlines()[0]
-    return first.split("): ")[0].rstrip(".)") + ")"
+    """A method with the work that it comes from."""
+    method = METHODS[name]
+    return f"{method.title} ({method.citation})"
 
 
 def _works(study: Study, kept: list[tuple[ModelRow, dict[str, Any]]]) -> list[str]:
