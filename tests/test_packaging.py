@@ -50,7 +50,7 @@ def test_what_the_package_imports_is_declared_and_the_other_way_round() -> None:
     assert set(wanted) - set().union(*used.values()) == DATA_ONLY
 
 
-@pytest.mark.parametrize("name", ["demo", "dev"])
+@pytest.mark.parametrize("name", ["demo", "dev", "docs"])
 def test_the_lock_pins_every_requirement_within_its_range_by_hash_and_names_no_host(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     pins: dict[str, list[Version]] = {}
@@ -58,6 +58,8 @@ def test_the_lock_pins_every_requirement_within_its_range_by_hash_and_names_no_h
         pins.setdefault(canonicalize_name(pin["name"]), []).append(Version(pin["version"]))
         assert text[pin.end() :].lstrip().startswith("--hash=sha256:"), pin["name"]
     lines = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["build"]]
+    if name == "docs":
+        lines = PROJECT["dependency-groups"]["docs"]
     if name == "dev":
         lines += [line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra]
     for each, requirement in declared(lines).items():
@@ -68,12 +70,14 @@ def test_the_lock_pins_every_requirement_within_its_range_by_hash_and_names_no_h
     assert len(others) == sum(map(len, pins.values()))  # nothing unpinned
 
 
-def test_the_demos_lock_is_part_of_the_developers() -> None:
-    demo, dev = (
-        {match.group(0) for match in PIN.finditer((ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8"))}
-        for name in ("demo", "dev")
+def test_the_demos_lock_is_part_of_the_developers_and_the_docs_agrees_with_it() -> None:
+    demo, dev, docs = (
+        {match.group(0): match["name"] for match in PIN.finditer((ROOT / "requirements" / name).read_text("utf-8"))}
+        for name in ("demo.txt", "dev.txt", "docs.txt")
     )
-    assert demo and demo < dev
+    assert demo and demo.keys() < dev.keys()
+    assert {docs[pin] for pin in docs.keys() - dev.keys()}.isdisjoint(dev.values())  # one version of what both have
+    assert "torch" in dev.values() and "torch" not in docs.values()
 
 
 def test_nothing_that_a_user_installs_is_under_the_gpl_for_the_project_is_under_apache() -> None:
@@ -83,6 +87,13 @@ def test_nothing_that_a_user_installs_is_under_the_gpl_for_the_project_is_under_
         said = metadata(name)
         licences = [said.get("License-Expression") or said.get("License") or "", *(said.get_all("Classifier") or [])]
         assert not [each for each in licences if re.search(r"(?<!L)GPL|GNU General Public", each[:200])], name
+
+
+def test_the_citation_is_of_this_version_and_licence() -> None:
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    said = dict(re.findall(r"^([a-z-]+): (.+)$", text, re.MULTILINE))
+    assert (said["version"], said["license"]) == (PROJECT["project"]["version"], PROJECT["project"]["license"])
+    assert said["cff-version"] == "1.2.0" and "Visualizing Transfer Learning in COVID-19 X-rays" in text
 
 
 def test_a_renewed_lock_names_what_came_went_and_changed(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Renews the lock: newest releases of everything, then every check and test on them, and what broke.
 
-`make lock` runs this. `requirements/demo.txt` and `requirements/dev.txt` pin every package by version and hash, for
+`make lock` runs this. `requirements/demo.txt`, `dev.txt` and `docs.txt` pin every package by version and hash, for
 Python 3.11 to 3.13 on Linux, macOS and Windows; uv makes them from the ranges in `pyproject.toml`. The new lock is
-tried in an environment of its own. It replaces the old one where all passes, or with `--accept`; otherwise it stays
+tried in environments of its own. It replaces the old one where all passes, or with `--accept`; otherwise it stays
 beside that environment, to mend against.
 """
 
@@ -17,7 +17,11 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LOCKS = {"dev": ["--all-extras", "--group", "build"], "demo": ["--group", "build"]}
+LOCKS = {
+    "dev": ["pyproject.toml", "--all-extras", "--group", "build"],
+    "demo": ["pyproject.toml", "--group", "build"],
+    "docs": ["--group", "docs"],  # without the package, and so without PyTorch: the site reads the code as text
+}
 CHECKS = {
     "lint": ["ruff", "check", "."],
     "format": ["ruff", "format", "--check", "."],
@@ -64,17 +68,17 @@ def names() -> list[str]:
 
 
 def resolve(work: Path, keep: bool, constraint: Path | None) -> None:
-    """Writes the new lock's files below `work`, the demo's as a part of the developers'."""
+    """Writes the new lock's files below `work`; what the developers' has too has its version there in the others."""
     venv.create(work / "uv", with_pip=True)
     run([work / "uv" / "bin" / "python", "-m", "pip", "install", "--quiet", "uv"])
-    for name, extras in LOCKS.items():
+    for name, wanted in LOCKS.items():
         out = work / "requirements" / f"{name}.txt"
         if keep and (ROOT / "requirements" / out.name).exists():
             shutil.copy(ROOT / "requirements" / out.name, out)
         limits = [constraint] if constraint else []
         limits += [work / "requirements" / "dev.txt"] if name != "dev" else []
         run([
-            work / "uv" / "bin" / "uv", "pip", "compile", ROOT / "pyproject.toml", *extras, "--universal",
+            work / "uv" / "bin" / "uv", "pip", "compile", *wanted, "--universal",
             "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--quiet",
             *(part for limit in limits for part in ("--constraint", limit)), "--output-file", out,
         ])  # fmt: skip
@@ -101,18 +105,25 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def failures(work: Path) -> list[str]:
-    """Installs the new lock into an environment of its own and names the checks that fail there."""
-    venv.create(work / ".venv", with_pip=True)
-    pip = [work / ".venv" / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    for arguments in (["--require-hashes", "-r", work / "requirements" / "dev.txt"],
-                      ["--no-deps", "--no-build-isolation", "-e", ROOT]):  # fmt: skip
-        if subprocess.run([*pip, *arguments], check=False).returncode:
+    """Installs the new lock into environments of its own and names the checks that fail there."""
+    python, docs = (work / name / "bin" / "python" for name in (".venv", "docs"))
+    for path, *arguments in (
+        (python, "--require-hashes", "-r", work / "requirements" / "dev.txt"),
+        (python, "--no-deps", "--no-build-isolation", "-e", ROOT),
+        (docs, "--require-hashes", "-r", work / "requirements" / "docs.txt"),
+    ):
+        if not path.exists():
+            venv.create(path.parents[1], with_pip=True)
+        if subprocess.run([path, "-m", "pip", "install", "--quiet", *arguments], check=False).returncode:
             return ["the installation"]
     broken = []
     for name, (tool, *arguments) in CHECKS.items():
         print(f"\n{name} on the newest releases", flush=True)
         if subprocess.run([work / ".venv" / "bin" / tool, *arguments], cwd=ROOT, check=False).returncode:
             broken.append(name)
+    print("\nthe documentation's site on the newest releases", flush=True)
+    if subprocess.run([docs, ROOT / "tools" / "docs_site.py"], check=False).returncode:
+        broken.append("docs")
     return broken
 
 

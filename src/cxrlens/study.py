@@ -33,7 +33,8 @@ def _size(raw: object) -> object:
     raise ValueError("needs a whole number from 32 to 1024, or 'weights' for the size that they were trained at")
 
 
-Size = Annotated[int | Literal["weights"], BeforeValidator(_size)]
+Pixels = Annotated[int, Field(ge=32, le=1024)]
+Size = Annotated[int | Literal["weights"], BeforeValidator(_size, json_schema_input_type=Pixels | Literal["weights"])]
 
 
 class ImageOptions(Config):

@@ -1,4 +1,4 @@
-"""The page of every key of a study file says what the code says."""
+"""The pages of every key of a study file and of a pretraining file say what the code says."""
 
 from __future__ import annotations
 
@@ -20,11 +20,26 @@ def tool() -> Any:
     return module
 
 
-def test_the_page_is_what_the_code_says(tool: Any) -> None:
-    page = (ROOT / "docs" / "study-file.md").read_text(encoding="utf-8")
-    assert page == tool.page(), "python tools/study_file.py writes docs/study-file.md anew"
+@pytest.mark.parametrize("name", ["study-file.md", "pretraining-file.md"])
+def test_the_page_is_what_the_code_says(tool: Any, name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert page == tool.PAGES[name](), f"python tools/study_file.py writes docs/{name} anew"
 
 
-def test_every_key_has_its_words_and_no_word_is_of_the_code(tool: Any) -> None:
-    rows = [line for line in tool.page().splitlines() if line.startswith("| `")]
-    assert len(rows) > 90 and not [row for row in rows if row.endswith("|  |") or "see `" in row]
+@pytest.mark.parametrize(("name", "least"), [("study-file.md", 120), ("pretraining-file.md", 40)])
+def test_every_key_has_its_words_and_no_word_is_of_the_code(tool: Any, name: str, least: int) -> None:
+    rows = [line for line in tool.PAGES[name]().splitlines() if line.startswith("| `")]
+    assert len(rows) > least and not [row for row in rows if row.endswith("|  |") or "see `" in row]
+
+
+def test_a_type_is_said_in_words(tool: Any) -> None:
+    assert tool.type_words({"items": {"type": "integer"}, "type": "array"}) == "list of whole numbers"
+    assert tool.type_words({"anyOf": [{"type": "integer", "minimum": 1}, {"enum": ["pass"]}]}) == (
+        'whole number, at least 1 or `"pass"`'
+    )
+    assert tool.type_words({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}) == (
+        "number, above 0, below 1"
+    )
+    assert tool.type_words({"additionalProperties": {"type": "string"}, "type": "object"}) == "table of texts"
+    both = [{"exclusiveMinimum": 0, "type": "number"}] * 2
+    assert tool.type_words({"items": both, "type": "array"}) == "list of 2 numbers, above 0"

@@ -19,7 +19,7 @@ from cxrlens.study import Study
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "docs" / "tutorial.ipynb"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(cxrlens [^`]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -142,7 +142,7 @@ def test_every_study_in_the_docs_loads() -> None:
     texts = [
         block for page in PAGES for kind, block in FENCE.findall(page.read_text(encoding="utf-8")) if kind == "toml"
     ]
-    studies = [Study.of(tomllib.loads(text)) for text in texts if "[[models]]" in text]
+    studies = [Study.of(tomllib.loads(text)) for text in texts if "[[models]]" in text and "[data]" in text]
     assert len(studies) >= 2
 
 

@@ -54,7 +54,7 @@ class FindingSet(Config):
         rest = {key: value for key, value in raw.items() if key not in cls.model_fields}
         return parse(cls, {**own, "source": parse(kind, rest, where)}, where)
 
-    @field_validator("findings", mode="before")
+    @field_validator("findings", mode="before", json_schema_input_type=dict[str, str] | tuple[str, ...])
     @classmethod
     def _same_names(cls, given: object) -> object:
         names = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -41,7 +41,8 @@ def _as_texts(values: object) -> object:
     return [str(value) for value in values] if isinstance(values, list | tuple) else values
 
 
-Values = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
+Written = tuple[str | float | bool, ...]
+Values = Annotated[tuple[str, ...], BeforeValidator(_as_texts, json_schema_input_type=Written)]
 
 
 @SOURCES.register("csv_table")
@@ -81,7 +82,9 @@ class CsvTable(HeaderOptions, Source):
     patient: str | None = None
     patient_pattern: PatientPattern | None = None
     positive: Values = ("1", "true", "yes")
-    negative: Annotated[Negative, BeforeValidator(_as_texts)] = ("0", "false", "no")
+    negative: Annotated[Negative, BeforeValidator(_as_texts, json_schema_input_type=Literal["rest"] | Written)] = (
+        "0", "false", "no",
+    )  # fmt: skip
     left_out: Values = ()
     separator: str | None = Field(default=None, min_length=1)
     join_rows: bool = False
