@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 
 from cxrlens.data.images import read_image
 from cxrlens.data.unreadable import UnreadableImage
+from cxrlens.data.whole import check_png_rows
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(20, 230, (128, 96), dtype=np.uint8)
@@ -41,6 +43,10 @@ def png(pixels: np.ndarray, rows: int | None = None, bits: int = 8, pieces: int 
         *((b"IDAT", packed[at : at + step]) for at in range(0, len(packed), step)),
         (b"IEND", b""),
     ]
+    return png_of(*chunks)
+
+
+def png_of(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )
@@ -77,10 +83,7 @@ def interlaced(pixels: np.ndarray, share: float = 1.0) -> bytes:
     raw = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in steps for row in pixels[y::dy, x::dx])
     packed = zlib.compress(raw[: int(share * len(raw))])
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 1)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
-    )
+    return png_of((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
 
 
 def test_black_and_grey_borders_are_part_of_a_whole_image(tmp_path: Path) -> None:
@@ -91,3 +94,15 @@ def test_black_and_grey_borders_are_part_of_a_whole_image(tmp_path: Path) -> Non
     assert read_image(tmp_path / "black.png").steps == ()
     assert read_image(put(tmp_path / "black.jpg", jpeg(black))).pixels.shape == (1, 128, 96)
     assert read_image(put(tmp_path / "grey.jpg", jpeg(grey, quality=100))).pixels.shape == (1, 128, 96)
+
+
+def test_what_follows_the_last_row_of_a_png_is_not_unpacked() -> None:
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)
+    bomb = png_of((b"IHDR", header), (b"IDAT", zlib.compress(bytes(2**26))), (b"IEND", b""))
+    tracemalloc.start()
+    try:
+        check_png_rows(bomb)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**23

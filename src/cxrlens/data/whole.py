@@ -65,4 +65,4 @@ def _unpacked(data: bytes, needed: int) -> int:
         if kind == b"IEND":
             break
         place += 12 + length
-    return held + len(stream.flush())
+    return held if held >= needed else held + len(stream.flush())  # what is left may be a bomb
