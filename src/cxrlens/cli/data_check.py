@@ -80,11 +80,12 @@ def show(report: CheckReport, console: Console) -> None:
             console.print(f"\n[bold {colour}]{title}[/]")
         for line in lines:
             say(console, f"  • {line}")
-    if report.notes:
+    notes = (*report.notes, *report.reading_notes)
+    if notes:
         console.print("\n[bold]Notes[/]")
-    for line in report.notes:
+    for line in notes:
         say(console, f"  • {line}")
-    told = DEPTH_STEP if report.notes else None  # the note has counted these
+    told = DEPTH_STEP if report.reading_notes else None  # the note has counted these
     conversions = [group for group in report.steps if not group.warning and not (told and told.match(group.kind))]
     if conversions:
         console.print("\n[bold]How the files were read[/]")

@@ -58,10 +58,9 @@ def warning_sentences(
             lines.append(f"{fold}{hidden} more validation images are of training patients under another id")
     if found.two_ids:
         names = first([" = ".join(ids) for ids in found.one_patient], MOST)
-        together = merged and any(split.kind != "paper" for split in splits)
         lines.append(
             f"{many(len(found.two_ids), 'pair')} of images are one exposure under two patient ids ({names}); "
-            + ("the split keeps each such patient on one side" if together else "the split takes them for two patients")
+            + ("the split keeps each such patient on one side" if merged and splits else "the split takes them for two patients")
         )
     same = len(found.duplicates.pairs) - len(found.two_ids)
     if same:

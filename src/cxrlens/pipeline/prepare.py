@@ -96,7 +96,7 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
             f"{study.data.most_missing:g})"
         )
     groups: dict[str, str] = {}
-    if study.split.kind != "paper" and study.split.merge_duplicates:
+    if study.split.merges:
         sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
         with progress.task("looking for duplicates", len(cohort)) as task:
             found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
