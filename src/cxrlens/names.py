@@ -11,6 +11,7 @@ import codecs
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
@@ -82,6 +83,21 @@ def short_name(text: str, most: int = 100) -> str:
     if len(raw) <= most:
         return text
     return f"{raw[: most - 9].decode('utf-8', 'ignore').rstrip('-. ')}-{hashlib.sha256(raw).hexdigest()[:8]}"
+
+
+def first(items: Sequence[str], most: int, where: str = "") -> str:
+    """The first few, how many more there are, and where those are.
+
+    >>> first(["a", "b", "c"], 3), first(["a", "b", "c", "d"], 3), first(["a", "b"], 1, "; --json has them all")
+    ('a, b, c', 'a, b, c and 1 more', 'a and 1 more; --json has them all')
+    """
+    more = f" and {len(items) - most} more{where}" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+def many(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _raw(name: str) -> bytes:

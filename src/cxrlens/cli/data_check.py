@@ -49,9 +49,9 @@ def check(
 def show(report: CheckReport, console: Console) -> None:
     """Prints a report as tables and sentences."""
     from cxrlens.cli.terminal import literal, say
-    from cxrlens.data.check_sentences import first, many
     from cxrlens.data.depth import DEPTH_STEP
     from cxrlens.data.files import passed_over
+    from cxrlens.names import first, many
 
     cohort = report.cohort
     say(
@@ -61,7 +61,7 @@ def show(report: CheckReport, console: Console) -> None:
         "bold",
     )
     per_patient = [f"{images} ({patients})" for images, patients in report.images_a_patient.items()]
-    say(console, f"images a patient (patients): {first(per_patient, MOST_ROWS)}")
+    say(console, f"images a patient (patients): {first(per_patient, MOST_ROWS, '; --json has them all')}")
     for title, asked in (("left out by the study", True), ("not used", False)):
         rows = {reason: count for reason, count in report.left_out.items() if (reason not in report.origins) == asked}
         if rows:
