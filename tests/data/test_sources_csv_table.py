@@ -323,3 +323,12 @@ def test_a_column_of_patients_that_the_study_does_not_name_is_told(tmp_path: Pat
     told = f'the column {column} may say the patient: patient = "{column}" in [data] uses it'
     assert told in CsvTable(table="list.csv").cohort(tmp_path).warnings
     assert told not in CsvTable(table="list.csv", patient=column).cohort(tmp_path).warnings
+
+
+@pytest.mark.parametrize("name", ["./{}", "sub/../{}"])
+def test_the_tables_themselves_are_no_other_files_however_they_are_written(tmp_path: Path, name: str) -> None:
+    root = folders(build(tmp_path, "image,study\na.png,1\nb.png,2\n"), "sub/c.png")
+    (root / "more.csv").write_text("study,label\n1,1\n2,0\n")
+    options = {"more_table": name.format("more.csv"), "more_on": ["study"]}
+    cohort = CsvTable(table=name.format("list.csv"), **options).cohort(root)
+    assert cohort.images == ["a.png", "b.png"] and cohort.other_files == ()

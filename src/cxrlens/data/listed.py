@@ -60,7 +60,7 @@ def listed_cohort(
     """
     table.need_filled(image)
     names = table.rows[image].tolist()
-    found = _find(table, names, files, base, suffix)
+    found = find_rows(table, names, files, base, suffix)
     if not kept:
         reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the table has no rows"
         raise UserError(f"{table.path}: no image is left for the study: {reasons}")
@@ -100,19 +100,43 @@ def listed_cohort(
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The file of one row: its path, or why there is none; `file` is equal for rows of one file."""
+class FoundFile:
+    """The file of one row of a table.
+
+    Attributes:
+        path: relative to the data folder; None where there is none.
+        reason: why there is none.
+        file: equal for rows of one file.
+        nested: whether the file lies in a folder that the row does not name.
+        several: the paths that all fit, where there is none for that.
+    """
 
     path: str | None
     reason: str
     file: str
-    nested: bool
+    nested: bool = False
+    several: tuple[str, ...] = ()
 
 
-def _find(table: Table, names: Sequence[str], files: Files, base: Path, suffix: str) -> list[_Found]:
+def find_rows(table: Table, names: Sequence[str], files: Files, base: Path, suffix: str = "") -> list[FoundFile]:
+    """The file that each row of a table names.
+
+    Args:
+        table: for the line in an error.
+        names: one a row, relative to `base`; "" names no file.
+        files: what lies below the data folder.
+        base: the folder that the names are relative to.
+        suffix: added to names that do not end in it.
+
+    Raises:
+        UserError: a name leads out of `base`.
+    """
     above = Path(base).resolve().parts
     found = []
     for row, cell in enumerate(names):
+        if not cell:
+            found.append(FoundFile(None, "no name", ""))
+            continue
         relative = relative_name(cell.removesuffix(suffix) + suffix, base)
         if relative is None:
             raise UserError(f"{table.where(row)}: '{cell}' leads out of {base}: refused; name files below it")
@@ -123,9 +147,11 @@ def _find(table: Table, names: Sequence[str], files: Files, base: Path, suffix: 
                 path, reason = files.find("/".join(parts[start:]))
                 relative = "/".join(parts[start:]) if path is not None else relative
         if path is None:
-            found.append(_Found(None, reason, f"no file: {loose_name(relative)}", nested=False))
+            hits = files.fitting(relative)
+            several = tuple(hits) if len(hits) > 1 else ()
+            found.append(FoundFile(None, reason, f"no file: {loose_name(relative)}", several=several))
         else:
-            found.append(_Found(path, "", files.same_file(path), files.is_nested(relative, path)))
+            found.append(FoundFile(path, "", files.same_file(path), files.is_nested(relative, path)))
     return found
 
 

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from cxrlens.data.cohort import COLUMNS, Cohort
 from cxrlens.data.demographics import read_ages, read_patients, read_sexes
 from cxrlens.data.dicom_header import HeaderOptions, with_headers
-from cxrlens.data.files import data_root, list_files, loose_name, relative_name
+from cxrlens.data.files import below, data_root, list_files, loose_name
 from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import listed_cohort
 from cxrlens.data.sources import (
@@ -112,15 +112,15 @@ class CsvTable(HeaderOptions, Source):
     def cohort(self, root: Path | None) -> Cohort:
         """Lists the images in the order of the table."""
         root = data_root(root, (), f"the table {self.table}")
-        for option in (self.table, self.images, self.more_table or "."):
-            if option != "." and relative_name(option, root) is None:
-                raise UserError(f"'{option}' leads out of {root}: refused; name a place below it")
-        table = read_table(root / self.table)
+        if self.images != ".":
+            below(root, self.images)
+        own, more = below(root, self.table), None if self.more_table is None else below(root, self.more_table)
+        table = read_table(root / own)
         unmatched: tuple[int, ...] = ()
         told: list[str] = []
-        if self.more_table is not None:
+        if more is not None:
             own_label = self.label in table.rows
-            table = table.joined(read_table(root / self.more_table), self.more_on)
+            table = table.joined(read_table(root / more), self.more_on)
             unmatched, alone = () if own_label else table.unmatched, table.unmatched
             if alone:
                 told.append(
@@ -137,8 +137,6 @@ class CsvTable(HeaderOptions, Source):
         patients: list[str | None] = []
         if self.patient_pattern is not None:
             patients = [pattern_patient(self.patient_pattern, [name.replace("\\", "/")]) for name in names]
-            if not any(patients):
-                raise UserError(f"patient_pattern '{self.patient_pattern}' fits no name; the first is {names[:1]}")
         views = table.rows[self._view_column(table, used)].tolist() if self.views else []
         excluded = [excluded_by(self.exclude, name) for name in names]
         kept, labels, left_out = [], [], Counter[str]()
@@ -167,7 +165,10 @@ class CsvTable(HeaderOptions, Source):
         }
         told += [*odd_patients, *odd_sexes, *odd_ages]
         if self.patient_pattern is not None:
-            told += pattern_warning(self.patient_pattern, [patients[row] for row in kept])
+            fitted = [patients[row] for row in kept]
+            told += pattern_warning(
+                self.patient_pattern, fitted, f"name; the first is '{names[kept[0]] if kept else ''}'"
+            )
         files = list_files(root, (self.images,))
         base = root / self.images
         if patient is None and self.patient_pattern is None:
@@ -175,7 +176,7 @@ class CsvTable(HeaderOptions, Source):
         cohort = listed_cohort(
             "csv_table", table, self.image, rows, kept, files, left_out, base, suffix=self.suffix, warnings=told
         )
-        others = tuple(path for path in cohort.other_files if path != self.more_table)
+        others = tuple(path for path in cohort.other_files if path != more)
         cohort = replace(cohort, notes=exclude_notes(self.exclude, excluded), other_files=others)
         return with_headers(cohort, files.root, self)
 

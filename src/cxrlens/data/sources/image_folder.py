@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -119,14 +119,7 @@ class ImageFolder(HeaderOptions, Source):
             raise UserError(f"{root}: the class folders {classes.names} hold no image{_reasons(left_out)}")
         rows = _once(files, rows, left_out)
         if self.patient_pattern is not None:
-            patients = [row.patient for row in rows]
-            if not any(patients):
-                path = rows[0].image
-                raise UserError(
-                    f"patient_pattern '{self.patient_pattern}' fits no file name; the first is "
-                    f"'{PurePosixPath(path).name}', and no path: '{path}'"
-                )
-            told += pattern_warning(self.patient_pattern, patients)
+            told += self._unfit_pattern(self.patient_pattern, {row.image: row.patient for row in rows})
         told += _second_copy([row.image for row in rows])
         origins |= dict.fromkeys([COPIES] if left_out[COPIES] else [], "counted once")
         notes = exclude_notes(self.exclude, excluded.values())
@@ -183,6 +176,13 @@ class ImageFolder(HeaderOptions, Source):
             raise UserError(f"{error}{links}") from error
         told = _spellings(known, [*map(_written, (*classes.positive, *classes.negative))])
         return classes, told + ([links.removeprefix("; ")] if links else [])
+
+    @staticmethod
+    def _unfit_pattern(pattern: str, patients: Mapping[str, str | None]) -> tuple[str, ...]:
+        """The sentence on paths that a pattern does not fit; an error where it fits none."""
+        path = next(iter(patients), "")
+        names = f"file name; the first is '{PurePosixPath(path).name}', and no path: '{path}'"
+        return pattern_warning(pattern, [*patients.values()], names)
 
     def _patient(self, below: Sequence[str], path: str) -> str | None:
         if self.patient_pattern is None:
