@@ -20,6 +20,9 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
+_SINGULAR = {"are": "is", "were": "was", "have": "has"}
+
+
 def name_of(path: str | os.PathLike[str]) -> str:
     r"""A path as text that UTF-8 can hold; most are as they are.
 
@@ -95,9 +98,20 @@ def first(items: Sequence[str], most: int, where: str = "") -> str:
     return ", ".join(items[:most]) + more
 
 
-def many(count: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+def many(count: int, noun: str, verb: str = "") -> str:
+    """A count with its noun, and with a verb that agrees with it.
+
+    Args:
+        count: of what is told.
+        noun: in the singular; its plural ends in "s".
+        verb: in the plural.
+
+    >>> many(1, "row"), many(2, "row"), many(1, "row", "name"), many(1, "row", "are"), many(2, "row", "are")
+    ('1 row', '2 rows', '1 row names', '1 row is', '2 rows are')
+    """
+    if count != 1:
+        return f"{count} {noun}s" + (f" {verb}" if verb else "")
+    return f"1 {noun}" + (f" {_SINGULAR.get(verb, f'{verb}s')}" if verb else "")
 
 
 def _raw(name: str) -> bytes:

@@ -179,7 +179,7 @@ def test_the_studys_pattern_goes_before_the_header(tmp_path: Path) -> None:
     patients = cohort.table.set_index("image")["patient"]
     assert patients["NORMAL/IM0000"] == "0000"
     assert patients["NORMAL/IM0006"] == patients["NORMAL/IM0008"] and patients["NORMAL/IM0006"].startswith("p-")
-    assert any("2 patients of the DICOM headers have several ids" in line for line in cohort.warnings)
+    assert any("2 patients of the DICOM headers with several ids" in line for line in cohort.warnings)
 
 
 def test_an_image_without_the_studys_id_is_called_as_others_of_its_patient_are(tmp_path: Path) -> None:

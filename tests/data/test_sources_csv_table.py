@@ -112,7 +112,7 @@ def test_one_file_under_two_spellings_is_one_image(tmp_path: Path, again: str) -
     assert cohort.images == ["a.png", "b.png"] and cohort.table["view"].tolist() == ["PA", "PA"]
     assert cohort.table["box"].isna().all(), "which of two values it is, nobody knows"
     assert cohort.warnings[0] == (
-        "1 rows name an image that a row above names, with the same label, and count once (lines 4); columns that "
+        "1 row names an image that a row above names, with the same label, and counts once (line 4); columns that "
         "differ among its rows are left empty: box"
     )
 

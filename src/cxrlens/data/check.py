@@ -50,7 +50,7 @@ class CheckReport:
         reading_notes: sentences on the bits that files are read as, where all agree.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn
             or whose validation side is too small for an interval.
-        depth: bits that most of the PNG and TIFF files of more than 8 bits use, if they agree.
+        depth: bits that most of the image files of more than 8 bits use, if they agree.
         steps: what was done to read the images, by kind: warnings, then conversions.
         findings: of the audit before training, as plain values (`audit.records.plain_finding`); () until it is made.
     """

@@ -39,8 +39,8 @@ class Decoded:
     Attributes:
         pixels: float32 [1, height, width] in [0, 1]; higher is brighter, so air is dark and bone is bright.
         facts: what the file is, apart from what it shows: `width`, `height`, `bytes`, `mode`, `format`, `bits`; of a
-            PNG or TIFF of more than 8 bits also `depth`, the bits that it is read as, and `depth_alone`, those that its
-            header or values say.
+            file of more than 8 bits that is no DICOM also `depth`, the bits that it is read as, and `depth_alone`,
+            those that its header or values say.
         steps: what was done to read it, such as "MONOCHROME1 inverted" or "alpha over black".
         sha256: of the file's bytes (of the pixels, where there is no file).
         read_as: the same file read as one of so many bits, as the other files of a cohort are; None where its depth is

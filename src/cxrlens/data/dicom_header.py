@@ -33,7 +33,7 @@ from cxrlens.data.dicom import is_dicom, read_header, refuse_modality
 from cxrlens.data.dicom_view import VIEW_TAGS, View, examine_view
 from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, heard
 from cxrlens.errors import UserError
-from cxrlens.names import path_of
+from cxrlens.names import many, path_of
 
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
 TAGS = (
@@ -221,7 +221,9 @@ def with_headers(
         told += about
     differ = sum(header.ages_differ for header in used)
     if differ:
-        told.append(f"{differ} DICOM headers: the age and the date of birth disagree by years; the stated age is used")
+        told.append(
+            f"{many(differ, 'DICOM header')}: the age and the date of birth disagree by years; the stated age is used"
+        )
     if silent:
         told.append(f"{silent} of {len(used)} DICOM headers state no view: each is taken as a frontal one")
     return replace(cohort, table=filled, warnings=(*cohort.warnings, *told, *clash))
@@ -277,12 +279,12 @@ def name_patients(headers: Mapping[str, Header], options: HeaderOptions) -> tupl
     told = _unknown(headers, absent, shared, names, options, key)
     if one:
         told.append(
-            f"{one} patient ids of the DICOM headers stand for people who differ in sex or birth date; each counts as "
-            "one patient"
+            f"{many(one, 'patient id')} of the DICOM headers, of people who differ in sex or birth date: each counts "
+            "as one patient"
         )
     if apart:
         told.append(
-            f"{apart} patient ids of the DICOM headers stand for different people at different institutions; they "
+            f"{many(apart, 'patient id')} of the DICOM headers, of different people at different institutions: these "
             "count as different patients"
         )
     return names, told
@@ -355,8 +357,8 @@ def _merge(
     if not clash:
         return merged, []
     return merged, [
-        f"{clash} patients of the DICOM headers have several ids in the study's own table or pattern, which counts: "
-        "such a patient may be on both sides of the split"
+        f"{many(clash, 'patient')} of the DICOM headers with several ids in the study's own table or pattern, which "
+        "counts: such a patient may be on both sides of the split"
     ]
 
 

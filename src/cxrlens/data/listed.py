@@ -14,7 +14,7 @@ from cxrlens.data.files import Files, loose_name, relative_name
 from cxrlens.data.images import read_image
 from cxrlens.data.tables import Table
 from cxrlens.errors import UserError
-from cxrlens.names import path_of
+from cxrlens.names import many, path_of
 
 MUST_AGREE = ("label", "patient")  # of rows that name one file
 
@@ -83,7 +83,8 @@ def listed_cohort(
         folder = next(iter(above)) if len(above) == 1 else None
         hint = f'; write images = "{folder}" in [data] to say so' if folder and name == "csv_table" else ""
         told.append(
-            f"{len(nested)} listed files were found in folders that the table does not name ('{cell}': {path}){hint}"
+            f"{many(len(nested), 'listed file', 'were')} found in folders that the table does not name "
+            f"('{cell}': {path}){hint}"
         )
     listed = {each.path for each in found if each.path is not None}
     others = files.others([*listed, _below(table.path, files.root)])
@@ -195,8 +196,8 @@ def _merge(table: Table, names: Sequence[str], frame: pd.DataFrame, file: Sequen
         lines = ", ".join(str(table.lines[row]) for row in again[:5]) + (", ..." if len(again) > 5 else "")
         emptied = f"; columns that differ among its rows are left empty: {', '.join(differing)}" if differing else ""
         told.append(
-            f"{len(again)} rows name an image that a row above names, with the same label, and count once "
-            f"(lines {lines}){emptied}"
+            f"{many(len(again), 'row', 'name')} an image that a row above names, with the same label, and "
+            f"{'counts' if len(again) == 1 else 'count'} once (line{'' if len(again) == 1 else 's'} {lines}){emptied}"
         )
     return again
 

@@ -18,6 +18,7 @@ from cxrlens.data.split import Split, check_interval, make_splits
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import ROUGH, too_few_patients
+from cxrlens.names import many
 from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
@@ -194,5 +195,5 @@ def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str])
         some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")
         found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")
     if groups and (merged := sum(patient != group for patient, group in groups.items())):
-        found.append(f"{merged} patient ids share an image with another id and were counted as that patient")
+        found.append(f"{many(merged, 'patient id', 'share')} an image with another id: counted as that patient")
     return tuple(dict.fromkeys(sentence for sentence in found if sentence))

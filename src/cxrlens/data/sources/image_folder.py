@@ -35,6 +35,7 @@ from cxrlens.data.sources import (
     pattern_warning,
 )
 from cxrlens.errors import UserError
+from cxrlens.names import many
 
 NEGATIVE_NAMES = frozenset(
     {"normal", "normals", "negative", "negatives", "neg", "no finding", "no findings", "nofinding", "healthy"}
@@ -109,8 +110,8 @@ class ImageFolder(HeaderOptions, Source):
         if masks:
             reasons = ", ".join(f"{count} {reason}" for reason, count in masks.items())
             told.append(
-                f"{masks.total()} files are taken for masks, not for X-rays, and left out ({reasons}); to use them, "
-                f'name their folder, as in positive = ["{_example(masks, classes.positive)}"]'
+                f"{many(masks.total(), 'file', 'are')} taken for masks, not for X-rays, and left out ({reasons}); to "
+                f'use them, name their folder, as in positive = ["{_example(masks, classes.positive)}"]'
             )
         left_out += masks
         left_out += _no_class(elsewhere)
@@ -344,7 +345,7 @@ def _second_copy(images: Sequence[str]) -> list[str]:
             if parts[place] == parts[place - 1] and "/".join((*parts[:place], *parts[place + 1 :])) in listed:
                 copies["/".join(parts[: place + 1])] += 1
     return [
-        f"{count} images in {folder} are called as those in the folder above it: a second copy? "
+        f"{many(count, 'image')} in {folder} named as in the folder above it: a second copy? "
         f'(exclude = ["{folder}/*"] leaves them out)'
         for folder, count in copies.items()
     ]
