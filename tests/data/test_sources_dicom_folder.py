@@ -245,3 +245,13 @@ def test_the_table_itself_is_no_other_file_however_it_is_written(tmp_path: Path,
     assert cohort.other_files == ("2.2/notes.txt",)
     with pytest.raises(UserError, match=r"'\.\./labels\.csv' leads out of"):
         DicomFolder(table="../labels.csv").cohort(tmp_path / "1.1")
+
+
+@pytest.mark.parametrize("match", ["file", "StudyInstanceUID", "PatientID"])
+def test_a_column_of_ids_that_is_not_used_is_not_kept_and_this_is_told(tmp_path: Path, match: str) -> None:
+    lines = ["file,study,patient id,MRN,label,x", "1.1/IM0,1.1,P1,SECRET,1,7", "2.1/IM0,2.1,P2,SECRET,0,8"]
+    column = {"file": "file", "StudyInstanceUID": "study", "PatientID": "patient id"}[match]
+    cohort = listed(build(tmp_path), lines, match=match, column=column).cohort(tmp_path)
+    assert "SECRET" not in cohort.table.to_csv() and {"x"} <= {*cohort.table}
+    assert sum("the column MRN may say the patient and is not kept" in line for line in cohort.warnings) == 1
+    assert any("the column patient id" in line for line in cohort.warnings) == (match != "PatientID")

@@ -27,7 +27,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from cxrlens.config import Config
-from cxrlens.data.cohort import Cohort
+from cxrlens.data.cohort import Cohort, known_patients
 from cxrlens.data.demographics import age_in_years, sex_letter
 from cxrlens.data.dicom import is_dicom, read_header, refuse_modality
 from cxrlens.data.dicom_view import VIEW_TAGS, View, examine_view
@@ -175,7 +175,7 @@ def with_headers(
     What the source says stays: its patient, sex, age, view, date, site and source go before the header's.
 
     Args:
-        cohort: as the source lists it; a patient who is called as the image is unknown.
+        cohort: as the source lists it; `patient_known` says whose patient it names.
         root: the folder that `path` is relative to.
         options: the study's.
         headers: of the files, where they have been read.
@@ -195,8 +195,7 @@ def with_headers(
         return replace(cohort, warnings=(*cohort.warnings, *told))
     patients, about = name_patients(known, options)
     rows = [known.get(path) if path is not None else None for path in cells]
-    flagged = "patient_known" in table  # else a patient who is called as the image is not known
-    own = (table["patient_known"] if flagged else table["patient"] != table["image"]).tolist()
+    own = known_patients(table).tolist()
     names, clash = _merge(table["patient"].tolist(), own, cells, patients)
     used = [header for header in rows if header is not None]
     columns: dict[str, list[object]] = {
@@ -215,8 +214,7 @@ def with_headers(
     for name, values in columns.items():
         both = [new if old is None or old != old else old for old, new in zip(table[name], values, strict=True)]
         filled[name] = pd.Series(both, index=table.index, dtype=table[name].dtype)
-    if flagged:
-        filled["patient_known"] = [known or path in patients for known, path in zip(own, cells, strict=True)]
+    filled["patient_known"] = [known or path in patients for known, path in zip(own, cells, strict=True)]
     if any(header is not None and not known for header, known in zip(rows, own, strict=True)):
         told += about
     differ = sum(header.ages_differ for header in used)

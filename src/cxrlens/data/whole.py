@@ -30,7 +30,7 @@ def check_jpeg_rows(values: np.ndarray, bits: int) -> None:
         UnreadableImage: 8 or more rows at the bottom hold no data.
     """
     empty = (values == 2 ** (bits - 1)).reshape(len(values), -1).all(axis=1)
-    rows = int(empty[::-1].argmin()) if not empty.all() else 0  # an even image is refused for what it is
+    rows = int(empty[::-1].argmin())  # 0 where all are grey: an even image is refused for what it is
     if rows >= LEAST_ROWS:
         raise UnreadableImage(f"truncated JPEG: the last {rows} of {len(values)} rows hold no data (all mid-grey)")
 

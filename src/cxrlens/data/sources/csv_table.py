@@ -266,10 +266,14 @@ class CsvTable(HeaderOptions, Source):
                     )
 
 
+def patient_columns(table: Table) -> list[str]:
+    """The columns that are called as patients' ids are."""
+    return [name for name in map(str, table.rows.columns) if re.sub(r"[\W_]", "", name).casefold() in PATIENTS]
+
+
 def _unused_patient(table: Table) -> list[str]:
     """A sentence where a column is called as patients' ids are and the study does not name it."""
-    names = [str(name) for name in table.rows.columns]
-    called = next((name for name in names if re.sub(r"[\W_]", "", name).casefold() in PATIENTS), None)
+    called = next(iter(patient_columns(table)), None)
     return [f'the column {called} may say the patient: patient = "{called}" in [data] uses it'] if called else []
 
 

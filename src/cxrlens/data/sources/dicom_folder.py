@@ -23,7 +23,7 @@ from cxrlens.data.dicom_header import Header, read_headers, reasons, with_header
 from cxrlens.data.files import Files, below, data_root, is_hidden, list_files, looks_like_image
 from cxrlens.data.listed import find_rows, read_below
 from cxrlens.data.sources import SOURCES
-from cxrlens.data.sources.csv_table import DESCRIPTIVE, Values, _plain
+from cxrlens.data.sources.csv_table import DESCRIPTIVE, Values, _plain, patient_columns
 from cxrlens.data.sources.image_folder import COPIES, ImageFolder
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError
@@ -54,7 +54,8 @@ class DicomFolder(ImageFolder):
         negative: the same of the negative class (0, false and no).
         patient_pattern: as in `image_folder`; it goes before the header's PatientID.
         table: a CSV file with the labels, below the data folder. Its columns patient, sex, age, view, date, site,
-            source, finding, license and notes go before the header; others are kept.
+            source, finding, license and notes go before the header; others are kept, but for those called as patients'
+            ids are.
         match: what a row of the table names: a file (path, name, or name without its suffix), an image or a study (by
             UID), an order or a patient. A row of a study or a patient labels all of their images.
         column: the table's column with that; one called as usual is found by itself.
@@ -149,10 +150,8 @@ class DicomFolder(ImageFolder):
             reason, origin = self._unfit(headers[path])
             if path in named.several:
                 used.add(named.several[path])
-                reason, origin = (
-                    f"the table names '{PurePosixPath(path).name}', as several files are called",
-                    NOT_LISTED,
-                )
+                reason = f"the table names '{PurePosixPath(path).name}', as several files are called"
+                origin = NOT_LISTED
             left_out[reason] += 1
             origins[reason] = origin
         if not known:
@@ -256,7 +255,13 @@ class DicomFolder(ImageFolder):
                 values, odd = read(table.rows[name].tolist())
                 cells[name] = [*values]
                 told += odd
-        taken = [*taken, *used, "patient", *(["PatientID"] if self.match == "PatientID" else [])]
+        ids = [name for name in patient_columns(table) if name not in (*taken, "patient")]
+        told += [
+            f"the column {name} may say the patient and is not kept, so that no id is written down; called patient, "
+            "it is used"
+            for name in ids
+        ]
+        taken = [*taken, *used, "patient", *ids]
         cells |= extras(table.rows, taken, COLUMNS)
         rows: dict[str, dict[str, object]] = {}
         for row, key in enumerate(named.keys):
