@@ -27,6 +27,7 @@ COLUMNS = (
     "notes",
     "path",
 )
+DESCRIPTIVE = tuple(name for name in COLUMNS if name not in ("image", "patient", "label", "path"))
 CHOICE = "the study's choice"
 """Whence a row is left out by an option of the study."""
 OWN = frozenset({*COLUMNS, "patient_known"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,11 +11,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from cxrlens.data.cohort import COLUMNS, Cohort
+from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort
 from cxrlens.data.demographics import read_ages, read_patients, read_sexes
 from cxrlens.data.dicom_header import HeaderOptions, with_headers
 from cxrlens.data.files import below, data_root, list_files, loose_name
-from cxrlens.data.findings import Negative, check_occur, label_of
+from cxrlens.data.findings import Negative, Values, as_texts, check_occur, label_of, option_of, plain_value
 from cxrlens.data.listed import listed_cohort
 from cxrlens.data.sources import (
     SOURCES,
@@ -30,18 +29,8 @@ from cxrlens.data.sources import (
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError, near_miss
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 PATIENTS = frozenset({"patient", "patientid", "patientno", "patientnumber", "pid", "mrn", "subject", "subjectid"})
 """What columns with the patient are usually called, in small letters without marks between words."""
-
-DESCRIPTIVE = tuple(name for name in COLUMNS if name not in ("image", "patient", "label", "path"))
-
-
-def _as_texts(values: object) -> object:
-    return [str(value) for value in values] if isinstance(values, list | tuple) else values
-
-
-Values = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 
 
 @SOURCES.register("csv_table")
@@ -81,7 +70,7 @@ class CsvTable(HeaderOptions, Source):
     patient: str | None = None
     patient_pattern: PatientPattern | None = None
     positive: Values = ("1", "true", "yes")
-    negative: Annotated[Negative, BeforeValidator(_as_texts)] = ("0", "false", "no")
+    negative: Annotated[Negative, BeforeValidator(as_texts)] = ("0", "false", "no")
     left_out: Values = ()
     separator: str | None = Field(default=None, min_length=1)
     join_rows: bool = False
@@ -199,18 +188,16 @@ class CsvTable(HeaderOptions, Source):
         """
         classes = {"positive": self.positive, "negative": self.negative, "left_out": self.left_out}
         plain = {
-            option: {_plain(value): value for value in values} for option, values in classes.items() if values != "rest"
+            option: {plain_value(value): value for value in values}
+            for option, values in classes.items()
+            if values != "rest"
         }
-        seen: dict[str, str] = {}
-        for option, values in plain.items():
-            for value in values:
-                if seen.setdefault(value, option) != option:
-                    raise UserError(f"the value '{value}' is under both {seen[value]} and {option}; keep one")
+        seen = option_of(plain)
         negative = "rest" if self.negative == "rest" else tuple(plain["negative"])
         cells = [self._parts(cell) for cell in table.rows[self.label]]
         for row in unmatched:
             cells[row] = []
-        written = {_plain(part): part for parts in cells for part in parts}
+        written = {plain_value(part): part for parts in cells for part in parts}
         several = self.separator is not None or self.join_rows
         if several or negative == "rest":  # no value is unknown there, so that a slip of the pen shows only here
             asked = {
@@ -233,7 +220,7 @@ class CsvTable(HeaderOptions, Source):
         for parts in cells:
             # a part's own spelling is for the reason alone
             label, reason = label_of(
-                [*map(_plain, parts)], tuple(plain["positive"]), negative, tuple(plain["left_out"]), ""
+                [*map(plain_value, parts)], tuple(plain["positive"]), negative, tuple(plain["left_out"]), ""
             )
             value = reason.strip()
             labels.append((label, f"{self.label} {written.get(value, value) or 'empty'}" if reason else ""))
@@ -252,7 +239,7 @@ class CsvTable(HeaderOptions, Source):
     def _need_known(self, table: Table, cells: list[list[str]], seen: dict[str, str]) -> None:
         for row, parts in enumerate(cells):
             for part in parts:
-                if _plain(part) not in seen:
+                if plain_value(part) not in seen:
                     known = "; ".join(
                         f"{option} {', '.join(values)}"
                         for option, values in (("positive", self.positive), ("negative", self.negative))
@@ -275,17 +262,3 @@ def _unused_patient(table: Table) -> list[str]:
     """A sentence where a column is called as patients' ids are and the study does not name it."""
     called = next(iter(patient_columns(table)), None)
     return [f'the column {called} may say the patient: patient = "{called}" in [data] uses it'] if called else []
-
-
-def _plain(value: str) -> str:
-    """Case, outer spaces and the unicode form do not matter, nor does 1 written as 1.0; every digit of a code does.
-
-    >>> _plain(" Yes"), _plain("+1.0"), _plain("-0"), _plain("840544004"), _plain("1e3")
-    ('yes', '1', '0', '840544004', '1e3')
-    """
-    text = unicodedata.normalize("NFC", value).strip().casefold()
-    if not _NUMBER.fullmatch(text):
-        return text
-    sign, whole, part = text[:1].strip("+0123456789."), *text.lstrip("+-").partition(".")[::2]
-    number = ".".join(filter(None, (whole.lstrip("0") or "0", part.rstrip("0"))))
-    return number if number == "0" else sign + number

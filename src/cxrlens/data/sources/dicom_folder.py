@@ -17,13 +17,14 @@ from typing import Literal
 import pandas as pd
 from pydantic import model_validator
 
-from cxrlens.data.cohort import COLUMNS, Cohort, cohort_table
+from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort, cohort_table
 from cxrlens.data.demographics import read_ages, read_patients, read_sexes
 from cxrlens.data.dicom_header import Header, read_headers, reasons, with_headers
 from cxrlens.data.files import Files, below, data_root, is_hidden, list_files, looks_like_image
+from cxrlens.data.findings import Values, option_of, plain_value
 from cxrlens.data.listed import find_rows, read_below
 from cxrlens.data.sources import SOURCES
-from cxrlens.data.sources.csv_table import DESCRIPTIVE, Values, _plain, patient_columns
+from cxrlens.data.sources.csv_table import patient_columns
 from cxrlens.data.sources.image_folder import COPIES, ImageFolder
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError
@@ -281,20 +282,17 @@ class DicomFolder(ImageFolder):
 
     def _labels(self, table: Table) -> list[float]:
         positive, negative = self.positive or ("1", "true", "yes"), self.negative or ("0", "false", "no")
-        values = {_plain(value): 0.0 for value in negative}
-        for value in map(_plain, positive):
-            if value in values:
-                raise UserError(f"the value '{value}' is under both positive and negative; keep one")
-            values[value] = 1.0
+        classes = {"positive": map(plain_value, positive), "negative": map(plain_value, negative)}
+        values = {value: float(option == "positive") for value, option in option_of(classes).items()}
         labels = []
         for row, cell in enumerate(table.rows[self.label].tolist()):
-            if cell and _plain(cell) not in values:
+            if cell and plain_value(cell) not in values:
                 known = f"positive {', '.join(positive)}; negative {', '.join(negative)}"
                 raise UserError(
                     f"{table.where(row)}: '{cell}' in the column {self.label} is neither class ({known}); add it to "
                     "one in [data]; leave the cell empty where the label is unknown"
                 )
-            labels.append(values[_plain(cell)] if cell else float("nan"))
+            labels.append(values[plain_value(cell)] if cell else float("nan"))
         return labels
 
 
