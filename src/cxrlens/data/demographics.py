@@ -1,10 +1,10 @@
-"""Age and sex as data sets write them → years and M / F; what cannot be is unknown."""
+"""Patient, sex and age as tables write them → an id, M / F and years; what cannot be read is unknown, and told."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 OLDEST = 120.0  # years
@@ -29,6 +29,9 @@ UNSTATED = frozenset(
 )
 NEITHER = frozenset({"o", "other", "u", "x", "d", "divers", "diverse"})
 Value = TypeVar("Value")
+
+PATIENTS = frozenset({"patient", "patientid", "patientno", "patientnumber", "pid", "mrn", "subject", "subjectid"})
+"""What columns with the patient are usually called, in small letters without marks between words."""
 
 AGE_BANDS = {
     "under 18": (0, 18),
@@ -102,6 +105,34 @@ def read_patients(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ..
     some = ", ".join(f"'{cell}'" for cell in list(dict.fromkeys(filled))[:5])
     are, count = ("is", "counts") if len(filled) == 1 else ("are", "count")
     return values, (f"{len(filled)} of {len(cells)} patients {are} not stated and {count} as unknown: {some}",)
+
+
+def read_columns(cells: Mapping[str, Sequence[str]]) -> tuple[dict[str, list[object]], list[str]]:
+    """The columns `patient`, `sex` and `age` of a cohort.
+
+    Args:
+        cells: those of the columns that a table has.
+
+    Returns:
+        The same columns as read, and sentences on what could not be.
+    """
+    columns: dict[str, list[object]] = {}
+    told: list[str] = []
+    for name, read in (("patient", read_patients), ("sex", read_sexes), ("age", read_ages)):
+        if name in cells:
+            values, odd = read(cells[name])
+            columns[name] = [*values]
+            told += odd
+    return columns, told
+
+
+def patient_columns(columns: Iterable[object]) -> list[str]:
+    """Those of a table's columns that are called as patients' ids are.
+
+    >>> patient_columns(["image", "Patient ID", "mrn", "patients"])
+    ['Patient ID', 'mrn']
+    """
+    return [name for name in map(str, columns) if re.sub(r"[\W_]", "", name).casefold() in PATIENTS]
 
 
 def _column(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,28 @@ MUST_AGREE = ("label", "patient")  # of rows that name one file
 def read_below(root: Path, path: str) -> Decoded:
     """Reads the image at `path`, relative to `root`."""
     return read_image(path_of(path, root))
+
+
+def view_reason(views: Collection[str], view: str) -> str:
+    """Why a study that keeps some views leaves an image out; "" where it does not, as where it keeps all."""
+    return f"view {view or 'not stated'}" if views and view not in views else ""
+
+
+def kept_rows(judged: Iterable[tuple[float, str]]) -> tuple[list[int], list[float], Counter[str]]:
+    """The rows that a study keeps.
+
+    Args:
+        judged: of each row, its label, and "" or why it is left out.
+
+    Returns:
+        The positions that are kept, their labels, and reason → rows left out.
+
+    >>> kept_rows([(1.0, ""), (0.0, "view L"), (0.0, "")])
+    ([0, 2], [1.0, 0.0], Counter({'view L': 1}))
+    """
+    rows = list(judged)
+    kept = [row for row, (_, reason) in enumerate(rows) if not reason]
+    return kept, [rows[row][0] for row in kept], Counter(reason for _, reason in rows if reason)
 
 
 def listed_cohort(

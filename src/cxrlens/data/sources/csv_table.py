@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +10,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort
-from cxrlens.data.demographics import read_ages, read_patients, read_sexes
+from cxrlens.data.demographics import patient_columns, read_columns
 from cxrlens.data.dicom_header import HeaderOptions, with_headers
 from cxrlens.data.files import below, data_root, list_files, loose_name
 from cxrlens.data.findings import Negative, Values, as_texts, check_occur, label_of, option_of, plain_value
-from cxrlens.data.listed import listed_cohort
+from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
 from cxrlens.data.sources import (
     SOURCES,
     PatientPattern,
@@ -28,9 +26,6 @@ from cxrlens.data.sources import (
 )
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError, near_miss
-
-PATIENTS = frozenset({"patient", "patientid", "patientno", "patientnumber", "pid", "mrn", "subject", "subjectid"})
-"""What columns with the patient are usually called, in small letters without marks between words."""
 
 
 @SOURCES.register("csv_table")
@@ -128,31 +123,23 @@ class CsvTable(HeaderOptions, Source):
             patients = [pattern_patient(self.patient_pattern, [name.replace("\\", "/")]) for name in names]
         views = table.rows[self._view_column(table, used)].tolist() if self.views else []
         excluded = [excluded_by(self.exclude, name) for name in names]
-        kept, labels, left_out = [], [], Counter[str]()
-        for row, (label, reason) in enumerate(self._labels(table, unmatched)):
-            if self.views and views[row] not in self.views:
-                reason = f"view {views[row] or 'not stated'}"
-            if excluded[row] is not None:
-                reason = f"excluded by '{excluded[row]}'"
-            if reason:
-                left_out[reason] += 1
-            else:
-                kept.append(row)
-                labels.append(label)
+        left = [f"excluded by '{pattern}'" if pattern is not None else "" for pattern in excluded]
+        if self.views:
+            left = [reason or view_reason(self.views, view) for reason, view in zip(left, views, strict=True)]
+        judged = zip(left, self._labels(table, unmatched), strict=True)
+        kept, labels, left_out = kept_rows((label, first or reason) for first, (label, reason) in judged)
         chosen = table.rows.iloc[kept]
-        sexes, odd_sexes = read_sexes(chosen[used["sex"]].tolist() if "sex" in used else [])
-        ages, odd_ages = read_ages(chosen[used["age"]].tolist() if "age" in used else [])
-        own_patients, odd_patients = read_patients(chosen[patient].tolist() if patient else [])
+        asked = {name: used[name] for name in ("sex", "age") if name in used}
+        asked |= {"patient": patient} if patient else {}
+        columns, odd = read_columns({name: chosen[column].tolist() for name, column in asked.items()})
         rows: dict[str, list[object]] = {
             "label": [*labels],
-            **({"patient": [*own_patients]} if patient else {}),
             **({"patient": [patients[row] for row in kept]} if patients else {}),
             **{name: [*chosen[column]] for name, column in used.items()},
-            **({"sex": [*sexes]} if "sex" in used else {}),
-            **({"age": [*ages]} if "age" in used else {}),
+            **columns,
             **extras(chosen, [*named, *used.values()], COLUMNS),
         }
-        told += [*odd_patients, *odd_sexes, *odd_ages]
+        told += odd
         if self.patient_pattern is not None:
             fitted = [patients[row] for row in kept]
             told += pattern_warning(
@@ -253,12 +240,7 @@ class CsvTable(HeaderOptions, Source):
                     )
 
 
-def patient_columns(table: Table) -> list[str]:
-    """The columns that are called as patients' ids are."""
-    return [name for name in map(str, table.rows.columns) if re.sub(r"[\W_]", "", name).casefold() in PATIENTS]
-
-
 def _unused_patient(table: Table) -> list[str]:
     """A sentence where a column is called as patients' ids are and the study does not name it."""
-    called = next(iter(patient_columns(table)), None)
+    called = next(iter(patient_columns(table.rows.columns)), None)
     return [f'the column {called} may say the patient: patient = "{called}" in [data] uses it'] if called else []

@@ -18,13 +18,12 @@ import pandas as pd
 from pydantic import model_validator
 
 from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort, cohort_table
-from cxrlens.data.demographics import read_ages, read_patients, read_sexes
+from cxrlens.data.demographics import patient_columns, read_columns
 from cxrlens.data.dicom_header import Header, read_headers, reasons, with_headers
 from cxrlens.data.files import Files, below, data_root, is_hidden, list_files, looks_like_image
 from cxrlens.data.findings import Values, option_of, plain_value
 from cxrlens.data.listed import find_rows, read_below
 from cxrlens.data.sources import SOURCES
-from cxrlens.data.sources.csv_table import patient_columns
 from cxrlens.data.sources.image_folder import COPIES, ImageFolder
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError
@@ -250,13 +249,10 @@ class DicomFolder(ImageFolder):
         taken = [column, self.label]
         used = [name for name in DESCRIPTIVE if name in table.rows and name not in taken]
         cells: dict[str, list[object]] = {name: [*table.rows[name]] for name in used}
-        told: list[str] = []
-        for name, read in (("patient", read_patients), ("sex", read_sexes), ("age", read_ages)):
-            if name in table.rows and name not in taken:
-                values, odd = read(table.rows[name].tolist())
-                cells[name] = [*values]
-                told += odd
-        ids = [name for name in patient_columns(table) if name not in (*taken, "patient")]
+        asked = [name for name in ("patient", "sex", "age") if name in table.rows and name not in taken]
+        columns, told = read_columns({name: table.rows[name].tolist() for name in asked})
+        cells |= columns
+        ids = [name for name in patient_columns(table.rows.columns) if name not in (*taken, "patient")]
         told += [
             f"the column {name} may say the patient and is not kept, so that no id is written down; called patient, "
             "it is used"
