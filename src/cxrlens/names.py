@@ -88,11 +88,11 @@ def short_name(text: str, most: int = 100) -> str:
     return f"{raw[: most - 9].decode('utf-8', 'ignore').rstrip('-. ')}-{hashlib.sha256(raw).hexdigest()[:8]}"
 
 
-def first(items: Sequence[str], most: int, where: str = "") -> str:
+def first_few(items: Sequence[str], most: int, where: str = "") -> str:
     """The first few, how many more there are, and where those are.
 
-    >>> first(["a", "b", "c"], 3), first(["a", "b", "c", "d"], 3), first(["a", "b"], 1, "; --json has them all")
-    ('a, b, c', 'a, b, c and 1 more', 'a and 1 more; --json has them all')
+    >>> first_few(["a", "b"], 2), first_few(["a", "b"], 1), first_few(["a", "b"], 1, "; --json has them all")
+    ('a, b', 'a and 1 more', 'a and 1 more; --json has them all')
     """
     more = f" and {len(items) - most} more{where}" if len(items) > most else ""
     return ", ".join(items[:most]) + more

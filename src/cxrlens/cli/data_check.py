@@ -51,7 +51,7 @@ def show(report: CheckReport, console: Console) -> None:
     from cxrlens.cli.terminal import literal, say
     from cxrlens.data.depth import DEPTH_STEP
     from cxrlens.data.files import passed_over
-    from cxrlens.names import first, many
+    from cxrlens.names import first_few, many
 
     cohort = report.cohort
     say(
@@ -61,7 +61,7 @@ def show(report: CheckReport, console: Console) -> None:
         "bold",
     )
     per_patient = [f"{images} ({patients})" for images, patients in report.images_a_patient.items()]
-    say(console, f"images a patient (patients): {first(per_patient, MOST_ROWS, '; --json has them all')}")
+    say(console, f"images a patient (patients): {first_few(per_patient, MOST_ROWS, '; --json has them all')}")
     for title, asked in (("left out by the study", True), ("not used", False)):
         rows = {reason: count for reason, count in report.left_out.items() if (reason not in report.origins) == asked}
         if rows:

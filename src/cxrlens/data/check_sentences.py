@@ -11,7 +11,7 @@ from cxrlens.data.associations import TOLD
 from cxrlens.data.integrity import Integrity
 from cxrlens.data.leaks import SideCounts, leak, patients_warning, split_warning
 from cxrlens.data.split import Split
-from cxrlens.names import first, many
+from cxrlens.names import first_few, many
 
 MOST = 3  # pairs that a sentence names
 
@@ -58,7 +58,7 @@ def warning_sentences(
         if hidden:
             lines.append(f"{fold}{hidden} more validation images are of training patients under another id")
     if found.two_ids:
-        names = first([" = ".join(ids) for ids in found.one_patient], MOST, "; --json has them all")
+        names = first_few([" = ".join(ids) for ids in found.one_patient], MOST, "; --json has them all")
         lines.append(
             f"{many(len(found.two_ids), 'pair')} of images are one exposure under two patient ids ({names}); "
             + (
@@ -121,5 +121,4 @@ def auc_half_width(positive: int, negative: int, auc: float = 0.75) -> float:
 
 def some(reasons: dict[str, str], most: int = 5) -> str:
     """The first few, each with its reason."""
-    shown = [f"{image} ({reason})" for image, reason in list(reasons.items())[:most]]
-    return ", ".join(shown) + (f" and {len(reasons) - most} more" if len(reasons) > most else "")
+    return first_few([f"{image} ({reason})" for image, reason in reasons.items()], most)

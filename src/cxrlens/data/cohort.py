@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.errors import UserError
+from cxrlens.names import first_few
 
 TEXT_COLUMNS = ("image", "path", "patient", "finding", "view", "source", "site", "date", "sex", "license", "notes")
 NUMBER_COLUMNS = ("label", "age")
@@ -95,9 +96,8 @@ class Cohort:
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()
         if repeated:
-            raise UserError(
-                f"{self.name}: an image may be listed once; listed again: {', '.join(map(str, repeated[:5]))}"
-            )
+            again = first_few([*map(str, repeated)], 5)
+            raise UserError(f"{self.name}: an image may be listed once; listed again: {again}")
 
     def __len__(self) -> int:
         return len(self.table)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from cxrlens.names import first_few
+
 OLDEST = 120.0  # years
 OPEN_FROM = 89.0  # years: older people are often written as one group, such as "90+" or ">89"
 
@@ -102,7 +104,7 @@ def read_patients(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ..
     values = [None if cell.strip().casefold() in UNSTATED else cell for cell in cells]
     if not filled:
         return values, ()
-    some = ", ".join(f"'{cell}'" for cell in list(dict.fromkeys(filled))[:5])
+    some = first_few([f"'{cell}'" for cell in dict.fromkeys(filled)], 5)
     are, count = ("is", "counts") if len(filled) == 1 else ("are", "count")
     return values, (f"{len(filled)} of {len(cells)} patients {are} not stated and {count} as unknown: {some}",)
 
@@ -144,8 +146,7 @@ def _column(
     values = [known[cell] for cell in cells]
     if not odd:
         return values, ()
-    kinds = list(dict.fromkeys(odd))
-    some = ", ".join(f"'{cell}'" for cell in kinds[:5]) + (", ..." if len(kinds) > 5 else "")
+    some = first_few([f"'{cell}'" for cell in dict.fromkeys(odd)], 5)
     count = "counts" if len(odd) == 1 else "count"
     return values, (f"{len(odd)} of {len(cells)} {what} cannot be read and {count} as unknown: {some}",)
 

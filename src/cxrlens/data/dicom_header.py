@@ -31,6 +31,7 @@ from cxrlens.data.cohort import Cohort, known_patients
 from cxrlens.data.demographics import age_in_years, sex_letter
 from cxrlens.data.dicom import is_dicom, read_header, refuse_modality
 from cxrlens.data.dicom_view import VIEW_TAGS, View, examine_view
+from cxrlens.data.files import PICTURES
 from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, heard
 from cxrlens.errors import UserError
 from cxrlens.names import many, path_of
@@ -43,7 +44,7 @@ TAGS = (
 )  # fmt: skip
 """All that is read of a header; no name, address or telephone number."""
 
-RASTERS = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".jp2", ".csv", ".txt"})
+NOT_DICOM = PICTURES | {".csv", ".txt"}
 """Files so called are not looked into for a header."""
 
 LONGEST = 2**20  # bytes of one element; what is read here takes at most a few kilobytes
@@ -186,7 +187,7 @@ def with_headers(
     table = cohort.table
     cells = [path if isinstance(path, str) else None for path in table["path"]]
     if headers is None:
-        wanted = [path for path in cells if path is not None and PurePosixPath(path).suffix.lower() not in RASTERS]
+        wanted = [path for path in cells if path is not None and PurePosixPath(path).suffix.lower() not in NOT_DICOM]
         headers = read_headers(root, wanted)
     known = {path: header for path, header in headers.items() if isinstance(header, Header)}
     damaged = len(headers) - len(known)

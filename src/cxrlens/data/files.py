@@ -13,15 +13,18 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from cxrlens.errors import UserError
-from cxrlens.names import name_of, path_of
+from cxrlens.names import first_few, many, name_of, path_of
 
-IMAGE_SUFFIXES = frozenset(
+PICTURES = frozenset(
     {
         *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".tif", ".tiff", ".bmp", ".webp", ".gif"),
-        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpeg2000", ".dcm", ".dicom", ".dic", ".ima"),
+        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpeg2000"),
     }
 )
-"""How the files are called that `data/raster.py` and `data/dicom.py` decode; every source and command goes by it."""
+"""How the files are called that `data/raster.py` decodes."""
+
+IMAGE_SUFFIXES = PICTURES | {".dcm", ".dicom", ".dic", ".ima"}
+"""These and those that `data/dicom.py` decodes; every source and command goes by it."""
 
 NO_IMAGES = frozenset({"dicomdir", "readme", "license", "licence", "copying", "makefile", "sha256sums", "md5sums"})
 """Files that have no suffix, as DICOM images often have none, and are something else."""
@@ -111,12 +114,10 @@ def passed_over(unlisted: Sequence[str], others: Sequence[str]) -> list[str]:
     """
     lines = []
     if unlisted:
-        some = ", ".join(unlisted[:3]) + (", ..." if len(unlisted) > 3 else "")
-        files = "1 image file" if len(unlisted) == 1 else f"{len(unlisted)} image files"
-        lines.append(f"ignored {files} that no row lists ({some})")
+        lines.append(f"ignored {many(len(unlisted), 'image file')} that no row lists ({first_few(unlisted, 3)})")
     if others:
         kinds = Counter(_kind(path) for path in others).most_common()
-        some = ", ".join(f"{count} {kind}" for kind, count in kinds[:8]) + (", ..." if len(kinds) > 8 else "")
+        some = first_few([f"{count} {kind}" for kind, count in kinds], 8)
         if len(others) == 1:
             lines.append(f"ignored 1 file that is not an image ({kinds[0][0]})")
         else:
@@ -175,8 +176,7 @@ def data_root(root: Path | None, marks: Sequence[str], layout: str) -> Path:
         return inside[0]
     if inside:
         raise UserError(f"{root} holds several data sets; give one of {', '.join(map(str, inside))}")
-    shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "") or "nothing"
-    raise UserError(f"{root} does not hold {layout}; found: {shown}")
+    raise UserError(f"{root} does not hold {layout}; found: {first_few(found, 8) or 'nothing'}")
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class Files:
         hits = self.fitting(name)
         if len(hits) == 1:
             return (None, self.refused[hits[0]]) if hits[0] in self.refused else (hits[0], "")
-        return None, f"{len(hits)} files fit: {', '.join(hits[:3])}" if hits else "no such file"
+        return None, f"{len(hits)} files fit: {first_few(hits, 3)}" if hits else "no such file"
 
     def fitting(self, name: str) -> list[str]:
         """The paths of all files that a table may call `name`, as `find` takes it."""

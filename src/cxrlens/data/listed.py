@@ -15,7 +15,7 @@ from cxrlens.data.files import Files, loose_name, relative_name
 from cxrlens.data.images import read_image
 from cxrlens.data.tables import Table
 from cxrlens.errors import UserError
-from cxrlens.names import many, path_of
+from cxrlens.names import first_few, many, path_of
 
 MUST_AGREE = ("label", "patient")  # of rows that name one file
 
@@ -216,7 +216,7 @@ def _merge(table: Table, names: Sequence[str], frame: pd.DataFrame, file: Sequen
             f"{table.path}: one image is listed twice: {'; '.join(faults[:5])}{more}; keep one row an image"
         )
     if again:
-        lines = ", ".join(str(table.lines[row]) for row in again[:5]) + (", ..." if len(again) > 5 else "")
+        lines = first_few([str(table.lines[row]) for row in again], 5)
         emptied = f"; columns that differ among its rows are left empty: {', '.join(differing)}" if differing else ""
         told.append(
             f"{many(len(again), 'row', 'name')} an image that a row above names, with the same label, and "

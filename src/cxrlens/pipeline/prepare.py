@@ -18,7 +18,7 @@ from cxrlens.data.split import Split, check_interval, make_splits
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import ROUGH, too_few_patients
-from cxrlens.names import many
+from cxrlens.names import first_few, many
 from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
@@ -192,7 +192,7 @@ def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str])
         interval_warning(cohort.table, splits, groups),
     ]
     if cohort.missing:
-        some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")
+        some = first_few([*cohort.missing], 3)
         found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")
     if groups and (merged := sum(patient != group for patient, group in groups.items())):
         found.append(f"{many(merged, 'patient id', 'share')} an image with another id: counted as that patient")

@@ -35,7 +35,7 @@ from cxrlens.data.sources import (
     pattern_warning,
 )
 from cxrlens.errors import UserError
-from cxrlens.names import many
+from cxrlens.names import first_few, many
 
 NEGATIVE_NAMES = frozenset(
     {"normal", "normals", "negative", "negatives", "neg", "no finding", "no findings", "nofinding", "healthy"}
@@ -151,7 +151,7 @@ class ImageFolder(HeaderOptions, Source):
     def _classes(self, root: Path, paths: list[str], files: Files) -> tuple[_Classes, list[str]]:
         """The class folders, and a sentence where one is written in several ways."""
         away = [path for path, reason in files.refused.items() if "folder" in reason]
-        links = f"; links out of the folder, not followed: {', '.join(away[:5])}" if away else ""
+        links = f"; links out of the folder, not followed: {first_few(away, 5)}" if away else ""
         folders = [PurePosixPath(path).parts[:-1] for path in paths]
         if not self.positive:
             return _guessed(root, folders, links)
