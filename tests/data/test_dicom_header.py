@@ -13,7 +13,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from cxrlens.config import parse
 from cxrlens.data.cohort import Cohort
-from cxrlens.data.dicom_header import TAGS, Header, HeaderOptions, name_patients, read_headers
+from cxrlens.data.dicom_header import TAGS, Header, read_headers
+from cxrlens.data.dicom_patients import HeaderOptions, name_patients
 from cxrlens.data.leaks import leak
 from cxrlens.data.sources.csv_table import CsvTable
 from cxrlens.data.sources.image_folder import ImageFolder

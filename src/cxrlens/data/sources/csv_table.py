@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort
 from cxrlens.data.demographics import patient_columns, read_columns
-from cxrlens.data.dicom_header import HeaderOptions, with_headers
+from cxrlens.data.dicom_patients import HeaderOptions, with_headers
 from cxrlens.data.files import below, data_root, list_files, loose_name
 from cxrlens.data.findings import Negative, Values, as_texts, check_occur, label_of, option_of, plain_value
 from cxrlens.data.listed import kept_rows, listed_cohort, view_reason

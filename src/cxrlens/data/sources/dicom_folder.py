@@ -19,7 +19,8 @@ from pydantic import model_validator
 
 from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort, cohort_table
 from cxrlens.data.demographics import patient_columns, read_columns
-from cxrlens.data.dicom_header import Header, read_headers, reasons, with_headers
+from cxrlens.data.dicom_header import Header, read_headers, reasons
+from cxrlens.data.dicom_patients import with_headers
 from cxrlens.data.files import Files, below, data_root, is_hidden, list_files, looks_like_image
 from cxrlens.data.findings import Values, option_of, plain_value
 from cxrlens.data.listed import find_rows, read_below

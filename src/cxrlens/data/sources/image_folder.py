@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from cxrlens.data.cohort import Cohort, cohort_table
-from cxrlens.data.dicom_header import HeaderOptions, with_headers
+from cxrlens.data.dicom_patients import HeaderOptions, with_headers
 from cxrlens.data.files import (
     Files,
     data_root,
