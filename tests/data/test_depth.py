@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +16,12 @@ import pytest
 from PIL import Image
 
 from cxrlens.data.cache import build_cache
-from cxrlens.data.cohort import Cohort, cohort_table
+from cxrlens.data.cohort import Cohort, Decoded, cohort_table
+from cxrlens.data.depth import why_not
 from cxrlens.data.images import UnreadableImage, read_image, to_uint8
 from cxrlens.data.listed import read_below
 from cxrlens.data.steps import group_steps
+from cxrlens.errors import UserError
 
 BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 258, 262, 284, 339
 
@@ -324,3 +328,21 @@ def test_a_picture_that_fills_a_smaller_depth_looks_the_same_among_deeper_ones(p
     assert f"not as the {others} bits of most of the cohort (its values fill {own} bits" in found.steps[0]
     if others - own == 2:  # it may be a dark one of their depth
         assert read_image(put(png16(at(own, dark))), others).facts["depth"] == others
+
+
+def test_two_steps_below_the_others_is_a_black_image_and_one_step_is_a_dark_one():
+    assert why_not(12, np.full(100, 256), 256) is None
+    assert why_not(12, np.full(100, 200), 200) == "nearly all of its pixels lie below 256 of 4095"
+
+
+def test_a_file_that_changes_before_it_is_read_at_the_cohorts_depth_is_an_error(mixed, tmp_path):
+    seen = Counter[str]()
+
+    def once(path: str) -> Decoded:
+        seen[path] += 1
+        if seen[path] > 1:
+            raise UnreadableImage("gone")
+        return mixed.read(path)
+
+    with pytest.raises(UserError, match=r"dark\.png changed while it was read \(gone\); start again"):
+        build_cache(replace(mixed, read=once), 64, folder=tmp_path / "cache", workers=1)

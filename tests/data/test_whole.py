@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from cxrlens.data.images import read_image
 from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.data.whole import check_png_rows
+from dicom_files import write_dicom
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(20, 230, (128, 96), dtype=np.uint8)
@@ -76,6 +79,8 @@ def test_an_interlaced_png_is_counted_by_its_passes(tmp_path: Path) -> None:
     assert np.array_equal(np.rint(read_image(put(tmp_path / "whole.png", whole)).pixels[0] * 255), PICTURE)
     with pytest.raises(UnreadableImage, match="truncated"):
         read_image(put(tmp_path / "cut.png", interlaced(PICTURE, 0.8)))
+    with pytest.raises(UnreadableImage, match="it holds 40% of its pixels"):  # one that the decoder itself takes
+        read_image(put(tmp_path / "cut.png", interlaced(PICTURE[:, :-1], 0.4)))
 
 
 def interlaced(pixels: np.ndarray, share: float = 1.0) -> bytes:
@@ -84,6 +89,18 @@ def interlaced(pixels: np.ndarray, share: float = 1.0) -> bytes:
     packed = zlib.compress(raw[: int(share * len(raw))])
     header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 1)
     return png_of((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
+
+
+def test_a_jpeg_cut_in_half_is_refused_in_a_dicom_too(tmp_path: Path) -> None:
+    whole = jpeg(PICTURE, quality=90)
+    start = whole.index(b"\xff\xda")
+    cut = whole[: start + (len(whole) - start) // 2] + b"\xff\xd9"
+    for name, frame in (("whole", whole), ("cut", cut)):
+        pixels = encapsulate([frame])
+        write_dicom(tmp_path / name, syntax=JPEGBaseline8Bit, Rows=128, Columns=96, PixelData=pixels)
+    assert read_image(tmp_path / "whole").pixels.shape == (1, 128, 96)
+    with pytest.raises(UnreadableImage, match=r"truncated JPEG: the last \d+ of 128 rows hold no data"):
+        read_image(tmp_path / "cut")
 
 
 def test_black_and_grey_borders_are_part_of_a_whole_image(tmp_path: Path) -> None:
