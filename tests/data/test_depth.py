@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections import Counter
@@ -22,6 +21,7 @@ from cxrlens.data.images import UnreadableImage, read_image, to_uint8
 from cxrlens.data.listed import read_below
 from cxrlens.data.steps import group_steps
 from cxrlens.errors import UserError
+from picture_files import chunk, png, saved
 
 BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 258, 262, 284, 339
 
@@ -42,15 +42,7 @@ def at(bits: int, unit: np.ndarray | None = None) -> np.ndarray:
 
 def png16(values: np.ndarray, colour: int = 0, sbit: bytes = b"") -> bytes:
     """A 16-bit PNG of [H, W] or [H, W, channels]."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    height, width = values.shape[:2]
-    raw = b"".join(b"\0" + row.tobytes() for row in values.astype(">u2").reshape(height, -1))
-    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    said = chunk(b"sBIT", sbit) if sbit else b""
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + said + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return png(values, 16, colour, chunk(b"sBIT", sbit) if sbit else b"")
 
 
 def tiff(values: np.ndarray, order: str = "<", squeezed: bool = False, photometric: int | None = None, **tags) -> bytes:
@@ -80,12 +72,6 @@ def tiff(values: np.ndarray, order: str = "<", squeezed: bool = False, photometr
         table += struct.pack(f"{order}HHI", tag, size, len(numbers)) + cell
     mark = b"II*\0" if order == "<" else b"MM\0*"
     return mark + struct.pack(f"{order}I", place) + raw.ljust(place - 8, b"\0") + table + bytes(4) + later
-
-
-def saved(image: Image.Image, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 @pytest.fixture
