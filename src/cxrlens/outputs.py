@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from cxrlens.errors import UserError
-from cxrlens.names import shortened
+from cxrlens.names import first_few, shortened
 
 PROGRAM = "cxrlens"
 FOLDER_MARK = ".cxrlens.json"
@@ -86,9 +86,9 @@ def check_folder(path: Path, kind: str, is_older: Callable[[], bool] = lambda: F
         if held != kind:
             raise UserError(f"{path} is a {held or 'damaged'} folder, not a {kind} folder; choose another --out")
     elif names and not is_older():
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise UserError(
-            f"{path} is no {kind} folder and is not empty ({shown}); choose a new or an empty folder with --out"
+            f"{path} is no {kind} folder and is not empty ({first_few(names, 3)}); choose a new or an empty folder "
+            "with --out"
         )
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from cxrlens.cli.data_check import show
 from cxrlens.data.cache import ImageCache, build_cache
 from cxrlens.data.check import CheckReport, check, count_labels
 from cxrlens.data.cohort import Cohort, Decoded, cohort_table
@@ -110,6 +112,31 @@ def test_a_paper_split_says_what_leaks_under_one_id_and_under_two(tmp_path: Path
         assert report.warnings[0].startswith(f"{seen} of 14 validation images are of patients")
         assert any("the split takes them for two patients" in line for line in report.warnings)
     assert leaks == {0, 1}
+
+
+def test_patients_are_counted_as_the_split_takes_them(tmp_path: Path) -> None:
+    cohort = made()
+    cache = cached(cohort, tmp_path)
+    assert check(cohort, SplitOptions(), cache).merged["twin"] == "p0"
+    for options in (SplitOptions(merge_duplicates=False), SplitOptions(kind="paper")):
+        report = check(cohort, options, cache)
+        assert report.merged == {} and report.integrity.groups["twin"] == "p0"
+
+
+def test_a_note_of_the_source_does_not_hide_how_deep_files_were_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def deep(path: str) -> Decoded:
+        decoded, depth = read(path), 10 + 2 * (int(path) % 2)
+        facts = {**decoded.facts, "bits": 16, "depth": depth, "depth_alone": depth}
+        return replace(decoded, facts=facts, steps=(f"16-bit file read as {depth} bits (largest value 9)",))
+
+    note = "exclude pattern 'x/*' matched no file"
+    cohort = replace(made(), read=deep, notes=(note,))
+    report = check(cohort, SplitOptions(), cached(cohort, tmp_path))
+    show(report, Console(width=200))
+    printed = capsys.readouterr().out
+    assert note in printed and "read as 10 bits" in printed and "read as 12 bits" in printed
 
 
 def test_a_split_that_cannot_be_drawn_is_a_fault_and_the_rest_is_still_told(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,10 +15,13 @@ import pytest
 from PIL import Image
 
 from cxrlens.data.cache import build_cache
-from cxrlens.data.cohort import Cohort, cohort_table
+from cxrlens.data.cohort import Cohort, Decoded, cohort_table
+from cxrlens.data.depth import why_not
 from cxrlens.data.images import UnreadableImage, read_image, to_uint8
 from cxrlens.data.listed import read_below
 from cxrlens.data.steps import group_steps
+from cxrlens.errors import UserError
+from picture_files import chunk, png, saved
 
 BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 258, 262, 284, 339
 
@@ -38,15 +42,7 @@ def at(bits: int, unit: np.ndarray | None = None) -> np.ndarray:
 
 def png16(values: np.ndarray, colour: int = 0, sbit: bytes = b"") -> bytes:
     """A 16-bit PNG of [H, W] or [H, W, channels]."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    height, width = values.shape[:2]
-    raw = b"".join(b"\0" + row.tobytes() for row in values.astype(">u2").reshape(height, -1))
-    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    said = chunk(b"sBIT", sbit) if sbit else b""
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + said + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return png(values, 16, colour, chunk(b"sBIT", sbit) if sbit else b"")
 
 
 def tiff(values: np.ndarray, order: str = "<", squeezed: bool = False, photometric: int | None = None, **tags) -> bytes:
@@ -76,12 +72,6 @@ def tiff(values: np.ndarray, order: str = "<", squeezed: bool = False, photometr
         table += struct.pack(f"{order}HHI", tag, size, len(numbers)) + cell
     mark = b"II*\0" if order == "<" else b"MM\0*"
     return mark + struct.pack(f"{order}I", place) + raw.ljust(place - 8, b"\0") + table + bytes(4) + later
-
-
-def saved(image: Image.Image, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -324,3 +314,21 @@ def test_a_picture_that_fills_a_smaller_depth_looks_the_same_among_deeper_ones(p
     assert f"not as the {others} bits of most of the cohort (its values fill {own} bits" in found.steps[0]
     if others - own == 2:  # it may be a dark one of their depth
         assert read_image(put(png16(at(own, dark))), others).facts["depth"] == others
+
+
+def test_two_steps_below_the_others_is_a_black_image_and_one_step_is_a_dark_one():
+    assert why_not(12, np.full(100, 256), 256) is None
+    assert why_not(12, np.full(100, 200), 200) == "nearly all of its pixels lie below 256 of 4095"
+
+
+def test_a_file_that_changes_before_it_is_read_at_the_cohorts_depth_is_an_error(mixed, tmp_path):
+    seen = Counter[str]()
+
+    def once(path: str) -> Decoded:
+        seen[path] += 1
+        if seen[path] > 1:
+            raise UnreadableImage("gone")
+        return mixed.read(path)
+
+    with pytest.raises(UserError, match=r"dark\.png changed while it was read \(gone\); start again"):
+        build_cache(replace(mixed, read=once), 64, folder=tmp_path / "cache", workers=1)

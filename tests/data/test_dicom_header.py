@@ -13,7 +13,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from cxrlens.config import parse
 from cxrlens.data.cohort import Cohort
-from cxrlens.data.dicom_header import TAGS, Header, HeaderOptions, name_patients, read_headers
+from cxrlens.data.dicom_header import TAGS, Header, read_headers
+from cxrlens.data.dicom_patients import HeaderOptions, name_patients
 from cxrlens.data.leaks import leak
 from cxrlens.data.sources.csv_table import CsvTable
 from cxrlens.data.sources.image_folder import ImageFolder
@@ -164,7 +165,7 @@ def test_two_people_of_one_id_at_one_place_stay_together_and_are_told() -> None:
 
 def test_images_of_one_patient_are_on_one_side(tmp_path: Path) -> None:
     cohort = ImageFolder().cohort(archive(tmp_path))
-    assert cohort.table["patient"].nunique() == 12
+    assert cohort.table["patient"].nunique() == 12 and cohort.table["patient_known"].all()
     (split,) = make_splits(cohort, SplitOptions())
     assert not leak(cohort.table, split) and split.validation
     assert cohort.table["sex"].value_counts().to_dict() == {"M": 18, "F": 18}
@@ -179,7 +180,7 @@ def test_the_studys_pattern_goes_before_the_header(tmp_path: Path) -> None:
     patients = cohort.table.set_index("image")["patient"]
     assert patients["NORMAL/IM0000"] == "0000"
     assert patients["NORMAL/IM0006"] == patients["NORMAL/IM0008"] and patients["NORMAL/IM0006"].startswith("p-")
-    assert any("2 patients of the DICOM headers have several ids" in line for line in cohort.warnings)
+    assert any("2 patients of the DICOM headers with several ids" in line for line in cohort.warnings)
 
 
 def test_an_image_without_the_studys_id_is_called_as_others_of_its_patient_are(tmp_path: Path) -> None:
@@ -208,6 +209,13 @@ def test_pictures_that_are_no_dicom_are_left_as_they_are(tmp_path: Path) -> None
     assert table["sex"]["NORMAL/a.png"] is None
 
 
+def test_a_file_called_as_a_picture_is_not_looked_into(tmp_path: Path) -> None:
+    archive(tmp_path, patients=2)
+    write_dicom(tmp_path / "NORMAL" / "b.jp2", PatientID="H7")
+    table = ImageFolder().cohort(tmp_path).table.set_index("image")
+    assert table["patient"]["NORMAL/b.jp2"] == "NORMAL/b.jp2"
+
+
 def test_views_and_headers_that_say_nothing_are_told(tmp_path: Path) -> None:
     archive(tmp_path, patients=4, ViewPosition="", PatientID="ANONYMOUS")
     cohort: Cohort = ImageFolder().cohort(tmp_path)
@@ -234,3 +242,36 @@ def test_an_element_of_many_megabytes_is_not_read(tmp_path: Path) -> None:
 
 def test_a_deflated_file_is_read(tmp_path: Path) -> None:
     assert one_header(tmp_path, syntax=DeflatedExplicitVRLittleEndian, PatientID="H7").patient_id == "H7"
+
+
+def test_ages_that_lie_years_apart_are_of_two_people() -> None:
+    day = pd.Timestamp(2020, 1, 31).date()
+    for apart, dated, two in ((1, True, False), (5, True, True), (5, False, False), (30, False, True)):
+        date = day if dated else None
+        names, told = people(Header("7", age=40, date=date), Header("7", age=40 + apart, date=date), Header("8"))
+        assert names[0] == names[1] and bool(told) == two, (apart, dated)
+
+
+def test_one_id_of_three_images_may_be_one_patients() -> None:
+    names, told = people(*[Header("KS-1")] * 3)
+    assert names[0] is not None and len({*names}) == 1 and not told
+
+
+def test_ages_that_disagree_with_the_dates_are_told(tmp_path: Path) -> None:
+    archive(tmp_path, patients=2, PatientBirthDate="19300601", StudyDate="20200601")
+    assert any(line.startswith("6 DICOM headers: the age and") for line in ImageFolder().cohort(tmp_path).warnings)
+
+
+def test_headers_without_patients_are_not_told_where_the_study_names_all(tmp_path: Path) -> None:
+    archive(tmp_path, patients=4, PatientID="ANONYMOUS")
+    assert ImageFolder(patient_pattern=r"IM(\d+)").cohort(tmp_path).warnings == ()
+
+
+def test_a_file_of_too_many_bytes_is_not_read(tmp_path: Path, monkeypatch) -> None:
+    write_dicom(tmp_path / "a", PatientID="H7")
+    monkeypatch.setattr("cxrlens.data.dicom_header.MAX_BYTES", 100)
+    assert read_headers(tmp_path, ["a"])["a"] == "more than 100 bytes"
+
+
+def test_a_header_with_values_that_the_standard_forbids_is_read_without_a_warning(tmp_path: Path) -> None:
+    assert one_header(tmp_path, PatientID="H7", PatientAge="41", StudyInstanceUID="1.x.02").study == "1.x.02"

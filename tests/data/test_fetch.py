@@ -308,9 +308,9 @@ def test_the_command_says_what_it_did_and_what_is_missing(server: Server, tmp_pa
     server.faults["images/c.jpg"] = ["404"]
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 1
-    assert "images/c.jpg: the server answers 404" in result.output and "1 files are missing" in result.output
+    assert "images/c.jpg: the server answers 404" in result.output and "1 missing file;" in result.output
     result = CliRunner().invoke(command, arguments)
-    assert result.exit_code == 0 and "1 files downloaded, 2 already there, all verified" in result.output
+    assert result.exit_code == 0 and "1 file downloaded, 2 already there, all verified" in result.output
 
 
 def test_a_command_interrupted_says_that_the_same_command_continues(

@@ -148,7 +148,7 @@ def test_a_study_file_beside_the_images_is_not_counted_and_any_other_is(tmp_path
 def test_what_is_passed_over_is_counted_by_kind() -> None:
     assert passed_over([], []) == []
     assert passed_over(["a.png"] * 4, ["n.txt", "x/.DS_Store", "b.png.bak", "c.TXT"]) == [
-        "ignored 4 image files that no row lists (a.png, a.png, a.png, ...)",
+        "ignored 4 image files that no row lists (a.png, a.png, a.png and 1 more)",
         "ignored 4 files that are not images (2 .txt, 1 hidden, 1 .bak)",
     ]
 

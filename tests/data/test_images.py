@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,30 +16,7 @@ from PIL import Image, ImageOps
 
 from cxrlens.data.images import INTERPOLATIONS, UnreadableImage, read_image, to_uint8
 from cxrlens.errors import UserError
-
-GREY, RGB, GREY_ALPHA, RGBA = 0, 2, 4, 6
-
-
-def png(values: np.ndarray, bits: int, colour: int, extra: bytes = b"") -> bytes:
-    """A PNG made by hand from [H, W, channels] integers of `bits` each."""
-    height, width = values.shape[:2]
-    assert bits in (8, 16)
-    rows = values.astype(">u2" if bits == 16 else "u1").reshape(height, -1)
-    raw = b"".join(b"\0" + row.tobytes() for row in rows)
-    head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + extra + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
-    )
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def saved(image: Image.Image, kind: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
+from picture_files import GREY, GREY_ALPHA, RGB, RGBA, chunk, png, png_of, saved
 
 
 @pytest.fixture
@@ -189,8 +165,7 @@ def test_absent_files_and_folders_are_refused(tmp_path):
 
 @pytest.mark.parametrize("side", [9000, 60000])
 def test_a_decompression_bomb_is_refused_from_its_header(put, side):
-    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
-    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    data = png_of(side, side, b"")
     assert "decompression bomb" in refusal(put(data)) or "the header says" in refusal(put(data))
 
 

@@ -112,7 +112,7 @@ def test_one_file_under_two_spellings_is_one_image(tmp_path: Path, again: str) -
     assert cohort.images == ["a.png", "b.png"] and cohort.table["view"].tolist() == ["PA", "PA"]
     assert cohort.table["box"].isna().all(), "which of two values it is, nobody knows"
     assert cohort.warnings[0] == (
-        "1 rows name an image that a row above names, with the same label, and count once (lines 4); columns that "
+        "1 row names an image that a row above names, with the same label, and counts once (line 4); columns that "
         "differ among its rows are left empty: box"
     )
 
@@ -323,3 +323,12 @@ def test_a_column_of_patients_that_the_study_does_not_name_is_told(tmp_path: Pat
     told = f'the column {column} may say the patient: patient = "{column}" in [data] uses it'
     assert told in CsvTable(table="list.csv").cohort(tmp_path).warnings
     assert told not in CsvTable(table="list.csv", patient=column).cohort(tmp_path).warnings
+
+
+@pytest.mark.parametrize("name", ["./{}", "sub/../{}"])
+def test_the_tables_themselves_are_no_other_files_however_they_are_written(tmp_path: Path, name: str) -> None:
+    root = folders(build(tmp_path, "image,study\na.png,1\nb.png,2\n"), "sub/c.png")
+    (root / "more.csv").write_text("study,label\n1,1\n2,0\n")
+    options = {"more_table": name.format("more.csv"), "more_on": ["study"]}
+    cohort = CsvTable(table=name.format("list.csv"), **options).cohort(root)
+    assert cohort.images == ["a.png", "b.png"] and cohort.other_files == ()

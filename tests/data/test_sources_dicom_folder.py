@@ -154,7 +154,7 @@ def test_options_that_would_not_be_used_are_refused() -> None:
 
 def test_a_folder_without_dicom_is_told(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\na,1\n")
-    with pytest.raises(UserError, match="holds no DICOM file; 1 files were looked at"):
+    with pytest.raises(UserError, match="holds no DICOM file; 1 file looked at"):
         DicomFolder(table="labels.csv").cohort(tmp_path)
 
 
@@ -177,3 +177,81 @@ def test_what_follows_the_last_point_of_a_uid_is_no_suffix(tmp_path: Path) -> No
     cohort = listed(tmp_path, ["file,label", "1.2.3,1", "1.2.3.1,0"]).cohort(tmp_path)
     assert cohort.table.set_index("image")["label"].to_dict() == {"1.2.3": 1, "1.2.3.1": 0}
     assert cohort.left_out == {"no row in the table": 1}
+
+
+def test_links_out_of_the_folder_hidden_files_and_second_names_of_a_file_are_no_images(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "out" / "secret.dcm", 7, StudyInstanceUID="1")
+    root = tmp_path / "root"
+    for number, name in enumerate(("a.dcm", "b.dcm", ".trash/h.dcm")):
+        write_dicom(root / name, number, StudyInstanceUID=str(number % 2))
+    (root / "link.dcm").symlink_to(tmp_path / "out" / "secret.dcm")
+    (root / "0 again.dcm").symlink_to(root / "a.dcm")
+    lines = ["study,label", "0,1", "1,0"]
+    cohort = listed(root, lines, match="StudyInstanceUID", column="study").cohort(root)
+    assert cohort.images == ["a.dcm", "b.dcm"]
+    (refused,) = (reason for reason in cohort.left_out if "out of the data folder: refused" in reason)
+    assert cohort.left_out == {"links to files that are listed themselves": 1, refused: 1}
+    assert cohort.origins[refused] == "cannot be used" and cohort.other_files == (".trash/h.dcm",)
+    cohort = listed(root, ["file,label", "0 again.dcm,1", "b,0", "link.dcm,1"]).cohort(root)
+    assert cohort.images == ["a.dcm", "b.dcm"] and cohort.table["label"].tolist() == [1, 0] and not cohort.unlisted
+    assert "line 4, 'link.dcm' (a link out of the data folder: refused" in cohort.faults[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["images/im0.dcm", "./images/im0.dcm", "deep/images/im0", "sub/../deep/images/im0.dcm", "images\\im0.DCM", "im0"],
+)
+def test_a_table_names_files_in_every_way_that_other_tables_do(tmp_path: Path, name: str) -> None:
+    write_dicom(tmp_path / "deep" / "images" / "im0.dcm", 0)
+    write_dicom(tmp_path / "deep" / "images" / "im1.dcm", 1)
+    Image.effect_noise((70, 70), 40).save(tmp_path / "deep" / "images" / "im0.png")  # a preview is no DICOM
+    for written in (name, f"{tmp_path}/deep/images/im0.dcm", f"{tmp_path.name}/deep/images/im0.dcm"):
+        cohort = listed(tmp_path, ["file,label", f"{written},1", "im1.dcm,0"]).cohort(tmp_path)
+        assert cohort.table["label"].tolist() == [1, 0] and not cohort.faults
+
+
+def test_a_row_that_leads_out_of_the_folder_is_refused_with_its_line(tmp_path: Path) -> None:
+    lines = ["file,label", "1.1/IM0,1", "../1.1/IM0,0"]
+    with pytest.raises(UserError, match=r"labels\.csv line 3: '\.\./1\.1/IM0' leads out of"):
+        listed(build(tmp_path), lines).cohort(tmp_path)
+
+
+def test_a_files_own_row_goes_before_one_that_names_several(tmp_path: Path) -> None:
+    lines = ["file,label", "IM1,0", "1.2/IM0,1", "IM0,0"]
+    cohort = listed(build(tmp_path), lines).cohort(tmp_path)
+    assert cohort.table.set_index("image")["label"].to_dict() == {"1.2/IM0": 1}
+    assert cohort.left_out["the table names 'IM0', as several files are called"] == 3 and not cohort.faults
+
+
+def test_a_dicom_of_any_suffix_is_found_by_its_bare_name(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.xr", "b.xr")):
+        write_dicom(tmp_path / "deep" / name, number)
+    assert len(listed(tmp_path, ["file,label", "a.xr,1", "deep/b.xr,0"]).cohort(tmp_path)) == 2
+
+
+def test_a_pattern_is_searched_in_the_path_too_and_told_where_it_fits_some_or_none(tmp_path: Path) -> None:
+    lines = ["file,label,patient", "1.1/IM0,1,", "1.2/IM1,0,me", "2.1/IM0,0,you"]
+    cohort = listed(build(tmp_path), lines, patient_pattern=r"^1\.(\d)/").cohort(tmp_path)
+    assert cohort.table["patient"].tolist() == ["1", "2", "you"]
+    assert r"patient_pattern '^1\.(\d)/' does not fit 1 of 3 names: each is its own patient" in cohort.warnings
+    with pytest.raises(UserError, match=r"fits no file name; the first is 'IM0', and no path: '1\.1/IM0'"):
+        listed(tmp_path, lines, patient_pattern=r"person(\d)").cohort(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["./labels.csv", "1.1/../labels.csv"])
+def test_the_table_itself_is_no_other_file_however_it_is_written(tmp_path: Path, name: str) -> None:
+    listed(build(tmp_path), ["file,label", "1.1/IM0,1", "1.2/IM1,0"])
+    cohort = DicomFolder(table=name).cohort(tmp_path)
+    assert cohort.other_files == ("2.2/notes.txt",)
+    with pytest.raises(UserError, match=r"'\.\./labels\.csv' leads out of"):
+        DicomFolder(table="../labels.csv").cohort(tmp_path / "1.1")
+
+
+@pytest.mark.parametrize("match", ["file", "StudyInstanceUID", "PatientID"])
+def test_a_column_of_ids_that_is_not_used_is_not_kept_and_this_is_told(tmp_path: Path, match: str) -> None:
+    lines = ["file,study,patient id,MRN,label,x", "1.1/IM0,1.1,P1,SECRET,1,7", "2.1/IM0,2.1,P2,SECRET,0,8"]
+    column = {"file": "file", "StudyInstanceUID": "study", "PatientID": "patient id"}[match]
+    cohort = listed(build(tmp_path), lines, match=match, column=column).cohort(tmp_path)
+    assert "SECRET" not in cohort.table.to_csv() and {"x"} <= {*cohort.table}
+    assert sum("the column MRN may say the patient and is not kept" in line for line in cohort.warnings) == 1
+    assert any("the column patient id" in line for line in cohort.warnings) == (match != "PatientID")

@@ -245,6 +245,7 @@ def test_a_link_to_a_listed_file_is_no_second_image(tmp_path: Path) -> None:
     cohort = ImageFolder().cohort(root)
     assert cohort.images == NAMES
     assert cohort.left_out == {"links to files that are listed themselves": 1}
+    assert cohort.origins == {"links to files that are listed themselves": "counted once"}
     (root / "train" / "PNEUMONIA" / "again.jpeg").symlink_to(root / NAMES[0])
     with pytest.raises(UserError, match=r"again\.jpeg is a link to test/NORMAL/.*of the other class"):
         ImageFolder().cohort(root)
@@ -293,3 +294,8 @@ def test_a_class_folder_is_found_whatever_the_unicode_form_of_its_name(tmp_path:
     for name in (one, two):
         cohort = ImageFolder(positive=(name,), negative=("gesund",)).cohort(tmp_path)
         assert cohort.table["label"].tolist() == [1, 1, 0] and not cohort.warnings
+
+
+def test_a_folder_of_masks_beside_the_classes_is_no_class(tmp_path: Path) -> None:
+    cohort = ImageFolder().cohort(build(tmp_path, ["NORMAL/a.png", "TB/b.png", "masks/c.png"]))
+    assert cohort.images == ["NORMAL/a.png", "TB/b.png"] and sum(cohort.left_out.values()) == 1

@@ -95,7 +95,7 @@ def test_bits_that_files_agree_in_are_a_note_and_bits_that_they_do_not_are_a_war
     facts["depth"] = [12, 16]
     assert reading_notes(facts) == []
     (warning,) = reading_sentences(facts)
-    assert warning == "2 PNG or TIFF files of more than 8 bits are not read alike: 12 bits (1), 16 bits (1)"
+    assert warning == "2 image files of more than 8 bits are not read alike: 12 bits (1), 16 bits (1)"
     assert reading_notes(facts[1:]) == reading_sentences(facts[1:]) == []
 
 

@@ -65,9 +65,7 @@ def test_a_row_without_a_name_is_told_with_its_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 def test_the_delimiter_is_the_one_that_parts_the_header(tmp_path: Path, mark: str) -> None:
-    table = read_table(
-        write(tmp_path, mark.join(["image", "label"]) + "\n" + mark.join(["a.png", "1"]) + "\n"), (), ",;\t"
-    )
+    table = read_table(write(tmp_path, mark.join(["image", "label"]) + "\n" + mark.join(["a.png", "1"]) + "\n"))
     assert table.rows.to_dict("list") == {"image": ["a.png"], "label": ["1"]}
 
 

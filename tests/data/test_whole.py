@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from cxrlens.data.images import read_image
 from cxrlens.data.unreadable import UnreadableImage
+from cxrlens.data.whole import check_png_rows
+from dicom_files import write_dicom
+from picture_files import GREY, RGB, interlaced, png, png_of, saved
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(20, 230, (128, 96), dtype=np.uint8)
@@ -24,26 +28,7 @@ def put(path: Path, data: bytes) -> Path:
 
 
 def jpeg(pixels: np.ndarray, **options) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", **options)
-    return buffer.getvalue()
-
-
-def png(pixels: np.ndarray, rows: int | None = None, bits: int = 8, pieces: int = 3) -> bytes:
-    """A PNG by hand; `rows` of its rows are in the stream, which ends as it should."""
-    kind = {2: 0, 3: 2}[pixels.ndim]
-    raw = b"".join(b"\0" + row.astype(f">u{bits // 8}").tobytes() for row in pixels[:rows])
-    packed = zlib.compress(raw)
-    step = -(-len(packed) // pieces)
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], bits, kind, 0, 0, 0)
-    chunks = [
-        (b"IHDR", header),
-        *((b"IDAT", packed[at : at + step]) for at in range(0, len(packed), step)),
-        (b"IEND", b""),
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
-    )
+    return saved(Image.fromarray(pixels), "JPEG", **options)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -60,9 +45,10 @@ def test_a_jpeg_cut_in_half_with_a_new_end_mark_is_refused(tmp_path: Path, colou
 @pytest.mark.parametrize("colour", [False, True])
 def test_a_png_whose_stream_ends_early_is_refused(tmp_path: Path, bits: int, colour: bool) -> None:
     pixels = (np.stack([PICTURE] * 3, -1) if colour else PICTURE).astype(np.uint16) * (257 if bits == 16 else 1)
+    kind = RGB if colour else GREY
     with pytest.raises(UnreadableImage, match="truncated PNG: it holds 50% of its pixels"):
-        read_image(put(tmp_path / "cut.png", png(pixels, 64, bits)))
-    assert read_image(put(tmp_path / "whole.png", png(pixels, None, bits))).pixels.shape == (1, 128, 96)
+        read_image(put(tmp_path / "cut.png", png(pixels, bits, kind, rows=64, pieces=3)))
+    assert read_image(put(tmp_path / "whole.png", png(pixels, bits, kind, pieces=3))).pixels.shape == (1, 128, 96)
 
 
 def test_an_interlaced_png_is_counted_by_its_passes(tmp_path: Path) -> None:
@@ -70,17 +56,20 @@ def test_an_interlaced_png_is_counted_by_its_passes(tmp_path: Path) -> None:
     assert np.array_equal(np.rint(read_image(put(tmp_path / "whole.png", whole)).pixels[0] * 255), PICTURE)
     with pytest.raises(UnreadableImage, match="truncated"):
         read_image(put(tmp_path / "cut.png", interlaced(PICTURE, 0.8)))
+    with pytest.raises(UnreadableImage, match="it holds 55% of its pixels"):  # one that the decoder itself takes
+        read_image(put(tmp_path / "cut.png", interlaced(PICTURE[:121, :89], 0.55)))  # its last row is there
 
 
-def interlaced(pixels: np.ndarray, share: float = 1.0) -> bytes:
-    steps = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-    raw = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in steps for row in pixels[y::dy, x::dx])
-    packed = zlib.compress(raw[: int(share * len(raw))])
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 0, 0, 0, 1)
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in ((b"IHDR", header), (b"IDAT", packed), (b"IEND", b""))
-    )
+def test_a_jpeg_cut_in_half_is_refused_in_a_dicom_too(tmp_path: Path) -> None:
+    whole = jpeg(PICTURE, quality=90)
+    start = whole.index(b"\xff\xda")
+    cut = whole[: start + (len(whole) - start) // 2] + b"\xff\xd9"
+    for name, frame in (("whole", whole), ("cut", cut)):
+        pixels = encapsulate([frame])
+        write_dicom(tmp_path / name, syntax=JPEGBaseline8Bit, Rows=128, Columns=96, PixelData=pixels)
+    assert read_image(tmp_path / "whole").pixels.shape == (1, 128, 96)
+    with pytest.raises(UnreadableImage, match=r"truncated JPEG: the last \d+ of 128 rows hold no data"):
+        read_image(tmp_path / "cut")
 
 
 def test_black_and_grey_borders_are_part_of_a_whole_image(tmp_path: Path) -> None:
@@ -91,3 +80,14 @@ def test_black_and_grey_borders_are_part_of_a_whole_image(tmp_path: Path) -> Non
     assert read_image(tmp_path / "black.png").steps == ()
     assert read_image(put(tmp_path / "black.jpg", jpeg(black))).pixels.shape == (1, 128, 96)
     assert read_image(put(tmp_path / "grey.jpg", jpeg(grey, quality=100))).pixels.shape == (1, 128, 96)
+
+
+def test_what_follows_the_last_row_of_a_png_is_not_unpacked() -> None:
+    bomb = png_of(64, 64, zlib.compress(bytes(2**26)))
+    tracemalloc.start()
+    try:
+        check_png_rows(bomb)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**23

@@ -49,9 +49,9 @@ def check(
 def show(report: CheckReport, console: Console) -> None:
     """Prints a report as tables and sentences."""
     from cxrlens.cli.terminal import literal, say
-    from cxrlens.data.check_sentences import first, many
     from cxrlens.data.depth import DEPTH_STEP
     from cxrlens.data.files import passed_over
+    from cxrlens.names import first_few, many
 
     cohort = report.cohort
     say(
@@ -61,7 +61,7 @@ def show(report: CheckReport, console: Console) -> None:
         "bold",
     )
     per_patient = [f"{images} ({patients})" for images, patients in report.images_a_patient.items()]
-    say(console, f"images a patient (patients): {first(per_patient, MOST_ROWS)}")
+    say(console, f"images a patient (patients): {first_few(per_patient, MOST_ROWS, '; --json has them all')}")
     for title, asked in (("left out by the study", True), ("not used", False)):
         rows = {reason: count for reason, count in report.left_out.items() if (reason not in report.origins) == asked}
         if rows:
@@ -80,11 +80,12 @@ def show(report: CheckReport, console: Console) -> None:
             console.print(f"\n[bold {colour}]{title}[/]")
         for line in lines:
             say(console, f"  • {line}")
-    if report.notes:
+    notes = (*report.notes, *report.reading_notes)
+    if notes:
         console.print("\n[bold]Notes[/]")
-    for line in report.notes:
+    for line in notes:
         say(console, f"  • {line}")
-    told = DEPTH_STEP if report.notes else None  # the note has counted these
+    told = DEPTH_STEP if report.reading_notes else None  # the note has counted these
     conversions = [group for group in report.steps if not group.warning and not (told and told.match(group.kind))]
     if conversions:
         console.print("\n[bold]How the files were read[/]")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cxrlens.cli.terminal import echo
+from cxrlens.names import many
 
 
 def fetch(
@@ -39,12 +40,12 @@ def fetch(
             bar.stop()
             echo("stopped; the same command continues", err=True)
             raise typer.Exit(130) from None
-    echo(f"{out}: {len(report.downloaded)} files downloaded, {len(report.already)} already there, all verified")
+    echo(f"{out}: {many(len(report.downloaded), 'file')} downloaded, {len(report.already)} already there, all verified")
     echo(published(name).note)
     if not report.complete:
         for path, reason in [*report.failed.items()][:20]:
             echo(f"  {path}: {reason}", err=True)
         more = f" ({len(report.failed) - 20} not shown)" if len(report.failed) > 20 else ""
-        echo(f"{len(report.failed)} files are missing{more}; the same command tries them again", err=True)
+        echo(f"{many(len(report.failed), 'missing file')}{more}; the same command tries again", err=True)
         raise typer.Exit(1)
     echo(f"next: cxrlens data check studies/paper.toml --data {out}")

@@ -10,7 +10,7 @@ import typer
 
 def explain(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Images (PNG, JPEG, DICOM).")],
+    images: Annotated[list[Path], typer.Argument(help="Images (PNG, JPEG, TIFF, BMP, WebP, JPEG 2000, GIF, DICOM).")],
     out: Annotated[Path | None, typer.Option(help="The figure; by default RUN/figures/explained.png.")] = None,
     method: Annotated[
         list[str] | None, typer.Option(help="A method of attribution, once for each; by default the study's.")

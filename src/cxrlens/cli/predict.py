@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images (PNG, JPEG, DICOM).")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(help="Images, or folders of images (PNG, JPEG, TIFF, BMP, WebP, JPEG 2000, GIF, DICOM)."),
+    ],
     out: Annotated[Path | None, typer.Option(help="Write the table here as CSV.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where an image could not be read.")] = False,

@@ -20,8 +20,6 @@ from rich.progress import (
 from cxrlens.cli.terminal import say
 from cxrlens.names import visible
 
-__all__ = ["Bars", "say"]
-
 LABELS = {"auc": "AUC", "validation_auc": "val. AUC"}
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cxrlens.cli.terminal import echo
+from cxrlens.cli.terminal import echo, print_json
 
 weights = typer.Typer(help="Pretrained weights: list, look at, fetch, verify, add a file.", no_args_is_help=True)
 
@@ -15,8 +15,6 @@ weights = typer.Typer(help="Pretrained weights: list, look at, fetch, verify, ad
 @weights.command("list")
 def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Every set of weights that has a card; `available` ones can be used now, without a network."""
-    import json
-
     from cxrlens.models.weights.catalogue import CARDS
     from cxrlens.models.weights.find import local_file
 
@@ -31,7 +29,7 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As JSON."
         for card in CARDS.values()
     ]
     if as_json:
-        echo(json.dumps(rows, indent=2))
+        print_json(rows, indent=2)
         return
     wide = max(len(str(row["name"])) for row in rows)
     for row in rows:

@@ -44,11 +44,13 @@ class CheckReport:
         unlisted: image files that no row names.
         other_files: files beside the images that are no images by their name.
         integrity: missing, unreadable, duplicates, what tells the label.
+        merged: patient → the patient that the split takes it for; empty where the split merges nobody.
         warnings: sentences to read before training.
-        notes: sentences on what is assumed, and is nothing odd.
+        notes: sentences that matter in a check of the data alone.
+        reading_notes: sentences on the bits that files are read as, where all agree.
         faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn
             or whose validation side is too small for an interval.
-        depth: bits that most of the PNG and TIFF files of more than 8 bits use, if they agree.
+        depth: bits that most of the image files of more than 8 bits use, if they agree.
         steps: what was done to read the images, by kind: warnings, then conversions.
         findings: of the audit before training, as plain values (`audit.records.plain_finding`); () until it is made.
     """
@@ -65,12 +67,14 @@ class CheckReport:
     unlisted: tuple[str, ...]
     other_files: tuple[str, ...]
     integrity: Integrity
+    merged: dict[str, str]
     warnings: tuple[str, ...]
     faults: tuple[str, ...]
     depth: int | None = None
     steps: tuple[StepGroup, ...] = ()
     findings: tuple[dict[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    reading_notes: tuple[str, ...] = ()
     origins: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
@@ -102,7 +106,7 @@ class CheckReport:
             "findings": self.findings,
             "split": {"kind": self.split, "folds": [asdict(side) for side in self.sides]},
             "warnings": self.warnings,
-            "notes": self.notes,
+            "notes": (*self.notes, *self.reading_notes),
             "faults": self.faults,
         }
 
@@ -123,12 +127,12 @@ def check(
     """
     found = examine(cohort, cache, progress)
     known = cohort.with_missing(cache.missing)
+    merged = found.groups if options.merges else {}
     splits: tuple[Split, ...] = ()
     faults = [*cohort.faults, *fault_sentences(found)]
     try:
         splits = make_splits(known, options, found.groups)
-        merged = options.merge_duplicates and options.kind != "paper"
-        check_interval(known.table, splits, found.groups if merged else None)
+        check_interval(known.table, splits, merged)
     except UserError as error:
         faults.append(str(error))
     sides = tuple(side_counts(known.table, split, found.groups) for split in splits)
@@ -145,16 +149,18 @@ def check(
         unlisted=cohort.unlisted,
         other_files=cohort.other_files,
         integrity=found,
+        merged=merged,
         warnings=(
             *(sentence for sentence in cohort.warnings if sentence not in cohort.faults),
-            *warning_sentences(known.table, found, splits, sides, merged=options.merge_duplicates),
+            *warning_sentences(known.table, found, splits, sides, merged=options.merges),
             *reading_sentences(cache.facts),
         ),
         faults=tuple(faults),
         depth=cache.depth,
         steps=group_steps(cache.facts["image"], cache.facts["steps"]),
         origins=cohort.origins,
-        notes=(*cohort.notes, *reading_notes(cache.facts)),
+        notes=cohort.notes,
+        reading_notes=tuple(reading_notes(cache.facts)),
     )
 
 

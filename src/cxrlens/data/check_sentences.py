@@ -11,6 +11,7 @@ from cxrlens.data.associations import TOLD
 from cxrlens.data.integrity import Integrity
 from cxrlens.data.leaks import SideCounts, leak, patients_warning, split_warning
 from cxrlens.data.split import Split
+from cxrlens.names import first_few, many
 
 MOST = 3  # pairs that a sentence names
 
@@ -57,11 +58,14 @@ def warning_sentences(
         if hidden:
             lines.append(f"{fold}{hidden} more validation images are of training patients under another id")
     if found.two_ids:
-        names = first([" = ".join(ids) for ids in found.one_patient], MOST)
-        together = merged and any(split.kind != "paper" for split in splits)
+        names = first_few([" = ".join(ids) for ids in found.one_patient], MOST, "; --json has them all")
         lines.append(
             f"{many(len(found.two_ids), 'pair')} of images are one exposure under two patient ids ({names}); "
-            + ("the split keeps each such patient on one side" if together else "the split takes them for two patients")
+            + (
+                "the split keeps each such patient on one side"
+                if merged and splits
+                else "the split takes them for two patients"
+            )
         )
     same = len(found.duplicates.pairs) - len(found.two_ids)
     if same:
@@ -115,22 +119,6 @@ def auc_half_width(positive: int, negative: int, auc: float = 0.75) -> float:
     return 1.96 * math.sqrt(spread / (positive * negative))
 
 
-def first(items: Sequence[str], most: int, where: str = "; --json has them all") -> str:
-    """The first few, how many more there are, and where those are.
-
-    >>> first(["a", "b", "c"], 3), first(["a", "b", "c", "d"], 3)
-    ('a, b, c', 'a, b, c and 1 more; --json has them all')
-    """
-    more = f" and {len(items) - most} more{where}" if len(items) > most else ""
-    return ", ".join(items[:most]) + more
-
-
 def some(reasons: dict[str, str], most: int = 5) -> str:
     """The first few, each with its reason."""
-    shown = [f"{image} ({reason})" for image, reason in list(reasons.items())[:most]]
-    return ", ".join(shown) + (f" and {len(reasons) - most} more" if len(reasons) > most else "")
-
-
-def many(count: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    return first_few([f"{image} ({reason})" for image, reason in reasons.items()], most)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.errors import UserError
+from cxrlens.names import first_few
 
 TEXT_COLUMNS = ("image", "path", "patient", "finding", "view", "source", "site", "date", "sex", "license", "notes")
 NUMBER_COLUMNS = ("label", "age")
@@ -27,6 +28,7 @@ COLUMNS = (
     "notes",
     "path",
 )
+DESCRIPTIVE = tuple(name for name in COLUMNS if name not in ("image", "patient", "label", "path"))
 CHOICE = "the study's choice"
 """Whence a row is left out by an option of the study."""
 OWN = frozenset({*COLUMNS, "patient_known"})
@@ -39,8 +41,8 @@ class Decoded:
     Attributes:
         pixels: float32 [1, height, width] in [0, 1]; higher is brighter, so air is dark and bone is bright.
         facts: what the file is, apart from what it shows: `width`, `height`, `bytes`, `mode`, `format`, `bits`; of a
-            PNG or TIFF of more than 8 bits also `depth`, the bits that it is read as, and `depth_alone`, those that its
-            header or values say.
+            file of more than 8 bits that is no DICOM also `depth`, the bits that it is read as, and `depth_alone`,
+            those that its header or values say.
         steps: what was done to read it, such as "MONOCHROME1 inverted" or "alpha over black".
         sha256: of the file's bytes (of the pixels, where there is no file).
         read_as: the same file read as one of so many bits, as the other files of a cohort are; None where its depth is
@@ -94,9 +96,8 @@ class Cohort:
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()
         if repeated:
-            raise UserError(
-                f"{self.name}: an image may be listed once; listed again: {', '.join(map(str, repeated[:5]))}"
-            )
+            again = first_few([*map(str, repeated)], 5)
+            raise UserError(f"{self.name}: an image may be listed once; listed again: {again}")
 
     def __len__(self) -> int:
         return len(self.table)

@@ -1,11 +1,13 @@
-"""Age and sex as data sets write them → years and M / F; what cannot be is unknown."""
+"""Patient, sex and age as tables write them → an id, M / F and years; what cannot be read is unknown, and told."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
+
+from cxrlens.names import first_few
 
 OLDEST = 120.0  # years
 OPEN_FROM = 89.0  # years: older people are often written as one group, such as "90+" or ">89"
@@ -29,6 +31,9 @@ UNSTATED = frozenset(
 )
 NEITHER = frozenset({"o", "other", "u", "x", "d", "divers", "diverse"})
 Value = TypeVar("Value")
+
+PATIENTS = frozenset({"patient", "patientid", "patientno", "patientnumber", "pid", "mrn", "subject", "subjectid"})
+"""What columns with the patient are usually called, in small letters without marks between words."""
 
 AGE_BANDS = {
     "under 18": (0, 18),
@@ -99,9 +104,37 @@ def read_patients(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ..
     values = [None if cell.strip().casefold() in UNSTATED else cell for cell in cells]
     if not filled:
         return values, ()
-    some = ", ".join(f"'{cell}'" for cell in list(dict.fromkeys(filled))[:5])
+    some = first_few([f"'{cell}'" for cell in dict.fromkeys(filled)], 5)
     are, count = ("is", "counts") if len(filled) == 1 else ("are", "count")
     return values, (f"{len(filled)} of {len(cells)} patients {are} not stated and {count} as unknown: {some}",)
+
+
+def read_columns(cells: Mapping[str, Sequence[str]]) -> tuple[dict[str, list[object]], list[str]]:
+    """The columns `patient`, `sex` and `age` of a cohort.
+
+    Args:
+        cells: those of the columns that a table has.
+
+    Returns:
+        The same columns as read, and sentences on what could not be.
+    """
+    columns: dict[str, list[object]] = {}
+    told: list[str] = []
+    for name, read in (("patient", read_patients), ("sex", read_sexes), ("age", read_ages)):
+        if name in cells:
+            values, odd = read(cells[name])
+            columns[name] = [*values]
+            told += odd
+    return columns, told
+
+
+def patient_columns(columns: Iterable[object]) -> list[str]:
+    """Those of a table's columns that are called as patients' ids are.
+
+    >>> patient_columns(["image", "Patient ID", "mrn", "patients"])
+    ['Patient ID', 'mrn']
+    """
+    return [name for name in map(str, columns) if re.sub(r"[\W_]", "", name).casefold() in PATIENTS]
 
 
 def _column(
@@ -113,8 +146,7 @@ def _column(
     values = [known[cell] for cell in cells]
     if not odd:
         return values, ()
-    kinds = list(dict.fromkeys(odd))
-    some = ", ".join(f"'{cell}'" for cell in kinds[:5]) + (", ..." if len(kinds) > 5 else "")
+    some = first_few([f"'{cell}'" for cell in dict.fromkeys(odd)], 5)
     count = "counts" if len(odd) == 1 else "count"
     return values, (f"{len(odd)} of {len(cells)} {what} cannot be read and {count} as unknown: {some}",)
 

@@ -149,7 +149,7 @@ def depth_note(facts: pd.DataFrame) -> str | None:
     by_header = steps.str.contains("its sBIT") | (deep["bits"] == depth)
     judged = "headers" if by_header.all() else "headers or values" if by_header.any() else "values"
     stored = {*map(int, deep["bits"])}
-    files = f"{stored.pop()}-bit file" if len(stored) == 1 else "PNG or TIFF file of more than 8 bits"
+    files = f"{stored.pop()}-bit file" if len(stored) == 1 else "image file of more than 8 bits"
     one = len(deep) == 1
     files = f"1 {files} holds" if one else f"{len(deep)} {files.replace('file', 'files', 1)} hold"
     ends = "" if steps.str.contains("inverted").any() else f": 0 is black, {2**depth - 1} is white"
@@ -163,13 +163,13 @@ def depth_warning(facts: pd.DataFrame) -> str | None:
         facts: of an `ImageCache`.
 
     >>> depth_warning(pd.DataFrame({"depth": [12, 12, 16, None]}))
-    '3 PNG or TIFF files of more than 8 bits are not read alike: 12 bits (2), 16 bits (1)'
+    '3 image files of more than 8 bits are not read alike: 12 bits (2), 16 bits (1)'
     """
     counts = Counter(int(depth) for depth in facts["depth"].dropna())
     if len(counts) < 2:
         return None
     each = ", ".join(f"{depth} bits ({counts[depth]})" for depth in sorted(counts))
-    return f"{counts.total()} PNG or TIFF files of more than 8 bits are not read alike: {each}"
+    return f"{counts.total()} image files of more than 8 bits are not read alike: {each}"
 
 
 def _percent(share: float) -> str:

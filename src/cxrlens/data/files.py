@@ -8,20 +8,23 @@ import tomllib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from cxrlens.errors import UserError
-from cxrlens.names import name_of, path_of
+from cxrlens.names import first_few, many, name_of, path_of
 
-IMAGE_SUFFIXES = frozenset(
+PICTURES = frozenset(
     {
         *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".tif", ".tiff", ".bmp", ".webp", ".gif"),
-        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpeg2000", ".dcm", ".dicom", ".dic", ".ima"),
+        *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpeg2000"),
     }
 )
-"""How the files are called that `data/raster.py` and `data/dicom.py` decode; every source and command goes by it."""
+"""How the files are called that `data/raster.py` decodes."""
+
+IMAGE_SUFFIXES = PICTURES | {".dcm", ".dicom", ".dic", ".ima"}
+"""These and those that `data/dicom.py` decodes; every source and command goes by it."""
 
 NO_IMAGES = frozenset({"dicomdir", "readme", "license", "licence", "copying", "makefile", "sha256sums", "md5sums"})
 """Files that have no suffix, as DICOM images often have none, and are something else."""
@@ -111,12 +114,10 @@ def passed_over(unlisted: Sequence[str], others: Sequence[str]) -> list[str]:
     """
     lines = []
     if unlisted:
-        some = ", ".join(unlisted[:3]) + (", ..." if len(unlisted) > 3 else "")
-        files = "1 image file" if len(unlisted) == 1 else f"{len(unlisted)} image files"
-        lines.append(f"ignored {files} that no row lists ({some})")
+        lines.append(f"ignored {many(len(unlisted), 'image file')} that no row lists ({first_few(unlisted, 3)})")
     if others:
         kinds = Counter(_kind(path) for path in others).most_common()
-        some = ", ".join(f"{count} {kind}" for kind, count in kinds[:8]) + (", ..." if len(kinds) > 8 else "")
+        some = first_few([f"{count} {kind}" for kind, count in kinds], 8)
         if len(others) == 1:
             lines.append(f"ignored 1 file that is not an image ({kinds[0][0]})")
         else:
@@ -175,8 +176,7 @@ def data_root(root: Path | None, marks: Sequence[str], layout: str) -> Path:
         return inside[0]
     if inside:
         raise UserError(f"{root} holds several data sets; give one of {', '.join(map(str, inside))}")
-    shown = ", ".join(found[:8]) + (", ..." if len(found) > 8 else "") or "nothing"
-    raise UserError(f"{root} does not hold {layout}; found: {shown}")
+    raise UserError(f"{root} does not hold {layout}; found: {first_few(found, 8) or 'nothing'}")
 
 
 @dataclass(frozen=True)
@@ -190,6 +190,7 @@ class Files:
         refused: path → why it cannot be read: a link that leads out of `root` (never followed) or to nothing.
         within: path → the name relative to the folder that was listed.
         targets: path of a file behind a link → the file's own path, relative to `root`.
+        images: the paths that are images, where that is known; else their names say so.
     """
 
     root: Path
@@ -199,6 +200,7 @@ class Files:
     targets: Mapping[str, str] = field(repr=False)
     _exact: dict[str, list[str]] = field(repr=False)
     _loose: dict[str, list[str]] = field(repr=False)
+    images: frozenset[str] | None = None
 
     def find(self, name: str) -> tuple[str | None, str]:
         """The path of the file that a table calls `name`, or None and the reason.
@@ -207,10 +209,26 @@ class Files:
         backslashes between folders are forgiven; then a suffix that the table leaves out; then the folders above the
         name, mask folders apart. Each as long as only one file fits.
         """
-        hits = self._exact.get(name) or self._loose.get(loose_name(name)) or self._by_last_part(name)
+        hits = self.fitting(name)
         if len(hits) == 1:
             return (None, self.refused[hits[0]]) if hits[0] in self.refused else (hits[0], "")
-        return None, f"{len(hits)} files fit: {', '.join(hits[:3])}" if hits else "no such file"
+        return None, f"{len(hits)} files fit: {first_few(hits, 3)}" if hits else "no such file"
+
+    def fitting(self, name: str) -> list[str]:
+        """The paths of all files that a table may call `name`, as `find` takes it."""
+        return self._exact.get(name) or self._loose.get(loose_name(name)) or self._by_last_part(name)
+
+    def only(self, paths: Iterable[str]) -> Files:
+        """Some of the files, each known to be an image whatever its name; those that are refused stay."""
+        images = frozenset(paths)
+        kept = images | self.refused.keys()
+
+        def fewer(called: dict[str, list[str]]) -> dict[str, list[str]]:
+            some = {name: [path for path in found if path in kept] for name, found in called.items()}
+            return {name: found for name, found in some.items() if found}
+
+        listed = tuple(path for path in self.paths if path in kept)
+        return replace(self, paths=listed, images=images, _exact=fewer(self._exact), _loose=fewer(self._loose))
 
     def is_nested(self, name: str, path: str) -> bool:
         """Whether `path`, found for `name`, lies in a folder that the name does not tell."""
@@ -243,7 +261,8 @@ class Files:
         """Last part of the name, with and without its suffix → paths of images."""
         known: dict[str, list[str]] = {}
         for path in self.paths:
-            if looks_like_image(path) and path not in self.refused:
+            is_image = looks_like_image(path) if self.images is None else path in self.images
+            if is_image and path not in self.refused:
                 last = loose_name(self.within[path]).rpartition("/")[2]
                 for part in {last, without_suffix(last)}:
                     known.setdefault(part, []).append(path)
@@ -381,6 +400,18 @@ def relative_name(cell: str, root: Path) -> str | None:
             return None
         path = PurePosixPath(below[0].as_posix())
     return str(path) if path.parts else None
+
+
+def below(root: Path, option: str) -> str:
+    """What an option of a study names, as the path below the data folder that `Files` has.
+
+    Raises:
+        UserError: it leads out of the folder.
+    """
+    name = relative_name(option, root)
+    if name is None:
+        raise UserError(f"'{option}' leads out of {root}: refused; name a place below it")
+    return name
 
 
 def loose_name(name: str) -> str:

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from cxrlens.errors import UserError
 
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
+
+
+def as_texts(values: object) -> object:
+    """A list's items as text, for options whose values a study file may write as numbers."""
+    return [str(value) for value in values] if isinstance(values, list | tuple) else values
+
+
 Negative = Literal["rest"] | tuple[str, ...]
+Written = tuple[str | float | bool, ...]  # what a study file may hold for them
+Values = Annotated[tuple[str, ...], BeforeValidator(as_texts, json_schema_input_type=Written)]
 
 
 def check_occur(options: Mapping[str, Iterable[str]], known: Collection[str], where: str) -> None:
@@ -68,3 +82,31 @@ def label_of(
     if not unwanted and (negative == "rest" or all(name in negative for name in findings)):
         return 0.0, ""
     return float("nan"), f"{column} {(unwanted or [name for name in findings if name not in negative])[0]}"
+
+
+def option_of(options: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Value → the option that holds it.
+
+    Raises:
+        UserError: a value is under two options.
+    """
+    seen: dict[str, str] = {}
+    for option, values in options.items():
+        for value in values:
+            if seen.setdefault(value, option) != option:
+                raise UserError(f"the value '{value}' is under both {seen[value]} and {option}; keep one")
+    return seen
+
+
+def plain_value(value: str) -> str:
+    """Case, outer spaces and the unicode form do not matter, nor does 1 written as 1.0; every digit of a code does.
+
+    >>> plain_value(" Yes"), plain_value("+1.0"), plain_value("-0"), plain_value("840544004"), plain_value("1e3")
+    ('yes', '1', '0', '840544004', '1e3')
+    """
+    text = unicodedata.normalize("NFC", value).strip().casefold()
+    if not _NUMBER.fullmatch(text):
+        return text
+    sign, whole, part = text[:1].strip("+0123456789."), *text.lstrip("+-").partition(".")[::2]
+    number = ".".join(filter(None, (whole.lstrip("0") or "0", part.rstrip("0"))))
+    return number if number == "0" else sign + number

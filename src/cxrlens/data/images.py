@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF, BMP, WebP or DICOM, told apart by content → float32 [1, H, W] in [0, 1]; from there to uint8."""
+"""An image file of any format that is read (`raster.FORMATS`, DICOM) → float32 [1, H, W] in [0, 1] → uint8."""
 
 from __future__ import annotations
 

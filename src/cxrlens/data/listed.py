@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from cxrlens.data.files import Files, loose_name, relative_name
 from cxrlens.data.images import read_image
 from cxrlens.data.tables import Table
 from cxrlens.errors import UserError
-from cxrlens.names import path_of
+from cxrlens.names import first_few, many, path_of
 
 MUST_AGREE = ("label", "patient")  # of rows that name one file
 
@@ -22,6 +23,28 @@ MUST_AGREE = ("label", "patient")  # of rows that name one file
 def read_below(root: Path, path: str) -> Decoded:
     """Reads the image at `path`, relative to `root`."""
     return read_image(path_of(path, root))
+
+
+def view_reason(views: Collection[str], view: str) -> str:
+    """Why a study that keeps some views leaves an image out; "" where it does not, as where it keeps all."""
+    return f"view {view or 'not stated'}" if views and view not in views else ""
+
+
+def kept_rows(judged: Iterable[tuple[float, str]]) -> tuple[list[int], list[float], Counter[str]]:
+    """The rows that a study keeps.
+
+    Args:
+        judged: of each row, its label, and "" or why it is left out.
+
+    Returns:
+        The positions that are kept, their labels, and reason → rows left out.
+
+    >>> kept_rows([(1.0, ""), (0.0, "view L"), (0.0, "")])
+    ([0, 2], [1.0, 0.0], Counter({'view L': 1}))
+    """
+    rows = list(judged)
+    kept = [row for row, (_, reason) in enumerate(rows) if not reason]
+    return kept, [rows[row][0] for row in kept], Counter(reason for _, reason in rows if reason)
 
 
 def listed_cohort(
@@ -60,7 +83,7 @@ def listed_cohort(
     """
     table.need_filled(image)
     names = table.rows[image].tolist()
-    found = _find(table, names, files, base, suffix)
+    found = find_rows(table, names, files, base, suffix)
     if not kept:
         reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the table has no rows"
         raise UserError(f"{table.path}: no image is left for the study: {reasons}")
@@ -83,7 +106,8 @@ def listed_cohort(
         folder = next(iter(above)) if len(above) == 1 else None
         hint = f'; write images = "{folder}" in [data] to say so' if folder and name == "csv_table" else ""
         told.append(
-            f"{len(nested)} listed files were found in folders that the table does not name ('{cell}': {path}){hint}"
+            f"{many(len(nested), 'listed file', 'were')} found in folders that the table does not name "
+            f"('{cell}': {path}){hint}"
         )
     listed = {each.path for each in found if each.path is not None}
     others = files.others([*listed, _below(table.path, files.root)])
@@ -100,19 +124,43 @@ def listed_cohort(
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The file of one row: its path, or why there is none; `file` is equal for rows of one file."""
+class FoundFile:
+    """The file of one row of a table.
+
+    Attributes:
+        path: relative to the data folder; None where there is none.
+        reason: why there is none.
+        file: equal for rows of one file.
+        nested: whether the file lies in a folder that the row does not name.
+        several: the paths that all fit, where there is none for that.
+    """
 
     path: str | None
     reason: str
     file: str
-    nested: bool
+    nested: bool = False
+    several: tuple[str, ...] = ()
 
 
-def _find(table: Table, names: Sequence[str], files: Files, base: Path, suffix: str) -> list[_Found]:
+def find_rows(table: Table, names: Sequence[str], files: Files, base: Path, suffix: str = "") -> list[FoundFile]:
+    """The file that each row of a table names.
+
+    Args:
+        table: for the line in an error.
+        names: one a row, relative to `base`; "" names no file.
+        files: what lies below the data folder.
+        base: the folder that the names are relative to.
+        suffix: added to names that do not end in it.
+
+    Raises:
+        UserError: a name leads out of `base`.
+    """
     above = Path(base).resolve().parts
     found = []
     for row, cell in enumerate(names):
+        if not cell:
+            found.append(FoundFile(None, "no name", ""))
+            continue
         relative = relative_name(cell.removesuffix(suffix) + suffix, base)
         if relative is None:
             raise UserError(f"{table.where(row)}: '{cell}' leads out of {base}: refused; name files below it")
@@ -123,9 +171,11 @@ def _find(table: Table, names: Sequence[str], files: Files, base: Path, suffix: 
                 path, reason = files.find("/".join(parts[start:]))
                 relative = "/".join(parts[start:]) if path is not None else relative
         if path is None:
-            found.append(_Found(None, reason, f"no file: {loose_name(relative)}", nested=False))
+            hits = files.fitting(relative)
+            several = tuple(hits) if len(hits) > 1 else ()
+            found.append(FoundFile(None, reason, f"no file: {loose_name(relative)}", several=several))
         else:
-            found.append(_Found(path, "", files.same_file(path), files.is_nested(relative, path)))
+            found.append(FoundFile(path, "", files.same_file(path), files.is_nested(relative, path)))
     return found
 
 
@@ -166,11 +216,11 @@ def _merge(table: Table, names: Sequence[str], frame: pd.DataFrame, file: Sequen
             f"{table.path}: one image is listed twice: {'; '.join(faults[:5])}{more}; keep one row an image"
         )
     if again:
-        lines = ", ".join(str(table.lines[row]) for row in again[:5]) + (", ..." if len(again) > 5 else "")
+        lines = first_few([str(table.lines[row]) for row in again], 5)
         emptied = f"; columns that differ among its rows are left empty: {', '.join(differing)}" if differing else ""
         told.append(
-            f"{len(again)} rows name an image that a row above names, with the same label, and count once "
-            f"(lines {lines}){emptied}"
+            f"{many(len(again), 'row', 'name')} an image that a row above names, with the same label, and "
+            f"{'counts' if len(again) == 1 else 'count'} once (line{'' if len(again) == 1 else 's'} {lines}){emptied}"
         )
     return again
 

@@ -19,7 +19,7 @@ from PIL.ImageFile import ImageFile
 from cxrlens.data.cohort import Decoded
 from cxrlens.data.depth import PERCENTILE, clipped, own_depth, stretched, usual_highest, why_not
 from cxrlens.data.unreadable import UnreadableImage, check_header, decoding, describe, heard
-from cxrlens.data.whole import check_jpeg_rows, check_png_rows
+from cxrlens.data.whole import check_jpeg_rows, check_png_rows, png_chunks
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF")  # never those that start other programs
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in Pillow's own conversion
@@ -101,6 +101,7 @@ class _Deep:
         transparent: the one value or colour that is transparent.
         inverted: whether 0 is white.
         top: the largest number that the file can hold.
+        highest: by `usual_highest`, where it is known already.
     """
 
     channels: np.ndarray
@@ -110,6 +111,7 @@ class _Deep:
     transparent: int | tuple[int, ...] | None = None
     inverted: bool = False
     top: int = 65535
+    highest: int | None = None
 
     @property
     def colour(self) -> np.ndarray:
@@ -118,9 +120,9 @@ class _Deep:
 
     def decoded(self, finished: Callable[..., Decoded]) -> Decoded:
         """Scaled by the image's own depth; `read_as` scales by another one, unless the file says its depth."""
-        highest = usual_highest(self.colour, self.top)
         if self.declared is not None:
             return finished(*self._grey(self.declared, self.note), depth=self.declared, depth_alone=self.declared)
+        highest = usual_highest(self.colour, self.top) if self.highest is None else self.highest
         own = min(own_depth(highest), self.top.bit_length())
 
         def read_as(depth: int) -> Decoded:
@@ -218,14 +220,16 @@ def _deep(image: Image.Image, data: bytes) -> _Deep | None:
         return None if colour is None else _Deep(colour)
     if image.mode in ("I", "F"):
         values, top = _numbers(image, bits)
-        whole = values.min() >= 0 and (image.mode == "I" or _are_whole(values))
-        if whole and usual_highest(values, top) < 2**16:
-            return _Deep(values.astype(np.uint32)[..., None], bits, inverted=_white_is_zero(image), top=top)
+        if values.min() >= 0 and (image.mode == "I" or _are_whole(values)):
+            highest = usual_highest(values, top)
+            if highest < 2**16:
+                whole = values.astype(np.uint32)[..., None]
+                return _Deep(whole, bits, inverted=_white_is_zero(image), top=top, highest=highest)
     return None
 
 
 def _deep_png(image: Image.Image, data: bytes) -> _Deep:
-    channels, transparent = _png16(data), image.info.get("transparency")
+    channels, transparent = _png16(image, data), image.info.get("transparency")
     deep = _Deep(channels, transparent=transparent)
     said = _significant_bits(data, deep.colour.shape[-1])
     if said is None or said >= 16:
@@ -238,21 +242,17 @@ def _deep_png(image: Image.Image, data: bytes) -> _Deep:
 
 def _significant_bits(data: bytes, channels: int) -> int | None:
     """What the chunk sBIT says of grey, or of the deepest colour (PNG specification, section 11.3.2.7)."""
-    place = 8
-    while place + 8 <= len(data):
-        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+    for kind, body in png_chunks(data):
         if kind == b"sBIT":
-            said = data[place + 8 : place + 8 + min(channels, length)]
+            said = body[:channels]
             return max(said) or None if said else None
-        if kind in (b"IDAT", b"IEND"):
+        if kind == b"IDAT":
             break
-        place += length + 12
     return None
 
 
-def _png16(data: bytes) -> np.ndarray:
+def _png16(image: Image.Image, data: bytes) -> np.ndarray:
     """All channels of a 16-bit PNG, uint16 [H, W, channels]."""
-    image = Image.open(io.BytesIO(data), formats=["PNG"])
     if len(image.getbands()) == 1:
         return np.asarray(image, dtype=np.uint16)[..., None]
     if data[_COLOUR_TYPE] == _GREY_ALPHA:

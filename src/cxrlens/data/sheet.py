@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.drawing import LiteralFigure
+from cxrlens.names import shortened
 
 NAMES = {1.0: "positive", 0.0: "negative"}
 
@@ -51,10 +52,5 @@ def contact_sheet(cohort: Cohort, cache: ImageCache, rng: np.random.Generator, c
     for axes, (image, label, view, source) in zip(grid.flat, zip(*columns, strict=True), strict=False):
         axes.imshow(cache.pixels[cache.index[image]], cmap="gray", vmin=0, vmax=255)
         said = (NAMES.get(label, "no label"), view or "view unknown", source or "source unknown")
-        axes.set_title("\n".join(_short(text) for text in said), fontsize=6.5, pad=2, loc="left")
+        axes.set_title("\n".join(shortened(text, 28) for text in said), fontsize=6.5, pad=2, loc="left")
     return figure
-
-
-def _short(text: str, most: int = 28) -> str:
-    """Text that fits over an image."""
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -60,6 +60,11 @@ class SplitOptions(Config):
     seed: Annotated[int, Field(ge=0)] = 42
     merge_duplicates: bool = True
 
+    @property
+    def merges(self) -> bool:
+        """Whether patients who share a duplicated image count as one; those of a paper's split never do."""
+        return self.merge_duplicates and self.kind != "paper"
+
 
 @dataclass(frozen=True)
 class Split:

@@ -99,22 +99,22 @@ class Table:
         return Table(self.path, table, self.lines, tuple(place for place, row in enumerate(rows) if row is None))
 
 
-def read_table(path: Path, needed: Sequence[str] = (), delimiters: str = ",;\t") -> Table:
+def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
     r"""Reads a CSV file with a header line; UTF-8 with or without a byte order mark, or UTF-16 with one.
 
-    A file packed by gzip is unpacked, lines may end as Windows, Unix or old Macs end them, and a first line such as
-    `sep=;` (Excel's) names the delimiter.
+    Cells are parted by commas, semicolons or tabs, whichever part the header into most columns, or by what a first line
+    such as `sep=;` (Excel's) names. A file packed by gzip is unpacked, and lines may end as Windows, Unix or old Macs
+    end them.
 
     Args:
         path: of the file.
         needed: columns that must be there.
-        delimiters: those allowed; the one that parts the header into most columns is used.
 
     Raises:
         UserError: the file is absent, empty, a spreadsheet, of another encoding, lacks a column, or a record has more
             or fewer cells than the header (a download that was cut off); with the line.
     """
-    text, first_line = _text(path), 1
+    text, first_line, delimiters = _text(path), 1, ",;\t"
     if named := _SEP.match(text):
         text, first_line, delimiters = text[named.end() :], 2, named[1]
     delimiter = max(delimiters, key=lambda mark: _columns(text, mark))

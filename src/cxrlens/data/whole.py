@@ -7,6 +7,7 @@ data at zero, which is the middle of the range. A PNG whose compressed stream en
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,9 +31,20 @@ def check_jpeg_rows(values: np.ndarray, bits: int) -> None:
         UnreadableImage: 8 or more rows at the bottom hold no data.
     """
     empty = (values == 2 ** (bits - 1)).reshape(len(values), -1).all(axis=1)
-    rows = int(empty[::-1].argmin()) if not empty.all() else 0  # an even image is refused for what it is
+    rows = int(empty[::-1].argmin())  # 0 where all are grey: an even image is refused for what it is
     if rows >= LEAST_ROWS:
         raise UnreadableImage(f"truncated JPEG: the last {rows} of {len(values)} rows hold no data (all mid-grey)")
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """The chunks of a PNG, each as its kind and what it holds, to the end or to where the file is cut."""
+    place, view = 8, memoryview(data)
+    while place + 8 <= len(data):
+        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
+        yield kind, view[place + 8 : place + 8 + length]
+        if kind == b"IEND":
+            return
+        place += 12 + length
 
 
 def check_png_rows(data: bytes) -> None:
@@ -55,14 +67,12 @@ def check_png_rows(data: bytes) -> None:
 
 def _unpacked(data: bytes, needed: int) -> int:
     """Bytes that the image data unpack to, counted up to `needed`."""
-    stream, held, place = zlib.decompressobj(), 0, 8
-    while place + 8 <= len(data) and held < needed and not stream.eof:
-        length, kind = int.from_bytes(data[place : place + 4], "big"), data[place + 4 : place + 8]
-        packed = data[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
+    stream, held = zlib.decompressobj(), 0
+    for kind, body in png_chunks(data):
+        packed: bytes | memoryview = body if kind == b"IDAT" else b""
         while packed and held < needed:
             held += len(stream.decompress(packed, _PIECE))
             packed = stream.unconsumed_tail
-        if kind == b"IEND":
+        if held >= needed or stream.eof:
             break
-        place += 12 + length
-    return held + len(stream.flush())
+    return held if held >= needed else held + len(stream.flush())  # what is left may be a bomb

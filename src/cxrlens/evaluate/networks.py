@@ -10,6 +10,7 @@ import pandas as pd
 
 from cxrlens.errors import UserError
 from cxrlens.evaluate.threshold import choose_threshold
+from cxrlens.names import first_few
 
 COLUMNS = ("model", "seed", "fold", "image", "patient", "label", "probability", "logit")
 
@@ -136,10 +137,9 @@ def _check_complete(name: str, networks: list[Network], images: np.ndarray) -> N
         seen = np.unique(np.concatenate([network.rows for network in networks if network.seed == seed]))
         absent = np.delete(images, seen)
         if len(absent):
-            listed = ", ".join(map(str, absent[:5])) + (", ..." if len(absent) > 5 else "")
             raise UserError(
                 f"models are compared on the same images; model '{name}', seed {seed} has no prediction of "
-                f"{len(absent)} of {len(images)}: {listed}"
+                f"{len(absent)} of {len(images)}: {first_few([*map(str, absent)], 5)}"
             )
 
 

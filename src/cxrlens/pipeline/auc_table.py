@@ -17,6 +17,7 @@ from cxrlens.evaluate.compare import Comparison, compare
 from cxrlens.evaluate.networks import read_predictions
 from cxrlens.evaluate.records import plain
 from cxrlens.evaluate.score import model_influence, without_auc
+from cxrlens.names import many
 
 NAMES = {  # what a column is called where nobody says it; compared without case, blanks and signs
     "label": ("label", "y", "ytrue", "target", "truth", "groundtruth", "class", "outcome"),
@@ -153,7 +154,7 @@ def _predictions(table: Table, scores: list[str], found: dict[str, str]) -> tupl
     if "patient" in found:
         patients = rows[found["patient"]].tolist()
         if lone := sum(not each for each in patients):
-            notes.append(f"{lone} rows name no patient: each of these images counts as a patient of its own")
+            notes.append(f"{many(lone, 'row', 'name')} no patient: each of these images counts as a patient of its own")
         patients = [each or f"of {image}" for each, image in zip(patients, images, strict=True)]
     else:
         patients = images

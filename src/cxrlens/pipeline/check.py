@@ -56,7 +56,7 @@ def check(
         report = check_cohort(cohort, study.split, cache, progress=task.update)
     found, judging = report.integrity, Judging(study.evaluation.level, study.evaluation.draws, study.evaluation.seed)
     case = cohort_case(cohort, report.splits, cache, found.groups, found.duplicates, judging, progress)
-    few = interval_warning(cohort.table, report.splits, found.groups)
+    few = interval_warning(cohort.table, report.splits, report.merged)
     report = replace(
         report,
         findings=tuple(plain_finding(each) for each in cohort_findings(case, study.audit.options)),

@@ -14,6 +14,7 @@ from cxrlens.errors import UserError
 from cxrlens.evaluate.compare import Comparison, compare, corrected
 from cxrlens.evaluate.networks import read_predictions
 from cxrlens.evaluate.score import model_influence
+from cxrlens.names import many
 from cxrlens.pipeline.finished import Run
 from cxrlens.report.compare import Apart, ComparedRun, RunAuc, RunDifference, RunsCompared
 
@@ -128,8 +129,8 @@ def _merged(opened: _Opened) -> str:
     if ids == counted:
         return ""
     return (
-        f"{opened.name} took its {ids} patient ids for {counted} patients, since some share an image; in the "
-        "differences every id is a patient, so their intervals may be a little narrow."
+        f"{opened.name} took its {many(ids, 'patient id')} for {many(counted, 'patient')}, since some share an image; "
+        "in the differences every id is a patient, so their intervals may be a little narrow."
     )
 
 

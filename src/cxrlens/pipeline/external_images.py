@@ -10,7 +10,7 @@ import pandas as pd
 
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort, known_patients
-from cxrlens.data.dicom_header import HeaderOptions
+from cxrlens.data.dicom_patients import HeaderOptions
 from cxrlens.data.duplicates import Pair, find_duplicates, merge_groups
 from cxrlens.data.overlap import find_overlap
 from cxrlens.data.sources import Source

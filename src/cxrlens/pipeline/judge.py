@@ -39,7 +39,7 @@ def judge(
         groups: patient → the patient it counts as.
         warnings: sentences.
         skipped: rows that could not be trained, each with its `name` and `reason`.
-        depth: bits that most of the PNG and TIFF files of more than 8 bits use; new images are read so.
+        depth: bits that most of the image files of more than 8 bits use; new images are read so.
     """
     units = [job.unit(run) for job in done]
     validation = pd.concat([run.read_table(unit.folder / "predictions.csv") for unit in units], ignore_index=True)

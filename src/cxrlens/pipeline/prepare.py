@@ -18,6 +18,7 @@ from cxrlens.data.split import Split, check_interval, make_splits
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import ROUGH, too_few_patients
+from cxrlens.names import first_few, many
 from cxrlens.pipeline.pixels import Pixels
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
@@ -96,7 +97,7 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
             f"{study.data.most_missing:g})"
         )
     groups: dict[str, str] = {}
-    if study.split.kind != "paper" and study.split.merge_duplicates:
+    if study.split.merges:
         sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
         with progress.task("looking for duplicates", len(cohort)) as task:
             found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
@@ -191,8 +192,8 @@ def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str])
         interval_warning(cohort.table, splits, groups),
     ]
     if cohort.missing:
-        some = ", ".join(list(cohort.missing)[:3]) + ("…" if len(cohort.missing) > 3 else "")
+        some = first_few([*cohort.missing], 3)
         found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")
     if groups and (merged := sum(patient != group for patient, group in groups.items())):
-        found.append(f"{merged} patient ids share an image with another id and were counted as that patient")
+        found.append(f"{many(merged, 'patient id', 'share')} an image with another id: counted as that patient")
     return tuple(dict.fromkeys(sentence for sentence in found if sentence))

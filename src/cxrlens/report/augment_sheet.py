@@ -13,6 +13,7 @@ from cxrlens.data.augment_combinations import turned_on
 from cxrlens.data.seeds import generator
 from cxrlens.drawing import LiteralFigure
 from cxrlens.errors import UserError
+from cxrlens.names import shortened
 
 
 def augment_sheet(
@@ -41,7 +42,7 @@ def augment_sheet(
     grid = figure.subplots(len(images), 1 + len(augmentation_by_name), squeeze=False)
     for row, (image, name) in enumerate(zip(images, names, strict=True)):
         _panel(grid[row, 0], image, "", "original" if row == 0 else "")
-        grid[row, 0].set_ylabel(_short(name), fontsize=6)
+        grid[row, 0].set_ylabel(shortened(name, 28), fontsize=6)
         for column, (heading, augmentation) in enumerate(augmentation_by_name.items(), start=1):
             parameters = augmentation.variants[-1] if augmentation.variants else augmentation.at(draws[row])
             title = f"{heading}\n{_strength(augmentation)}" if row == 0 else ""
@@ -97,7 +98,3 @@ def _broken(text: str) -> str:
     """Two parts a line, to fit under a panel."""
     parts = text.split(", ")
     return "\n".join(", ".join(parts[start : start + 2]) for start in range(0, len(parts), 2))
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else name[:12] + "…" + name[-15:]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxrlens.data.check_sentences import many
 from cxrlens.models.weights.card import WeightCard
+from cxrlens.names import many
 from cxrlens.pretrain_study import PretrainStudy
 from cxrlens.report.figures.style import estimate
 from cxrlens.report.tables import markdown_table

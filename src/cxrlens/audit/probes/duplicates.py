@@ -9,10 +9,10 @@ import numpy as np
 from cxrlens.audit.base import Finding, refused
 from cxrlens.audit.case import CohortCase
 from cxrlens.audit.probes import PROBES, CohortProbe
-from cxrlens.data.check_sentences import many
 from cxrlens.data.duplicates import Pair
 from cxrlens.data.split import Split
 from cxrlens.evaluate.records import plain
+from cxrlens.names import many
 
 ONE = "pairs of images that are one exposure"
 DIRECTION = "0: none; each pair is one too many"

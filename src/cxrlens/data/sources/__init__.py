@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field
 
 from cxrlens.config import Config
 from cxrlens.data.cohort import Cohort
+from cxrlens.errors import UserError
 from cxrlens.registry import Registry
 
 
@@ -44,8 +45,19 @@ def pattern_patient(pattern: str, places: Iterable[str]) -> str | None:
     return None
 
 
-def pattern_warning(pattern: str, patients: Sequence[str | None]) -> tuple[str, ...]:
-    """The sentence on images that a pattern for the patient does not fit, where there are any."""
+def pattern_warning(pattern: str, patients: Sequence[str | None], names: str) -> tuple[str, ...]:
+    """The sentence on images that a pattern for the patient does not fit, where there are any.
+
+    Args:
+        pattern: the study's.
+        patients: whom it finds, one an image.
+        names: what it is searched in and the first of these, for the error.
+
+    Raises:
+        UserError: it fits no image at all.
+    """
+    if patients and not any(patients):
+        raise UserError(f"patient_pattern '{pattern}' fits no {names}")
     unfit = sum(patient is None for patient in patients)
     if not unfit:
         return ()

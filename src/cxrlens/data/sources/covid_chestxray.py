@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import read_ages, read_patients, read_sexes
+from cxrlens.data.demographics import read_columns
 from cxrlens.data.files import data_root, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
-from cxrlens.data.listed import listed_cohort
+from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.tables import extras, read_table
 
@@ -58,19 +57,13 @@ class CovidChestXray(Source):
         table = read_table(root / "metadata.csv", ("filename", "patientid", "finding", "view", "modality"))
         rows = table.rows
         self._check(set(rows["finding"]) - {""}, set(rows["view"]), f"the column finding of {table.path}")
-        kept, labels, left_out = [], [], Counter[str]()
-        columns = zip(rows["modality"], rows["view"], rows["finding"], strict=True)
-        for row, (modality, view, finding) in enumerate(columns):
+
+        def judge(modality: str, view: str, finding: str) -> tuple[float, str]:
             label, reason = label_of([finding] if finding else [], self.positive, self.negative, self.left_out)
-            if modality != "X-ray":
-                reason = f"modality {modality or 'not stated'}"
-            elif self.views and view not in self.views:
-                reason = f"view {view or 'not stated'}"
-            if reason:
-                left_out[reason] += 1
-            else:
-                kept.append(row)
-                labels.append(label)
+            other = "" if modality == "X-ray" else f"modality {modality or 'not stated'}"
+            return label, other or view_reason(self.views, view) or reason
+
+        kept, labels, left_out = kept_rows(map(judge, rows["modality"], rows["view"], rows["finding"]))
         chosen = rows.iloc[kept]
 
         def column(name: str) -> list[str]:
@@ -78,19 +71,15 @@ class CovidChestXray(Source):
 
         notes = zip(column("clinical_notes"), column("other_notes"), strict=True)
         origins = zip(column("url"), column("doi"), strict=True)
-        patients, odd_patients = read_patients(column("patientid"))
-        sexes, odd_sexes = read_sexes(column("sex"))
-        ages, odd_ages = read_ages(column("age"))
+        people, odd = read_columns({"patient": column("patientid"), "sex": column("sex"), "age": column("age")})
         cells: dict[str, Sequence[object]] = {
-            "patient": patients,
+            **people,
             "label": [*labels],
             "finding": [*column("finding")],
             "view": [*column("view")],
             "source": [publication_source(url, doi) for url, doi in origins],
             "site": [*column("location")],
             "date": [*column("date")],
-            "sex": sexes,
-            "age": ages,
             "license": [*column("license")],
             "notes": ["\n".join(filter(None, pair)) for pair in notes],
             **extras(chosen, USED, COLUMNS),
@@ -98,7 +87,7 @@ class CovidChestXray(Source):
         files = list_files(root, ("images",))
         return listed_cohort(
             "covid_chestxray", table, "filename", cells, kept, files, left_out, root / "images",
-            warnings=(*odd_patients, *odd_sexes, *odd_ages),
+            warnings=odd,
         )  # fmt: skip
 
     def _check(self, findings: set[str], views: set[str], where: str) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +9,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import read_ages, read_patients, read_sexes
-from cxrlens.data.dicom_header import HeaderOptions, with_headers
-from cxrlens.data.files import data_root, list_files, loose_name, relative_name
-from cxrlens.data.findings import Negative, check_occur, label_of
-from cxrlens.data.listed import listed_cohort
+from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort
+from cxrlens.data.demographics import patient_columns, read_columns
+from cxrlens.data.dicom_patients import HeaderOptions, with_headers
+from cxrlens.data.files import below, data_root, list_files, loose_name
+from cxrlens.data.findings import Negative, Values, Written, as_texts, check_occur, label_of, option_of, plain_value
+from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
 from cxrlens.data.sources import (
     SOURCES,
     PatientPattern,
@@ -29,20 +26,6 @@ from cxrlens.data.sources import (
 )
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError, near_miss
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
-PATIENTS = frozenset({"patient", "patientid", "patientno", "patientnumber", "pid", "mrn", "subject", "subjectid"})
-"""What columns with the patient are usually called, in small letters without marks between words."""
-
-DESCRIPTIVE = tuple(name for name in COLUMNS if name not in ("image", "patient", "label", "path"))
-
-
-def _as_texts(values: object) -> object:
-    return [str(value) for value in values] if isinstance(values, list | tuple) else values
-
-
-Written = tuple[str | float | bool, ...]
-Values = Annotated[tuple[str, ...], BeforeValidator(_as_texts, json_schema_input_type=Written)]
 
 
 @SOURCES.register("csv_table")
@@ -82,7 +65,7 @@ class CsvTable(HeaderOptions, Source):
     patient: str | None = None
     patient_pattern: PatientPattern | None = None
     positive: Values = ("1", "true", "yes")
-    negative: Annotated[Negative, BeforeValidator(_as_texts, json_schema_input_type=Literal["rest"] | Written)] = (
+    negative: Annotated[Negative, BeforeValidator(as_texts, json_schema_input_type=Literal["rest"] | Written)] = (
         "0", "false", "no",
     )  # fmt: skip
     left_out: Values = ()
@@ -115,15 +98,15 @@ class CsvTable(HeaderOptions, Source):
     def cohort(self, root: Path | None) -> Cohort:
         """Lists the images in the order of the table."""
         root = data_root(root, (), f"the table {self.table}")
-        for option in (self.table, self.images, self.more_table or "."):
-            if option != "." and relative_name(option, root) is None:
-                raise UserError(f"'{option}' leads out of {root}: refused; name a place below it")
-        table = read_table(root / self.table)
+        if self.images != ".":
+            below(root, self.images)
+        own, more = below(root, self.table), None if self.more_table is None else below(root, self.more_table)
+        table = read_table(root / own)
         unmatched: tuple[int, ...] = ()
         told: list[str] = []
-        if self.more_table is not None:
+        if more is not None:
             own_label = self.label in table.rows
-            table = table.joined(read_table(root / self.more_table), self.more_on)
+            table = table.joined(read_table(root / more), self.more_on)
             unmatched, alone = () if own_label else table.unmatched, table.unmatched
             if alone:
                 told.append(
@@ -140,37 +123,30 @@ class CsvTable(HeaderOptions, Source):
         patients: list[str | None] = []
         if self.patient_pattern is not None:
             patients = [pattern_patient(self.patient_pattern, [name.replace("\\", "/")]) for name in names]
-            if not any(patients):
-                raise UserError(f"patient_pattern '{self.patient_pattern}' fits no name; the first is {names[:1]}")
         views = table.rows[self._view_column(table, used)].tolist() if self.views else []
         excluded = [excluded_by(self.exclude, name) for name in names]
-        kept, labels, left_out = [], [], Counter[str]()
-        for row, (label, reason) in enumerate(self._labels(table, unmatched)):
-            if self.views and views[row] not in self.views:
-                reason = f"view {views[row] or 'not stated'}"
-            if excluded[row] is not None:
-                reason = f"excluded by '{excluded[row]}'"
-            if reason:
-                left_out[reason] += 1
-            else:
-                kept.append(row)
-                labels.append(label)
+        left = [f"excluded by '{pattern}'" if pattern is not None else "" for pattern in excluded]
+        if self.views:
+            left = [reason or view_reason(self.views, view) for reason, view in zip(left, views, strict=True)]
+        judged = zip(left, self._labels(table, unmatched), strict=True)
+        kept, labels, left_out = kept_rows((label, first or reason) for first, (label, reason) in judged)
         chosen = table.rows.iloc[kept]
-        sexes, odd_sexes = read_sexes(chosen[used["sex"]].tolist() if "sex" in used else [])
-        ages, odd_ages = read_ages(chosen[used["age"]].tolist() if "age" in used else [])
-        own_patients, odd_patients = read_patients(chosen[patient].tolist() if patient else [])
+        asked = {name: used[name] for name in ("sex", "age") if name in used}
+        asked |= {"patient": patient} if patient else {}
+        columns, odd = read_columns({name: chosen[column].tolist() for name, column in asked.items()})
         rows: dict[str, list[object]] = {
             "label": [*labels],
-            **({"patient": [*own_patients]} if patient else {}),
             **({"patient": [patients[row] for row in kept]} if patients else {}),
             **{name: [*chosen[column]] for name, column in used.items()},
-            **({"sex": [*sexes]} if "sex" in used else {}),
-            **({"age": [*ages]} if "age" in used else {}),
+            **columns,
             **extras(chosen, [*named, *used.values()], COLUMNS),
         }
-        told += [*odd_patients, *odd_sexes, *odd_ages]
+        told += odd
         if self.patient_pattern is not None:
-            told += pattern_warning(self.patient_pattern, [patients[row] for row in kept])
+            fitted = [patients[row] for row in kept]
+            told += pattern_warning(
+                self.patient_pattern, fitted, f"name; the first is '{names[kept[0]] if kept else ''}'"
+            )
         files = list_files(root, (self.images,))
         base = root / self.images
         if patient is None and self.patient_pattern is None:
@@ -178,7 +154,7 @@ class CsvTable(HeaderOptions, Source):
         cohort = listed_cohort(
             "csv_table", table, self.image, rows, kept, files, left_out, base, suffix=self.suffix, warnings=told
         )
-        others = tuple(path for path in cohort.other_files if path != self.more_table)
+        others = tuple(path for path in cohort.other_files if path != more)
         cohort = replace(cohort, notes=exclude_notes(self.exclude, excluded), other_files=others)
         return with_headers(cohort, files.root, self)
 
@@ -201,18 +177,16 @@ class CsvTable(HeaderOptions, Source):
         """
         classes = {"positive": self.positive, "negative": self.negative, "left_out": self.left_out}
         plain = {
-            option: {_plain(value): value for value in values} for option, values in classes.items() if values != "rest"
+            option: {plain_value(value): value for value in values}
+            for option, values in classes.items()
+            if values != "rest"
         }
-        seen: dict[str, str] = {}
-        for option, values in plain.items():
-            for value in values:
-                if seen.setdefault(value, option) != option:
-                    raise UserError(f"the value '{value}' is under both {seen[value]} and {option}; keep one")
+        seen = option_of(plain)
         negative = "rest" if self.negative == "rest" else tuple(plain["negative"])
         cells = [self._parts(cell) for cell in table.rows[self.label]]
         for row in unmatched:
             cells[row] = []
-        written = {_plain(part): part for parts in cells for part in parts}
+        written = {plain_value(part): part for parts in cells for part in parts}
         several = self.separator is not None or self.join_rows
         if several or negative == "rest":  # no value is unknown there, so that a slip of the pen shows only here
             asked = {
@@ -235,7 +209,7 @@ class CsvTable(HeaderOptions, Source):
         for parts in cells:
             # a part's own spelling is for the reason alone
             label, reason = label_of(
-                [*map(_plain, parts)], tuple(plain["positive"]), negative, tuple(plain["left_out"]), ""
+                [*map(plain_value, parts)], tuple(plain["positive"]), negative, tuple(plain["left_out"]), ""
             )
             value = reason.strip()
             labels.append((label, f"{self.label} {written.get(value, value) or 'empty'}" if reason else ""))
@@ -254,7 +228,7 @@ class CsvTable(HeaderOptions, Source):
     def _need_known(self, table: Table, cells: list[list[str]], seen: dict[str, str]) -> None:
         for row, parts in enumerate(cells):
             for part in parts:
-                if _plain(part) not in seen:
+                if plain_value(part) not in seen:
                     known = "; ".join(
                         f"{option} {', '.join(values)}"
                         for option, values in (("positive", self.positive), ("negative", self.negative))
@@ -270,20 +244,5 @@ class CsvTable(HeaderOptions, Source):
 
 def _unused_patient(table: Table) -> list[str]:
     """A sentence where a column is called as patients' ids are and the study does not name it."""
-    names = [str(name) for name in table.rows.columns]
-    called = next((name for name in names if re.sub(r"[\W_]", "", name).casefold() in PATIENTS), None)
+    called = next(iter(patient_columns(table.rows.columns)), None)
     return [f'the column {called} may say the patient: patient = "{called}" in [data] uses it'] if called else []
-
-
-def _plain(value: str) -> str:
-    """Case, outer spaces and the unicode form do not matter, nor does 1 written as 1.0; every digit of a code does.
-
-    >>> _plain(" Yes"), _plain("+1.0"), _plain("-0"), _plain("840544004"), _plain("1e3")
-    ('yes', '1', '0', '840544004', '1e3')
-    """
-    text = unicodedata.normalize("NFC", value).strip().casefold()
-    if not _NUMBER.fullmatch(text):
-        return text
-    sign, whole, part = text[:1].strip("+0123456789."), *text.lstrip("+-").partition(".")[::2]
-    number = ".".join(filter(None, (whole.lstrip("0") or "0", part.rstrip("0"))))
-    return number if number == "0" else sign + number

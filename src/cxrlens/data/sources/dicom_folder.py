@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -17,16 +17,18 @@ from typing import Literal
 import pandas as pd
 from pydantic import model_validator
 
-from cxrlens.data.cohort import COLUMNS, Cohort, cohort_table
-from cxrlens.data.demographics import read_ages, read_patients, read_sexes
-from cxrlens.data.dicom_header import Header, read_headers, reasons, with_headers
-from cxrlens.data.files import Files, data_root, list_files, loose_name, relative_name, without_suffix
-from cxrlens.data.listed import read_below
+from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort, cohort_table
+from cxrlens.data.demographics import patient_columns, read_columns
+from cxrlens.data.dicom_header import Header, read_headers, reasons
+from cxrlens.data.dicom_patients import with_headers
+from cxrlens.data.files import Files, below, data_root, is_hidden, list_files, looks_like_image
+from cxrlens.data.findings import Values, option_of, plain_value
+from cxrlens.data.listed import find_rows, read_below
 from cxrlens.data.sources import SOURCES
-from cxrlens.data.sources.csv_table import DESCRIPTIVE, Values, _plain
-from cxrlens.data.sources.image_folder import ImageFolder
+from cxrlens.data.sources.image_folder import COPIES, ImageFolder
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError
+from cxrlens.names import many
 
 Match = Literal["file", "SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID"]
 CALLED = {
@@ -53,7 +55,8 @@ class DicomFolder(ImageFolder):
         negative: the same of the negative class (0, false and no).
         patient_pattern: as in `image_folder`; it goes before the header's PatientID.
         table: a CSV file with the labels, below the data folder. Its columns patient, sex, age, view, date, site,
-            source, finding, license and notes go before the header; others are kept.
+            source, finding, license and notes go before the header; others are kept, but for those called as patients'
+            ids are.
         match: what a row of the table names: a file (path, name, or name without its suffix), an image or a study (by
             UID), an order or a patient. A row of a study or a patient labels all of their images.
         column: the table's column with that; one called as usual is found by itself.
@@ -88,14 +91,17 @@ class DicomFolder(ImageFolder):
             cohort = super().cohort(root)
             return replace(cohort, name="dicom_folder")
         root = data_root(root, (), f"DICOM files and the table {self.table}")
-        if relative_name(self.table, root) is None:
-            raise UserError(f"'{self.table}' leads out of {root}: refused; name a place below it")
-        table = read_table(root / self.table, (), ",;\t")
+        own = below(root, self.table)
+        table = read_table(root / own)
         files = list_files(root)
-        headers = read_headers(root, (path for path in files.paths if path != self.table))
+        once: dict[str, str] = {}
+        for path in sorted(files.paths, key=lambda path: path in files.targets):  # the file itself before its links
+            if path != own and path not in files.refused and not is_hidden(path):
+                once.setdefault(files.same_file(path), path)
+        headers = read_headers(root, sorted(once.values()))
         if not headers:
-            raise UserError(f"{root} holds no DICOM file; {len(files.paths)} files were looked at")
-        return self._labelled(root, table, files, headers)
+            raise UserError(f"{root} holds no DICOM file; {many(len(files.paths), 'file')} looked at")
+        return self._labelled(root, table, own, files, headers)
 
     def _with_headers(self, cohort: Cohort, root: Path) -> Cohort:
         headers = read_headers(root, [path for path in cohort.table["path"] if isinstance(path, str)])
@@ -126,41 +132,51 @@ class DicomFolder(ImageFolder):
             raise UserError(f"{root}: no image is left for the study: {some}")
         return cohort
 
-    def _labelled(self, root: Path, table: Table, files: Files, headers: Mapping[str, Header | str]) -> Cohort:
+    def _labelled(
+        self, root: Path, table: Table, own: str, files: Files, headers: Mapping[str, Header | str]
+    ) -> Cohort:
         column = self._column(table)
         table.need([column, self.label])
-        rows, told = self._rows(table, column)
-        keys = {path: self._keys(path, header) for path, header in headers.items()}
-        called: Counter[str] = Counter(key for own in keys.values() for key in own)
+        links = [path for path in files.targets if files.same_file(path) in headers and path not in headers]
+        named = self._named(table, column, files.only([*headers, *links]), root)
+        rows, told = self._rows(table, column, named)
         known, left_out, used = [], Counter[str](), set[str]()
         origins: dict[str, str] = {}
-        for path in sorted(keys):
-            fitting = [key for key in keys[path] if key in rows]
-            if not fitting:
-                reason, origin = self._unfit(headers[path])
-                left_out[reason] += 1
-                origins[reason] = origin
+        for path in sorted(headers):
+            key = files.same_file(path) if self.match == "file" else self._key(headers[path])
+            if key in rows:
+                known.append({"image": path, **rows[key]})
+                used.add(key)
                 continue
-            key = fitting[0]
-            used.add(key)
-            if self.match == "file" and called[key] > 1:
+            reason, origin = self._unfit(headers[path])
+            if path in named.several:
+                used.add(named.several[path])
                 reason = f"the table names '{PurePosixPath(path).name}', as several files are called"
-                left_out[reason] += 1
-                origins[reason] = NOT_LISTED
-                continue
-            known.append({"image": path, **rows[key], **self._pattern(path)})
+                origin = NOT_LISTED
+            left_out[reason] += 1
+            origins[reason] = origin
         if not known:
             some = "; ".join(f"{count} {reason}" for reason, count in left_out.most_common(3))
             raise UserError(
                 f"{table.path}: the column {column} fits no DICOM file by {self.match}: {some}; say with match and "
                 "column what a row names"
             )
+        if self.patient_pattern is not None:
+            patients = {path: self._patient(PurePosixPath(path).parts[:-1], path) for path in headers}
+            patients = {row["image"]: patients[row["image"]] for row in known}
+            told += self._unfit_pattern(self.patient_pattern, patients)
+            known = [row | ({"patient": patient} if (patient := patients[row["image"]]) else {}) for row in known]
         frame = cohort_table(pd.DataFrame(known))
         frame["path"] = frame["image"].astype(object)
-        unused = [line for key, line in self._lines(table, column).items() if key not in used]
-        faults = self._unused(table, column, unused)
+        faults = self._unused(table, column, named, used)
         told += faults
-        listed = [*headers, self.table or ""]  # what the table or a header leaves out is counted already
+        if links:
+            left_out[COPIES] = len(links)
+            origins[COPIES] = "counted once"
+        refused = [path for path in files.refused if looks_like_image(path)]
+        left_out.update(files.refused[path] for path in refused)
+        origins |= dict.fromkeys((files.refused[path] for path in refused), NOT_USABLE)
+        listed = [*headers, *links, *refused, own]  # what the table or a header leaves out is counted already
         cohort = Cohort(
             "dicom_folder", frame, partial(read_below, root), {}, dict(left_out),
             files.unlisted(listed), files.others(listed), tuple(told), origins,
@@ -168,28 +184,25 @@ class DicomFolder(ImageFolder):
         )  # fmt: skip
         return self._kept(cohort, root, {path: headers[path] for path in frame["image"]})
 
-    def _unused(self, table: Table, column: str, lines: Sequence[int]) -> list[str]:
+    def _unused(self, table: Table, column: str, named: _Named, used: set[str]) -> list[str]:
         """The sentence on rows that fit no file; it tells a file's name, but no id of a patient, order or study."""
-        if not lines:
+        unused = {key: line for key, line in named.lines.items() if key not in used}
+        if not unused:
             return []
-        line, what = min(lines), "file" if self.match == "file" else self.match
+        key = min(unused, key=lambda key: unused[key])
+        line = unused[key]
+        what = "file" if self.match == "file" else self.match
         cell = str(table.rows[column].tolist()[list(table.lines).index(line)])
-        where = f"line {line}" + (f", '{cell}'" if self.match == "file" else "")
-        if len(lines) == 1:
+        where = f"line {line}" + (f", '{cell}'" if self.match == "file" else "") + named.reasons.get(key, "")
+        if len(unused) == 1:
             return [f"1 row of {table.path.name} names no {what} here: {where}"]
-        return [f"{len(lines)} rows of {table.path.name} name no {what} here (first: {where})"]
-
-    def _pattern(self, path: str) -> dict[str, object]:
-        if self.patient_pattern is None:
-            return {}
-        match = re.search(self.patient_pattern, PurePosixPath(path).name)
-        return {"patient": next((group for group in match.groups() if group), None)} if match else {}
+        return [f"{len(unused)} rows of {table.path.name} name no {what} here (first: {where})"]
 
     def _unfit(self, header: Header | str) -> tuple[str, str]:
         """Why no row of the table fits a file, and whence that comes."""
         if isinstance(header, str):
             return "header cannot be read", NOT_USABLE
-        if self.match != "file" and not self._keys("", header):
+        if self.match != "file" and not self._key(header):
             return f"no {self.match} in the header", NOT_LISTED
         return f"no row in the table{'' if self.match == 'file' else f' with their {self.match}'}", NOT_LISTED
 
@@ -206,64 +219,58 @@ class DicomFolder(ImageFolder):
             )
         return hit
 
-    def _keys(self, path: str, header: Header | str) -> list[str]:
-        """What a row may call a file, the most exact first."""
-        if self.match == "file":
-            whole = loose_name(path)
-            bare = without_suffix(whole)
-            return list(dict.fromkeys((whole, whole.rpartition("/")[2], bare, bare.rpartition("/")[2])))
+    def _key(self, header: Header | str) -> str:
+        """What a row calls an image by its header; "" where that is not known."""
         if isinstance(header, str):
-            return []
-        own = {
+            return ""
+        return {
             "SOPInstanceUID": header.instance,
             "StudyInstanceUID": header.study,
             "AccessionNumber": header.accession.casefold(),
             "PatientID": header.identity[1],
         }[self.match]
-        return [own] if own else []
 
-    def _key(self, cell: str) -> str:
-        if self.match == "file":
-            return loose_name(cell).removeprefix("./")
-        return cell if self.match.endswith("UID") else " ".join(cell.split()).casefold()
+    def _named(self, table: Table, column: str, files: Files, root: Path) -> _Named:
+        cells = table.rows[column].tolist()
+        if self.match != "file":
+            exact = self.match.endswith("UID")
+            return _Named.of(table, [cell if exact else " ".join(cell.split()).casefold() for cell in cells])
+        found = find_rows(table, cells, files, root)
+        reasons = {each.file: f" ({each.reason})" for each in found if each.reason != "no such file"}
+        several = {path: each.file for each in found for path in each.several}
+        return _Named.of(table, [each.file for each in found], reasons, several)
 
-    def _lines(self, table: Table, column: str) -> dict[str, int]:
-        """Key → the first line that names it."""
-        lines: dict[str, int] = {}
-        for row, cell in enumerate(table.rows[column].tolist()):
-            if cell:
-                lines.setdefault(self._key(cell), table.lines[row])
-        return lines
-
-    def _rows(self, table: Table, column: str) -> tuple[dict[str, dict[str, object]], list[str]]:
+    def _rows(self, table: Table, column: str, named: _Named) -> tuple[dict[str, dict[str, object]], list[str]]:
         """Key → the cohort's columns, and what cannot be read; rows of one key (a row a box) agree in their label.
 
         Raises:
             UserError: a label that is of no class, or two labels of one key; with the lines.
         """
         labels = self._labels(table)
-        named = [column, self.label]
-        used = [name for name in DESCRIPTIVE if name in table.rows and name not in named]
+        taken = [column, self.label]
+        used = [name for name in DESCRIPTIVE if name in table.rows and name not in taken]
         cells: dict[str, list[object]] = {name: [*table.rows[name]] for name in used}
-        told: list[str] = []
-        for name, read in (("patient", read_patients), ("sex", read_sexes), ("age", read_ages)):
-            if name in table.rows and name not in named:
-                values, odd = read(table.rows[name].tolist())
-                cells[name] = [*values]
-                told += odd
-        taken = [*named, *used, "patient", *(["PatientID"] if self.match == "PatientID" else [])]
+        asked = [name for name in ("patient", "sex", "age") if name in table.rows and name not in taken]
+        columns, told = read_columns({name: table.rows[name].tolist() for name in asked})
+        cells |= columns
+        ids = [name for name in patient_columns(table.rows.columns) if name not in (*taken, "patient")]
+        told += [
+            f"the column {name} may say the patient and is not kept, so that no id is written down; called patient, "
+            "it is used"
+            for name in ids
+        ]
+        taken = [*taken, *used, "patient", *ids]
         cells |= extras(table.rows, taken, COLUMNS)
         rows: dict[str, dict[str, object]] = {}
-        lines = self._lines(table, column)
-        for row, cell in enumerate(table.rows[column].tolist()):
-            if not cell:
+        for row, key in enumerate(named.keys):
+            if not key:
                 continue
-            key, record = self._key(cell), {name: values[row] for name, values in cells.items()}
+            record = {name: values[row] for name, values in cells.items()}
             first = rows.setdefault(key, {"label": labels[row], **record})
             if first["label"] != labels[row] and not (first["label"] != first["label"] and labels[row] != labels[row]):
                 raise UserError(
-                    f"{table.path.name}: lines {lines[key]} and {table.lines[row]} give one {self.match} two labels; "
-                    "keep one"
+                    f"{table.path.name}: lines {named.lines[key]} and {table.lines[row]} give one {self.match} two "
+                    "labels; keep one"
                 )
             for name, value in record.items():
                 if first[name] != value:
@@ -272,21 +279,50 @@ class DicomFolder(ImageFolder):
 
     def _labels(self, table: Table) -> list[float]:
         positive, negative = self.positive or ("1", "true", "yes"), self.negative or ("0", "false", "no")
-        values = {_plain(value): 0.0 for value in negative}
-        for value in map(_plain, positive):
-            if value in values:
-                raise UserError(f"the value '{value}' is under both positive and negative; keep one")
-            values[value] = 1.0
+        classes = {"positive": map(plain_value, positive), "negative": map(plain_value, negative)}
+        values = {value: float(option == "positive") for value, option in option_of(classes).items()}
         labels = []
         for row, cell in enumerate(table.rows[self.label].tolist()):
-            if cell and _plain(cell) not in values:
+            if cell and plain_value(cell) not in values:
                 known = f"positive {', '.join(positive)}; negative {', '.join(negative)}"
                 raise UserError(
                     f"{table.where(row)}: '{cell}' in the column {self.label} is neither class ({known}); add it to "
                     "one in [data]; leave the cell empty where the label is unknown"
                 )
-            labels.append(values[_plain(cell)] if cell else float("nan"))
+            labels.append(values[plain_value(cell)] if cell else float("nan"))
         return labels
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What the rows of a table name.
+
+    Attributes:
+        keys: one a row; "" where it names nothing.
+        lines: key → the first line that names it.
+        reasons: key → why there is no file, in brackets, where that is not plain.
+        several: path of a file that shares its name with others → the key of a row that gives this name.
+    """
+
+    keys: Sequence[str]
+    lines: Mapping[str, int]
+    reasons: Mapping[str, str]
+    several: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        table: Table,
+        keys: Sequence[str],
+        reasons: Mapping[str, str] | None = None,
+        several: Mapping[str, str] | None = None,
+    ) -> _Named:
+        """With the lines of a table."""
+        lines: dict[str, int] = {}
+        for key, line in zip(keys, table.lines, strict=True):
+            if key:
+                lines.setdefault(key, line)
+        return cls(keys, lines, reasons or {}, several or {})
 
 
 def _listed(cohort: Cohort) -> set[str]:

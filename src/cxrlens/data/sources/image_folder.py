@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -13,7 +13,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from cxrlens.data.cohort import Cohort, cohort_table
-from cxrlens.data.dicom_header import HeaderOptions, with_headers
+from cxrlens.data.dicom_patients import HeaderOptions, with_headers
 from cxrlens.data.files import (
     Files,
     data_root,
@@ -35,6 +35,7 @@ from cxrlens.data.sources import (
     pattern_warning,
 )
 from cxrlens.errors import UserError
+from cxrlens.names import first_few, many
 
 NEGATIVE_NAMES = frozenset(
     {"normal", "normals", "negative", "negatives", "neg", "no finding", "no findings", "nofinding", "healthy"}
@@ -109,8 +110,8 @@ class ImageFolder(HeaderOptions, Source):
         if masks:
             reasons = ", ".join(f"{count} {reason}" for reason, count in masks.items())
             told.append(
-                f"{masks.total()} files are taken for masks, not for X-rays, and left out ({reasons}); to use them, "
-                f'name their folder, as in positive = ["{_example(masks, classes.positive)}"]'
+                f"{many(masks.total(), 'file', 'are')} taken for masks, not for X-rays, and left out ({reasons}); to "
+                f'use them, name their folder, as in positive = ["{_example(masks, classes.positive)}"]'
             )
         left_out += masks
         left_out += _no_class(elsewhere)
@@ -119,14 +120,7 @@ class ImageFolder(HeaderOptions, Source):
             raise UserError(f"{root}: the class folders {classes.names} hold no image{_reasons(left_out)}")
         rows = _once(files, rows, left_out)
         if self.patient_pattern is not None:
-            patients = [row.patient for row in rows]
-            if not any(patients):
-                path = rows[0].image
-                raise UserError(
-                    f"patient_pattern '{self.patient_pattern}' fits no file name; the first is "
-                    f"'{PurePosixPath(path).name}', and no path: '{path}'"
-                )
-            told += pattern_warning(self.patient_pattern, patients)
+            told += self._unfit_pattern(self.patient_pattern, {row.image: row.patient for row in rows})
         told += _second_copy([row.image for row in rows])
         origins |= dict.fromkeys([COPIES] if left_out[COPIES] else [], "counted once")
         notes = exclude_notes(self.exclude, excluded.values())
@@ -157,7 +151,7 @@ class ImageFolder(HeaderOptions, Source):
     def _classes(self, root: Path, paths: list[str], files: Files) -> tuple[_Classes, list[str]]:
         """The class folders, and a sentence where one is written in several ways."""
         away = [path for path, reason in files.refused.items() if "folder" in reason]
-        links = f"; links out of the folder, not followed: {', '.join(away[:5])}" if away else ""
+        links = f"; links out of the folder, not followed: {first_few(away, 5)}" if away else ""
         folders = [PurePosixPath(path).parts[:-1] for path in paths]
         if not self.positive:
             return _guessed(root, folders, links)
@@ -183,6 +177,13 @@ class ImageFolder(HeaderOptions, Source):
             raise UserError(f"{error}{links}") from error
         told = _spellings(known, [*map(_written, (*classes.positive, *classes.negative))])
         return classes, told + ([links.removeprefix("; ")] if links else [])
+
+    @staticmethod
+    def _unfit_pattern(pattern: str, patients: Mapping[str, str | None]) -> tuple[str, ...]:
+        """The sentence on paths that a pattern does not fit; an error where it fits none."""
+        path = next(iter(patients), "")
+        names = f"file name; the first is '{PurePosixPath(path).name}', and no path: '{path}'"
+        return pattern_warning(pattern, [*patients.values()], names)
 
     def _patient(self, below: Sequence[str], path: str) -> str | None:
         if self.patient_pattern is None:
@@ -344,7 +345,7 @@ def _second_copy(images: Sequence[str]) -> list[str]:
             if parts[place] == parts[place - 1] and "/".join((*parts[:place], *parts[place + 1 :])) in listed:
                 copies["/".join(parts[: place + 1])] += 1
     return [
-        f"{count} images in {folder} are called as those in the folder above it: a second copy? "
+        f"{many(count, 'image')} in {folder} named as in the folder above it: a second copy? "
         f'(exclude = ["{folder}/*"] leaves them out)'
         for folder, count in copies.items()
     ]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from cxrlens.data.cohort import COLUMNS, Cohort
-from cxrlens.data.demographics import read_ages, read_patients, read_sexes
+from cxrlens.data.demographics import read_columns
 from cxrlens.data.files import data_root, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
-from cxrlens.data.listed import listed_cohort
+from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.tables import extras, read_table
 from cxrlens.errors import UserError
@@ -71,30 +70,21 @@ class NihChestXray14(Source):
         check_occur(
             {"positive": self.positive, "negative": negative}, known, f"the column Finding Labels of {table.path}"
         )
-        kept, labels, left_out = [], [], Counter[str]()
-        for row, view in enumerate(table.rows["View Position"]):
-            label, reason = label_of(findings[row], self.positive, self.negative)
-            if self.views and view not in self.views:
-                reason = f"view {view or 'not stated'}"
-            if reason:
-                left_out[reason] += 1
-            else:
-                kept.append(row)
-                labels.append(label)
+        judged = (label_of(names, self.positive, self.negative) for names in findings)
+        kept, labels, left_out = kept_rows(
+            (label, view_reason(self.views, view) or reason)
+            for (label, reason), view in zip(judged, table.rows["View Position"], strict=True)
+        )
         chosen = table.rows.iloc[kept]
         sex_column = next((name for name in ("Patient Gender", "Patient Sex") if name in chosen), None)
-        nothing = [""] * len(kept)
-        patients, odd_patients = read_patients(chosen["Patient ID"].tolist())
-        sexes, odd_sexes = read_sexes(chosen[sex_column].tolist() if sex_column else nothing)
-        ages, odd_ages = read_ages(chosen["Patient Age"].tolist() if "Patient Age" in chosen else nothing)
+        called = {"patient": "Patient ID", "sex": sex_column, "age": "Patient Age"}
+        columns, odd = read_columns({name: chosen[own].tolist() for name, own in called.items() if own in chosen})
         cells: dict[str, Sequence[object]] = {
-            "patient": patients,
+            **columns,
             "label": [*labels],
             "finding": chosen["Finding Labels"].tolist(),
             "view": chosen["View Position"].tolist(),
             "source": ["NIH Clinical Center"] * len(kept),
-            "sex": sexes,
-            "age": ages,
             **{
                 name: [float(name in findings[row]) if findings[row] else float("nan") for row in kept]
                 for name in FINDINGS
@@ -102,10 +92,7 @@ class NihChestXray14(Source):
             **extras(chosen, USED, (*COLUMNS, *FINDINGS)),
         }
         files = list_files(root, self._folders(root))
-        warnings = (*odd_patients, *odd_sexes, *odd_ages)
-        return listed_cohort(
-            "nih_chestxray14", table, "Image Index", cells, kept, files, left_out, root, warnings=warnings
-        )
+        return listed_cohort("nih_chestxray14", table, "Image Index", cells, kept, files, left_out, root, warnings=odd)
 
     @staticmethod
     def _findings(cell: str) -> list[str]:

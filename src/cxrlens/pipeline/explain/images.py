@@ -43,7 +43,7 @@ def explain_images(
 
     Args:
         run: finished.
-        paths: one or several PNG, JPEG or DICOM files.
+        paths: one or several image files.
         out: the figure's path, with or without `.png` or `.pdf`; both are written, and the arrays in a folder of that
             name.
         methods: names of attribution methods; the study's where none are given.

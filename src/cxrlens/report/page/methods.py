@@ -6,10 +6,10 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
-from cxrlens.data.check_sentences import many
 from cxrlens.errors import UserError
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.weights.catalogue import CARDS
+from cxrlens.names import many
 from cxrlens.report.figures.style import percent
 from cxrlens.report.page.blocks import Block, Section, Words
 from cxrlens.report.reading import Reading
