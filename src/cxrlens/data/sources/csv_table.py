@@ -31,7 +31,7 @@ from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError, near_miss
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
-PATIENTS = frozenset({"patient", "patientid", "patientno", "patientnumber", "pid", "mrn", "subject", "subjectid"})
+PATIENTS = ("patient", "patientid", "patientno", "patientnumber", "pid", "subject", "subjectid", "mrn")
 """What columns with the patient are usually called, in small letters without marks between words."""
 
 DESCRIPTIVE = tuple(name for name in COLUMNS if name not in ("image", "patient", "label", "path"))
