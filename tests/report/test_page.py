@@ -319,6 +319,17 @@ def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None
         assert cell in text, cell
 
 
+def test_intervals_that_there_are_not_elsewhere_have_their_reasons_once() -> None:
+    few, none = "an interval needs at least 5 patients; got 4", {"auc_low": None, "auc_high": None}
+    told = external()
+    (model,) = told["models"]
+    assert "got 4" not in Tags(page(replace(made(), elsewhere=[told]))).text()
+    outside, gap = model["outside"] | none | {"reason": few}, {"low": None, "high": None, "reason": few}
+    model |= {"inside": model["inside"] | {"rough": True}, "outside": outside, "difference": model["difference"] | gap}
+    text = Tags(page(replace(made(), elsewhere=[told | {"models": [model, model | {"name": "b"}]}]))).text()
+    assert text.count(few) == 1 and f"Outside: {few}." in text and "0.800 [0.70, 0.90] rough" in text
+
+
 def test_a_large_figure_is_a_jpeg_of_its_size_and_a_small_one_is_left_as_it_is() -> None:
     assert picture_uri(PNG) == "data:image/png;base64," + base64.b64encode(PNG).decode()
     noise = np.random.default_rng(0).integers(0, 255, (400, 500, 3), dtype=np.uint8)

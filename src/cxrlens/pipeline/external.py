@@ -209,7 +209,10 @@ def _plain_model(model: ExternalModel) -> dict[str, Any]:
     change = plain(model.change)
     return {
         "name": model.name,
-        "inside": {"auc": model.inside_auc, "auc_low": model.inside_low, "auc_high": model.inside_high},
+        "inside": {
+            "auc": model.inside_auc, "auc_low": model.inside_low, "auc_high": model.inside_high,
+            "rough": model.inside_rough, "reason": model.inside_reason,
+        },
         "outside": {**outside, "networks": plain(model.networks)},
         "difference": {key: change[key] for key in ("difference", "low", "high", "p", "p_holm", "reason")},
-    }
+    }  # fmt: skip
