@@ -246,12 +246,20 @@ def test_a_held_out_side_that_can_judge_nothing_is_told_before_training(tmp_path
         pretrain(PretrainStudy.of(file.unwrap()), out=tmp_path / "one", device="cpu")
 
 
-def test_a_finding_with_too_few_held_out_images_is_named_before_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("patients", "told"), [(2, True), (9, True), (24, False)])
+def test_a_finding_of_too_few_held_out_patients_is_named_before_training(
+    tmp_path: Path, patients: int, told: bool
+) -> None:
     said: list[str] = []
     watcher = Stop(0)
     watcher.say = said.append  # type: ignore[method-assign]
     file = tomlkit.parse(FILE)
-    file["data"][1]["patterns"] = {"first": "phantom-0000-1[.]png$"}
-    gather(PretrainStudy.of(file.unwrap()), None, watcher)
-    (line,) = said
-    assert line.startswith("warning: first: the held-out patients have ") and "too few for an interval" in line
+    some = "|".join(f"{number:04d}" for number in range(patients))
+    file["data"][1]["patterns"] = {"first": f"phantom-({some})-1[.]png$"}
+    validation = gather(PretrainStudy.of(file.unwrap()), None, watcher).side("validation")
+    held_out = validation.loc[validation["first"] == 1, "patient"].nunique()
+    assert (held_out < 5) == told and [line.split(":")[1] for line in said] == [" first"] * told
+    for line in said:
+        assert (
+            "the held-out patients have " in line and f"needs at least 5 patients of each class; got {held_out}" in line
+        )

@@ -140,8 +140,8 @@ def known_scores(labels: ArrayLike, scores: ArrayLike, least: int = 1) -> tuple[
 
 
 def too_few(n_positive: int, n_negative: int, least: int = 2) -> str:
-    """Why there is no AUC (or no interval of it) from so few images."""
-    what = "an AUC interval needs at least 2 images" if least > 1 else "an AUC needs at least 1 image"
+    """Why there is no AUC of so few images."""
+    what = "this evaluation needs at least 2 images" if least > 1 else "an AUC needs at least 1 image"
     return f"{what} of each class; got {n_positive} positive and {n_negative} negative"
 
 
