@@ -238,6 +238,18 @@ def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
         evaluate_external(finished, None, study, "cpu", ids_apart=True)
 
 
+def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(
+    finished: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise UserError("patient ids in two ways")
+
+    monkeypatch.setattr("cxrlens.pipeline.external.numbered_alike", refuse)
+    monkeypatch.setattr("cxrlens.pipeline.external.decoded", lambda *_: pytest.fail("images were read"))
+    with pytest.raises(UserError, match="patient ids in two ways"):
+        evaluate_external(finished, study=phantoms(finished, seed=4), device="cpu")
+
+
 def test_equal_ids_are_one_person_within_a_kind_of_source_only() -> None:
     nih, covid = (SOURCES[name]() for name in ("nih_chestxray14", "covid_chestxray"))
     assert numbered_alike(nih, SOURCES["nih_chestxray14"](positive=("Mass",))) and not numbered_alike(nih, covid)
