@@ -197,6 +197,11 @@ def test_the_methods_are_those_of_the_study(whole: Tags, reading: Reading) -> No
     assert "drawn by the phantom" in said and "augmented by horizontal flip, brightness [0.5, 1.2]" in said
     assert "Obuchowski 1997" in said and "arXiv:1610.02391" in said
     assert "a network of two convolutions (West, Jha and Tsang 2020" in said and "Adam (Kingma and Ba 2014" in said
+    assert "Nadeau and Bengio" not in said
+    models = [model | {"auc_train_low": 0.5, "auc_train_high": 0.9} for model in reading.results["models"]]
+    folds = reading.results["evaluation"] | {"trainings": "folds"}
+    by_folds = replace(reading, results=reading.results | {"models": models, "evaluation": folds}, gallery=None)
+    assert Tags(page(by_folds)).text().count("Nadeau and Bengio 2003") == 2, "where it is cited, and in the list"
     once = reading.study.replace('name = "weak"', 'name = "weak"\nepochs = 1\nsteps = 1')
     assert "1 epoch of 1 step" in Tags(page(replace(reading, study=once, gallery=None))).text()
     other = Tags(page(replace(reading, study="name = 1", gallery=None))).text()
