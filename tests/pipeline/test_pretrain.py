@@ -57,9 +57,6 @@ epochs = 2
 schedule = "one_cycle"
 weight_decay = 0.01
 
-[evaluation]
-draws = 200
-
 [card]
 title = "a tiny network"
 licence = "CC0"
@@ -227,6 +224,13 @@ def test_a_file_that_is_wrong_says_where(tmp_path: Path, old: str, new: str, sai
     (tmp_path / "wrong.toml").write_text(FILE.replace(old, new))
     with pytest.raises(UserError, match=said):
         PretrainStudy.load(tmp_path / "wrong.toml")
+
+
+def test_draws_that_a_pretraining_would_not_make_are_no_setting_of_it() -> None:
+    file = tomlkit.parse(FILE).unwrap() | {"evaluation": {"draws": 200}}
+    with pytest.raises(UserError, match="draws"):
+        PretrainStudy.of(file)
+    assert PretrainStudy.of(file | {"evaluation": {"level": 0.9, "seed": 1}}).evaluation.level == 0.9
 
 
 def test_a_finding_of_one_class_stops_before_training(study: PretrainStudy, tmp_path: Path) -> None:
