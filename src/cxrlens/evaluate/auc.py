@@ -144,6 +144,23 @@ def too_few(n_positive: int, n_negative: int, least: int = 2) -> str:
     return f"{what} of each class; got {n_positive} positive and {n_negative} negative"
 
 
+def without_auc(positive: np.ndarray, part: np.ndarray | None = None) -> str:
+    """Why these images give no AUC that says anything, else "".
+
+    Args:
+        positive: bool [n].
+        part: the fold of each image, [n], where scores are compared within a fold only.
+
+    >>> without_auc(np.array([True, False, True, False]), np.array([0, 1, 0, 1]))
+    'no fold holds images of both classes'
+    """
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    if min(n_positive, n_negative) < 2:
+        return too_few(n_positive, n_negative)
+    folds = [positive] if part is None else [positive[part == name] for name in np.unique(part)]
+    return "" if any(fold.any() and not fold.all() for fold in folds) else "no fold holds images of both classes"
+
+
 def too_few_patients(positive: int, negative: int) -> str:
     """Why there is no interval of so few patients of a class, else "".
 

@@ -16,7 +16,7 @@ from cxrlens.evaluate.curves import curves
 from cxrlens.evaluate.influence import TRAININGS, Influence
 from cxrlens.evaluate.networks import Network, Validation, read_predictions
 from cxrlens.evaluate.records import Evaluation, ModelResult, OperatingPoint, SeedAuc, Settings
-from cxrlens.evaluate.score import model_influence, rates, seed_aucs, without_auc
+from cxrlens.evaluate.score import model_influence, networks_without_auc, rates, seed_aucs
 from cxrlens.evaluate.subgroups import groups, subgroups
 
 
@@ -47,7 +47,7 @@ def evaluate(
     check_level(level)
     data = read_predictions(predictions, training, model_order)
     for name, networks in data.models.items():
-        if reason := without_auc(networks, data.labels):
+        if reason := networks_without_auc(networks, data.labels):
             raise UserError(f"{name}: {reason}")
     of = groups(data.images.tolist(), cohort_table)
     influences = {name: model_influence(networks, data) for name, networks in data.models.items()}

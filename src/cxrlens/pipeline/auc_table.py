@@ -18,7 +18,7 @@ from cxrlens.evaluate.auc import AucInterval, check_level, interval_of
 from cxrlens.evaluate.compare import Comparison, compare
 from cxrlens.evaluate.networks import read_predictions
 from cxrlens.evaluate.records import plain
-from cxrlens.evaluate.score import model_influence, without_auc
+from cxrlens.evaluate.score import model_influence, networks_without_auc
 
 NAMES = {  # what a column is called where nobody says it; compared without case, blanks and signs
     "label": ("label", "y", "ytrue", "target", "truth", "groundtruth", "class", "outcome"),
@@ -98,7 +98,7 @@ def auc_table(
     if data.unlabelled:
         notes.append(f"{data.unlabelled} rows or images without a label are left out")
     for name, networks in data.models.items():
-        if reason := without_auc(networks, data.labels):
+        if reason := networks_without_auc(networks, data.labels):
             raise UserError(f"{path}, {name}: {reason}")
     influences = {name: model_influence(networks, data) for name, networks in data.models.items()}
     models = {name: interval_of(one, data.labels, level) for name, one in influences.items()}

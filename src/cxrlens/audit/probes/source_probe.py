@@ -11,9 +11,8 @@ from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import Estimate, auc_estimate
 from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.audit.words import ends
-from cxrlens.evaluate.networks import Network
+from cxrlens.evaluate.auc import without_auc
 from cxrlens.evaluate.probe import probe_scores
-from cxrlens.evaluate.score import without_auc
 
 COLUMNS = ("source", "site", "view")
 LEAST = 8  # images inside a group, and outside
@@ -48,8 +47,7 @@ class SourceProbe(ModelProbe):
         known = np.flatnonzero(~np.isnan(inside))
         who = case.patients[known]
         scores, part = probe_scores(features[known], inside[known] == 1, who, 5, judging.seed)
-        networks = [Network(0, int(fold), np.flatnonzero(part == fold), scores, scores) for fold in np.unique(part)]
-        if reason := without_auc(networks, inside[known] == 1):
+        if reason := without_auc(inside[known] == 1, part):
             return refused(self.name, case.name, statistic, reason, LIMITS)
         found = auc_estimate(scores, inside[known] == 1, who, judging, part=part)
         told = self._label(case, known, inside[known])
