@@ -24,9 +24,8 @@ from scipy.special import expit, logit, ndtr, ndtri
 from cxrlens.audit.ablation import LEFT, LOST
 from cxrlens.audit.base import Finding, settle
 from cxrlens.audit.estimate import Judging, auc_estimate, change
-from cxrlens.audit.probes.severity import _draws
+from cxrlens.audit.probes.severity import _draws, percentile_interval
 from cxrlens.evaluate.auc import difference_of, interval_of
-from cxrlens.evaluate.cluster_bootstrap import percentile_interval
 from cxrlens.evaluate.cluster_means import mean_over_patients
 from cxrlens.evaluate.influence import Influence, mean_influence, placements
 from cxrlens.evaluate.threshold import rate

@@ -19,11 +19,11 @@ import torch
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
+from cxrlens.audit.probes.severity import percentile_interval
 from cxrlens.data.augment import Augmentation
 from cxrlens.data.cache import build_cache
 from cxrlens.data.images import to_uint8
 from cxrlens.data.sources.phantom import Phantom
-from cxrlens.evaluate.cluster_bootstrap import percentile_interval
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier

@@ -14,7 +14,7 @@ from cxrlens.data.augment import Augmentation
 from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.sources import SOURCES
 from cxrlens.errors import UserError
-from cxrlens.study import EvaluationOptions, Interpolation
+from cxrlens.study import Interpolation
 from cxrlens.train.options import TrainingOptions
 
 
@@ -85,6 +85,18 @@ class PretrainImages(Config):
     merge_duplicates: bool = True
 
 
+class PretrainEvaluation(Config):
+    """The pretraining's `[evaluation]`.
+
+    Attributes:
+        level: of the intervals.
+        seed: of the linear probes' folds.
+    """
+
+    level: float = Field(default=0.95, gt=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+
+
 class PretrainStudy(Config):
     """A whole pretraining, frozen.
 
@@ -110,7 +122,7 @@ class PretrainStudy(Config):
     images: PretrainImages = PretrainImages()
     augment: Augmentation = Augmentation()
     training: TrainingOptions = TrainingOptions(batch=32, epochs=5, schedule="one_cycle")
-    evaluation: EvaluationOptions = EvaluationOptions()
+    evaluation: PretrainEvaluation = PretrainEvaluation()
     precision: Literal["half", "single"] = "half"
     card: CardOptions = CardOptions()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +16,6 @@ from cxrlens.data.augment import Augmentation
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError, near_miss
-from cxrlens.evaluate.cluster_bootstrap import least_draws
 from cxrlens.explain.options import ExplainOptions
 from cxrlens.models.classifier import ModelOptions
 from cxrlens.names import on_disk, short_name, visible
@@ -92,6 +92,15 @@ class EvaluationOptions(Config):
         if self.draws < (least := least_draws(self.level)):
             raise ValueError(f"an interval at level {self.level} needs at least {least} draws; got {self.draws}")
         return self
+
+
+def least_draws(level: float) -> int:
+    """The fewest draws that an interval at this level, between 0 and 1, can be read from.
+
+    >>> least_draws(0.95), least_draws(0.999)
+    (39, 1999)
+    """
+    return math.ceil(2 / (1 - level) - 1e-9) - 1
 
 
 class Study(Config):

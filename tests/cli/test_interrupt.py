@@ -25,8 +25,6 @@ size = 64
 interpolation = "bilinear"
 [split]
 validation = 0.4
-[evaluation]
-draws = 100
 [explain]
 figures = []
 

@@ -60,8 +60,8 @@ def test_predict_lists_what_it_could_not_read_and_fails_only_where_that_is_asked
 ) -> None:
     study = tmp_path / "s.toml"
     study.write_text(
-        'name = "s"\n[data]\nsource = "phantom"\npatients = 12\nsize = 64\n[images]\nsize = 64\n[evaluation]\n'
-        "draws = 100\n[explain]\nfigures = []\n"
+        'name = "s"\n[data]\nsource = "phantom"\npatients = 12\nsize = 64\n[images]\nsize = 64\n'
+        "[explain]\nfigures = []\n"
         '[[models]]\nname = "m"\nbackbone = "tf_efficientnet_lite0"\nhead = "linear"\n'
         "epochs = 1\nsteps = 1\n"
     )

@@ -72,7 +72,8 @@ def test_a_pair_without_an_interval_names_no_winner_and_is_not_counted():
     sides = {name: placements(labels, labels * sign, np.arange(15)) for name, sign in (("a", 1.0), ("b", -1.0))}
     found = compare(sides)
     assert np.isnan(found[0].p) and "got 12 with positive and 3 with negative" in found[0].reason
-    assert winner({"a": 1.0, "b": 0.0}, found).name is None
+    best = winner({"a": 1.0, "b": 0.0}, found)
+    assert best.name is None and best.sentence == f"no winner can be named: {found[0].reason}"
     assert corrected([*found, pair("a", "c", 0.03)])[1].p_holm == 0.03
 
 

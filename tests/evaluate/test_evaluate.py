@@ -97,6 +97,15 @@ def test_few_patients_of_a_class_have_an_auc_without_an_interval_and_the_reason(
     json.dumps(result.to_json(), allow_nan=False)
 
 
+def test_a_model_without_a_fold_of_both_classes_is_refused_by_name():
+    predictions = table(folds=2)
+    sorted_out = predictions.assign(fold=predictions["label"].where(predictions["model"] == "strong", 0).astype(int))
+    with pytest.raises(UserError, match=r"^strong: no fold holds images of both classes$"):
+        run(sorted_out)
+    with pytest.raises(UserError, match=r"^weak: .* at least 2 images of each class; got 45 positive and 0 negative$"):
+        run(predictions[predictions["label"] == 1])
+
+
 def test_seeds_are_averaged_and_folds_weighed_by_their_pairs():
     predictions = table(seeds=(3, 4, 5), folds=3)
     model = run(predictions).models[1]

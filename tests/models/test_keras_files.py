@@ -181,6 +181,19 @@ class TestHostile:
         with pytest.raises(UserError, match=r"nothing came of it in 0\.3 seconds"):
             read_contents(tmp_path / "a.h5")
 
+    def test_a_reader_that_gives_all_and_does_not_end_is_given_up(self, tmp_path: Path, monkeypatch) -> None:
+        reader = tmp_path / "stays.py"
+        reader.write_text(
+            "import json, sys, time\ntext = json.dumps({'arrays': [], 'layers': {}}).encode()\n"
+            "sys.stdout.buffer.write(len(text).to_bytes(8, 'little') + text)\nsys.stdout.flush()\ntime.sleep(60)\n"
+        )
+        monkeypatch.setattr(containers, "PATIENCE", 2.0)
+        monkeypatch.setattr(containers, "READER", reader)
+        with h5py.File(tmp_path / "a.h5", "w"):
+            pass
+        with pytest.raises(UserError, match=r"a\.h5 is not a whole HDF5 file"):
+            read_contents(tmp_path / "a.h5")
+
     def test_a_reader_that_dies_midway_gives_no_numbers(self, tmp_path: Path, monkeypatch) -> None:
         reader = tmp_path / "dies.py"
         reader.write_text(

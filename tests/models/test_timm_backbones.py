@@ -56,6 +56,11 @@ def test_a_size_that_a_network_cannot_take_is_refused_in_a_sentence(name: str, s
         build_backbone(name, size)
 
 
+def test_a_backbone_whose_first_way_to_a_map_fails_is_in_training_mode_like_any_other() -> None:
+    backbone = build_backbone("efficientvim_m1", 64)
+    assert all(module.training for module in backbone.modules())
+
+
 def test_crossvits_two_branches_lie_side_by_side_at_the_size_of_the_coarser() -> None:
     backbone = build_backbone("crossvit_tiny_240", 240).eval()
     images = torch.rand(1, 3, 240, 240, generator=torch.Generator().manual_seed(0))

@@ -33,9 +33,6 @@ horizontal_flip = true
 batch = 8
 epochs = 2
 
-[evaluation]
-draws = 200
-
 [explain]
 figures = []
 gallery = false

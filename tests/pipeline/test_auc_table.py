@@ -98,3 +98,29 @@ def test_an_image_without_a_label_or_a_patient_is_counted(wide: pd.DataFrame, tm
     assert any(note.startswith("2 rows name no patient") for note in found.notes)
     assert any(note.startswith("1 rows or images without a label") for note in found.notes)
     assert found.models["ours"].positives + found.models["ours"].negatives == 59
+
+
+@pytest.mark.parametrize("word", ["unknown", "N/A", "not stated", "?"])
+def test_patients_that_are_only_said_to_be_unknown_are_not_one_patient(wide, tmp_path, word: str) -> None:
+    blank, said = (
+        wide.assign(**{"Patient ID": wide["Patient ID"].where(wide.index < 30, other)}) for other in ("", word)
+    )
+    expected = cxrlens.auc_table(written(blank, tmp_path), ["ours"]).models["ours"]
+    found = cxrlens.auc_table(written(said, tmp_path), ["ours"])
+    assert found.models["ours"] == expected and expected.patients == 15 + 30
+    assert found.notes == (f"30 rows name no patient ('{word}'): each of these images counts as a patient of its own",)
+
+
+@pytest.mark.parametrize("name", ["PID", "Patient No.", "patient_number"])
+def test_a_column_of_patients_has_the_names_that_a_list_of_images_knows(wide, tmp_path, name: str) -> None:
+    found = cxrlens.auc_table(written(wide.rename(columns={"Patient ID": name}), tmp_path), ["ours"])
+    assert found.columns["patient"] == name and found.models["ours"].patients == 30
+
+
+@pytest.mark.parametrize("word", ["n/a", "unknown", "-", "NaN"])
+def test_a_label_that_is_only_said_to_be_unknown_is_left_out(wide, tmp_path, word: str) -> None:
+    wide = wide.astype({"y_true": object})
+    wide.loc[3, "y_true"] = word
+    found = cxrlens.auc_table(written(wide, tmp_path), ["ours"])
+    assert found.notes == ("1 rows or images without a label are left out",)
+    assert found.models["ours"].positives + found.models["ours"].negatives == 59

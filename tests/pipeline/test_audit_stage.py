@@ -264,6 +264,29 @@ def test_a_damaged_or_absent_file_of_it_is_made_anew(
     assert all((folder / name).stat().st_size > 100 for name in ("maps.npz", "corners.json", "lungs_removed.npz"))
 
 
+def test_maps_that_no_network_can_have_are_not_tried_again(copied: cxrlens.Run, monkeypatch) -> None:
+    def fault(*_: Any) -> None:
+        raise UserError("no such maps")
+
+    for path in copied.folder.path.glob("audit/*/maps.json"):
+        path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(maps, "judge_maps", fault)
+        first = audit_run(copied, device="cpu")
+    monkeypatch.setattr(maps, "judge_maps", lambda *_: pytest.fail("tried again"))
+    assert without_time(audit_run(copied, device="cpu")) == without_time(first)
+    assert [each["reasons"] for each in first["maps"]["methods"]["grad_cam"]["models"].values()] == [
+        ["no such maps"]
+    ] * 2
+
+
+def test_draws_of_patients_move_no_map(copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = copied.folder.study
+    study.write_text(study.read_text().replace("draws = 500", "draws = 600"))
+    monkeypatch.setattr(maps, "judge_maps", lambda *_: pytest.fail("judged again"))
+    audit_run(cxrlens.Run.open(copied.folder.path), device="cpu")
+
+
 def test_a_mended_table_of_boxes_is_read_again(copied: cxrlens.Run, data: Path, tmp_path: Path) -> None:
     here = shutil.copytree(data, tmp_path / "data")
     boxes = pd.read_csv(here / "boxes.csv").assign(x=0.0, y=0.0)  # now over the mark

@@ -56,7 +56,7 @@ def test_a_validation_side_that_can_give_no_interval_is_refused_by_check_plan_an
     with pytest.raises(UserError, match=message):
         cxrlens.run(cxrlens.Study.load(file), data, tmp_path / "run", "cpu")
     report = cxrlens.check(cxrlens.Study.load(file), data)
-    assert len(report.faults) == 1 and "an AUC with its interval needs" in report.faults[0]
+    assert len(report.faults) == 1 and "; an AUC needs 2 readable images" in report.faults[0]
     assert report.sides, "the split is still shown"
     strict = CliRunner().invoke(app, ["data", "check", str(file), "--data", str(data), "--strict"])
     assert strict.exit_code == 1

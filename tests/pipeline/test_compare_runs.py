@@ -77,6 +77,19 @@ def test_other_images_are_refused_and_stand_side_by_side_only(tmp_path: Path, ch
     assert "not comparable pairwise" in to_markdown(compared) and "The same images" not in to_markdown(compared)
 
 
+def test_a_dash_of_an_auc_or_difference_has_its_reason_below(tmp_path: Path) -> None:
+    few = cohort()["label"].eq(1) | cohort()["image"].isin(IMAGES[:10:3])  # 4 negative images, of 4 patients
+    folders = [
+        run_folder(tmp_path / name, made[made["image"].isin(cohort()["image"][few])])
+        for name, made in (("one", predictions(0)), ("two", predictions(1)))
+    ]
+    text, reason = to_markdown(cxrlens.compare_runs(folders)), "4 with negative images"
+    for who in ("one: ", "two: ", "one − two: "):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"- {who}")]
+        assert reason in line
+    assert reason not in to_markdown(cxrlens.compare_runs(two(tmp_path)))
+
+
 def test_other_labels_are_refused(tmp_path: Path) -> None:
     made = predictions()
     made.loc[made["image"] == IMAGES[0], "label"] = 1.0

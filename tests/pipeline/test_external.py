@@ -139,6 +139,7 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
     done = CliRunner().invoke(app, command, env={"COLUMNS": "80"})
     said = " ".join(done.stdout.split())
     assert done.exit_code == 0 and "AUC of tiny on elsewhere [95%]" in said and "small network" in said
+    assert "Outside: an interval needs at least 5 patients of each class; got" in said and "Inside: an interval" in said
     assert "of 12 patients" in said and "does not say which of it counts" in said and "never for diagnosis" in said
     assert {each.name for each in tmp_path.iterdir()} == {"there.json", "there.csv"}
     refused = CliRunner().invoke(app, [*command[:-1], str(tmp_path / "there.csv")])
@@ -235,6 +236,18 @@ def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
         evaluate_external(finished, None, study, "cpu")
     with pytest.raises(pytest.fail.Exception, match="a network was loaded"):  # so all are let through, and judged
         evaluate_external(finished, None, study, "cpu", ids_apart=True)
+
+
+def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(
+    finished: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise UserError("patient ids in two ways")
+
+    monkeypatch.setattr("cxrlens.pipeline.external.numbered_alike", refuse)
+    monkeypatch.setattr("cxrlens.pipeline.external.decoded", lambda *_: pytest.fail("images were read"))
+    with pytest.raises(UserError, match="patient ids in two ways"):
+        evaluate_external(finished, study=phantoms(finished, seed=4), device="cpu")
 
 
 def test_equal_ids_are_one_person_within_a_kind_of_source_only() -> None:

@@ -34,8 +34,6 @@ merge_duplicates = false
 [training]
 batch = 8
 epochs = 1
-[evaluation]
-draws = 100
 """
 
 

@@ -43,7 +43,6 @@ def test_odd_names_go_from_the_images_to_the_page(tmp_path: Path) -> None:
             "name": "my [bold]study[/] $x$ <i>",
             "data": {"source": "image_folder", "positive": ["ill [x]"], "negative": ["normal"]},
             "images": {"size": 64},
-            "evaluation": {"draws": 100},
             "explain": {"figures": [1], "gallery": True, "methods": ["grad_cam"]},
             "training": {"epochs": 1, "steps": 1, "batch": 8, "head": "linear", "backbone": "resnet10t"},
             "models": [{"name": name} for name in MODELS],

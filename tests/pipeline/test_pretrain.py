@@ -57,9 +57,6 @@ epochs = 2
 schedule = "one_cycle"
 weight_decay = 0.01
 
-[evaluation]
-draws = 200
-
 [card]
 title = "a tiny network"
 licence = "CC0"
@@ -229,6 +226,13 @@ def test_a_file_that_is_wrong_says_where(tmp_path: Path, old: str, new: str, sai
         PretrainStudy.load(tmp_path / "wrong.toml")
 
 
+def test_draws_that_a_pretraining_would_not_make_are_no_setting_of_it() -> None:
+    file = tomlkit.parse(FILE).unwrap() | {"evaluation": {"draws": 200}}
+    with pytest.raises(UserError, match="draws"):
+        PretrainStudy.of(file)
+    assert PretrainStudy.of(file | {"evaluation": {"level": 0.9, "seed": 1}}).evaluation.level == 0.9
+
+
 def test_a_finding_of_one_class_stops_before_training(study: PretrainStudy, tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text(FILE.replace("[02468][.]png$|[02468]$", "^never$"))
     with pytest.raises(UserError, match="even: the training side needs images with it and without; got 0 with"):
@@ -246,12 +250,20 @@ def test_a_held_out_side_that_can_judge_nothing_is_told_before_training(tmp_path
         pretrain(PretrainStudy.of(file.unwrap()), out=tmp_path / "one", device="cpu")
 
 
-def test_a_finding_with_too_few_held_out_images_is_named_before_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("patients", "told"), [(2, True), (9, True), (24, False)])
+def test_a_finding_of_too_few_held_out_patients_is_named_before_training(
+    tmp_path: Path, patients: int, told: bool
+) -> None:
     said: list[str] = []
     watcher = Stop(0)
     watcher.say = said.append  # type: ignore[method-assign]
     file = tomlkit.parse(FILE)
-    file["data"][1]["patterns"] = {"first": "phantom-0000-1[.]png$"}
-    gather(PretrainStudy.of(file.unwrap()), None, watcher)
-    (line,) = said
-    assert line.startswith("warning: first: the held-out patients have ") and "too few for an interval" in line
+    some = "|".join(f"{number:04d}" for number in range(patients))
+    file["data"][1]["patterns"] = {"first": f"phantom-({some})-1[.]png$"}
+    validation = gather(PretrainStudy.of(file.unwrap()), None, watcher).side("validation")
+    held_out = validation.loc[validation["first"] == 1, "patient"].nunique()
+    assert (held_out < 5) == told and [line.split(":")[1] for line in said] == [" first"] * told
+    for line in said:
+        assert (
+            "the held-out patients have " in line and f"needs at least 5 patients of each class; got {held_out}" in line
+        )

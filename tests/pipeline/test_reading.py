@@ -30,8 +30,6 @@ table = "labels.csv"
 size = 64
 [split]
 validation = 0.4
-[evaluation]
-draws = 100
 [explain]
 figures = []
 gallery = false

@@ -30,7 +30,6 @@ STUDY = {
     "images": {"size": "weights", "interpolation": "bilinear"},
     "split": {"validation": 0.4, "merge_duplicates": False},
     "training": {"batch": 8, "epochs": 1, "steps": 1, "backbone": LITE, "head": "linear", "trained": "head"},
-    "evaluation": {"draws": 100},
     "explain": {"figures": []},
     "models": [
         {"name": "random", "size": 64},

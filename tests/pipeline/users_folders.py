@@ -16,7 +16,6 @@ STUDY: dict[str, Any] = {
     "name": "t",
     "data": {"source": "csv_table", "table": "labels.csv"},
     "images": {"size": 32},
-    "evaluation": {"draws": 100},
     "explain": {"figures": [], "gallery": False},
     "training": {"epochs": 1, "batch": 16},
     "models": [{"name": "bench"}],

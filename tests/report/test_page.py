@@ -197,6 +197,11 @@ def test_the_methods_are_those_of_the_study(whole: Tags, reading: Reading) -> No
     assert "drawn by the phantom" in said and "augmented by horizontal flip, brightness [0.5, 1.2]" in said
     assert "Obuchowski 1997" in said and "arXiv:1610.02391" in said
     assert "a network of two convolutions (West, Jha and Tsang 2020" in said and "Adam (Kingma and Ba 2014" in said
+    assert "Nadeau and Bengio" not in said
+    models = [model | {"auc_train_low": 0.5, "auc_train_high": 0.9} for model in reading.results["models"]]
+    folds = reading.results["evaluation"] | {"trainings": "folds"}
+    by_folds = replace(reading, results=reading.results | {"models": models, "evaluation": folds}, gallery=None)
+    assert Tags(page(by_folds)).text().count("Nadeau and Bengio 2003") == 2, "where it is cited, and in the list"
     once = reading.study.replace('name = "weak"', 'name = "weak"\nepochs = 1\nsteps = 1')
     assert "1 epoch of 1 step" in Tags(page(replace(reading, study=once, gallery=None))).text()
     other = Tags(page(replace(reading, study="name = 1", gallery=None))).text()
@@ -317,6 +322,17 @@ def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None
     assert "another <b>place</b>: 40 of 45 images judge, 20 of them positive; left out: same patient 5." in text
     for cell in ("0.800 [0.70, 0.90]", "0.600 [0.50, 0.70]", "0.200 [0.05, 0.35]", "0.012", "0.50 / –", "not why"):
         assert cell in text, cell
+
+
+def test_intervals_that_there_are_not_elsewhere_have_their_reasons_once() -> None:
+    few, none = "an interval needs at least 5 patients; got 4", {"auc_low": None, "auc_high": None}
+    told = external()
+    (model,) = told["models"]
+    assert "got 4" not in Tags(page(replace(made(), elsewhere=[told]))).text()
+    outside, gap = model["outside"] | none | {"reason": few}, {"low": None, "high": None, "reason": few}
+    model |= {"inside": model["inside"] | {"rough": True}, "outside": outside, "difference": model["difference"] | gap}
+    text = Tags(page(replace(made(), elsewhere=[told | {"models": [model, model | {"name": "b"}]}]))).text()
+    assert text.count(few) == 1 and f"Outside: {few}." in text and "0.800 [0.70, 0.90] rough" in text
 
 
 def test_a_large_figure_is_a_jpeg_of_its_size_and_a_small_one_is_left_as_it_is() -> None:

@@ -118,6 +118,13 @@ def test_with_3_trainings_the_second_interval_stands_beside_the_first_in_every_f
     assert "0.61" in files["table1.csv"] and "[0.61, 0.97]" in files["table1.tex"]
 
 
+@pytest.mark.parametrize("trainings", ["seeds", "folds"])
+def test_the_sentence_says_what_the_second_interval_is_of(results, trainings):
+    results["models"][1] |= {"auc_train_low": 0.61, "auc_train_high": 0.97}
+    results["evaluation"]["trainings"] = trainings
+    assert f"over patients and trainings ({trainings}) together" in how_judged(results)
+
+
 def test_few_patients_are_called_rough_and_fewer_have_a_dash_and_the_reason_in_every_form(results):
     reason = "an interval needs at least 5 patients of each class; got 20 with positive and 4 with negative images"
     results["models"][0] |= {"rough": True}
@@ -138,6 +145,9 @@ def test_few_patients_have_no_interval_and_one_sentence_says_why() -> None:
     said = how_judged({"models": [few, few | {"name": "b"}], "evaluation": {}})
     assert "patients, without an interval. An interval needs at least 5 patients; got 3." in said
     assert "with an interval by patients" not in said
+    seeds = how_judged({"models": [few | {"seeds": 5}], "evaluation": {}})
+    assert "it takes 3" not in seeds and "got 3." in seeds
+    assert "it takes 3 to say more" in how_judged({"models": [model("a", 0.8, seeds=2)], "evaluation": {}})
     assert (
         who_won({"models": [few, few | {"name": "b"}]}) == "No winner can be named: a and b have the same AUC, 1.000."
     )

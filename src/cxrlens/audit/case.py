@@ -14,8 +14,7 @@ from cxrlens.audit.estimate import JUDGING, Estimate, Judging, auc_estimate, cha
 from cxrlens.audit.lungs.regions import Lungs
 from cxrlens.data.duplicates import Duplicates
 from cxrlens.data.split import Split
-from cxrlens.evaluate.networks import Network
-from cxrlens.evaluate.score import without_auc
+from cxrlens.evaluate.auc import without_auc
 from cxrlens.models.classifier import Classifier
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import Device
@@ -123,8 +122,8 @@ class ModelCase:
         return np.concatenate(found)
 
     def without_auc(self, rows: np.ndarray) -> str:
-        """Why these images (positions) give no AUC with an interval, else ""."""
-        return without_auc([Network(0, 0, rows, self.logits[rows], self.logits[rows])], self.labels)
+        """Why these images (positions) give no AUC that says anything, else ""."""
+        return without_auc(self.labels[rows])
 
     def auc(self, logits: np.ndarray, rows: np.ndarray | None = None) -> Estimate:
         """AUC with its interval over patients, and p of 0.5.

@@ -72,6 +72,7 @@ def show(found: External, console: Console) -> None:
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline.external import LIMITS
     from cxrlens.report.figures.style import interval, number
+    from cxrlens.report.page.elsewhere import without_interval
 
     settings, first = found.evaluation.settings, found.models[0].outside
     title = f"AUC of {found.study} on {found.name} [{100 * settings.level:g}%]"
@@ -82,7 +83,8 @@ def show(found: External, console: Console) -> None:
     for model in found.models:
         outside, change, point = model.outside, model.change, model.outside.threshold
         cells = (
-            f"{number(model.inside_auc, 3)}\n{interval(model.inside_low, model.inside_high)}",
+            f"{number(model.inside_auc, 3)}\n{interval(model.inside_low, model.inside_high)}"
+            + ("\nrough" if model.inside_rough else ""),
             f"{number(outside.auc, 3)}\n{interval(outside.auc_low, outside.auc_high)}"
             + ("\nrough" if outside.rough else ""),
             f"{change.difference:+.3f}\n{interval(change.low, change.high)}",
@@ -96,6 +98,8 @@ def show(found: External, console: Console) -> None:
         f"Outside: {first.positive} positive and {first.negative} negative images of {first.patients} patients; "
         f"{found.images.sentence}.",
     )
+    for reason in without_interval(found.to_json()):
+        say(console, reason)
     for note in found.images.notes:
         say(console, f"warning: {note}")
     say(

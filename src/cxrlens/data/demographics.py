@@ -32,7 +32,7 @@ UNSTATED = frozenset(
 NEITHER = frozenset({"o", "other", "u", "x", "d", "divers", "diverse"})
 Value = TypeVar("Value")
 
-PATIENTS = frozenset({"patient", "patientid", "patientno", "patientnumber", "pid", "mrn", "subject", "subjectid"})
+PATIENTS = ("patient", "patientid", "patientno", "patientnumber", "pid", "subject", "subjectid", "mrn")
 """What columns with the patient are usually called, in small letters without marks between words."""
 
 AGE_BANDS = {

@@ -167,10 +167,10 @@ def check_sides(table: pd.DataFrame, split: Split) -> None:
 
 
 def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str] | None = None) -> None:
-    """Stops before training where a validation side could give no interval of an AUC, in any fold.
+    """Stops before training where a validation side could give no AUC that says anything, in any fold.
 
-    DeLong's interval needs 2 images of each class within a network's own validation side, the one by patients 2
-    patients of each.
+    A network's own validation side needs 2 images of each class, of 2 patients. An interval needs 5 patients of each
+    class over all folds, and a study without one is warned of, not refused (`pipeline.prepare.interval_warning`).
 
     Args:
         table: the cohort's.
@@ -200,7 +200,7 @@ def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping
     count = len({(groups or {}).get(patient[name], patient[name]) for name in used})
     raise UserError(
         f"too few validation images (kind '{split.kind}'{fold}): {positive} positive ({_patients(with_positive)}), "
-        f"{negative} negative ({_patients(with_negative)}){more}; an AUC with its interval needs {LEAST} readable "
+        f"{negative} negative ({_patients(with_negative)}){more}; an AUC needs {LEAST} readable "
         f"images of each class, of {LEAST} patients. The study has {count} {word} "
         f"{_patients(count).split()[1]} in all: {_more_to_validate(split.kind, count, len(splits))}"
         f"add images of other {word} patients"

@@ -110,16 +110,15 @@ class AucDifference:
     reason: str = ""
 
 
-def known_scores(labels: ArrayLike, scores: ArrayLike, least: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def known_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Labels as bool [n] and scores as float [..., n] of the images whose label is known.
 
     Args:
         labels: 1, 0 or NaN (unknown: left out), [n].
         scores: any real numbers, higher means more positive, [n] or [k, n].
-        least: images needed of each class.
 
     Raises:
-        UserError: a label is something else, a score is not finite, or a class has fewer than `least` images.
+        UserError: a label is something else, a score is not finite, or a class has no image.
     """
     label = np.asarray(labels, dtype=float)
     score = np.asarray(scores, dtype=float)
@@ -134,15 +133,32 @@ def known_scores(labels: ArrayLike, scores: ArrayLike, least: int = 1) -> tuple[
             f"every score must be a finite number; {int((~np.isfinite(score)).sum())} of {score.size} are not"
         )
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
-    if min(n_positive, n_negative) < least:
-        raise UserError(too_few(n_positive, n_negative, least))
+    if not n_positive or not n_negative:
+        raise UserError(too_few(n_positive, n_negative, 1))
     return positive, score
 
 
 def too_few(n_positive: int, n_negative: int, least: int = 2) -> str:
-    """Why there is no AUC (or no interval of it) from so few images."""
-    what = "an AUC interval needs at least 2 images" if least > 1 else "an AUC needs at least 1 image"
+    """Why there is no AUC of so few images."""
+    what = "this evaluation needs at least 2 images" if least > 1 else "an AUC needs at least 1 image"
     return f"{what} of each class; got {n_positive} positive and {n_negative} negative"
+
+
+def without_auc(positive: np.ndarray, part: np.ndarray | None = None) -> str:
+    """Why these images give no AUC that says anything, else "".
+
+    Args:
+        positive: bool [n].
+        part: the fold of each image, [n], where scores are compared within a fold only.
+
+    >>> without_auc(np.array([True, False, True, False]), np.array([0, 1, 0, 1]))
+    'no fold holds images of both classes'
+    """
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    if min(n_positive, n_negative) < 2:
+        return too_few(n_positive, n_negative)
+    folds = [positive] if part is None else [positive[part == name] for name in np.unique(part)]
+    return "" if any(fold.any() and not fold.all() for fold in folds) else "no fold holds images of both classes"
 
 
 def too_few_patients(positive: int, negative: int) -> str:
@@ -189,7 +205,7 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, leve
     >>> round(found.auc, 3), round(found.low, 2), round(found.high, 2), found.rough
     (0.475, 0.3, 0.65, False)
     """
-    positive, score, who, _ = _checked(labels, np.atleast_2d(np.asarray(scores, dtype=float)), patients, level)
+    positive, score, who = _checked(labels, np.atleast_2d(np.asarray(scores, dtype=float)), patients, level)
     return interval_of(mean_influence([placements(positive, each, who) for each in score]), positive, level)
 
 
@@ -214,21 +230,20 @@ def auc_difference(
     """
     found = []
     for scores in (a, b):
-        positive, score, who, _ = _checked(labels, np.atleast_2d(np.asarray(scores, dtype=float)), patients, level)
+        positive, score, who = _checked(labels, np.atleast_2d(np.asarray(scores, dtype=float)), patients, level)
         found.append(mean_influence([placements(positive, each, who) for each in score]))
     return difference_of(found[0], found[1], level)
 
 
 def _checked(
     labels: ArrayLike, scores: np.ndarray, patients: ArrayLike, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     check_level(level)
     positive, score = known_scores(labels, scores)
     label, ids = np.asarray(labels, dtype=float), np.asarray(patients)
     if ids.shape != label.shape:
         raise UserError(f"a patient is needed for each label; got patients {ids.shape} for labels {label.shape}")
-    names, who = np.unique(ids[~np.isnan(label)].astype(str), return_inverse=True)
-    return positive, score, who, names
+    return positive, score, np.unique(ids[~np.isnan(label)].astype(str), return_inverse=True)[1]
 
 
 def check_level(level: float) -> None:

@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 from cxrlens.errors import UserError
-from cxrlens.evaluate.cluster_bootstrap import ratio
 
 
 @dataclass(frozen=True)
@@ -85,3 +84,8 @@ def _variance(sums: np.ndarray, counts: np.ndarray, mean: float) -> tuple[float,
         return 0.0, 1.0
     errors = (sums - mean * counts)[counts > 0] / counts.sum()
     return float((errors**2 / (1 - leverage)).sum()), len(leverage) - 1.0
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Quotients, NaN where there is nothing to divide by."""
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)

@@ -9,14 +9,14 @@ import pandas as pd
 from scipy.special import expit
 
 from cxrlens.errors import UserError
-from cxrlens.evaluate.auc import METHOD, AucInterval, check_level, interval_of, too_few
+from cxrlens.evaluate.auc import METHOD, AucInterval, check_level, interval_of
 from cxrlens.evaluate.calibration import Calibration, calibration
 from cxrlens.evaluate.compare import compare, winner
 from cxrlens.evaluate.curves import curves
 from cxrlens.evaluate.influence import TRAININGS, Influence
 from cxrlens.evaluate.networks import Network, Validation, read_predictions
 from cxrlens.evaluate.records import Evaluation, ModelResult, OperatingPoint, SeedAuc, Settings
-from cxrlens.evaluate.score import model_influence, rates, seed_aucs
+from cxrlens.evaluate.score import model_influence, networks_without_auc, rates, seed_aucs
 from cxrlens.evaluate.subgroups import groups, subgroups
 
 
@@ -41,13 +41,14 @@ def evaluate(
         model_order: names in the order wanted; by first appearance otherwise.
 
     Raises:
-        UserError: see `read_predictions`; fewer than 2 images of a class; a level outside (0, 1).
+        UserError: see `read_predictions`; a model has fewer than 2 images of a class, or no fold with images of both; a
+            level outside (0, 1).
     """
     check_level(level)
     data = read_predictions(predictions, training, model_order)
-    positive, negative = int(data.labels.sum()), int((~data.labels).sum())
-    if min(positive, negative) < 2:
-        raise UserError(too_few(positive, negative))
+    for name, networks in data.models.items():
+        if reason := networks_without_auc(networks, data.labels):
+            raise UserError(f"{name}: {reason}")
     of = groups(data.images.tolist(), cohort_table)
     influences = {name: model_influence(networks, data) for name, networks in data.models.items()}
     models = tuple(

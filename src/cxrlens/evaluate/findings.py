@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxrlens.evaluate.auc import interval_of
-from cxrlens.evaluate.networks import Network, Validation
-from cxrlens.evaluate.score import model_influence, without_auc
+from cxrlens.evaluate.auc import interval_of, without_auc
+from cxrlens.evaluate.influence import placements
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,10 @@ def finding_auc(
     """
     known = ~np.isnan(labels)
     positive, score, who = labels[known] == 1, scores[known].astype(float), np.asarray(patients, dtype=str)[known]
-    part = np.zeros(len(score), dtype=int) if folds is None else folds[known]
-    networks = tuple(
-        Network(0, int(fold), np.flatnonzero(part == fold), score[part == fold], score[part == fold])
-        for fold in np.unique(part)
-    )
-    counts = (level, int(positive.sum()), int((~positive).sum()), len(np.unique(who)))
-    if reason := without_auc(networks, positive):
+    part = None if folds is None else folds[known]
+    names, of_image = np.unique(who, return_inverse=True)
+    counts = (level, int(positive.sum()), int((~positive).sum()), len(names))
+    if reason := without_auc(positive, part):
         return FindingAuc(finding, np.nan, np.nan, np.nan, *counts, reason=reason)
-    data = Validation(np.arange(len(score)), who, positive, {finding: networks})
-    one = interval_of(model_influence(networks, data), positive, level)
+    one = interval_of(placements(positive, score, of_image, len(names), part), positive, level)
     return FindingAuc(finding, one.auc, one.low, one.high, *counts, one.rough, one.reason)

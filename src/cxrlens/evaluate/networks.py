@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,7 @@ class Validation:
     models: dict[str, tuple[Network, ...]]
     unlabelled: int = 0
 
-    @property
+    @cached_property
     def who(self) -> tuple[np.ndarray, int]:
         """Each image's patient as a number from 0, [n], and how many patients there are."""
         names, of_image = np.unique(self.patients.astype(str), return_inverse=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cxrlens.evaluate.auc import too_few
+from cxrlens.evaluate.auc import without_auc
 from cxrlens.evaluate.influence import TRAININGS, Influence, mean_influence, placements
 from cxrlens.evaluate.networks import Network, Validation
 from cxrlens.evaluate.threshold import Rate, rate
@@ -21,14 +21,7 @@ def model_influence(networks: Sequence[Network], data: Validation) -> Influence:
     """
     seeds = sorted({net.seed for net in networks})
     who, count = data.who
-    found = []
-    for seed in seeds:
-        parts = [net for net in networks if net.seed == seed]
-        rows = np.concatenate([net.rows for net in parts])
-        fold = np.concatenate([np.full(len(net.rows), net.fold) for net in parts])
-        logits = np.concatenate([net.logits for net in parts])
-        if _both(data.labels, parts):
-            found.append(placements(data.labels[rows], logits, who[rows], count, fold))
+    found = [one for seed in seeds if (one := _of_seed(networks, seed, data)) is not None]
     whole = mean_influence(found)
     folds = sorted({net.fold for net in networks})
     if len(seeds) >= TRAININGS or len(folds) < TRAININGS:
@@ -50,20 +43,26 @@ def _both(labels: np.ndarray, networks: Sequence[Network]) -> list[Network]:
 
 def seed_aucs(networks: Sequence[Network], data: Validation) -> dict[int, float]:
     """Seed → the mean over its folds, weighted by pairs; NaN where no fold holds both classes."""
-    found = {}
-    for seed in sorted({net.seed for net in networks}):
-        own = [net for net in networks if net.seed == seed]
-        found[seed] = model_influence(own, data).value if _both(data.labels, own) else np.nan
-    return found
+    of = {seed: _of_seed(networks, seed, data) for seed in sorted({net.seed for net in networks})}
+    return {seed: np.nan if one is None else one.value for seed, one in of.items()}
 
 
-def without_auc(networks: Sequence[Network], labels: np.ndarray) -> str:
-    """Why these images give no AUC with an interval, else ""."""
-    rows = np.unique(np.concatenate([net.rows for net in networks])) if networks else np.array([], dtype=int)
-    positive, negative = int(labels[rows].sum()), int((~labels[rows]).sum())
-    if min(positive, negative) < 2:
-        return too_few(positive, negative)
-    return "" if _both(labels, networks) else "no fold holds images of both classes"
+def _of_seed(networks: Sequence[Network], seed: int, data: Validation) -> Influence | None:
+    """One seed's AUC over its folds; None where no fold holds both classes."""
+    parts, (who, count) = [net for net in networks if net.seed == seed], data.who
+    if not _both(data.labels, parts):
+        return None
+    rows = np.concatenate([net.rows for net in parts])
+    fold = np.concatenate([np.full(len(net.rows), net.fold) for net in parts])
+    return placements(data.labels[rows], np.concatenate([net.logits for net in parts]), who[rows], count, fold)
+
+
+def networks_without_auc(networks: Sequence[Network], labels: np.ndarray) -> str:
+    """Why a model's images give no AUC that says anything, else ""."""
+    if not networks:
+        return without_auc(np.array([], dtype=bool))
+    rows = np.unique(np.concatenate([net.rows for net in networks]))
+    return without_auc(labels[rows]) or ("" if _both(labels, networks) else "no fold holds images of both classes")
 
 
 def rates(networks: Sequence[Network], data: Validation, level: float = 0.95) -> tuple[Rate, Rate]:

@@ -11,7 +11,7 @@ import pandas as pd
 from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.evaluate.auc import interval_of
 from cxrlens.evaluate.networks import Network, Validation, within
-from cxrlens.evaluate.score import model_influence, rates, without_auc
+from cxrlens.evaluate.score import model_influence, networks_without_auc, rates
 
 ATTRIBUTES = ("sex", "age", "view", "source")
 UNKNOWN = "unknown"
@@ -74,10 +74,10 @@ def _row(
 ) -> Subgroup:
     part = within(networks, inside)
     positive = int(data.labels[inside].sum())
-    reason = without_auc(part, data.labels)
+    reason = networks_without_auc(part, data.labels)
     value, low, high, rough = np.nan, np.nan, np.nan, False
     if not reason:
-        found = interval_of(model_influence(part, data), None, level)
+        found = interval_of(model_influence(part, data), data.labels[inside], level)
         value, low, high, rough, reason = found.auc, found.low, found.high, found.rough, found.reason
     sensitivity, specificity = rates(part, data, level)
     return Subgroup(

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxrlens.data.demographics import PATIENTS, UNSTATED, read_patients
 from cxrlens.data.tables import Table, read_table
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import AucInterval, check_level, interval_of
 from cxrlens.evaluate.compare import Comparison, compare
 from cxrlens.evaluate.networks import read_predictions
 from cxrlens.evaluate.records import plain
-from cxrlens.evaluate.score import model_influence, without_auc
+from cxrlens.evaluate.score import model_influence, networks_without_auc
 from cxrlens.names import many
 
 NAMES = {  # what a column is called where nobody says it; compared without case, blanks and signs
     "label": ("label", "y", "ytrue", "target", "truth", "groundtruth", "class", "outcome"),
-    "patient": ("patient", "patientid", "subject", "subjectid", "mrn", "person", "group"),
+    "patient": (*PATIENTS, "person", "group"),
     "image": ("image", "imageid", "file", "filename", "imagename", "path", "study", "id"),
     "model": ("model", "modelname", "network", "reader", "method"),
     "seed": ("seed", "training", "run", "repeat"),
@@ -29,7 +30,6 @@ NAMES = {  # what a column is called where nobody says it; compared without case
     "score": ("logit", "score", "yscore", "yprob", "ypred", "probability", "prob", "prediction", "pred"),
 }
 WORDS = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0, "positive": 1.0, "negative": 0.0, "yes": 1.0, "no": 0.0}
-UNKNOWN = ("", "nan", "na", "none", "unknown")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def auc_table(
     Args:
         path: of the file.
         scores: columns of scores, higher means more positive; found by name (`NAMES`) where none is given.
-        label: the column of labels: 1 or 0, true or false, positive or negative; empty is unknown and left out.
+        label: the column of labels: 1 or 0, true or false, positive or negative; what is empty or only
+            says that it is unknown (`demographics.UNSTATED`) is left out.
         patient: the column that says whose an image is; without one every row is a patient of its own.
         image: the column that names an image; needed where a column names the model.
         model: the column that names the model.
@@ -97,7 +98,7 @@ def auc_table(
     if data.unlabelled:
         notes.append(f"{data.unlabelled} rows or images without a label are left out")
     for name, networks in data.models.items():
-        if reason := without_auc(networks, data.labels):
+        if reason := networks_without_auc(networks, data.labels):
             raise UserError(f"{path}, {name}: {reason}")
     influences = {name: model_influence(networks, data) for name, networks in data.models.items()}
     models = {name: interval_of(one, data.labels, level) for name, one in influences.items()}
@@ -152,10 +153,15 @@ def _predictions(table: Table, scores: list[str], found: dict[str, str]) -> tupl
         found.pop("image", None)
     images = numbered if by_row else rows[found["image"]].tolist()
     if "patient" in found:
-        patients = rows[found["patient"]].tolist()
-        if lone := sum(not each for each in patients):
-            notes.append(f"{many(lone, 'row', 'name')} no patient: each of these images counts as a patient of its own")
-        patients = [each or f"of {image}" for each, image in zip(patients, images, strict=True)]
+        cells = rows[found["patient"]].tolist()
+        named, _ = read_patients(cells)
+        if lone := named.count(None):
+            words = dict.fromkeys(f"'{cell}'" for cell in cells if cell.strip().casefold() in UNSTATED - {""})
+            which = f" ({', '.join(list(words)[:5])})" if words else ""
+            notes.append(
+                f"{many(lone, 'row', 'name')} no patient{which}: each of these images counts as a patient of its own"
+            )
+        patients = [name or f"of {image}" for name, image in zip(named, images, strict=True)]
     else:
         patients = images
         notes.append(
@@ -188,8 +194,8 @@ def _numbers(rows: pd.DataFrame, column: str | None) -> Any:
 
 
 def _label(table: Table, row: int, cell: str) -> float:
-    word = cell.strip().lower()
-    if word in UNKNOWN:
+    word = cell.strip().casefold()
+    if word in UNSTATED:
         return np.nan
     value = WORDS.get(word)
     if value is None:

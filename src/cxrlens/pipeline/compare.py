@@ -143,7 +143,8 @@ def _column(opened: _Opened) -> ComparedRun:
 
 def _auc(model: Mapping[str, Any], run: str) -> RunAuc:
     low, high, spread = model["auc_low"], model["auc_high"], model["auc_seed_sd"]
-    return RunAuc(model["name"], run, model["auc"], low, high, spread, bool(model.get("rough")))
+    rough, reason = bool(model.get("rough")), model.get("reason") or ""
+    return RunAuc(model["name"], run, model["auc"], low, high, spread, rough, reason)
 
 
 def _settings(opened: Sequence[_Opened]) -> dict[str, tuple[Any, ...]]:

@@ -111,12 +111,13 @@ def evaluate_external(
     """
     chosen, root = choose_device(device), Path(data) if data is not None else None
     source, options = (study or run.study).data, run.study.images
+    same_people = not ids_apart and numbered_alike(run.study.data, source)
     cohort = _other_images(run, root, study)
     cache = decoded(cohort, options.reference, options.interpolation, progress, run.depth)
     reopened = _own_images(run, progress)
     images = outside_images(
         cohort.with_missing(cache.missing), cache, run.cohort, reopened.cache if reopened else None,
-        not ids_apart and numbered_alike(run.study.data, source), progress,
+        same_people, progress,
     )  # fmt: skip
     images = replace(images, notes=(*images.notes, *reading_notes(cache.facts), *reading_sentences(cache.facts)))
     positive, negative = images.classes
@@ -209,7 +210,10 @@ def _plain_model(model: ExternalModel) -> dict[str, Any]:
     change = plain(model.change)
     return {
         "name": model.name,
-        "inside": {"auc": model.inside_auc, "auc_low": model.inside_low, "auc_high": model.inside_high},
+        "inside": {
+            "auc": model.inside_auc, "auc_low": model.inside_low, "auc_high": model.inside_high,
+            "rough": model.inside_rough, "reason": model.inside_reason,
+        },
         "outside": {**outside, "networks": plain(model.networks)},
         "difference": {key: change[key] for key in ("difference", "low", "high", "p", "p_holm", "reason")},
-    }
+    }  # fmt: skip

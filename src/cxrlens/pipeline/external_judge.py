@@ -31,7 +31,8 @@ class ExternalModel:
 
     Attributes:
         name: of the row.
-        inside_auc: of `results.json`; `inside_low` and `inside_high` by patients.
+        inside_auc: of `results.json`; `inside_low` and `inside_high` by patients, `inside_rough` where they are few and
+            `inside_reason` where there is no interval.
         outside: the same of the other images: the mean over all networks, each of which saw every image. Its `seeds`
             are its networks, where a seed has several folds.
         networks: each one's AUC outside.
@@ -46,6 +47,8 @@ class ExternalModel:
     outside: ModelResult
     networks: tuple[NetworkAuc, ...]
     change: Comparison
+    inside_rough: bool = False
+    inside_reason: str = ""
 
 
 def training_predictions(run: Run) -> pd.DataFrame:
@@ -101,6 +104,8 @@ def judge_outside(
             outside=of[model["name"]],
             networks=_networks(of[model["name"]], numbers),
             change=change,
+            inside_rough=bool(model.get("rough")),
+            inside_reason=model.get("reason") or "",
         )
         for model, change in zip(results["models"], corrected(changes), strict=True)
     ]

@@ -18,9 +18,8 @@ from cxrlens.pipeline.rows import Trainable, trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import Study
 from cxrlens.train.device import Device, choose_device
-from cxrlens.train.loop import NO_AUGMENTATION, training_fault
+from cxrlens.train.loop import NO_AUGMENTATION, joins_last
 from cxrlens.train.memory import keep_freed_memory
-from cxrlens.train.order import ends_alone
 
 PROCESS = 600_000_000  # bytes of Python with its libraries
 ADAM = 6e-10  # seconds a parameter: it streams seven numbers through memory
@@ -118,7 +117,7 @@ def _planned(
     batch = min(row.batch, images)
     pixels = device.put(torch.rand(batch, 1, size, size))
     step, head, forward, activations = _timed(model, pixels, device)
-    joined = ends_alone(images, row.batch) and bool(training_fault(model, 1))
+    joined = joins_last(model, images, row.batch)
     steps = row.steps_an_epoch(images, joined) * row.epochs
     variants = study.augment.variants if row.augment else NO_AUGMENTATION.variants
     update = 0.0 if device.is_cuda else trainable * ADAM

@@ -15,9 +15,9 @@ from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.files import passed_over
 from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.joined import JoinedCache, in_validation
-from cxrlens.data.split import LEAST
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
+from cxrlens.evaluate.auc import too_few_patients
 from cxrlens.pipeline.pixels import decoded
 from cxrlens.pretrain_study import PretrainStudy
 from cxrlens.progress import SILENT, Progress
@@ -96,15 +96,11 @@ def gather(study: PretrainStudy, root: Path | None, progress: Progress = SILENT)
         )
     for finding in study.findings:
         known = validation[validation[finding].notna()]
-        short = {
-            word: (len(rows), rows["patient"].nunique())
-            for word, rows in (("with", known[known[finding] == 1]), ("without", known[known[finding] == 0]))
-        }
-        if min(min(counts) for counts in short.values()) < LEAST:
-            counts = " and ".join(f"{images} {word} it" for word, (images, _) in short.items())
+        with_it, without = known[known[finding] == 1], known[known[finding] == 0]
+        if reason := too_few_patients(with_it["patient"].nunique(), without["patient"].nunique()):
             progress.say(
-                f"warning: {finding}: the held-out patients have {counts}: too few for an interval of its AUC, which "
-                f"needs {LEAST} images of each, of {LEAST} patients"
+                f"warning: {finding}: the held-out patients have {len(with_it)} images with it and {len(without)} "
+                f"without: its AUC will have no interval: {reason}"
             )
         known = data.side("train")[finding].dropna()
         if known.nunique() < 2:

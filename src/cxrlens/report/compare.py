@@ -59,7 +59,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class RunAuc:
-    """A model's AUC in one run, its interval by patients, and its spread over seeds (None for one seed)."""
+    """A model's AUC in one run, its interval by patients or why there is none, its spread over seeds (None for one)."""
 
     model: str
     run: str
@@ -68,6 +68,7 @@ class RunAuc:
     high: float
     seed_sd: float | None
     rough: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,10 @@ def sentences(compared: RunsCompared) -> list[str]:
             f"Differences: on the same images, by patients; Holm over {many} "
             f"{'difference' if many == 1 else 'differences'}."
         )
-    return [*said, *compared.notes, LIMITS]
+    without = {f"{each.run}: {each.reason}.": None for each in compared.aucs if each.reason}
+    pairs = [each.change for each in compared.differences if each.change.reason]
+    without |= {f"{pair.a} − {pair.b}: {pair.reason}.": None for pair in pairs}
+    return [*said, *without, *compared.notes, LIMITS]
 
 
 def render(compared: RunsCompared) -> list[RenderableType]:

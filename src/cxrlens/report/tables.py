@@ -159,7 +159,7 @@ def how_judged(results: Mapping[str, Any]) -> str:
     if over_trainings(results):
         folds = results.get("evaluation", {}).get("trainings") == "folds"
         sentence += f" “{ANEW}”: the interval over patients and trainings ({'folds' if folds else 'seeds'}) together."
-    elif any(model["seeds"] > 1 for model in models):
+    elif not reason and any(model["seeds"] > 1 for model in models):
         sentence += " Of two seeds: the mean; the interval is of the networks as trained, since it takes 3 to say more."
     if any(model.get("rough") for model in models):
         sentence += " Rough: a class has fewer than 10 patients."

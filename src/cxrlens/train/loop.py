@@ -141,20 +141,12 @@ def training_fault(model: Classifier, images: int) -> str:
     return ""
 
 
-def _join_last(fit: Fit) -> bool:
+def joins_last(model: Classifier, images: int, batch: int) -> bool:
     """Whether a last batch of one image joins the one before: where the network cannot be trained on one image alone.
 
     A function of the network, the number of images and the batch, so that a resumed training does the same.
-
-    Raises:
-        UserError: every batch is one image, and the network cannot be trained so.
     """
-    images, batch = len(fit.data.images), fit.options.batch
-    if ends_alone(images, batch):
-        return bool(training_fault(fit.model, 1))
-    if min(images, batch) == 1 and (fault := training_fault(fit.model, 1)):
-        raise UserError(f"{fit.title}: {fault}")
-    return False
+    return ends_alone(images, batch) and bool(training_fault(model, 1))
 
 
 def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
@@ -163,15 +155,18 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
     found = load_checkpoint(fit.checkpoint, fit.identity) if fit.checkpoint else None
     if found:
         state = _restore(model, optimizer, *found)
-    joined = _join_last(fit)
-    order = Order(len(fit.data.images), options.batch, fit.seed, fit.fold, joined)
-    steps = options.steps_an_epoch(len(fit.data.images), joined)
+    images, batch = len(fit.data.images), options.batch
+    if min(images, batch) == 1 and (fault := training_fault(fit.model, 1)):
+        raise UserError(f"{fit.title}: {fault}")
+    joined = joins_last(fit.model, images, batch)
+    order = Order(images, batch, fit.seed, fit.fold, joined)
+    steps = options.steps_an_epoch(images, joined)
     total = steps * options.epochs
     augmentation = fit.augmentation if options.augment else NO_AUGMENTATION
     with progress.task(f"{fit.title}: features of the frozen backbone", 1) as task:
         task.update(0)
         # `total`, not what is left of it: a resumed training has to make the same choice.
-        inputs = choose_inputs(model, fit.data, augmentation, total * options.batch, fit.device, task.update)
+        inputs = choose_inputs(model, fit.data, augmentation, total * batch, fit.device, task.update)
         watched = FixedImages(model, fit.validation, fit.device)
     weights = label_weights(fit.data.labels, options.class_weights)
     saver = _Saver(fit, model, optimizer)

@@ -8,12 +8,9 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.audit.case import CohortCase
-from cxrlens.audit.estimate import Judging
 from cxrlens.data.cohort import cohort_table
 from cxrlens.data.duplicates import Duplicates, Pair
 from cxrlens.data.split import Split
-
-FAST = Judging(draws=500)
 
 
 def cohort_case(
@@ -44,7 +41,6 @@ def cohort_case(
         groups=groups or {},
         duplicates=Duplicates(tuple(pairs), len(pairs) + not_compared, len(pairs)),
         histogram=np.full((len(label), 16), 1 / 16) if histogram is None else histogram,
-        judging=FAST,
     )
 
 

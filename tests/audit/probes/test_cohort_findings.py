@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cohort_cases import FAST, cohort_case
+from cohort_cases import cohort_case
 
 from cxrlens.audit.base import Finding
 from cxrlens.audit.cohort import cohort_findings
+from cxrlens.audit.estimate import JUDGING
 from cxrlens.audit.histogram import grey_histogram
 from cxrlens.audit.records import plain_finding
 from cxrlens.data.cache import build_cache
@@ -74,7 +75,7 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
     cache = build_cache(cohort, 112, "bilinear", tmp_path_factory.mktemp("real"))
     found = examine(cohort, cache)
     splits = make_splits(cohort.with_missing(cache.missing), SplitOptions(kind="paper"))
-    case = real_case(cohort, splits, cache, found.groups, found.duplicates, FAST)
+    case = real_case(cohort, splits, cache, found.groups, found.duplicates, JUDGING)
     by_probe: dict[str, list[Finding]] = {}
     for each in cohort_findings(case):
         by_probe.setdefault(each.probe, []).append(each)

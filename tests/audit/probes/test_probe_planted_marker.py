@@ -56,6 +56,13 @@ def test_images_that_bear_a_mark_already_are_no_false_alarm(greys: np.ndarray) -
     assert found.verdict == "undecided" and "without any marker" in found.reason
 
 
+def test_too_few_patients_are_the_reason_and_not_a_marker_that_did_not_show(greys: np.ndarray) -> None:
+    few = np.flatnonzero((np.arange(COUNT) < 8) | ~half(COUNT))  # 4 positive patients
+    found = one("planted_marker", network_case(seeing(), greys[few], half(COUNT)[few], (greys, half(COUNT))))
+    assert found.verdict == "undecided" and found.value > 0.1 and np.isnan(found.low)
+    assert "got 4 with positive" in found.reason and "did not show" not in found.reason
+
+
 def test_the_images_of_the_case_are_left_as_they_were(greys: np.ndarray) -> None:
     given = case(seeing(), greys)
     before = given.pixels.clone(), given.training.pixels.clone()

@@ -10,6 +10,7 @@ from network_cases import asked, mean_of, network_case, noise, one
 from scipy.stats import spearmanr
 
 from cxrlens.audit.case import ModelCase
+from cxrlens.audit.probes.severity import percentile_interval, two_sided_p
 
 CORNER = (slice(0, 4), slice(0, 4))
 
@@ -71,3 +72,18 @@ def test_each_score_is_a_finding_and_none_is_no_question() -> None:
     both = replace(given, severity={**given.severity, "opacity": -given.severity["extent"]})
     assert [found.statistic[-7:] for found in asked("severity", both)] == [" extent", "opacity"]
     assert asked("severity", replace(given, severity={})) == []
+
+
+def test_the_interval_leaves_0_outside_exactly_where_p_is_small() -> None:
+    generator = np.random.default_rng(4)
+    for _ in range(200):
+        values = generator.normal(generator.uniform(-3, 3), size=generator.integers(60, 150))
+        low, high = percentile_interval(values, 0.9)
+        assert (not low <= 0 <= high) == (two_sided_p(values) <= 0.1 + 1e-12)
+
+
+def test_the_percentile_interval_counts_from_both_ends() -> None:
+    values = np.arange(1, 100.0)
+    assert percentile_interval(values, 0.9) == pytest.approx((5, 95))
+    assert percentile_interval(np.append(values, np.nan), 0.9) == pytest.approx((5, 95))
+    assert np.isnan(percentile_interval(values[:10], 0.95)).all()

@@ -89,6 +89,7 @@ def test_a_source_that_is_known_of_one_class_only_is_no_trouble(rng: np.random.G
     site = np.where(labels, np.where(np.arange(COUNT) % 3 > 0, "A", "B"), None)
     found = one("source_probe", case(rng.standard_normal((COUNT, 2)), labels, columns={"site": site}))
     assert np.isfinite(found.value) and np.isnan(found.evidence["share_of_group"]["negative"])
+    assert "got 60 positive and 0 negative" in found.sentence + found.reason and "nan" not in found.sentence
 
 
 def of_source_alone(rng: np.random.Generator, share_in_a: float) -> ModelCase:

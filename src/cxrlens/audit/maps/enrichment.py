@@ -13,8 +13,7 @@ from scipy import ndimage
 
 from cxrlens.audit.maps.partners import partners
 from cxrlens.errors import UserError
-from cxrlens.evaluate.cluster_bootstrap import ratio
-from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients
+from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients, ratio
 
 BASELINES = ("uniform", "centred Gaussian", "edges", "another image's map")
 SPREAD = 0.25  # the Gaussian's standard deviation, as a share of each side: two of them reach the rim

@@ -16,8 +16,7 @@ from scipy import ndimage, stats
 
 from cxrlens.audit.maps.partners import partners
 from cxrlens.errors import UserError
-from cxrlens.evaluate.cluster_bootstrap import ratio
-from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients
+from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients, ratio
 
 MEASURES = ("ssim_signed", "ssim_absolute", "spearman_signed", "spearman_absolute")
 SIGMA, RADIUS = 1.5, 5  # Wang's 11 × 11 window

@@ -9,9 +9,8 @@ from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import auc_estimate, change
 from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.audit.words import ends
-from cxrlens.evaluate.networks import Network
+from cxrlens.evaluate.auc import without_auc
 from cxrlens.evaluate.probe import probe_scores
-from cxrlens.evaluate.score import without_auc
 
 COLUMNS = ("source", "site")
 LOST = Bar(0.0, 0.05, "a new source")
@@ -41,9 +40,10 @@ class LeaveOneSourceOut(ModelProbe):
         found = []
         for what, by in (("patients", who), (column, groups)):
             scores, part = probe_scores(features[known], labels, by, 5, seed)
-            networks = [Network(0, int(f), np.flatnonzero(part == f), scores, scores) for f in np.unique(part)]
-            if len(networks) < 2 or (reason := without_auc(networks, labels)):
-                reason = reason if len(networks) > 1 else f"folds by {what} need two {what} with images of each class"
+            reason = without_auc(labels, part)
+            if len(np.unique(part)) < 2:
+                reason = f"folds by {what} need two {what} with images of each class"
+            if reason:
                 return refused(self.name, case.name, statistic, reason, LIMITS)
             found.append(auc_estimate(scores, labels, who, case.judging, part=part))
         inside, outside = found

@@ -44,7 +44,9 @@ class PlantedMarker(ModelProbe):
             return [refused(self.name, case.name, statistic, reason, LIMITS)]
         one, both = self._loss(case, self.share, 0.0), self._loss(case, self.share, self.share)
         verdict: Verdict = "undecided"
-        if both.low > 0 and self._loss(case, 0.0, 0.0).low > 0:
+        if one.reason:
+            reason = one.reason
+        elif both.low > 0 and self._loss(case, 0.0, 0.0).low > 0:
             reason = (
                 "these images' corners tell the classes apart without any marker, so a planted one can show nothing"
             )

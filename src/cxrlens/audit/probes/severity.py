@@ -1,4 +1,7 @@
-"""Does the score follow what experts call severe: rank correlation among the positive (Cohen et al. 2020)."""
+"""Does the score follow what experts call severe: rank correlation among the positive (Cohen et al. 2020).
+
+A rank correlation is no mean of influences, so its interval is by draws of patients (Field and Welsh 2007).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ from scipy.stats import spearmanr
 from cxrlens.audit.base import Finding, Verdict, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.evaluate.cluster_bootstrap import percentile_interval, two_sided_p
 
 LEAST = 10  # scored images
 HARDLY = 0.3  # a correlation below that would be of little use
@@ -54,3 +56,24 @@ def _draws(x: np.ndarray, y: np.ndarray, who: np.ndarray, draws: int, rng: np.ra
         if np.ptp(x[rows]) > 0 and np.ptp(y[rows]) > 0:
             found[draw] = spearmanr(x[rows], y[rows]).statistic
     return found
+
+
+def percentile_interval(values: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """The k-th smallest and k-th largest draw, k = floor((1 - level) / 2 · (B + 1)); NaN draws are left out.
+
+    `two_sided_p` falls to 1 - level exactly where this interval leaves 0 outside. NaN where there are too few draws.
+    """
+    kept = np.sort(values[~np.isnan(values)])
+    k = int((1 - level) / 2 * (len(kept) + 1) + 1e-9)
+    return (float(kept[k - 1]), float(kept[-k])) if k >= 1 else (np.nan, np.nan)
+
+
+def two_sided_p(differences: np.ndarray) -> float:
+    """Twice the smaller tail beyond 0, each (k + 1) / (B + 1) (Davison and Hinkley 1997, ch. 4), without NaN draws.
+
+    >>> two_sided_p(np.array([0.1] * 98 + [-0.1]))
+    0.04
+    """
+    kept = differences[~np.isnan(differences)]
+    tail = min(int((kept <= 0).sum()), int((kept >= 0).sum()))
+    return min(1.0, 2 * (tail + 1) / (len(kept) + 1)) if len(kept) else np.nan

@@ -11,9 +11,8 @@ from cxrlens.audit.case import ModelCase
 from cxrlens.audit.estimate import Estimate, auc_estimate
 from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.audit.words import ends
-from cxrlens.evaluate.networks import Network
+from cxrlens.evaluate.auc import without_auc
 from cxrlens.evaluate.probe import probe_scores
-from cxrlens.evaluate.score import without_auc
 
 COLUMNS = ("source", "site", "view")
 LEAST = 8  # images inside a group, and outside
@@ -48,18 +47,19 @@ class SourceProbe(ModelProbe):
         known = np.flatnonzero(~np.isnan(inside))
         who = case.patients[known]
         scores, part = probe_scores(features[known], inside[known] == 1, who, 5, judging.seed)
-        networks = [Network(0, int(fold), np.flatnonzero(part == fold), scores, scores) for fold in np.unique(part)]
-        if reason := without_auc(networks, inside[known] == 1):
+        if reason := without_auc(inside[known] == 1, part):
             return refused(self.name, case.name, statistic, reason, LIMITS)
         found = auc_estimate(scores, inside[known] == 1, who, judging, part=part)
         told = self._label(case, known, inside[known])
+        alone = f"{column} '{group}' by itself tells the label with AUC {told.value:.2f} {ends(told, 2)}"
+        if np.isnan(told.value):
+            alone = f"how well {column} '{group}' by itself tells the label is not known: {told.reason}"
         with_label = {side: _share(inside[case.labels == (side == "positive")]) for side in ("positive", "negative")}
         return Finding(
             self.name, case.name, statistic, found.value, found.low, found.high, "undecided", LIMITS,
             "above 0.5: the features tell where an image comes from",
             f"A linear reading of the features tells {column} '{group}' from the rest with AUC {found.value:.2f} "
-            f"{ends(found, 2)}; {column} '{group}' by itself tells the label with AUC "
-            f"{told.value:.2f} {ends(told, 2)}.",
+            f"{ends(found, 2)}; {alone}.",
             p=float(np.maximum(found.p, told.p)), reason=found.reason or told.reason, bar=KNOWN,
             evidence={
                 "group": str(group), "share_of_group": with_label, "label_auc": told.value, "label_low": told.low,
@@ -68,9 +68,9 @@ class SourceProbe(ModelProbe):
         )  # fmt: skip
 
     def _label(self, case: ModelCase, known: np.ndarray, inside: np.ndarray) -> Estimate:
-        """How well the group alone tells the label, whichever way round; NaN where only one class has it known."""
-        if without_auc([Network(0, 0, known, inside, inside)], case.labels):
-            return Estimate(np.nan, np.nan, np.nan, np.nan)
+        """How well the group alone tells the label, whichever way round; NaN where too few of a class have it known."""
+        if reason := case.without_auc(known):
+            return Estimate(np.nan, np.nan, np.nan, np.nan, reason=reason)
         found = auc_estimate(inside, case.labels, case.patients, case.judging, known)
         if found.value >= 0.5:
             return found

@@ -128,10 +128,11 @@ class TimmBackbone(Backbone):
         """The feature map of one empty image, with every mode and statistic left as it was."""
         training = self.training
         self.eval()
-        with torch.no_grad():
-            features = self(torch.zeros(1, 3, size, size))
-        self.train(training)
-        return features
+        try:
+            with torch.no_grad():
+                return self(torch.zeros(1, 3, size, size))
+        finally:
+            self.train(training)
 
 
 def _options(name: str, size: int) -> Iterator[dict[str, Any]]:

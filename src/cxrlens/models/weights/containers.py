@@ -144,7 +144,11 @@ def _keras(path: Path) -> Contents:
                 else torch.zeros(shape)
                 for name, shape in header["arrays"]
             }
-            if reader.wait(PATIENCE):
+            try:
+                ended = reader.wait(PATIENCE) == 0
+            except subprocess.TimeoutExpired:
+                ended = False
+            if not ended:
                 raise UserError(f"{path.name} is not a whole HDF5 file of weights; fetch the file again")
         finally:
             reader.kill()

@@ -76,5 +76,5 @@ def hub_size(backbone: str) -> int | None:
 
 def hub_preprocessing(backbone: Backbone, name: str) -> Preprocessing:
     """What timm says that the weights of this name were trained to be given; the unit range for other networks."""
-    config = timm.get_pretrained_cfg(name) if hasattr(backbone, "network") else None
+    config = timm.get_pretrained_cfg(name) if backbone.inner is not backbone else None
     return Preprocessing(tuple(config.mean), tuple(config.std)) if config else UNIT

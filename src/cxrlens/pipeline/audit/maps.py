@@ -66,7 +66,7 @@ def audit_maps(
     seeds = sorted({job.seed for job in jobs})
     asked = {
         "audit": options.model_dump(mode="json", exclude={"options", "images"}), "rows": rows.tolist(), "seeds": seeds,
-        "evaluation": prepared.study.evaluation.model_dump(mode="json"), "files": cases.files,
+        "evaluation": prepared.study.evaluation.model_dump(mode="json", exclude={"draws"}), "files": cases.files,
     }  # fmt: skip
     findings: list[Finding] = []
     methods: dict[str, Any] = {method: {"models": {}} for method in options.methods}
@@ -89,7 +89,7 @@ def audit_maps(
                         found.pop(method, None)
                         progress.say(f"warning: no maps of {METHODS[method].title} of '{case.name}': {error}")
                         network[method] = _refused(method, case, str(error))
-                write_arrays(path, {method: judged.maps for method, judged in found.items()})
+                write_arrays(path, {"rows": rows} | {method: judged.maps for method, judged in found.items()})
                 return {"methods": network}
 
             record = kept_record(each, "maps", asked, make, beside=path)

@@ -19,6 +19,8 @@ def elsewhere(reading: Reading) -> Section | None:
     for told in reading.elsewhere:
         caption = f"AUC inside, and on {told['data']['name']}: {_who(told)}."
         blocks.append(table(caption, external_cells(told), folded=False))
+        if reasons := without_interval(told):
+            blocks.append(Words(reasons, "soft"))
         if told["notes"]:
             blocks.append(Words(told["notes"], "warning"))
     blocks.append(Words([reading.elsewhere[0]["limits"]], "soft"))
@@ -42,6 +44,14 @@ def external_cells(told: Mapping[str, Any]) -> Cells:
             ]
         )
     return ["model", "inside", "outside", "inside − outside", "p (Holm)", "sensitivity / specificity outside"], rows
+
+
+def without_interval(told: Mapping[str, Any]) -> list[str]:
+    """Why intervals are dashes: a sentence a reason."""
+    where = {"inside": "Inside", "outside": "Outside", "difference": "Differences"}
+    found = {side: {model[side].get("reason") for model in told["models"]} - {"", None} for side in where}
+    found["difference"] -= found["inside"] | found["outside"]
+    return [f"{word}: {reason}." for side, word in where.items() for reason in sorted(found[side])]
 
 
 def _who(told: Mapping[str, Any]) -> str:

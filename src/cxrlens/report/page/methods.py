@@ -151,7 +151,7 @@ def _works(study: Study, kept: list[tuple[ModelRow, dict[str, Any]]]) -> list[st
     cards = [CARDS.get(told["weights"]["name"]) for _, told in kept if told.get("weights")]
     weights = [card.citation for card in cards if card and card.citation]
     source = SOURCES.get(type(study.data).__name__, ("", ""))[1]
-    every = [source, BENCHMARK, *weights, ADAM, ADAMW, OBUCHOWSKI, HOLM, YOUDEN, SANITY, CKA, TORCH]
+    every = [source, BENCHMARK, *weights, ADAM, ADAMW, OBUCHOWSKI, NADEAU, HOLM, YOUDEN, SANITY, CKA, TORCH]
     return [each for each in dict.fromkeys(every) if each]
 
 
