@@ -84,7 +84,7 @@ def size_sentence(images: tuple[int, int], patients: tuple[int, int], level: flo
 
     >>> size_sentence((49, 54), (49, 54))
     'with 49 positive and 54 negative validation images an AUC of 0.75 is known to about ±0.09'
-    >>> size_sentence((49, 54), (18, 19))[57:]
+    >>> size_sentence((49, 54), (18, 19))[58:]
     'of 0.75 is known to about ±0.09, or ±0.16 if all images of a patient are alike'
     >>> size_sentence((40, 40), (40, 4))
     ''
