@@ -11,7 +11,15 @@ from sklearn.metrics import roc_auc_score
 
 from cxrlens.errors import UserError
 from cxrlens.evaluate import influence as module
-from cxrlens.evaluate.auc import auc, auc_difference, auc_interval, difference_of, interval_of
+from cxrlens.evaluate.auc import (
+    auc,
+    auc_difference,
+    auc_interval,
+    difference_of,
+    interval_of,
+    ordered_bound,
+    score_ends,
+)
 from cxrlens.evaluate.influence import mean_influence, placements
 from cxrlens.report.published import hanley_mcneil
 
@@ -213,7 +221,7 @@ def test_differences_of_other_patients_add_their_variances():
 def test_a_second_interval_takes_the_trainings_in_from_3_of_them():
     labels, scores = drawn()
     generator = np.random.default_rng(2)
-    scores = scores + generator.normal(size=(4, 65)) + np.array([[0], [0], [0], [0]])
+    scores = scores + generator.normal(size=(4, 65))
     few, enough = auc_interval(labels, scores[:2], range(65)), auc_interval(labels, scores, range(65))
     assert math.isnan(few.train_low) and few.auc == pytest.approx(np.mean([auc(labels, s) for s in scores[:2]]))
     assert enough.train_low < enough.low < enough.auc < enough.high < enough.train_high
@@ -282,3 +290,32 @@ def test_what_cannot_be_judged_is_refused_with_the_counts():
         auc_interval(Y, A, range(6))
     with pytest.raises(UserError, match="level lies between 0 and 1"):
         auc_difference(Y, A, B, range(7), level=95)
+
+
+def test_intervals_of_a_small_set_are_these_numbers():
+    labels, scores = drawn(20, 8)
+    one, gap = auc_interval(labels, scores, range(28)), auc_difference(labels, scores, scores % 1, range(28))
+    assert (one.low, one.high, one.p) == pytest.approx((0.47312757, 0.89661017, 0.07382939), rel=1e-6)
+    assert (gap.low, gap.high, gap.p) == pytest.approx((-0.14263127, 0.49263126, 0.26052287), rel=1e-6)
+
+
+@pytest.mark.parametrize(("who", "pairs"), [(range(24), 12), (np.arange(24) // 2, 6)])
+def test_the_bound_at_an_auc_of_1_has_as_many_pairs_as_half_the_patients_and_its_p_goes_with_it(who, pairs):
+    labels = np.tile([1, 0], 12)
+    one = auc_interval(labels, labels, who)
+    assert one.low == ordered_bound(1.0, pairs)[0]
+    assert auc_interval(labels, labels, who, level=1 - one.p).low == pytest.approx(0.5)
+
+
+def test_over_folds_the_spread_of_the_folds_stands_alone_and_folds_of_two_models_are_paired():
+    labels, scores = drawn()
+    part, values = np.arange(65) % 5, (0.95, 0.6, 0.9, 0.65, 0.7)
+    one, other = (
+        replace(placements(labels == 1, s, np.arange(65), part=part), trainings=trainings, overlap=0.25)
+        for s, trainings in ((scores, values), (scores % 1, tuple(value - 0.1 for value in values)))
+    )
+    found, spread = interval_of(one), np.var(values, ddof=1) * 0.45 / module.binormal_spread(one.value)
+    assert (found.train_low, found.train_high) == pytest.approx(score_ends(one.value, spread, 4, 0.95))
+    gap = difference_of(one, other)  # every fold differs by 0.1: no spread beyond the patients'
+    wider = student.ppf(0.975, 4) / student.ppf(0.975, module.paired_variance(one, other)[1])
+    assert gap.train_high - gap.train_low == pytest.approx((gap.high - gap.low) * wider)

@@ -275,3 +275,11 @@ def test_a_threshold_near_0_or_1_is_written_in_full(shift):
     sure["logit"] += shift
     value = run(sure).to_json()["models"][1]["threshold"]["value"]
     assert value == run(sure).models[1].threshold.value and 0 < value < 1
+
+
+def test_the_overlap_of_folds_is_validation_over_training_images():
+    labels, logits = np.tile([True, False], 25), np.random.default_rng(0).normal(size=50)
+    data = Validation(np.arange(50), np.arange(50).astype(str), labels, {})
+    rows = [np.arange(10 * fold, 10 * fold + 10) for fold in range(5)]
+    networks = [Network(0, fold, of, logits[of], logits[of]) for fold, of in enumerate(rows)]
+    assert model_influence(networks, data).overlap == pytest.approx(1 / 4)

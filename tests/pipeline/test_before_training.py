@@ -88,6 +88,8 @@ def test_too_few_patients_for_an_interval_are_told_before_training(tmp_path: Pat
         [line for line in cxrlens.check(asked, data).warnings if "interval" in line],
         [line for line in prepare(asked, data).warnings if "interval" in line],
     ]
+    sized = [line for line in cxrlens.check(asked, data).warnings if "an AUC of 0.75" in line]
+    assert len(sized) == (positives > 9), "how well an AUC is known is said only where it has an interval"
     assert found[0] == found[1] and len(found[0]) == bool(told)
     assert all(told in line for lines in found for line in lines)
 

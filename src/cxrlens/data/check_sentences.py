@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -79,44 +78,10 @@ def warning_sentences(
             f"metadata alone tell the label (AUC across patients: {', '.join(telling)}): a network may learn what goes "
             "with them"
         )
-    if sides:
-        lines.append(size_sentence(sides[0].validation_positive, sides[0].validation_negative))
     unlabelled = int(table["label"].isna().sum())
     if unlabelled:
         lines.append(f"{many(unlabelled, 'image')} without a label: on neither side")
     return lines
-
-
-def size_sentence(positive: int, negative: int) -> str:
-    """How well an AUC can be known from so many validation images.
-
-    Where the interval of an AUC of 0.75 holds both 0.5 and 1, its width says nothing more.
-
-    >>> size_sentence(1, 2)
-    '1 positive and 2 negative validation images: no AUC can be estimated'
-    >>> size_sentence(4, 6)
-    '4 positive and 6 negative validation images are too few: an AUC of 0.75 cannot be told from 0.5 or from 1'
-    >>> size_sentence(49, 54)
-    'with 49 positive and 54 negative validation images an AUC of 0.75 is known to about ±0.10'
-    """
-    images = f"{positive} positive and {negative} negative validation images"
-    if min(positive, negative) < 2:
-        return f"{images}: no AUC can be estimated"
-    width = auc_half_width(positive, negative)
-    if width >= 0.25:
-        return f"{images} are too few: an AUC of 0.75 cannot be told from 0.5 or from 1"
-    return f"with {images} an AUC of 0.75 is known to about ±{width:.2f}"
-
-
-def auc_half_width(positive: int, negative: int, auc: float = 0.75) -> float:
-    """Half of a 95% interval of an AUC on so many images (Hanley & McNeil 1982).
-
-    >>> round(auc_half_width(79, 17), 2)
-    0.11
-    """
-    one, two = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (positive - 1) * (one - auc**2) + (negative - 1) * (two - auc**2)
-    return 1.96 * math.sqrt(spread / (positive * negative))
 
 
 def some(reasons: dict[str, str], most: int = 5) -> str:

@@ -14,13 +14,15 @@ from cxrlens.data.check import CheckReport
 from cxrlens.data.check import check as check_cohort
 from cxrlens.data.sheet import contact_sheet
 from cxrlens.errors import UserError
+from cxrlens.evaluate.auc import too_few_patients
 from cxrlens.files import write_atomically
 from cxrlens.outputs import check_output, picture_by, picture_facts
 from cxrlens.pipeline.augment_sheet import FORMATS
 from cxrlens.pipeline.cohort_case import cohort_case
 from cxrlens.pipeline.pixels import decoded
-from cxrlens.pipeline.prepare import interval_warning, listed
+from cxrlens.pipeline.prepare import interval_warning, listed, validation_patients
 from cxrlens.progress import SILENT, Progress
+from cxrlens.report.published import hanley_mcneil
 from cxrlens.study import Study
 
 
@@ -56,13 +58,42 @@ def check(
         report = check_cohort(cohort, study.split, cache, progress=task.update)
     found, judging = report.integrity, Judging(study.evaluation.level, study.evaluation.draws, study.evaluation.seed)
     case = cohort_case(cohort, report.splits, cache, found.groups, found.duplicates, judging, progress)
-    few = interval_warning(cohort.table, report.splits, report.merged)
+    images = sum(s.validation_positive for s in report.sides), sum(s.validation_negative for s in report.sides)
+    told = [
+        interval_warning(cohort.table, report.splits, report.merged),
+        size_sentence(images, validation_patients(cohort.table, report.splits, report.merged), study.evaluation.level),
+    ]
     report = replace(
         report,
         findings=tuple(plain_finding(each) for each in cohort_findings(case, study.audit.options)),
-        warnings=(*report.warnings, *([few] if few else [])),
+        warnings=(*report.warnings, *(sentence for sentence in told if sentence)),
     )
     if picture is not None:
         figure = contact_sheet(cohort, cache, np.random.default_rng(study.split.seed))
         write_atomically(picture, lambda draft: figure.savefig(draft, metadata=picture_facts(picture, "data check")))
     return report
+
+
+def size_sentence(images: tuple[int, int], patients: tuple[int, int], level: float = 0.95) -> str:
+    """How well an AUC can be known from so many validation images and patients; "" where it has no interval.
+
+    Args:
+        images: positive and negative.
+        patients: with a positive image, and with a negative one.
+        level: of the interval.
+
+    >>> size_sentence((49, 54), (49, 54))
+    'with 49 positive and 54 negative validation images an AUC of 0.75 is known to about ±0.09'
+    >>> size_sentence((49, 54), (18, 19))[58:]
+    'of 0.75 is known to about ±0.09, or ±0.16 if all images of a patient are alike'
+    >>> size_sentence((40, 40), (40, 4))
+    ''
+    """
+    if too_few_patients(*patients):
+        return ""
+    found = [hanley_mcneil(0.75, *counts, level) for counts in (images, patients)]
+    apart, alike = (f"±{(one.high - one.low) / 2:.2f}" for one in found)
+    known = (
+        f"with {images[0]} positive and {images[1]} negative validation images an AUC of 0.75 is known to about {apart}"
+    )
+    return known if apart == alike else f"{known}, or {alike} if all images of a patient are alike"

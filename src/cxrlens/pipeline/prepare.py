@@ -163,6 +163,14 @@ def _first(missing: dict[str, str], most: int = 3) -> str:
     return "; ".join(f"{image}: {reason}" for image, reason in list(missing.items())[:most])
 
 
+def validation_patients(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str]) -> tuple[int, int]:
+    """Patients with a positive and with a negative image on the validation sides of all splits, see below."""
+    judged = table[table["image"].isin([image for split in splits for image in split.validation])]
+    who = [(groups.get(name, name), label) for name, label in zip(judged["patient"], judged["label"], strict=True)]
+    positive, negative = (len({patient for patient, label in who if label == sign}) for sign in (1, 0))
+    return positive, negative
+
+
 def interval_warning(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str]) -> str:
     """What is known before training of the intervals of its AUCs: that there will be none, or rough ones; else "".
 
@@ -171,9 +179,7 @@ def interval_warning(table: pd.DataFrame, splits: Sequence[Split], groups: Mappi
         splits: the study's; the validation images of all of them judge a model together.
         groups: patient → the patient it counts as.
     """
-    judged = table[table["image"].isin([image for split in splits for image in split.validation])]
-    who = [(groups.get(name, name), label) for name, label in zip(judged["patient"], judged["label"], strict=True)]
-    positive, negative = (len({patient for patient, label in who if label == sign}) for sign in (1, 0))
+    positive, negative = validation_patients(table, splits, groups)
     if not splits or min(positive, negative) >= ROUGH:
         return ""
     if reason := too_few_patients(positive, negative):
