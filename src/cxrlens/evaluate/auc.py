@@ -77,6 +77,14 @@ class AucInterval:
     train_high: float = np.nan
     reason: str = ""
 
+    def __repr__(self) -> str:
+        interval = f"no interval: {self.reason}" if self.reason else f"[{self.low:.3f}, {self.high:.3f}]"
+        rough = ", rough" if self.rough else ""
+        return (
+            f"AUC {self.auc:.3f} {interval} ({100 * self.level:g}%, by patients{rough}); {self.positives} positive and "
+            f"{self.negatives} negative images of {self.patients} patients"
+        )
+
     @property
     def rough(self) -> bool:
         """Whether a class has 5 to 9 patients: the interval then covers between 93 and 98 of 100."""
@@ -108,6 +116,15 @@ class AucDifference:
     train_high: float = np.nan
     train_p: float = np.nan
     reason: str = ""
+
+    def __repr__(self) -> str:
+        if self.reason:
+            return f"AUC difference {self.difference:+.3f}, no interval: {self.reason}"
+        p = f"p {self.p:.3f}" if self.p >= 0.001 else "p < 0.001"
+        return (
+            f"AUC difference {self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}] ({100 * self.level:g}%, by "
+            f"patients), {p}"
+        )
 
 
 def known_scores(labels: ArrayLike, scores: ArrayLike, least: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -173,7 +190,7 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     return float((rankdata(score)[positive].sum() - m * (m + 1) / 2) / (m * n))
 
 
-def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, level: float = 0.95) -> AucInterval:
+def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, *, level: float = 0.95) -> AucInterval:
     """The AUC of any predictions, with its interval by patients.
 
     Args:
@@ -194,7 +211,7 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, leve
 
 
 def auc_difference(
-    labels: ArrayLike, a: ArrayLike, b: ArrayLike, patients: ArrayLike, level: float = 0.95
+    labels: ArrayLike, a: ArrayLike, b: ArrayLike, patients: ArrayLike, *, level: float = 0.95
 ) -> AucDifference:
     """The AUC of `a` minus that of `b`, two models on the same images, with its interval by patients.
 
