@@ -194,7 +194,7 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, *, l
     """The AUC of any predictions, with its interval by patients.
 
     Args:
-        labels: 1, 0 or NaN (left out), [n].
+        labels: 1, 0 or NaN (left out), [n]; here as elsewhere a list, an array, a column or a tensor.
         scores: higher means more positive, [n], or [trainings, n] of several trainings of one model.
         patients: an identifier for each image, [n]; images of one patient are taken as related.
         level: of the intervals, between 0 and 1.
@@ -206,7 +206,7 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, *, l
     >>> round(found.auc, 3), round(found.low, 2), round(found.high, 2), found.rough
     (0.475, 0.3, 0.65, False)
     """
-    positive, score, who, _ = _checked(labels, np.atleast_2d(np.asarray(scores, dtype=float)), patients, level)
+    positive, score, who, _ = _checked(labels, scores, patients, level)
     return interval_of(mean_influence([placements(positive, each, who) for each in score]), positive, level)
 
 
@@ -231,21 +231,27 @@ def auc_difference(
     """
     found = []
     for scores in (a, b):
-        positive, score, who, _ = _checked(labels, np.atleast_2d(np.asarray(scores, dtype=float)), patients, level)
+        positive, score, who, _ = _checked(labels, scores, patients, level)
         found.append(mean_influence([placements(positive, each, who) for each in score]))
     return difference_of(found[0], found[1], level)
 
 
 def _checked(
-    labels: ArrayLike, scores: np.ndarray, patients: ArrayLike, level: float
+    labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     check_level(level)
-    positive, score = known_scores(labels, scores)
-    label, ids = np.asarray(labels, dtype=float), np.asarray(patients)
+    label, ids = _numbers(labels), np.asarray(patients)
+    positive, score = known_scores(label, np.atleast_2d(_numbers(scores)))
     if ids.shape != label.shape:
         raise UserError(f"a patient is needed for each label; got patients {ids.shape} for labels {label.shape}")
     names, who = np.unique(ids[~np.isnan(label)].astype(str), return_inverse=True)
     return positive, score, who, names
+
+
+def _numbers(values: ArrayLike) -> np.ndarray:
+    """As float; of a PyTorch tensor its values, wherever it lies and whether or not it has a gradient."""
+    detach = getattr(values, "detach", None)
+    return np.asarray(detach().cpu() if detach else values, dtype=float)
 
 
 def check_level(level: float) -> None:

@@ -194,7 +194,8 @@ def restore_classifier(
     Raises:
         UserError: the tensors are not this row's.
     """
-    classifier = build_classifier(options.model_copy(update={"weights": "random"}), size, seed=0)
+    with torch.inference_mode(False):  # or its parameters could never be differentiated
+        classifier = build_classifier(options.model_copy(update={"weights": "random"}), size, seed=0)
     try:
         classifier.load_state_dict(state)
     except RuntimeError as error:
