@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from cxrlens.data.sources import SOURCES, Source
     from cxrlens.errors import UserError
     from cxrlens.evaluate.auc import AucDifference, AucInterval, auc_difference, auc_interval
+    from cxrlens.explain.activation_maximization import PRESETS, Objective, maximize, reference_activations
     from cxrlens.explain.attribute import attribute
     from cxrlens.explain.base import Attribution
+    from cxrlens.explain.display import overlay, shared_scale
     from cxrlens.explain.methods import METHODS
     from cxrlens.models.classifier import Classifier
     from cxrlens.pipeline.auc_table import auc_table
@@ -56,6 +58,8 @@ _HOMES = {
     "Explanation": "cxrlens.pipeline.explain.images",
     "External": "cxrlens.pipeline.external",
     "METHODS": "cxrlens.explain.methods",
+    "Objective": "cxrlens.explain.activation_maximization",
+    "PRESETS": "cxrlens.explain.activation_maximization",
     "PROBES": "cxrlens.audit.probes",
     "PretrainStudy": "cxrlens.pretrain_study",
     "Progress": "cxrlens.progress",
@@ -74,15 +78,20 @@ _HOMES = {
     "check": "cxrlens.pipeline.check",
     "compare_runs": "cxrlens.pipeline.compare",
     "load_image": "cxrlens.pipeline.predict",
+    "maximize": "cxrlens.explain.activation_maximization",
+    "overlay": "cxrlens.explain.display",
     "plan": "cxrlens.pipeline.plan",
     "pretrain": "cxrlens.pipeline.pretrain",
+    "reference_activations": "cxrlens.explain.activation_maximization",
     "run": "cxrlens.pipeline.run",
+    "shared_scale": "cxrlens.explain.display",
 }
 __all__ = [
-    "METHODS", "PROBES", "SOURCES", "Attribution", "AucDifference", "AucInterval", "Audit", "Classifier", "Cohort",
-    "Explanation", "External", "PretrainStudy", "Progress", "Run", "SearchOptions", "Source", "Study", "UserError",
-    "attribute", "auc_difference", "auc_interval", "auc_table", "augment_search", "augment_sheet", "check",
-    "compare_runs", "load_image", "plan", "pretrain", "run",
+    "METHODS", "PRESETS", "PROBES", "SOURCES", "Attribution", "AucDifference", "AucInterval", "Audit", "Classifier",
+    "Cohort", "Explanation", "External", "Objective", "PretrainStudy", "Progress", "Run", "SearchOptions", "Source",
+    "Study", "UserError", "attribute", "auc_difference", "auc_interval", "auc_table", "augment_search",
+    "augment_sheet", "check", "compare_runs", "load_image", "maximize", "overlay", "plan", "pretrain",
+    "reference_activations", "run", "shared_scale",
 ]  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def phantoms(run: cxrlens.Run, **options: object) -> cxrlens.Study:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(cxrlens.Run, "model", lambda *_: pytest.fail("a network was loaded"))
+    monkeypatch.setattr(cxrlens.Run, "model", lambda *_, **__: pytest.fail("a network was loaded"))
     yield
 
 
