@@ -127,7 +127,7 @@ def main() -> None:
     reference = dict(zip(objectives, reference_activations(model, objectives, images), strict=True))
     before = time.process_time()
     try:
-        found = maximize(model, objectives, options, range(asked.seeds))
+        found = maximize(model, objectives, options, seeds=range(asked.seeds))
     except MaximizationInterrupted as stopped:
         found = stopped.activation
         print("interrupted: complete pictures only")

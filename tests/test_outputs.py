@@ -44,7 +44,7 @@ def test_explain_never_draws_over_the_image_that_it_explains(out: str, run, xray
         pytest.skip("capitals count on this file system")
     for force in (False, True):
         with pytest.raises(UserError, match=r"would be written over .*, which is read here"):
-            cxrlens.explain_images(run, [xray], xray.parent / out, force=force)
+            run.explain([xray], out=xray.parent / out, force=force)
     assert xray.read_bytes() == before and not (xray.parent / "p1.pdf").exists()
 
 
@@ -52,14 +52,14 @@ def test_explain_leaves_strangers_files_and_folders_alone(run, xray: Path) -> No
     other = xray.with_name("notes.pdf")
     other.write_bytes(b"%PDF-1.4 of somebody's")
     with pytest.raises(UserError, match=r"notes\.pdf is there already.*--force"):
-        cxrlens.explain_images(run, [xray], other)
+        run.explain([xray], out=other)
     patients = xray.parent / "patients"
     patients.mkdir()
     (patients / "a.png").write_bytes(b"an X-ray")
     with pytest.raises(UserError, match=r"which holds other files \(a\.png\); .* such as .*explained"):
-        cxrlens.explain_images(run, [xray], patients)
+        run.explain([xray], out=patients)
     with pytest.raises(UserError, match=r"PNG and PDF; give --out a name that ends in \.png"):
-        cxrlens.explain_images(run, [xray], xray.with_name("maps.jpg"))
+        run.explain([xray], out=xray.with_name("maps.jpg"))
     assert sorted(path.name for path in xray.parent.iterdir()) == ["notes.pdf", "p1.png", "patients", "run"]
 
 
@@ -104,9 +104,9 @@ def test_no_file_of_a_run_is_written_over_by_a_page_or_a_sheet(name: str, run) -
     with pytest.raises(UserError, match="is there already"):
         other = run.folder.path / "mine.html"
         other.write_text("<html>mine")
-        cxrlens.write_report(run, other)
-    cxrlens.write_report(run, run.folder.path / "page.html")
-    cxrlens.write_report(run, run.folder.path / "page.html")
+        run.report(other)
+    run.report(run.folder.path / "page.html")
+    run.report(run.folder.path / "page.html")
 
 
 def test_a_run_takes_an_empty_folder_or_its_own_and_no_other(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_name_that_no_file_can_have_is_said_not_a_traceback(name: str, tmp_pat
 def test_explain_says_that_a_folder_without_a_name_is_no_figure(out: str, run, xray: Path, monkeypatch) -> None:
     monkeypatch.chdir(xray.parent)
     with pytest.raises(UserError, match=r"is a folder, and the figure is a file"):
-        cxrlens.explain_images(run, [xray], out)
+        run.explain([xray], out=out)
 
 
 def test_the_maps_of_a_runs_gallery_are_the_runs_own(run, xray: Path) -> None:
@@ -161,23 +161,23 @@ def test_the_maps_of_a_runs_gallery_are_the_runs_own(run, xray: Path) -> None:
     for name in ("images", "weak", "strong"):
         (maps / f"{name}.npz").write_bytes(b"of the gallery")
     with pytest.raises(UserError, match=r"would be written over .*maps"):
-        cxrlens.explain_images(run, [xray], maps, force=True)
+        run.explain([xray], out=maps, force=True)
     assert {path.read_bytes() for path in maps.iterdir()} == {b"of the gallery"}
 
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_one_image_given_alone_is_that_image_and_not_its_letters(kind: type, run, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^no such image or folder: .*nowhere\.png$"):
-        cxrlens.predict(run, kind(tmp_path / "nowhere.png"))
+    with pytest.raises(UserError, match=r"^no such image or folder: .*nowhere\.png"):
+        run.predict(kind(tmp_path / "nowhere.png"))
     with pytest.raises(UserError, match=r"nowhere\.png"):
-        cxrlens.explain_images(run, kind(tmp_path / "nowhere.png"), tmp_path / "out.png")
+        run.explain(kind(tmp_path / "nowhere.png"), out=tmp_path / "out.png")
 
 
 @pytest.mark.parametrize("work", [cxrlens.augment_sheet, cxrlens.augment_search])
 def test_a_path_may_be_a_string(work, run, tmp_path: Path) -> None:
     (tmp_path / "sheet.png").write_bytes(b"somebody's")
     with pytest.raises(UserError, match="sheet"):
-        work(run.study, str(tmp_path), str(tmp_path / "sheet.png"))
+        work(run.study, str(tmp_path), out=str(tmp_path / "sheet.png"))
 
 
 class _Found(External):
@@ -190,7 +190,7 @@ def test_another_folder_of_the_same_name_does_not_take_the_first_ones_result(run
         rest = dict.fromkeys(("data", "study", "images", "models", "evaluation"))
         return _Found("images", **rest, predictions=pd.DataFrame({"image": [place]}), place=place)
 
-    written = [write_external(run, found(place)) for place in ("a", "b", "a", "b")]
+    written = [write_external(run, found(place)).file for place in ("a", "b", "a", "b")]
     assert written[0] == written[2] != written[1] == written[3]
     told = [json.loads(path.read_text()) for path in written[:2]]
     assert [one["data"]["name"] for one in told] == ["images", "images 2"]

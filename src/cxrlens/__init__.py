@@ -4,8 +4,9 @@ The map, in the order that data flows: `study` (one file says everything) → `d
 augmentation) → `models` (backbones, weights, heads) → `train` → `evaluate` → `explain` → `report`; `pipeline` runs them
 into a run folder, `cli` is the command line. For research only; never for diagnosis.
 
-    study = cxrlens.Study.load("studies/demo.toml")
-    run = cxrlens.run(study, out="runs/demo")
+    import cxrlens as cx
+
+    run = cx.run("studies/demo.toml")  # trains and compares; `cx.Run.open` opens a finished run
     run.table()
 """
 
@@ -14,65 +15,91 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from cxrlens.errors import near_miss
+
 if TYPE_CHECKING:
+    from cxrlens.audit.probes import PROBES
     from cxrlens.data.cohort import Cohort
     from cxrlens.data.sources import SOURCES, Source
     from cxrlens.errors import UserError
-    from cxrlens.evaluate.auc import auc_difference, auc_interval
+    from cxrlens.evaluate.auc import AucDifference, AucInterval, auc_difference, auc_interval
+    from cxrlens.explain.activation_maximization import PRESETS, Objective, maximize, reference_activations
+    from cxrlens.explain.attribute import attribute
+    from cxrlens.explain.base import Attribution
+    from cxrlens.explain.display import overlay, shared_scale
+    from cxrlens.explain.methods import METHODS
     from cxrlens.models.classifier import Classifier
     from cxrlens.pipeline.auc_table import auc_table
-    from cxrlens.pipeline.audit.stage import audit_run
-    from cxrlens.pipeline.augment_search import augment_search
+    from cxrlens.pipeline.augment_search import SearchOptions, augment_search
     from cxrlens.pipeline.augment_sheet import augment_sheet
     from cxrlens.pipeline.check import check
     from cxrlens.pipeline.compare import compare_runs
-    from cxrlens.pipeline.explain.images import explain_images
-    from cxrlens.pipeline.external import evaluate_external
-    from cxrlens.pipeline.finished import Run
-    from cxrlens.pipeline.leave import write_report
+    from cxrlens.pipeline.explain.images import Explanation
+    from cxrlens.pipeline.external import External
+    from cxrlens.pipeline.interface import Audit, Run
     from cxrlens.pipeline.plan import plan
-    from cxrlens.pipeline.predict import predict
+    from cxrlens.pipeline.predict import load_image
     from cxrlens.pipeline.pretrain import pretrain
     from cxrlens.pipeline.run import run
     from cxrlens.pretrain_study import PretrainStudy
+    from cxrlens.progress import Progress
     from cxrlens.study import Study
 
 __version__ = "0.1.0"
 
 # Lazy, so that `import cxrlens` and `cxrlens --help` don't wait for PyTorch.
 _HOMES = {
+    "Attribution": "cxrlens.explain.base",
+    "AucDifference": "cxrlens.evaluate.auc",
+    "AucInterval": "cxrlens.evaluate.auc",
+    "Audit": "cxrlens.pipeline.interface",
     "Classifier": "cxrlens.models.classifier",
     "Cohort": "cxrlens.data.cohort",
+    "Explanation": "cxrlens.pipeline.explain.images",
+    "External": "cxrlens.pipeline.external",
+    "METHODS": "cxrlens.explain.methods",
+    "Objective": "cxrlens.explain.activation_maximization",
+    "PRESETS": "cxrlens.explain.activation_maximization",
+    "PROBES": "cxrlens.audit.probes",
     "PretrainStudy": "cxrlens.pretrain_study",
-    "Run": "cxrlens.pipeline.finished",
+    "Progress": "cxrlens.progress",
+    "Run": "cxrlens.pipeline.interface",
     "SOURCES": "cxrlens.data.sources",
+    "SearchOptions": "cxrlens.pipeline.augment_search",
     "Source": "cxrlens.data.sources",
     "Study": "cxrlens.study",
     "UserError": "cxrlens.errors",
+    "attribute": "cxrlens.explain.attribute",
     "auc_difference": "cxrlens.evaluate.auc",
     "auc_interval": "cxrlens.evaluate.auc",
     "auc_table": "cxrlens.pipeline.auc_table",
-    "audit_run": "cxrlens.pipeline.audit.stage",
     "augment_search": "cxrlens.pipeline.augment_search",
     "augment_sheet": "cxrlens.pipeline.augment_sheet",
     "check": "cxrlens.pipeline.check",
     "compare_runs": "cxrlens.pipeline.compare",
-    "evaluate_external": "cxrlens.pipeline.external",
-    "explain_images": "cxrlens.pipeline.explain.images",
+    "load_image": "cxrlens.pipeline.predict",
+    "maximize": "cxrlens.explain.activation_maximization",
+    "overlay": "cxrlens.explain.display",
     "plan": "cxrlens.pipeline.plan",
-    "predict": "cxrlens.pipeline.predict",
     "pretrain": "cxrlens.pipeline.pretrain",
+    "reference_activations": "cxrlens.explain.activation_maximization",
     "run": "cxrlens.pipeline.run",
-    "write_report": "cxrlens.pipeline.leave",
+    "shared_scale": "cxrlens.explain.display",
 }
 __all__ = [
-    "SOURCES", "Classifier", "Cohort", "PretrainStudy", "Run", "Source", "Study", "UserError", "auc_difference",
-    "auc_interval", "auc_table", "audit_run", "augment_search", "augment_sheet", "check", "compare_runs",
-    "evaluate_external", "explain_images", "plan", "predict", "pretrain", "run", "write_report",
+    "METHODS", "PRESETS", "PROBES", "SOURCES", "Attribution", "AucDifference", "AucInterval", "Audit", "Classifier",
+    "Cohort", "Explanation", "External", "Objective", "PretrainStudy", "Progress", "Run", "SearchOptions", "Source",
+    "Study", "UserError", "attribute", "auc_difference", "auc_interval", "auc_table", "augment_search",
+    "augment_sheet", "check", "compare_runs", "load_image", "maximize", "overlay", "plan", "pretrain",
+    "reference_activations", "run", "shared_scale",
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
-        raise AttributeError(f"cxrlens has no '{name}'; it has: {', '.join(sorted(_HOMES))}")
+        raise AttributeError(f"cxrlens: {near_miss('name', name, _HOMES)}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

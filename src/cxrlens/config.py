@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cxrlens.errors import UserError, near_miss
+from cxrlens.errors import UserError, near_miss, nearest_file
 
 
 class Config(BaseModel):
@@ -21,14 +21,16 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> dict[str, Any]:
     """Reads a TOML file.
 
     Raises:
         UserError: the file is absent, not UTF-8 or not TOML; the message holds the line.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UserError(f"cannot read the file {path}: {error.strerror}{nearest_file(path)}") from error
     except OSError as error:
         raise UserError(f"cannot read the file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

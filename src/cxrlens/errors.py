@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -34,3 +36,20 @@ def near_miss(kind: str, name: object, known: Iterable[str], most: int = 40) -> 
             f", near: {', '.join(close)}" if close else ""
         )
     return f"unknown {kind} '{name}'{hint} Known: {', '.join(names) or 'none'}"
+
+
+def nearest_file(path: str | os.PathLike[str]) -> str:
+    """A question that names the file or folder most like one that is not there, to be put behind an error; else "".
+
+    Args:
+        path: of the absent file; where a folder above it is absent too, the nearest name to that folder is given.
+    """
+    absent = Path(path)
+    while not absent.parent.exists() and absent.parent != absent:
+        absent = absent.parent
+    try:
+        names = sorted(each.name for each in absent.parent.iterdir())
+    except OSError:  # may not be looked into
+        return ""
+    close = difflib.get_close_matches(absent.name, names, n=1)
+    return f"; did you mean {absent.parent / close[0]}?" if close else ""

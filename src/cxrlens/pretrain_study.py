@@ -133,7 +133,7 @@ class PretrainStudy(Config):
         Raises:
             UserError: no such file, not TOML, or a key or value that is not a pretraining's.
         """
-        return cls.of(read_toml(Path(path)), str(path))
+        return cls.of(read_toml(path), str(path))
 
     @classmethod
     def of(cls, raw: Mapping[str, Any], where: str = "the pretraining") -> PretrainStudy:

@@ -139,7 +139,7 @@ class Study(Config):
         Raises:
             UserError: no such file, not TOML, or a key or value that is not a study's; the nearest key is named.
         """
-        return cls.of(read_toml(Path(path)), str(path))
+        return cls.of(read_toml(path), str(path))
 
     @classmethod
     def of(cls, raw: Mapping[str, Any], where: str = "the study") -> Study:
@@ -206,11 +206,34 @@ class Study(Config):
                 raise ValueError(f"{row.name}: instead_of: {near_miss('model', row.instead_of, names)}")
         return self
 
+    def __repr__(self) -> str:
+        models = f"{len(self.models)} model{'' if len(self.models) == 1 else 's'}"
+        seeds = f", {len(self.seeds)} seeds" if len(self.seeds) > 1 else ""
+        names = "".join(f"\n  {row.name}: {row.backbone}, {row.weights} weights" for row in self.models)
+        source = _source_name(type(self.data))
+        return f"Study '{self.name}': {models} on images of '{source}', split '{self.split.kind}'{seeds}{names}"
+
+    __str__ = __repr__
+
     def to_toml(self) -> str:
         """The whole study as a file, defaults written out; `Study.of` of it is the same study."""
         tables = self.model_dump(mode="json", exclude_none=True)
         tables["data"] = {"source": _source_name(type(self.data)), **tables["data"]}
         return tomlkit.dumps(tables)
+
+
+def read_study(study: Study | str | Path) -> tuple[Study, Path | None]:
+    """A study, and the file it was read from; None where it is a `Study` already.
+
+    Raises:
+        UserError: no such file, or it is no study file.
+    """
+    return (study, None) if isinstance(study, Study) else (Study.load(study), Path(study))
+
+
+def default_out(study: Study | str | Path) -> Path:
+    """The folder of a study's run where the user names none: `runs/NAME`, after the study's file where it has one."""
+    return Path("runs") / (folder_name(study.name) if isinstance(study, Study) else Path(study).stem)
 
 
 def folder_name(model: str) -> str:

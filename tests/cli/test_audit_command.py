@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cxrlens.cli.audit import audit, show
 from cxrlens.errors import UserError
-from cxrlens.pipeline.finished import Run
+from cxrlens.pipeline.interface import Audit, Run
 from cxrlens.report.audit_words import NOTICE
 
 NAME = "[bold]network[/], \\"
@@ -42,12 +42,12 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     """What the pipeline was asked; `tmp_path` passes for a finished run."""
     seen: list[Any] = []
 
-    def stage(run: Run, *given: Any, progress: Any) -> dict[str, Any]:
-        seen.append((run.folder.path, *given))
-        return {"summary": SUMMARY}
+    def stage(run: Run, data: Path | None, *, progress: Any, **options: Any) -> Audit:
+        seen.append((run.folder.path, data, options))
+        return Audit(run.folder.path, {"summary": SUMMARY})
 
     (tmp_path / "results.json").write_text("{}")
-    monkeypatch.setattr("cxrlens.pipeline.audit.stage.audit_run", stage)
+    monkeypatch.setattr(Run, "audit", stage)
     return seen
 
 
@@ -62,14 +62,14 @@ def test_the_page_is_printed_and_the_notice_is_its_last_word(
     assert "  • With the corners filled in, the AUC goes from 0.81 to 0.52 [0.40, 0.61]." in lines
     assert "  → Fill or crop the corners, train again and compare." in lines
     assert f"all findings: {tmp_path / 'audit.json'}" in done.stdout
-    assert asked == [(tmp_path, None, (), False, "auto")]
+    assert asked == [(tmp_path, None, {"also": (), "full": False, "device": "auto"})]
 
 
 def test_what_is_asked_reaches_the_pipeline(app: typer.Typer, asked: list[Any], tmp_path: Path) -> None:
     words = ["--data", "x", "--also", "lungs_removed_retrained", "--also", "permuted_labels_retrained", "--full"]
     assert CliRunner().invoke(app, [str(tmp_path), *words, "--device", "cpu"]).exit_code == 0
     named = ["lungs_removed_retrained", "permuted_labels_retrained"]
-    assert asked == [(tmp_path, Path("x"), named, True, "cpu")]
+    assert asked == [(tmp_path, Path("x"), {"also": named, "full": True, "device": "cpu"})]
 
 
 def test_only_what_is_flagged_stands_out() -> None:
@@ -87,7 +87,7 @@ def test_an_interrupt_says_that_the_same_command_goes_on(
     def stop(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cxrlens.pipeline.audit.stage.audit_run", stop)
+    monkeypatch.setattr(Run, "audit", stop)
     done = CliRunner().invoke(app, [str(tmp_path)])
     assert done.exit_code == 130 and "the same command goes on" in done.stderr and not done.stdout
 

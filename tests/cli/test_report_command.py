@@ -64,7 +64,7 @@ def test_out_says_where_and_is_html(monkeypatch, capsys, folder: Path, tmp_path:
 
 
 def test_in_python_nothing_is_printed(folder: Path, capsys) -> None:
-    path = cxrlens.write_report(cxrlens.Run.open(folder), names=False)
+    path = cxrlens.Run.open(folder).report(names=False)
     assert path == folder / "report-shared.html" and capsys.readouterr() == ("", "")
 
 

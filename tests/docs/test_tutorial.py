@@ -74,16 +74,43 @@ def test_the_notebook_splits_by_patient_and_asks_what_tells_the_label(executed: 
 def test_the_notebook_trains_compares_and_predicts(executed: tuple[Any, Path]) -> None:
     table = shown(executed, "run")
     assert re.search(r"frozen +3372289 +1281 ", table) and re.search(r"all layers +3372289 +3372289 ", table)
-    assert re.search(r"frozen +all layers +-?0\.\d+ +-?\d", shown(executed, "pairs"))
-    assert shown(executed, "model") == "torch.Size([3])"
+    assert re.search(r"frozen +ImageNet, all layers +-?0\.\d+ +-?\d", shown(executed, "pairs"))
+    assert "2 models on 63 images of 40 patients" in shown(executed, "open")
+    assert shown(executed, "models") == "['ImageNet, frozen', 'ImageNet, all layers']"
+    assert "[b, 1, 64, 64] in [0, 1] to logits [b]" in shown(executed, "model")
     assert shown(executed, "predict").count("None") == 4  # no problem and no warning
+    assert "PNG" not in shown(executed, "explain") and "Maps (grad_cam) of other" in shown(executed, "explain")
+    assert re.match(r"Attribution by grad_cam: 1 map of 2 x 2 of backbone", shown(executed, "maps"))
+
+
+def test_the_notebook_computes_the_auc_of_the_table_from_the_images_and_the_network(executed: tuple[Any, Path]) -> None:
+    auc = re.search(r"ImageNet, frozen +AUC (0\.\d+) \[(0\.\d+), (0\.\d+)\]", shown(executed, "open"))
+    assert auc and shown(executed, "interval").startswith(f"AUC {auc[1]} [{auc[2]}, {auc[3]}] (95%, by patients")
+    assert re.match(r"AUC difference [+-]0\.\d+ \[", shown(executed, "difference"))
+    rows = re.search(r"torch\.Size\(\[(\d+), 1, 64, 64\]\), torch\.Size\(\[\1\]\)", shown(executed, "images"))
+    assert rows and "(torch.Size([1, 1, 64, 64]), 0." in shown(executed, "load")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'run = cx.run("my-study.toml", data="xrays")', 'run = cx.Run.open("runs/my-study")\nrun', "run.models",
+        "run.table()", "run.comparisons()", 'model = run.model("ImageNet, frozen")', "x = cx.load_image(",
+        ", size=model.size)", 'x, y = run.images("validation", model=model.name)',
+        'maps = cx.attribute(model, x, "grad_cam")', "run.predict(", "run.explain(", "run.audit()", "audit.results",
+        'run.evaluate(data="other")', "run.report(names=False)", "cx.auc_interval(y, ", "cx.auc_difference(y, ",
+    ],
+)  # fmt: skip
+def test_the_notebook_shows_the_whole_interface(line: str) -> None:
+    code = "\n".join(cell.source for cell in nbformat.read(NOTEBOOK, 4).cells if cell.cell_type == "code")
+    assert line in code
 
 
 def test_the_notebook_judges_elsewhere_audits_and_reports(executed: tuple[Any, Path]) -> None:
     assert len(re.findall(r"(?:frozen|all layers) +0\.\d+ +0\.\d+", shown(executed, "evaluate"))) == 2
-    assert all(f"{name}: " in shown(executed, "audit") for name in ("frozen", "all layers"))
+    assert all(f"{name}: " in shown(executed, "audit") for name in ("ImageNet, frozen", "ImageNet, all layers"))
     assert {"corners", "lungs_removed", "map_trust", "planted_marker"} <= set(shown(executed, "audit-findings").split())
-    (run,) = executed[1].glob("cxrlens-*/run")
+    (run,) = executed[1].glob("cxrlens-*/runs/my-study")
     names = ("report.html", "report-shared.html", "without-images.html")
     report, shared, bare = ((run / name).read_text(encoding="utf-8") for name in names)
     assert 'id="gallery"' in report and "phantom-0004-1.png" in report

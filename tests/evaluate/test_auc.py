@@ -165,8 +165,8 @@ def test_p_is_small_exactly_where_the_interval_leaves_the_null_outside(rows, see
     labels, scores = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
     generator = np.random.default_rng(seed)
     who = np.where(generator.random(len(labels)) < 0.3, np.arange(len(labels)) // 2, np.arange(len(labels)))
-    found = auc_interval(labels, scores, who, level)
-    gap = auc_difference(labels, scores, scores + generator.integers(-2, 3, len(labels)), who, level)
+    found = auc_interval(labels, scores, who, level=level)
+    gap = auc_difference(labels, scores, scores + generator.integers(-2, 3, len(labels)), who, level=level)
     if found.reason:
         return
     assert 0 <= found.low < found.high <= 1 and found.low <= found.auc <= found.high

@@ -23,9 +23,9 @@ def record(maps: torch.Tensor, side: int = 8, **fields: object) -> Attribution:
 @pytest.mark.parametrize("name", list(DISPLAYS))
 def test_no_evidence_is_the_bare_image_and_never_nan(name: str, shown: str) -> None:
     batch = images(2, 8)
-    seen = overlay(batch, record(torch.zeros(2, 2, 2), shown=shown), replace(DISPLAYS[name], fade=True))
+    seen = overlay(batch, record(torch.zeros(2, 2, 2), shown=shown), display=replace(DISPLAYS[name], fade=True))
     torch.testing.assert_close(torch.from_numpy(seen), batch[:, 0, :, :, None].expand(-1, -1, -1, 3))
-    assert not torch.from_numpy(overlay(batch, record(torch.zeros(2, 2, 2), shown=shown), name)).isnan().any()
+    assert not torch.from_numpy(overlay(batch, record(torch.zeros(2, 2, 2), shown=shown), display=name)).isnan().any()
 
 
 def test_what_speaks_against_the_target_is_not_drawn_where_the_method_shows_the_positive_part() -> None:
@@ -83,11 +83,11 @@ def test_full_evidence_has_the_full_colour_and_signs_have_two() -> None:
     batch, maps = torch.zeros(1, 1, 8, 8), torch.zeros(1, 8, 8)
     maps[0, 0, 0], maps[0, 7, 7] = 1.0, -1.0
     how = Display(percentile=100, interpolation="nearest", alpha=1.0)
-    signed = overlay(batch, record(maps, shown="signed"), how)[0]
+    signed = overlay(batch, record(maps, shown="signed"), display=how)[0]
     assert signed[0, 0, 0] > signed[0, 0, 2] and signed[7, 7, 2] > signed[7, 7, 0]
-    positive = overlay(batch, record(maps), how)[0]
+    positive = overlay(batch, record(maps), display=how)[0]
     assert positive[0, 0].max() == 1 and not positive[7, 7].any() and not positive[3, 3].any()
-    half = overlay(batch, record(maps), how, scale=2.0)[0]
+    half = overlay(batch, record(maps), display=how, scale=2.0)[0]
     assert 0 < half[0, 0].max() < 0.6
 
 
@@ -95,4 +95,4 @@ def test_other_images_and_unknown_displays_are_refused() -> None:
     with pytest.raises(UserError, match=r"needs the images that were explained, \[2, 1, 8, 8\]"):
         overlay(images(3, 8), record(torch.zeros(2, 2, 2)))
     with pytest.raises(UserError, match="unknown display 'papre'; did you mean 'paper'"):
-        overlay(images(2, 8), record(torch.zeros(2, 2, 2)), "papre")
+        overlay(images(2, 8), record(torch.zeros(2, 2, 2)), display="papre")

@@ -127,7 +127,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
     path = data / "study.toml"
     path.write_text(STUDY)
-    return cxrlens.run(cxrlens.Study.load(path), data, tmp_path_factory.mktemp("runs") / "run", device="cpu")
+    return cxrlens.run(cxrlens.Study.load(path), data, out=tmp_path_factory.mktemp("runs") / "run", device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +313,7 @@ def test_what_is_audited_differently_trains_nothing_again(
     monkeypatch.setattr("cxrlens.pipeline.run.write_report", lambda *_: None)
     options = trained.study.audit.model_copy(update={"images": 8, "boxes": None})
     other = trained.study.model_copy(update={"audit": options})
-    again = cxrlens.run(other, data, copied.folder.path, device="cpu")
+    again = cxrlens.run(other, data, out=copied.folder.path, device="cpu")
     assert again.study.audit.images == 8 and again.results["models"] == trained.results["models"]
 
 

@@ -87,7 +87,9 @@ def test_inner_folds_never_touch_the_validation_side_and_keep_patients_apart(
     study: Path, tmp_path: Path, plans: list[Search]
 ):
     loaded = Study.load(study)
-    ranking = augment_search(loaded, None, tmp_path / "out", SearchOptions(("zoom",), folds=3), "cpu")
+    ranking = augment_search(
+        loaded, None, out=tmp_path / "out", options=SearchOptions(("zoom",), folds=3), device="cpu"
+    )
     prepared = prepare(loaded, None)
     split = prepared.splits[0]
     patient = prepared.cohort.table.set_index("image")["patient"]
@@ -107,7 +109,9 @@ def test_the_papers_way_is_one_fold_on_the_validation_side_and_says_so(
     study: Path, tmp_path: Path, plans: list[Search]
 ):
     loaded = Study.load(study)
-    ranking = augment_search(loaded, None, tmp_path / "out", SearchOptions(("zoom",), "validation"), "cpu")
+    ranking = augment_search(
+        loaded, None, out=tmp_path / "out", options=SearchOptions(("zoom",), "validation"), device="cpu"
+    )
     split = prepare(loaded, None).splits[0]
     ((data, validation),) = plans[0].folds
     assert (data.images, validation.images) == (split.train, split.validation)
@@ -127,25 +131,33 @@ def test_the_studys_augmented_benchmark_row_is_trained_unless_options_say_otherw
 
     monkeypatch.setattr(stage, "search", no_training)
     loaded = Study.load(study)
-    augment_search(loaded, None, tmp_path / "a", SearchOptions(folds=2), "cpu")
+    augment_search(loaded, None, out=tmp_path / "a", options=SearchOptions(folds=2), device="cpu")
     assert (plans[0].training.batch, plans[0].training.epochs, plans[0].training.steps) == (8, 1, 2)
     assert (plans[0].size, plans[0].model.backbone, plans[0].seed) == (32, "benchmark_cnn", 0)
     names = list(plans[0].combinations)
     assert (names[0], names[-3:]) == ("none", ["paper", "all_six", "study"])
-    augment_search(loaded, None, tmp_path / "b", SearchOptions(folds=2, epochs=3, steps=4, size=48, seed=9), "cpu")
+    augment_search(
+        loaded,
+        None,
+        out=tmp_path / "b",
+        options=SearchOptions(folds=2, epochs=3, steps=4, size=48, seed=9),
+        device="cpu",
+    )
     assert (plans[1].training.epochs, plans[1].training.steps, plans[1].size, plans[1].seed) == (3, 4, 48, 9)
     assert plans[1].folds[0][0].pixels([0]).shape == (1, 1, 48, 48)
     other = Study.load(study).model_copy(
         update={"models": (loaded.models[0].model_copy(update={"backbone": "resnet18"}),)}
     )
-    augment_search(other, None, tmp_path / "c", SearchOptions(folds=2), "cpu")
+    augment_search(other, None, out=tmp_path / "c", options=SearchOptions(folds=2), device="cpu")
     assert (plans[2].training.batch, plans[2].training.epochs, plans[2].training.steps) == (16, 5, 125)
     assert plans[2].model.backbone == "benchmark_cnn"
 
 
 def test_an_unknown_combination_is_an_error_before_anything_is_read(study: Path, tmp_path: Path):
     with pytest.raises(UserError, match="did you mean 'rotation'"):
-        augment_search(Study.load(study), None, tmp_path / "out", SearchOptions(("rotatoin",)), "cpu")
+        augment_search(
+            Study.load(study), None, out=tmp_path / "out", options=SearchOptions(("rotatoin",)), device="cpu"
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -168,14 +180,14 @@ def test_the_commands_print_a_table_and_write_a_sheet(study: Path, tmp_path: Pat
 
 def test_the_sheet_shows_training_images_of_both_classes(study: Path, tmp_path: Path):
     loaded = Study.load(study)
-    names = augment_sheet(loaded, None, tmp_path / "sheet.PNG", images=4, seed=1)
+    names = augment_sheet(loaded, None, out=tmp_path / "sheet.PNG", images=4, seed=1)
     prepared = prepare(loaded, None)
     assert set(names) <= set(prepared.splits[0].train)
     assert prepared.labels[list(names)].tolist() == [1, 0, 1, 0]
-    assert names != augment_sheet(loaded, None, tmp_path / "sheet.png", images=4, seed=2)
+    assert names != augment_sheet(loaded, None, out=tmp_path / "sheet.png", images=4, seed=2)
     assert pixels(tmp_path / "sheet.png").std() > 20
 
 
 def test_a_sheet_of_another_format_is_refused(study: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"\.png, \.pdf, \.svg; got .*sheet\.doc"):
-        augment_sheet(Study.load(study), None, tmp_path / "sheet.doc")
+        augment_sheet(Study.load(study), None, out=tmp_path / "sheet.doc")

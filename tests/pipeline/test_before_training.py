@@ -52,9 +52,9 @@ def test_a_validation_side_that_can_give_no_interval_is_refused_by_check_plan_an
 ) -> None:
     data, file = cohort(tmp_path / "data", positives, 30, per_patient), study_file(tmp_path / "s.toml", split=split)
     with pytest.raises(UserError, match=message):
-        cxrlens.plan(cxrlens.Study.load(file), data, "cpu")
+        cxrlens.plan(cxrlens.Study.load(file), data, device="cpu")
     with pytest.raises(UserError, match=message):
-        cxrlens.run(cxrlens.Study.load(file), data, tmp_path / "run", "cpu")
+        cxrlens.run(cxrlens.Study.load(file), data, out=tmp_path / "run", device="cpu")
     report = cxrlens.check(cxrlens.Study.load(file), data)
     assert len(report.faults) == 1 and "; an AUC needs 2 readable images" in report.faults[0]
     assert report.sides, "the split is still shown"
@@ -68,10 +68,10 @@ def test_what_the_refusal_says_to_write_is_enough(tmp_path: Path, positives: int
     data = cohort(tmp_path / "data", positives, 30)
     asked = {"kind": kind, "validation": 0.1, "folds": positives}
     with pytest.raises(UserError, match=r"under \[split\]") as refused:
-        cxrlens.plan(study(split=asked), data, "cpu")
+        cxrlens.plan(study(split=asked), data, device="cpu")
     told = {key: json.loads(value) for key, value in re.findall(r"(\w+) = (\S+) ", str(refused.value))}
     assert told
-    assert cxrlens.plan(study(split=asked | told), data, "cpu").models
+    assert cxrlens.plan(study(split=asked | told), data, device="cpu").models
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_cannot_be_read_does_not_count_for_the_interval(tmp_path: Path) -> 
     (data / broken).write_bytes(b"no picture")
     assert sum(name.startswith("1-") for name in held_out) == 2
     with pytest.raises(UserError, match=r": 1 positive \(1 patient\), "):
-        cxrlens.plan(asked, data, "cpu")
+        cxrlens.plan(asked, data, device="cpu")
 
 
 def test_one_person_under_two_ids_is_one_patient_for_the_interval(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_one_person_under_two_ids_is_one_patient_for_the_interval(tmp_path: Path
     for number in range(1, 6):  # one exposure six times, under six ids
         Image.open(data / "1-0.png").save(data / f"1-{number}.png")
     with pytest.raises(UserError, match=r"needs at least 2 patients"):
-        cxrlens.plan(study(), data, "cpu")
+        cxrlens.plan(study(), data, device="cpu")
 
 
 def test_a_level_that_needs_more_draws_is_refused_with_the_study() -> None:
@@ -124,6 +124,6 @@ def test_a_batch_of_one_is_refused_by_model_where_its_network_cannot_take_it(tmp
     for ask in (cxrlens.plan, cxrlens.run):
         with pytest.raises(UserError, match=r"model 'r10': a training step of 1 image at 32 × 32 .* larger batch"):
             ask(study(models=rows), data, device="cpu", **({"out": tmp_path / "r"} if ask is cxrlens.run else {}))
-    assert cxrlens.plan(study(models=rows[:1]), data, "cpu").models[0].steps > 5
+    assert cxrlens.plan(study(models=rows[:1]), data, device="cpu").models[0].steps > 5
     whole = [{"name": "r10", "backbone": "resnet10t", "batch": 1, "size": 64}]  # 2 × 2 at its end
-    assert len(cxrlens.plan(study(models=whole), data, "cpu").models) == 1
+    assert len(cxrlens.plan(study(models=whole), data, device="cpu").models) == 1

@@ -185,19 +185,17 @@ def test_any_image_is_explained_dicom_too(explained: cxrlens.Run, tmp_path: Path
     grey = (np.random.default_rng(0).random((90, 80)) * 255).astype(np.uint8)
     Image.fromarray(grey).save(tmp_path / "one.png")
     _dicom(tmp_path / "two.dcm", grey)
-    path = cxrlens.explain_images(
-        explained, [tmp_path / "one.png", tmp_path / "two.dcm"], tmp_path / "new", device="cpu"
-    )
+    path = explained.explain([tmp_path / "one.png", tmp_path / "two.dcm"], out=tmp_path / "new", device="cpu").figure
     assert path == tmp_path / "new.png" and path.is_file() and path.with_suffix(".pdf").is_file()
     found = arrays(tmp_path / "new" / "small-network.npz")
     assert found["images"].tolist() == ["one.png", "two.dcm"]
     np.testing.assert_array_equal(found["grad_cam"][0], found["grad_cam"][1])  # the same pixels in another file
-    one = cxrlens.explain_images(explained, [tmp_path / "one.png"], tmp_path / "o", ["occlusion"], "cpu")
-    assert "occlusion" in arrays(one.with_suffix("") / "frozen-network.npz")
+    one = explained.explain([tmp_path / "one.png"], out=tmp_path / "o", methods=["occlusion"], device="cpu")
+    assert "occlusion" in arrays(one.figure.with_suffix("") / "frozen-network.npz")
     with pytest.raises(cxrlens.UserError, match="unknown method 'cam'"):
-        cxrlens.explain_images(explained, [tmp_path / "one.png"], tmp_path / "o", ["cam"], "cpu")
+        explained.explain([tmp_path / "one.png"], out=tmp_path / "o", methods=["cam"], device="cpu")
     with pytest.raises(cxrlens.UserError, match=r"absent\.png"):
-        cxrlens.explain_images(explained, [tmp_path / "absent.png"], tmp_path / "o", device="cpu")
+        explained.explain([tmp_path / "absent.png"], out=tmp_path / "o", device="cpu")
 
 
 def _dicom(path: Path, grey: np.ndarray) -> None:

@@ -47,7 +47,7 @@ def phantoms(run: cxrlens.Run, **options: object) -> cxrlens.Study:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(cxrlens.Run, "model", lambda *_: pytest.fail("a network was loaded"))
+    monkeypatch.setattr(cxrlens.Run, "model", lambda *_, **__: pytest.fail("a network was loaded"))
     yield
 
 
@@ -126,7 +126,7 @@ def test_a_folder_is_judged_without_the_runs_images_and_their_patients(
     assert not any(part in written.read_text() for part in (str(clinic.parent), str(tmp_path), "/tmp", "<html>"))
     predictions = pd.read_csv(written.with_suffix(".csv"))
     assert set(predictions["patient"]).isdisjoint({"P0003", "new id"})
-    looked_at = cxrlens.predict(run, [clinic / "images" / name for name in predictions["image"].unique()], "cpu")
+    looked_at = run.predict([clinic / "images" / name for name in predictions["image"].unique()], device="cpu")
     means = predictions.query("model == 'small network'").groupby("image", sort=False)["probability"].mean()
     np.testing.assert_allclose(looked_at["small network"], means, rtol=1e-5)
 
@@ -134,7 +134,7 @@ def test_a_folder_is_judged_without_the_runs_images_and_their_patients(
 def test_the_command_says_who_judged_and_what_that_does_not_show(
     finished: cxrlens.Run, elsewhere: External, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.external.evaluate_external", lambda *_: elsewhere)
+    monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
     command = ["evaluate", str(finished.folder.path), "--out", str(tmp_path / "there.json")]
     done = CliRunner().invoke(app, command, env={"COLUMNS": "80"})
     said = " ".join(done.stdout.split())
@@ -149,7 +149,7 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
 def test_the_runs_own_page_has_it_from_then_on(
     finished: cxrlens.Run, elsewhere: External, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.external.evaluate_external", lambda *_: elsewhere)
+    monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
     run = shutil.copytree(finished.folder.path, tmp_path / "run")
     assert "On images from elsewhere" not in (run / "report.html").read_text(encoding="utf-8")
     assert CliRunner().invoke(app, ["evaluate", str(run)]).exit_code == 0
@@ -158,7 +158,8 @@ def test_the_runs_own_page_has_it_from_then_on(
 
 
 def test_the_file_is_called_after_the_other_images(finished: cxrlens.Run, elsewhere: External, tmp_path: Path) -> None:
-    assert write_external(cxrlens.Run(RunFolder(tmp_path)), elsewhere) == tmp_path / "external" / "elsewhere.json"
+    written = write_external(cxrlens.Run(RunFolder(tmp_path)), elsewhere)
+    assert written.file == tmp_path / "external" / "elsewhere.json"
     table = pd.read_csv(tmp_path / "external" / "elsewhere.csv")
     assert list(table) == list(finished.predictions) and len(table) == len(elsewhere.predictions)
 
@@ -178,7 +179,7 @@ def test_images_of_one_class_judge_nothing(finished: cxrlens.Run, clinic: Path, 
     table[table["label"] == 1].to_csv(folder / "cohort.csv", index=False)
     study = cxrlens.Study.load(clinic.parent / "clinic.toml")
     with pytest.raises(cxrlens.UserError, match=r"at least 2 images of each class; got \d+ positive and 0 negative"):
-        evaluate_external(finished, folder, study, "cpu")
+        evaluate_external(finished, folder, study=study, device="cpu")
 
 
 @pytest.mark.usefixtures("no_network")
@@ -233,9 +234,9 @@ def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
     study = finished.study.model_copy(update={"data": others})
     monkeypatch.setattr("cxrlens.pipeline.external.numbered_alike", lambda *_: True)
     with pytest.raises(cxrlens.UserError, match=r"12 of a patient of the run.*different people, say --ids-apart"):
-        evaluate_external(finished, None, study, "cpu")
+        evaluate_external(finished, None, study=study, device="cpu")
     with pytest.raises(pytest.fail.Exception, match="a network was loaded"):  # so all are let through, and judged
-        evaluate_external(finished, None, study, "cpu", ids_apart=True)
+        evaluate_external(finished, None, study=study, device="cpu", ids_apart=True)
 
 
 def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(

@@ -34,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
-    return cxrlens.run(study(models=MODELS, explain=EXPLAIN), data, tmp_path_factory.mktemp("run"), "cpu")
+    return cxrlens.run(study(models=MODELS, explain=EXPLAIN), data, out=tmp_path_factory.mktemp("run"), device="cpu")
 
 
 def told(run: cxrlens.Run) -> list[dict[str, str]]:
@@ -46,7 +46,7 @@ def test_the_plan_names_the_row_and_the_method(data: Path, tmp_path: Path) -> No
     said = CliRunner().invoke(app, ["run", str(file), "--data", str(data), "--dry-run"], catch_exceptions=False)
     (line,) = [line for line in said.output.splitlines() if "Guided" in line]
     assert "warning: no maps of Guided backpropagation of 'silu'" in line and "ReLUs" in line
-    silent = cxrlens.plan(study(models=MODELS, explain={"figures": []} | {"gallery": False}), data, "cpu")
+    silent = cxrlens.plan(study(models=MODELS, explain={"figures": []} | {"gallery": False}), data, device="cpu")
     assert silent.without == ()
 
 
@@ -83,7 +83,7 @@ def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_a
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explained, "attribute", failing)
         patch.setattr(pictures, "logit_pictures", no_pictures)
-        done = cxrlens.run(asked, data, tmp_path, "cpu")
+        done = cxrlens.run(asked, data, out=tmp_path, device="cpu")
     assert [(one["what"], one["model"], one["reason"]) for one in told(done)] == [
         ("maps of Grad-CAM", "cnn", "RuntimeError: no memory here"),
         ("Figure 2", "silu", "ZeroDivisionError: by zero"),
@@ -91,7 +91,7 @@ def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_a
     assert {"figure1.png", "figure2.png"} <= {each.name for each in (tmp_path / "figures").iterdir()}
     assert "no memory here" in (tmp_path / "report.html").read_text()
     monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
-    again = cxrlens.run(asked, data, tmp_path, "cpu")
+    again = cxrlens.run(asked, data, out=tmp_path, device="cpu")
     assert told(again) == []
     with np.load(tmp_path / "figures" / "figure1" / "cnn.npz") as file:
         assert "grad_cam" in file.files
@@ -104,16 +104,16 @@ def test_an_image_that_the_study_names_and_is_not_there_is_asked_for_before_trai
     for names in ({"images": ["none.png"]}, {"also": ["none.png"]}):
         asked = study(explain={**EXPLAIN, "methods": ["grad_cam"], **names})
         with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
-            cxrlens.run(asked, data, tmp_path / "run", "cpu")
+            cxrlens.run(asked, data, out=tmp_path / "run", device="cpu")
         with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
-            cxrlens.plan(asked, data, "cpu")
+            cxrlens.plan(asked, data, device="cpu")
 
 
 def test_new_images_are_explained_by_the_models_that_can(run: cxrlens.Run, data: Path, tmp_path: Path) -> None:
-    explain_images(run, [data / "0.png"], tmp_path / "maps.png", ["guided_backprop"], "cpu")
+    explain_images(run, [data / "0.png"], out=tmp_path / "maps.png", methods=["guided_backprop"], device="cpu")
     assert [each.name for each in (tmp_path / "maps").iterdir()] == ["cnn.npz"]
     with pytest.raises(UserError, match="unknown method 'gradcma'"):
-        explain_images(run, [data / "0.png"], tmp_path / "maps.png", ["gradcma"], "cpu")
+        explain_images(run, [data / "0.png"], out=tmp_path / "maps.png", methods=["gradcma"], device="cpu")
 
 
 def test_every_method_can_be_tried_on_a_network_that_can_have_all() -> None:

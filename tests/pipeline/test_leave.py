@@ -14,7 +14,7 @@ def test_a_runs_page_names_nobody_once_it_is_renamed(finished: cxrlens.Run, tmp_
     run = cxrlens.Run.open(shutil.copytree(finished.folder.path, tmp_path / "run"))
     names = {*run.cohort["image"], *run.cohort["patient"]}
     for images in (True, False):
-        text = cxrlens.write_report(run, images=images, names=False).read_text(encoding="utf-8")
+        text = run.report(images=images, names=False).read_text(encoding="utf-8")
         words = re.sub(r"[A-Za-z0-9+/=]{60,}", "", text)  # pictures, in which a short name may stand by chance
         assert len(words) > 10_000 and not [name for name in names if name in words]
 

@@ -34,13 +34,13 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(codes: Path, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
     asked = study(models=[{"name": name} for name in MODELS])
-    return cxrlens.run(asked, codes, tmp_path_factory.mktemp("run"), "cpu")
+    return cxrlens.run(asked, codes, out=tmp_path_factory.mktemp("run"), device="cpu")
 
 
 def test_models_called_like_numbers_keep_their_predictions(run: cxrlens.Run, codes: Path) -> None:
     assert [model["name"] for model in run.results["models"]] == [*MODELS]
     assert run.predictions["model"].unique().tolist() == [*MODELS]
-    table = predict(run, [codes / "img" / "null.png"], "cpu")
+    table = predict(run, [codes / "img" / "null.png"], device="cpu")
     assert list(table) == ["image", "18", "034", "NA", "1.0", "model image", "problem", "warnings", "side"]
     assert table["034"].notna().all() and table["image"].iloc[0].endswith("null.png")
 

@@ -15,7 +15,6 @@ from PIL import Image
 
 import cxrlens
 from cxrlens.errors import UserError
-from cxrlens.pipeline.external import write_external
 from cxrlens.run_folder import RunFolder
 
 IMAGES = [
@@ -48,29 +47,29 @@ def test_odd_names_go_from_the_images_to_the_page(tmp_path: Path) -> None:
             "models": [{"name": name} for name in MODELS],
         }
     )
-    run = cxrlens.run(study, write_images(tmp_path / "data", 0), tmp_path / "run", device="cpu")
+    run = cxrlens.run(study, write_images(tmp_path / "data", 0), out=tmp_path / "run", device="cpu")
     names = run.cohort["image"].tolist()
     assert "ill [x]/r%F6ntgen0.png" in names and len(names) == 40 and run.cohort["missing"].isna().all()
     assert {*run.predictions["image"]} < {*names} and {*run.predictions["model"]} == {*MODELS}
 
     file = next(path for path in (tmp_path / "data" / "ill [x]").iterdir() if "ntgen0" in path.name)
-    table = cxrlens.predict(run, [file, tmp_path / "data" / "ill [x]" / "r%F6ntgen0.png"], "cpu")
+    table = run.predict([file, tmp_path / "data" / "ill [x]" / "r%F6ntgen0.png"], device="cpu")
     assert table["image"].nunique() == 1 and table[MODELS].notna().all().all(), "the name in the table finds the file"
     RunFolder(tmp_path).write_table(tmp_path / "new.csv", table)
     assert pd.read_csv(tmp_path / "new.csv")["image"][0].endswith("r%F6ntgen0.png")
 
-    cxrlens.explain_images(run, [file], tmp_path / "maps.v1.2", device="cpu")
+    run.explain([file], out=tmp_path / "maps.v1.2", device="cpu")
     assert len([*(tmp_path / "maps.v1.2").glob("*.npz")]) == 3 and (tmp_path / "maps.v1.2.pdf").exists()
-    cxrlens.explain_images(run, [file], tmp_path / "maps.v1.2.png", device="cpu")  # its own result, once more
+    run.explain([file], out=tmp_path / "maps.v1.2.png", device="cpu")  # its own result, once more
     (tmp_path / "maps.v1.2" / "labels.csv").write_text("mine")
     with pytest.raises(UserError, match=r"holds other files \(labels\.csv\)"):
-        cxrlens.explain_images(run, [file], tmp_path / "maps.v1.2", device="cpu")
+        run.explain([file], out=tmp_path / "maps.v1.2", device="cpu")
 
-    other = cxrlens.evaluate_external(run, write_images(tmp_path / "other", 1), device="cpu", ids_apart=True)
-    told = json.loads(write_external(run, other).read_text(encoding="utf-8"))
+    other = run.evaluate(write_images(tmp_path / "other", 1), device="cpu", ids_apart=True)
+    told = json.loads(other.file.read_text(encoding="utf-8"))
     assert [model["name"] for model in told["models"]] == MODELS and told["images"]["judged"] == 40
 
-    page = cxrlens.write_report(run).read_text(encoding="utf-8")
+    page = run.report().read_text(encoding="utf-8")
     island = json.loads(re.search(r'id="gallery-data">(.*?)</script>', page, re.S)[1])
     assert [model["name"] for model in island["models"]] == MODELS and all(m["maps"] for m in island["models"])
     assert {image["name"] for image in island["images"]} <= {*names}

@@ -72,7 +72,9 @@ def test_a_run_says_what_is_not_used_and_its_report_what_was_taken_for_masks(fol
     heard = Heard()
     text = study(tmp_path).read_text() + "[training]\nepochs = 1\n[explain]\nfigures = []\ngallery = false\n"
     study(tmp_path).write_text(text)
-    run = cxrlens.run(cxrlens.Study.load(tmp_path / "s.toml"), folder, tmp_path / "run", device="cpu", progress=heard)
+    run = cxrlens.run(
+        cxrlens.Study.load(tmp_path / "s.toml"), folder, out=tmp_path / "run", device="cpu", progress=heard
+    )
     assert any(line.startswith("ignored 13 image files that no row lists") for line in heard.lines)
     assert any(line.startswith("ignored 2 files that are not images") for line in heard.lines)
     assert any(line.startswith("warning: 12 files are taken for masks") for line in heard.lines)
@@ -102,7 +104,7 @@ def test_explain_says_that_it_takes_images_and_not_a_folder(finished: cxrlens.Ru
     Image.effect_noise((70, 70), 9).save(new / "a.jpeg")
     message = rf"explain takes images, not folders; got the folder {new}; name some: {new}/\*\.jpeg"
     with pytest.raises(cxrlens.UserError, match=message):
-        cxrlens.explain_images(finished, [new], tmp_path / "maps.png", device="cpu")
+        finished.explain([new], out=tmp_path / "maps.png", device="cpu")
 
 
 def test_predict_looks_at_every_kind_and_behind_links_and_counts_the_rest(
@@ -119,7 +121,7 @@ def test_predict_looks_at_every_kind_and_behind_links_and_counts_the_rest(
     for name in ("notes.txt", ".DS_Store", "DICOMDIR"):
         (new / name).write_text("x")
     heard = Heard()
-    table = cxrlens.predict(finished, [new], device="cpu", progress=heard).set_index("image")
+    table = finished.predict([new], device="cpu", progress=heard).set_index("image")
     assert [Path(image).relative_to(new).as_posix() for image in table.index] == [
         "a.jfif", "gone.png", "linked/c.png", "sub/b.IMA",
     ]  # fmt: skip

@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
     out = tmp_path_factory.mktemp("runs")
     (out / "s.toml").write_text(STUDY)
-    return cxrlens.run(cxrlens.Study.load(out / "s.toml"), data, out / "run", device="cpu")
+    return cxrlens.run(cxrlens.Study.load(out / "s.toml"), data, out=out / "run", device="cpu")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_images_of_the_run_are_named_by_their_side_whatever_they_are_called(
 ) -> None:
     shutil.copy(data / "COVID" / "0.png", new / "renamed.png")
     (new / "broken.png").write_text("x")
-    table = cxrlens.predict(run, [data, new], device="cpu")
+    table = run.predict([data, new], device="cpu")
     splits = pd.read_csv(run.folder.path / "splits.csv").set_index("image")["side"]
     for image, side in zip(table["image"], table["side"], strict=True):
         path = Path(image)
@@ -95,7 +95,7 @@ def test_a_file_that_is_named_and_lies_in_a_folder_is_looked_at_once(
 ) -> None:
     (new.parent / "link").symlink_to(new, target_is_directory=True)
     names = [new / "n.png", new, new.parent / "new" / ".." / "new" / "n.png", new.parent / "link" / "n.png"]
-    table = cxrlens.predict(run, names, device="cpu")
+    table = run.predict(names, device="cpu")
     assert table["image"].tolist() == [str(new / "n.png")]
     command = ["predict", str(run.folder.path), *map(str, names), "--device", "cpu"]
     assert "3 files are given more than once and looked at once" in CliRunner().invoke(app, command).output
@@ -106,7 +106,7 @@ def test_explain_names_what_to_give_in_place_of_a_folder(run: cxrlens.Run, new: 
     empty.mkdir()
     said = rf"takes images, not folders; got the folder .*name some: {re.escape(str(new))}/\*\.png"
     with pytest.raises(cxrlens.UserError, match=said):
-        cxrlens.explain_images(run, [new], out)
+        run.explain([new], out=out)
     with pytest.raises(cxrlens.UserError, match="holds no image"):
-        cxrlens.explain_images(run, [new / "n.png", empty], out)
+        run.explain([new / "n.png", empty], out=out)
     assert not out.exists()

@@ -118,7 +118,7 @@ def heard() -> Heard:
 def deep(study: Path, data: Path, heard: Heard, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
     """A run on files of 12 bits."""
     out = tmp_path_factory.mktemp("runs") / "deep"
-    return cxrlens.run(cxrlens.Study.load(study), data, out, device="cpu", progress=heard)
+    return cxrlens.run(cxrlens.Study.load(study), data, out=out, device="cpu", progress=heard)
 
 
 def copy_of(run: cxrlens.Run, to: Path) -> cxrlens.Run:
@@ -146,7 +146,7 @@ def test_predict_reads_a_new_image_as_the_training_images_were_read_and_says_whe
     dark, unit = picture(900, 0.2), picture(901)
     files = [save(tmp_path / "dark8.png", dark, 8), save(tmp_path / "dark12.png", dark, 12)]
     files += [save(tmp_path / f"bright{bits}.png", unit, bits) for bits in (8, 12, 16)]
-    table = cxrlens.predict(deep, [*files, save_dicom(tmp_path / "raw.dcm", unit)], device="cpu").set_index("image")
+    table = deep.predict([*files, save_dicom(tmp_path / "raw.dcm", unit)], device="cpu").set_index("image")
     p = table["benchmark"]
     p.index = table.index = [Path(name).stem for name in table.index]
     assert abs(p["dark8"] - p["dark12"]) < 0.002 and np.ptp(p[["bright8", "bright12", "bright16"]]) < 0.002
@@ -180,7 +180,7 @@ def test_evaluate_reads_other_images_likewise_and_notes_it(deep: cxrlens.Run, st
         WINDOW in note for note in found.to_json()["notes"]
     )
     by_image = found.predictions.set_index("image")["probability"]
-    alone = cxrlens.predict(deep, [folder / "00.png"], device="cpu")["benchmark"][0]
+    alone = deep.predict([folder / "00.png"], device="cpu")["benchmark"][0]
     assert abs(by_image["00.png"] - alone) < 1e-5
 
 
@@ -211,7 +211,7 @@ def test_the_plan_says_the_warnings_too(study: Path, data: Path) -> None:
 def test_a_run_goes_on_with_the_same_images_and_is_reopened(deep: cxrlens.Run, study: Path, data: Path) -> None:
     before = deep.results
     heard = Heard()
-    again = cxrlens.run(cxrlens.Study.load(study), data, deep.folder.path, device="cpu", progress=heard)
+    again = cxrlens.run(cxrlens.Study.load(study), data, out=deep.folder.path, device="cpu", progress=heard)
     assert again.results == before and any("was trained before" in line for line in heard.lines)
     assert reopen(deep)[0].cache.depth == 12
 
@@ -223,7 +223,7 @@ def test_a_damaged_depth_is_refused(deep: cxrlens.Run, tmp_path: Path, depth: ob
     results["depth"] = depth
     run.folder.write_json("results.json", results)
     with pytest.raises(cxrlens.UserError, match="depth"):
-        cxrlens.predict(run, [save(tmp_path / "a.png", picture(1), 12)], device="cpu")
+        run.predict([save(tmp_path / "a.png", picture(1), 12)], device="cpu")
 
 
 def test_a_run_whose_deep_images_an_older_version_read_is_not_asked_about_new_ones(
@@ -235,10 +235,10 @@ def test_a_run_whose_deep_images_an_older_version_read_is_not_asked_about_new_on
     run.folder.write_json("results.json", results)
     image = save(tmp_path / "a.png", picture(1), 12)
     with pytest.raises(cxrlens.UserError, match=r"older version.*run its study again"):
-        cxrlens.predict(run, [image], device="cpu")
+        run.predict([image], device="cpu")
     table = run.cohort
     run.folder.write_table(run.folder.path / "cohort.csv", table.assign(bits=8))
-    assert run.depth is None and cxrlens.predict(run, [image], device="cpu")["benchmark"].notna().all()
+    assert run.depth is None and run.predict([image], device="cpu")["benchmark"].notna().all()
 
 
 def test_networks_of_other_depths_are_other_networks(
@@ -250,4 +250,4 @@ def test_networks_of_other_depths_are_other_networks(
     for path in other.glob("*.png"):
         save(path, picture(int(path.stem)), 14)
     with pytest.raises(cxrlens.UserError, match="trained on other images"):
-        cxrlens.run(cxrlens.Study.load(study), other, copy_of(deep, tmp_path / "copy").folder.path, device="cpu")
+        cxrlens.run(cxrlens.Study.load(study), other, out=copy_of(deep, tmp_path / "copy").folder.path, device="cpu")

@@ -186,17 +186,17 @@ def test_predict_looks_at_files_and_folders_and_tells_what_it_could_not_read(
         pass
     broken = tmp_path / "new" / "images" / "broken.png"
     broken.write_text("<html>")
-    table = cxrlens.predict(finished, [tmp_path / "new" / "images"], device="cpu").set_index("image")
+    table = finished.predict([tmp_path / "new" / "images"], device="cpu").set_index("image")
     assert {"small network", "frozen network", "problem", "warnings", "side"} == set(table)
     known = table.drop(index=str(broken))
     assert known["small network"].between(0, 1).all() and known["problem"].isna().all()
     assert np.isnan(table.loc[str(broken), "small network"]) and table.loc[str(broken), "problem"]
     with pytest.raises(cxrlens.UserError, match="no such image"):
-        cxrlens.predict(finished, [tmp_path / "gone.png"], device="cpu")
+        finished.predict([tmp_path / "gone.png"], device="cpu")
 
 
 def test_the_plan_counts_as_the_run_does_and_writes_nothing(finished: cxrlens.Run) -> None:
-    plan = cxrlens.plan(finished.study, None, "cpu")
+    plan = cxrlens.plan(finished.study, None, device="cpu")
     results = finished.results
     assert [(row.name, row.parameters) for row in plan.models] == [
         (model["name"], model["parameters"]) for model in results["models"]

@@ -110,7 +110,7 @@ def test_a_model_from_the_run_is_of_its_size_and_gives_the_runs_predictions(size
 def test_predict_gives_every_network_images_of_its_own_size(sized: cxrlens.Run, tmp_path: Path) -> None:
     for _ in sized.study.data.export(tmp_path / "new"):
         pass
-    table = cxrlens.predict(sized, [tmp_path / "new" / "images"], device="cpu")
+    table = sized.predict([tmp_path / "new" / "images"], device="cpu")
     table.index = [Path(file).name for file in table["image"]]
     for name in ROWS:
         known = sized.predictions.query("model == @name")
@@ -126,7 +126,7 @@ def test_the_plan_times_every_row_at_its_size(sized: cxrlens.Run, monkeypatch) -
         return 1.0, 1.0, 1.0, 1
 
     monkeypatch.setattr("cxrlens.pipeline.plan._timed", spy)
-    plan = cxrlens.plan(sized.study, None, "cpu")
+    plan = cxrlens.plan(sized.study, None, device="cpu")
     assert timed == [(size, size, size) for size in (64, 96, 64, 96, 96)]
     assert {row.name: row.size for row in plan.models} == {name: sized.size(name) for name in ROWS}
     assert [each["name"] for each in plan.skipped] == ["nowhere"]
@@ -160,7 +160,7 @@ def test_a_search_of_augmentations_is_on_the_size_of_its_row(tmp_path: Path, mon
     monkeypatch.setattr("cxrlens.pipeline.augment_search.search", stop)
     for options in (SearchOptions(folds=2), SearchOptions(folds=2, size=96)):
         with pytest.raises(KeyboardInterrupt):
-            augment_search(study, None, tmp_path, options, "cpu")
+            augment_search(study, None, out=tmp_path, options=options, device="cpu")
     assert seen == [(64, 64), (96, 96)]
 
 

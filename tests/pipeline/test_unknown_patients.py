@@ -30,7 +30,7 @@ def rows(patients: bool | str, count: int = 24) -> list[dict[str, object]]:
 @pytest.fixture(scope="module")
 def inside(tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
     base = tmp_path_factory.mktemp("inside")
-    return cxrlens.run(study(), folder(base / "a", rows(False)), base / "run", "cpu")
+    return cxrlens.run(study(), folder(base / "a", rows(False)), out=base / "run", device="cpu")
 
 
 def test_files_of_one_name_in_two_hospitals_are_not_one_patient(inside: cxrlens.Run, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_the_same_files_are_still_left_out_whatever_their_names(inside: cxrlens.
 
 
 def test_patients_whom_both_sets_name_are_one_and_those_whom_one_names_are_not(tmp_path: Path) -> None:
-    made = cxrlens.run(study(), folder(tmp_path / "a", rows("some")), tmp_path / "run", "cpu")
+    made = cxrlens.run(study(), folder(tmp_path / "a", rows("some")), out=tmp_path / "run", device="cpu")
     assert known_patients(made.cohort).tolist() == [number // 2 % 2 == 0 for number in range(24)]
     assert any("the patient of 12 of 24 images is not known" in each for each in made.results["warnings"])
     other = rows("some")

@@ -28,7 +28,9 @@ def auc(
     from cxrlens.cli.terminal import print_json
     from cxrlens.pipeline.auc_table import auc_table
 
-    found = auc_table(predictions, score or (), label, patient, image, model, level).to_json()
+    found = auc_table(
+        predictions, score or (), label=label, patient=patient, image=image, model=model, level=level
+    ).to_json()
     if json:
         print_json(found)
     else:

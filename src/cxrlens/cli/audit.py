@@ -24,12 +24,11 @@ def audit(
 
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import say
-    from cxrlens.pipeline.audit.stage import audit_run
-    from cxrlens.pipeline.finished import Run
+    from cxrlens.pipeline.interface import Run
 
     with Bars() as bars:
         try:
-            told = audit_run(Run.open(run), data, also or (), full, device, progress=bars)
+            told = Run.open(run).audit(data, also=also or (), full=full, device=device, progress=bars).record
         except KeyboardInterrupt:
             bars.say("\ninterrupted; what was found of finished networks is kept, and the same command goes on")
             raise typer.Exit(130) from None

@@ -49,14 +49,12 @@ def augment_search(
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline import augment_search as stage
-    from cxrlens.study import Study
 
-    chosen = Study.load(study)
     folder = out or Path("runs") / f"{study.stem}-augment-search"
     options = stage.SearchOptions(tuple(combination or ()), choose_on.value, folds, epochs, steps, size, seed)
     with Bars() as bars:
         try:
-            ranking = stage.augment_search(chosen, data, folder, options, device, bars)
+            ranking = stage.augment_search(study, data, out=folder, options=options, device=device, progress=bars)
         except KeyboardInterrupt:
             bars.say(f"\ninterrupted; finished trainings are in {folder}, and the same command goes on from there")
             raise typer.Exit(130) from None

@@ -22,8 +22,7 @@ def augment_sheet(
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline.augment_sheet import augment_sheet as draw
-    from cxrlens.study import Study
 
     with Bars() as bars:
-        names = draw(Study.load(study), data, out, images, seed, bars, force)
+        names = draw(study, data, out=out, images=images, seed=seed, progress=bars, force=force)
     say(Console(), f"{out}: {', '.join(names)}")

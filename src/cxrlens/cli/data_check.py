@@ -32,10 +32,9 @@ def check(
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import echo, print_json
     from cxrlens.pipeline.check import check as check_study
-    from cxrlens.study import Study
 
     with Bars() as bars:
-        report = check_study(Study.load(study), data, sheet, bars, force)
+        report = check_study(study, data, sheet=sheet, progress=bars, force=force)
     if json:
         print_json(report.plain(), indent=2)
     else:

@@ -35,32 +35,24 @@ def evaluate(
 
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import print_json, say
-    from cxrlens.errors import UserError
-    from cxrlens.pipeline.external import check_external, evaluate_external, write_external
-    from cxrlens.pipeline.finished import Run
-    from cxrlens.pipeline.page import write_report as write_page
-    from cxrlens.study import Study
+    from cxrlens.pipeline.interface import Run
 
-    if out is not None and out.suffix != ".json":
-        raise UserError(f"--out is a JSON file, such as outside.json; got {out}")
-    opened, described = Run.open(run), Study.load(study) if study is not None else None
-    if out is not None:
-        check_external(opened, out, [study] if study is not None else [], [data] if data is not None else [], force)
+    opened = Run.open(run)
     with Bars() as bars:
         try:
-            found = evaluate_external(opened, data, described, device, bars, ids_apart)
+            found = opened.evaluate(
+                data, study=study, out=out, device=device, progress=bars, ids_apart=ids_apart, force=force
+            )
         except KeyboardInterrupt:
             bars.say("\ninterrupted; nothing was written")
             raise typer.Exit(130) from None
-    path = write_external(opened, found, out, force)
-    if out is None:
-        write_page(opened.folder)
     if json:
         print_json(found.to_json(), indent=None)
         return
     console = Console()
     show(found, console)
-    say(console, f"all numbers: {path}; predictions: {path.with_suffix('.csv')}")
+    if found.file is not None:
+        say(console, f"all numbers: {found.file}; predictions: {found.file.with_suffix('.csv')}")
 
 
 def show(found: External, console: Console) -> None:

@@ -23,11 +23,8 @@ def explain(
 
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import say
-    from cxrlens.pipeline.explain.images import explain_images
-    from cxrlens.pipeline.finished import Run
+    from cxrlens.pipeline.interface import Run
 
     with Bars() as bars:
-        # The run's own place needs no mark: nothing else writes there.
-        place, over = (run / "figures" / "explained.png", True) if out is None else (out, force)
-        path = explain_images(Run.open(run), images, place, method, device, bars, over)
+        path = Run.open(run).explain(images, out=out, methods=method, device=device, progress=bars, force=force).figure
     say(Console(), f"figure: {path} (and .pdf; raw maps in {path.with_suffix('')})")

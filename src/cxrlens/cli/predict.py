@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from cxrlens.pipeline.finished import Run
+    from cxrlens.pipeline.interface import Run
 
 
 def predict(
@@ -30,7 +30,7 @@ def predict(
     from cxrlens.cli.terminal import literal, say
     from cxrlens.outputs import check_output, table_of
     from cxrlens.pipeline import predict as stage
-    from cxrlens.pipeline.finished import Run
+    from cxrlens.pipeline.interface import Run
     from cxrlens.report.figures.style import probability
 
     opened = Run.open(run)
@@ -41,7 +41,7 @@ def predict(
         files, folders = (path for path in images if not path.is_dir()), (path for path in images if path.is_dir())
         check_output(out, "the table", columns, [*files, *opened.folder.own_files()], folders, force)
     with Bars() as bars:
-        table = stage.predict(opened, images, device, bars)
+        table = opened.predict(images, device=device, progress=bars)
     if out is not None:
         opened.folder.write_table(out, table)
     console = Console()

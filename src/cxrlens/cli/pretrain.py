@@ -23,14 +23,11 @@ def pretrain(
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline.pretrain import pretrain
-    from cxrlens.pretrain_study import PretrainStudy
 
-    chosen = PretrainStudy.load(study)
     folder = out or Path("runs") / study.stem
     with Bars() as bars:
         try:
-            text = study.read_text(encoding="utf-8-sig")
-            done = pretrain(chosen, data, folder, device, bars, near=study.parent, text=text)
+            done = pretrain(study, data, out=folder, device=device, progress=bars)
         except KeyboardInterrupt:
             bars.say(f"\ninterrupted; what is trained so far is in {folder}, and the same command goes on from there")
             raise typer.Exit(130) from None

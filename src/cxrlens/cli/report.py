@@ -26,10 +26,12 @@ def report(
 
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import say
-    from cxrlens.pipeline.leave import write_report
+    from cxrlens.pipeline.interface import Run
 
     with Bars() as bars:
-        path = write_report(run, out, not no_images, not no_notes, not rename, bars, force)
+        path = Run.open(run).report(
+            out, images=not no_images, notes=not no_notes, names=not rename, progress=bars, force=force
+        )
     console = Console()
     say(console, f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     say(console, f"tables: {run / 'tables'} (CSV, Markdown, LaTeX)")

@@ -27,19 +27,17 @@ def run(
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline import plan, run
     from cxrlens.report.tables import render
-    from cxrlens.study import Study
+    from cxrlens.study import default_out
 
-    chosen = Study.load(study)
-    folder = out or Path("runs") / study.stem
+    folder = out or default_out(study)
     if dry_run:
         with Bars() as bars:
-            found = plan.plan(chosen, data, device, study.parent, bars)
+            found = plan.plan(study, data, device=device, progress=bars)
         _print_plan(found, folder)
         return
     with Bars() as bars:
         try:
-            text = study.read_text(encoding="utf-8-sig")
-            done = run.run(chosen, data, folder, device, bars, near=study.parent, text=text)
+            done = run.run(study, data, out=folder, device=device, progress=bars)
         except KeyboardInterrupt:
             bars.say(f"\ninterrupted; what is trained so far is in {folder}, and the same command goes on from there")
             raise typer.Exit(130) from None

@@ -102,6 +102,15 @@ class Cohort:
     def __len__(self) -> int:
         return len(self.table)
 
+    def __repr__(self) -> str:
+        label = self.table["label"]
+        unknown = f", {label.isna().sum()} unlabelled" if label.isna().any() else ""
+        missing = f"; {len(self.missing)} images without a readable file" if self.missing else ""
+        return (
+            f"Cohort '{self.name}': {len(self)} images ({(label == 1).sum()} positive, {(label == 0).sum()} negative"
+            f"{unknown}) of {self.table['patient'].nunique()} patients{missing}"
+        )
+
     @property
     def images(self) -> list[str]:
         """Every listed image, in file order."""

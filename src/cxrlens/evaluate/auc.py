@@ -77,6 +77,14 @@ class AucInterval:
     train_high: float = np.nan
     reason: str = ""
 
+    def __repr__(self) -> str:
+        interval = f"no interval: {self.reason}" if self.reason else f"[{self.low:.3f}, {self.high:.3f}]"
+        rough = ", rough" if self.rough else ""
+        return (
+            f"AUC {self.auc:.3f} {interval} ({100 * self.level:g}%, by patients{rough}); {self.positives} positive and "
+            f"{self.negatives} negative images of {self.patients} patients"
+        )
+
     @property
     def rough(self) -> bool:
         """Whether a class has 5 to 9 patients: the interval then covers between 93 and 98 of 100."""
@@ -108,6 +116,15 @@ class AucDifference:
     train_high: float = np.nan
     train_p: float = np.nan
     reason: str = ""
+
+    def __repr__(self) -> str:
+        if self.reason:
+            return f"AUC difference {self.difference:+.3f}, no interval: {self.reason}"
+        p = f"p {self.p:.3f}" if self.p >= 0.001 else "p < 0.001"
+        return (
+            f"AUC difference {self.difference:+.3f} [{self.low:+.3f}, {self.high:+.3f}] ({100 * self.level:g}%, by "
+            f"patients), {p}"
+        )
 
 
 def known_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -189,11 +206,11 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     return float((rankdata(score)[positive].sum() - m * (m + 1) / 2) / (m * n))
 
 
-def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, level: float = 0.95) -> AucInterval:
+def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, *, level: float = 0.95) -> AucInterval:
     """The AUC of any predictions, with its interval by patients.
 
     Args:
-        labels: 1, 0 or NaN (left out), [n].
+        labels: 1, 0 or NaN (left out), [n]; here as elsewhere a list, an array, a column or a tensor.
         scores: higher means more positive, [n], or [trainings, n] of several trainings of one model.
         patients: an identifier for each image, [n]; images of one patient are taken as related.
         level: of the intervals, between 0 and 1.
@@ -205,12 +222,12 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, leve
     >>> round(found.auc, 3), round(found.low, 2), round(found.high, 2), found.rough
     (0.475, 0.3, 0.65, False)
     """
-    positive, score, who = _checked(labels, np.atleast_2d(np.asarray(scores, dtype=float)), patients, level)
+    positive, score, who = _checked(labels, scores, patients, level)
     return interval_of(mean_influence([placements(positive, each, who) for each in score]), positive, level)
 
 
 def auc_difference(
-    labels: ArrayLike, a: ArrayLike, b: ArrayLike, patients: ArrayLike, level: float = 0.95
+    labels: ArrayLike, a: ArrayLike, b: ArrayLike, patients: ArrayLike, *, level: float = 0.95
 ) -> AucDifference:
     """The AUC of `a` minus that of `b`, two models on the same images, with its interval by patients.
 
@@ -230,20 +247,26 @@ def auc_difference(
     """
     found = []
     for scores in (a, b):
-        positive, score, who = _checked(labels, np.atleast_2d(np.asarray(scores, dtype=float)), patients, level)
+        positive, score, who = _checked(labels, scores, patients, level)
         found.append(mean_influence([placements(positive, each, who) for each in score]))
     return difference_of(found[0], found[1], level)
 
 
 def _checked(
-    labels: ArrayLike, scores: np.ndarray, patients: ArrayLike, level: float
+    labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     check_level(level)
-    positive, score = known_scores(labels, scores)
-    label, ids = np.asarray(labels, dtype=float), np.asarray(patients)
+    label, ids = _numbers(labels), np.asarray(patients)
+    positive, score = known_scores(label, np.atleast_2d(_numbers(scores)))
     if ids.shape != label.shape:
         raise UserError(f"a patient is needed for each label; got patients {ids.shape} for labels {label.shape}")
     return positive, score, np.unique(ids[~np.isnan(label)].astype(str), return_inverse=True)[1]
+
+
+def _numbers(values: ArrayLike) -> np.ndarray:
+    """As float; of a PyTorch tensor its values, wherever it lies and whether or not it has a gradient."""
+    detach = getattr(values, "detach", None)
+    return np.asarray(detach().cpu() if detach else values, dtype=float)
 
 
 def check_level(level: float) -> None:

@@ -18,6 +18,7 @@ def attribute(
     model: Classifier,
     images: Tensor,
     method: str = "grad_cam",
+    *,
     target: int | Sequence[int] | None = None,
     **options: object,
 ) -> Attribution:

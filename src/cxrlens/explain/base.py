@@ -42,6 +42,15 @@ class Attribution:
     margin: tuple[int, int] = (0, 0)
     warning: str = ""
 
+    def __repr__(self) -> str:
+        count, rows, columns = self.maps.shape
+        of = f"of {self.layer}, " if self.layer else ""
+        low, high = self.maps.aminmax()
+        return (
+            f"Attribution by {self.method}: {count} map{'' if count == 1 else 's'} of {rows} x {columns} {of}"
+            f"for images of {self.size[0]} x {self.size[1]}, values from {low:.3g} to {high:.3g}"
+        )
+
     @property
     def evidence(self) -> Tensor:
         """float32 [b, h', w']: the maps as the method's paper shows them; all zeros where nothing speaks for it."""

@@ -90,7 +90,7 @@ def min_max(maps: Tensor) -> Tensor:
 
 
 def overlay(
-    images: Tensor, attribution: Attribution, display: Display | str = "shared", scale: float | None = None
+    images: Tensor, attribution: Attribution, *, display: Display | str = "shared", scale: float | None = None
 ) -> np.ndarray:
     """The maps in colour over their images.
 

@@ -50,6 +50,7 @@ class Classifier(nn.Module):
     `train()` is told, so its BatchNorm statistics don't move.
 
     Attributes:
+        name: of the study's row; "" for a network that is of no study.
         backbone: the network without its top.
         head: from the feature map to the logit.
         size: side of the images, in pixels.
@@ -61,12 +62,21 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: Backbone, head: nn.Module, size: int, preprocessing: Preprocessing) -> None:
         super().__init__()
+        self.name = ""
         self.backbone = backbone
         self.head = head
         self.size = size
         self.weights = LoadedWeights("random", "random weights", UNIT)
         self._trained: tuple[str, ...] | None = None
         self.set_preprocessing(preprocessing)
+
+    def __repr__(self) -> str:
+        every, trained = count_parameters(self)
+        title = f"'{self.name}': " if self.name else ""
+        return (
+            f"Classifier {title}images [b, 1, {self.size}, {self.size}] in [0, 1] to logits [b]; {every:,} parameters, "
+            f"{trained:,} of them trained"
+        )
 
     def set_preprocessing(self, preprocessing: Preprocessing) -> None:
         """Says what the backbone is given: constants of the study, so they are not written with the weights."""
@@ -164,6 +174,7 @@ def build_classifier(options: ModelOptions, size: int, seed: int, near: Path | N
         head = HEADS[name](*features.shape[1:])
     preprocessing = loaded.preprocessing if options.preprocessing == "weights" else UNIT
     classifier = Classifier(backbone, head, size, preprocessing)
+    classifier.name = options.name
     classifier.weights = loaded
     classifier.freeze_but(options.trained)
     return classifier
@@ -183,7 +194,8 @@ def restore_classifier(
     Raises:
         UserError: the tensors are not this row's.
     """
-    classifier = build_classifier(options.model_copy(update={"weights": "random"}), size, seed=0)
+    with torch.inference_mode(False):  # or its parameters could never be differentiated
+        classifier = build_classifier(options.model_copy(update={"weights": "random"}), size, seed=0)
     try:
         classifier.load_state_dict(state)
     except RuntimeError as error:

@@ -65,6 +65,7 @@ class AucTable:
 def auc_table(
     path: str | Path,
     scores: Sequence[str] = (),
+    *,
     label: str | None = None,
     patient: str | None = None,
     image: str | None = None,

@@ -17,7 +17,7 @@ from cxrlens.pipeline.prepare import Prepared, prepare
 from cxrlens.pipeline.rows import row_size
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
-from cxrlens.study import ModelRow, Study
+from cxrlens.study import ModelRow, Study, read_study
 from cxrlens.train.augment_search import Search, search
 from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import LabelledImages
@@ -54,8 +54,9 @@ class SearchOptions:
 
 
 def augment_search(
-    study: Study,
-    data: str | Path | None,
+    study: Study | str | Path,
+    data: str | Path | None = None,
+    *,
     out: str | Path,
     options: SearchOptions | None = None,
     device: str = "auto",
@@ -64,7 +65,7 @@ def augment_search(
     """Trains the benchmark with every combination on every fold and ranks them.
 
     Args:
-        study: its images, split, `[augment]` and benchmark row are used.
+        study: a study, or its file; its images, split, `[augment]` and benchmark row are used.
         data: the folder of the study's images; None for a source that needs none.
         out: folder of `augment_trials.csv` (one line a finished training, never done twice) and `augment_search.csv`
             (the ranking).
@@ -76,6 +77,7 @@ def augment_search(
         UserError: an unknown combination, too few patients for the folds, or `out` holds a search of other options.
         KeyboardInterrupt: Ctrl-C; the same call goes on behind the last finished training.
     """
+    study, _ = read_study(study)
     data, out = Path(data) if data is not None else None, Path(out)
     options = options or SearchOptions()
     compared = _compared(study.augment, options.names)

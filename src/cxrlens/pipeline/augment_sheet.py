@@ -14,14 +14,15 @@ from cxrlens.outputs import check_output, picture_by, picture_facts
 from cxrlens.pipeline.prepare import prepare
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.augment_sheet import augment_sheet as sheet
-from cxrlens.study import Study
+from cxrlens.study import Study, read_study
 
 FORMATS = (".png", ".pdf", ".svg")
 
 
 def augment_sheet(
-    study: Study,
-    data: str | Path | None,
+    study: Study | str | Path,
+    data: str | Path | None = None,
+    *,
     out: str | Path,
     images: int = 4,
     seed: int = 0,
@@ -31,7 +32,7 @@ def augment_sheet(
     """Writes the sheet: the original, each of the six, all six, and the study's own `[augment]` where it has one.
 
     Args:
-        study: its training side is drawn from, of both classes in turn.
+        study: a study, or its file; its training side is drawn from, of both classes in turn.
         data: the folder of the study's images; None for a source that needs none.
         out: the picture; its ending says the format.
         images: how many.
@@ -45,6 +46,7 @@ def augment_sheet(
     Raises:
         UserError: another ending than `FORMATS`, `out` names what must not be written over, or see `prepare`.
     """
+    study, _ = read_study(study)
     data, out = Path(data) if data is not None else None, Path(out)
     if out.suffix.lower() not in FORMATS:
         raise UserError(f"the sheet needs a file that ends in {', '.join(FORMATS)}; got {out}")

@@ -23,12 +23,13 @@ from cxrlens.pipeline.pixels import decoded
 from cxrlens.pipeline.prepare import interval_warning, listed, validation_patients
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.published import hanley_mcneil
-from cxrlens.study import Study
+from cxrlens.study import Study, read_study
 
 
 def check(
-    study: Study,
+    study: Study | str | Path,
     data: str | Path | None = None,
+    *,
     sheet: str | Path | None = None,
     progress: Progress = SILENT,
     force: bool = False,
@@ -36,7 +37,7 @@ def check(
     """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, and what tells the label.
 
     Args:
-        study: whose images, and whose split.
+        study: whose images, and whose split; or its file.
         data: the folder of the study's source; None for a source that needs none.
         sheet: where to draw a contact sheet; its ending says the format.
         progress: where the work is shown.
@@ -46,6 +47,7 @@ def check(
         UserError: the folder is absent or not the source's layout, no image can be read, or the sheet's ending is not
             one of `FORMATS` or it must not be written over.
     """
+    study, _ = read_study(study)
     picture = Path(sheet) if sheet is not None else None
     if picture is not None and picture.suffix.lower() not in FORMATS:
         raise UserError(f"the sheet needs a file that ends in {', '.join(FORMATS)}; got {picture}")

@@ -27,7 +27,7 @@ from cxrlens.pipeline.prepare import Prepared, listed
 from cxrlens.pipeline.reopen import reopen
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
-from cxrlens.study import Study, folder_name
+from cxrlens.study import Study, folder_name, read_study
 from cxrlens.train.device import choose_device
 
 PREDICTIONS = ("model", "seed", "fold", "image", "patient", "label", "probability", "logit")
@@ -50,6 +50,7 @@ class External:
         evaluation: all that is said of the models outside.
         predictions: model, seed, fold, image, patient, label, probability, logit.
         place: a hash of where the other images lie, which tells two folders of one name apart; "" where there is none.
+        file: the JSON file that the result was written to, the predictions beside it; None before.
     """
 
     name: str
@@ -60,6 +61,34 @@ class External:
     evaluation: Evaluation
     predictions: pd.DataFrame
     place: str = ""
+    file: Path | None = None
+
+    def table(self) -> pd.DataFrame:
+        """A row a model: AUC inside (on the run's validation images) and outside, and the difference, with intervals.
+
+        `p_holm` is of no difference, corrected for the number of models; sensitivity and specificity are outside, at
+        each network's threshold from its training images. Unknown is NaN.
+        """
+        return pd.DataFrame(
+            {
+                "model": model.name,
+                "inside": model.inside_auc, "inside_low": model.inside_low, "inside_high": model.inside_high,
+                "outside": model.outside.auc, "outside_low": model.outside.auc_low,
+                "outside_high": model.outside.auc_high,
+                "difference": model.change.difference, "low": model.change.low, "high": model.change.high,
+                "p_holm": model.change.p_holm,
+                "sensitivity": model.outside.threshold.sensitivity, "specificity": model.outside.threshold.specificity,
+            }
+            for model in self.models
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        positive, negative = self.images.classes
+        lines = [f"{self.study} on {self.name}: {positive} positive and {negative} negative images"]
+        for model in self.models:
+            inside, outside = model.inside_auc, model.outside.auc
+            lines.append(f"  {model.name}: AUC {inside:.3f} inside, {outside:.3f} outside")
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; the predictions are a table of their own."""
@@ -86,7 +115,8 @@ class External:
 def evaluate_external(
     run: Run,
     data: str | Path | None = None,
-    study: Study | None = None,
+    *,
+    study: Study | str | Path | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
     ids_apart: bool = False,
@@ -99,8 +129,8 @@ def evaluate_external(
     Args:
         run: finished.
         data: the folder of the other images; None where their source needs none.
-        study: whose `[data]` says how they are listed and labelled, and nothing else of it counts; the run's own
-            without one.
+        study: the study, or its file, whose `[data]` says how they are listed and labelled; nothing else of it counts.
+            The run's own by default.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown.
         ids_apart: equal patient ids are different people, as where two places number theirs from 1. Otherwise they are
@@ -109,6 +139,7 @@ def evaluate_external(
     Raises:
         UserError: the images cannot be listed or read, or fewer than 2 of a class are left. No network is loaded then.
     """
+    study = read_study(study)[0] if study is not None else None
     chosen, root = choose_device(device), Path(data) if data is not None else None
     source, options = (study or run.study).data, run.study.images
     same_people = not ids_apart and numbered_alike(run.study.data, source)
@@ -156,13 +187,13 @@ def check_external(
     check_output(out.with_suffix(".csv"), "the table of predictions", table_of(PREDICTIONS), known, folders, force)
 
 
-def write_external(run: Run, found: External, out: Path | None = None, force: bool = False) -> Path:
+def write_external(run: Run, found: External, out: Path | None = None, force: bool = False) -> External:
     """Writes `external/NAME.json` into the run's folder, or `out`, and the predictions beside it as CSV.
 
     Where NAME is there already of another folder, the name is numbered, "NAME 2", in the file and on the page too.
 
     Returns:
-        The JSON file.
+        The result under the name that it has there, with its `file`.
 
     Raises:
         UserError: it cannot be written, or see `check_external`.
@@ -172,7 +203,7 @@ def write_external(run: Run, found: External, out: Path | None = None, force: bo
     found, path = (found, out) if out is not None else _numbered(found, run.folder.path / "external")
     run.folder.write_table(path.with_suffix(".csv"), found.predictions)
     RunFolder(path.parent).write_json(path.name, found.to_json())
-    return path
+    return replace(found, file=path)
 
 
 def _numbered(found: External, folder: Path) -> tuple[External, Path]:

@@ -34,11 +34,11 @@ def predict_outside(
     tables = []
     with progress.task("predicting", len(networks) * len(table)) as task:
         for model, seed, fold in networks.itertuples(index=False):
-            size = run.size(model, seed, fold)
+            size = run.size(model, seed=seed, fold=fold)
             if size not in caches:
                 caches[size] = decoded(cohort, size, run.study.images.interpolation, progress, run.depth)
             images = LabelledImages(caches[size], tuple(table["image"]), table["label"].to_numpy(np.float32))
-            network = device.place(run.model(model, seed, fold))
+            network = device.place(run.model(model, seed=seed, fold=fold))
             found = []
             with torch.inference_mode():
                 for start in range(0, len(table), BATCH):

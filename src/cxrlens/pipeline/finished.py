@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, near_miss, nearest_file
 from cxrlens.models.backbones import Preprocessing
 from cxrlens.models.classifier import Classifier, restore_classifier
 from cxrlens.pipeline.record import read_record
@@ -20,7 +20,7 @@ from cxrlens.run_folder import RunFolder, Unit
 from cxrlens.study import ModelRow, Study, folder_name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A finished run.
 
@@ -31,15 +31,34 @@ class Run:
     folder: RunFolder
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
+    def open(cls, path: str | Path) -> Self:
         """A run from its folder.
 
         Raises:
             UserError: it is not there or not finished.
         """
+        if not Path(path).exists():
+            raise UserError(f"{path} is no finished run: there is no such folder{nearest_file(path)}")
         run = cls(RunFolder(Path(path)))
         run.folder.read_json("results.json")
         return run
+
+    def __repr__(self) -> str:
+        if not (self.folder.path / "results.json").exists():
+            return f"Run in {self.folder.path}, not finished"
+        results = self.results
+        cohort, models = results["cohort"], results["models"]
+        lines = [
+            f"Run of '{results['study']}' in {self.folder.path}: {len(models)} model{'' if len(models) == 1 else 's'} "
+            f"on {cohort['images']} images of {cohort['patients']} patients"
+        ]
+        wide = max(len(model["name"]) for model in models)
+        for model in models:
+            auc, low, high = model["auc"], model["auc_low"], model["auc_high"]
+            interval = f"[{low:.3f}, {high:.3f}]" if low is not None and high is not None else "no interval"
+            lines.append(f"  {model['name']:<{wide}}  AUC {auc:.3f} {interval}")
+        lines += [f"  {each['name']}: not trained" for each in results["skipped"]]
+        return "\n".join(lines)
 
     @property
     def study(self) -> Study:
@@ -52,6 +71,11 @@ class Run:
         return self.folder.read_json("results.json")
 
     @property
+    def models(self) -> list[str]:
+        """Names of the trained models, in the study's order."""
+        return [model["name"] for model in self.results["models"]]
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """Validation predictions: model, seed, fold, image, patient, label, probability, logit."""
         return self.folder.read_table(self.folder.path / "predictions.csv")
@@ -60,6 +84,28 @@ class Run:
     def cohort(self) -> pd.DataFrame:
         """The listed images, each with its file's facts or why it is missing."""
         return self.folder.read_table(self.folder.path / "cohort.csv")
+
+    def split(self, name: str = "validation", *, fold: int = 0) -> pd.DataFrame:
+        """The images of one set of the split, with `image`, `patient` and `label`: a row a readable image.
+
+        Args:
+            name: "train" or "validation".
+            fold: which fold of the split.
+
+        Returns:
+            The rows in the order of `predictions` and of `images`.
+
+        Raises:
+            UserError: there is no such set or fold.
+        """
+        if name not in ("train", "validation"):
+            raise UserError(near_miss("set", name, ("train", "validation")))
+        splits = self.folder.read_table(self.folder.path / "splits.csv")
+        if fold not in set(splits["fold"]):
+            raise UserError(f"unknown fold {fold}; this run's split has {splits['fold'].nunique()}, numbered from 0")
+        listed = splits[splits["fold"].eq(fold) & splits["side"].eq(name)]
+        rows = listed[["image"]].merge(self.cohort, on="image", how="left")
+        return rows.loc[rows["missing"].isna(), ["image", "patient", "label"]].reset_index(drop=True)
 
     def table(self) -> pd.DataFrame:
         """Table 1: a row a model, AUC with its intervals, beside the paper's."""
@@ -102,18 +148,18 @@ class Run:
                 "whatever they held: run its study again to use its networks on other images"
             )
 
-    def history(self, model: str, seed: int | None = None, fold: int = 0) -> pd.DataFrame:
+    def history(self, model: str, *, seed: int | None = None, fold: int = 0) -> pd.DataFrame:
         """The training history of one network: a row an epoch."""
         row, seed = self._network(model, seed)
         return self.folder.read_table(self.folder.unit(folder_name(row.name), seed, fold).folder / "history.csv")
 
-    def model(self, name: str, seed: int | None = None, fold: int = 0) -> Classifier:
+    def model(self, name: str, *, seed: int | None = None, fold: int = 0) -> Classifier:
         """A trained network as a plain module in evaluation mode, its preprocessing inside.
 
         Args:
-            name: of the row.
-            seed: the study's first where none is given.
-            fold: of the split.
+            name: the model's name, one of `models`.
+            seed: which of the study's seeds it was trained with; the first by default.
+            fold: which fold of the split it was trained on.
 
         Raises:
             UserError: no such row, seed or fold was trained, or its weights are damaged.
@@ -129,7 +175,7 @@ class Run:
             ) from error
         return restore_classifier(row, told["size"], state, preprocessing)
 
-    def size(self, name: str, seed: int | None = None, fold: int = 0) -> int:
+    def size(self, name: str, *, seed: int | None = None, fold: int = 0) -> int:
         """Side of the images that a network was trained on, in pixels.
 
         Raises:
@@ -141,7 +187,8 @@ class Run:
         row, seed = self._network(name, seed)
         unit = self.folder.unit(folder_name(row.name), seed, fold)
         if not unit.record.exists():
-            raise UserError(f"'{name}' was not trained with seed {seed}, fold {fold} in {self.folder.path}")
+            why = next((f": {each['reason']}" for each in self.results["skipped"] if each["name"] == name), "")
+            raise UserError(f"'{name}' was not trained with seed {seed}, fold {fold} in {self.folder.path}{why}")
         told = read_record(unit)
         # Before rows had sizes of their own, a network's was its study's.
         return row, unit, {"size": self.study.images.reference, **told}
@@ -151,4 +198,4 @@ class Run:
         for row in study.models:
             if row.name == name:
                 return row, study.seeds[0] if seed is None else seed
-        raise UserError(f"this run has no model '{name}'; it has: {', '.join(row.name for row in study.models)}")
+        raise UserError(f"{self.folder.path}: {near_miss('model', name, [row.name for row in study.models])}")

@@ -23,6 +23,7 @@ NOT_ANONYMOUS = (
 def write_report(
     run: Run | str | Path,
     out: str | Path | None = None,
+    *,
     images: bool = True,
     notes: bool = True,
     names: bool = True,

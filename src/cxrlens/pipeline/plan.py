@@ -16,7 +16,7 @@ from cxrlens.pipeline.fit import jobs
 from cxrlens.pipeline.prepare import need_data, need_interval, prepare
 from cxrlens.pipeline.rows import Trainable, trainable_rows
 from cxrlens.progress import SILENT, Progress
-from cxrlens.study import Study
+from cxrlens.study import Study, read_study
 from cxrlens.train.device import Device, choose_device
 from cxrlens.train.loop import NO_AUGMENTATION, joins_last
 from cxrlens.train.memory import keep_freed_memory
@@ -69,18 +69,27 @@ class Plan:
 
 
 def plan(
-    study: Study,
-    data: str | Path | None,
+    study: Study | str | Path,
+    data: str | Path | None = None,
+    *,
     device: str = "auto",
     near: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Plan:
     """Prepares the cohort, builds every model and times a step of each; trains and writes nothing.
 
+    Args:
+        study: the study, or its file.
+        data: the folder of the study's images; None where its source needs none.
+        device: "auto", "cpu" or "cuda".
+        near: the folder that relative weight paths start from; the study file's by default.
+        progress: where work is shown.
+
     Raises:
         UserError: whatever would stop the run before its training.
     """
-    data, near = Path(data) if data is not None else None, Path(near) if near is not None else None
+    study, file = read_study(study)
+    data, near = Path(data) if data is not None else None, Path(near) if near is not None else file and file.parent
     chosen = choose_device(device)
     need_data(study, data)
     rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from cxrlens.data.files import list_files, passed_over
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
 from cxrlens.data.unreadable import UnreadableImage
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, nearest_file
 from cxrlens.names import name_of, path_of
 from cxrlens.pipeline.finished import Run
 from cxrlens.progress import SILENT, Progress
@@ -23,8 +25,41 @@ from cxrlens.train.device import choose_device
 OWN_COLUMNS = ("image", "problem", "warnings", "side")
 
 
+def load_image(path: str | Path, *, size: int, interpolation: str = "bicubic", depth: int | None = None) -> Tensor:
+    """One X-ray as a network is given it: read, made grey, resized to a square, with 256 grey levels.
+
+    What is odd with how the file was read, such as hardly any contrast, is a Python warning. A run may have another
+    interpolation or depth than the defaults here: `Run.load_image` reads an image as the run's own were read.
+
+    Args:
+        path: a PNG, JPEG, TIFF, BMP, WebP or DICOM file; its content says what it is.
+        size: height and width of the result in pixels, such as `model.size`.
+        interpolation: "bicubic", "bilinear", "nearest", "area" or "lanczos".
+        depth: number of bits that a file of more than 8 bits uses, where it does not say so itself; judged by its
+            values by default.
+
+    Returns:
+        float32 [1, 1, size, size] in [0, 1], brighter is higher.
+
+    Raises:
+        UserError: there is no such file, it is no readable X-ray, or the size or interpolation is impossible.
+    """
+    file = path_of(path)
+    if not file.exists():
+        raise UserError(f"no such image: {file}{nearest_file(file)}")
+    image = read_image(file, depth)
+    for warning in image_warnings(image.steps):
+        warnings.warn(f"{name_of(file)}: {warning}", stacklevel=2)
+    return as_tensor(to_uint8(image.pixels, size, interpolation)[None])
+
+
+def as_tensor(squares: np.ndarray) -> Tensor:
+    """uint8 [n, size, size] as float32 [n, 1, size, size] in [0, 1]."""
+    return torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
+
+
 def predict(
-    run: Run, paths: str | Path | Sequence[str | Path], device: str = "auto", progress: Progress = SILENT
+    run: Run, paths: str | Path | Sequence[str | Path], *, device: str = "auto", progress: Progress = SILENT
 ) -> pd.DataFrame:
     """Looks at images with every trained network.
 
@@ -138,7 +173,7 @@ def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progr
     found = []
     with progress.task(name, len(networks) * len(images)) as task, torch.inference_mode():
         for seed, fold in networks.itertuples(index=False):
-            model = chosen.place(run.model(name, int(seed), int(fold)))
+            model = chosen.place(run.model(name, seed=int(seed), fold=int(fold)))
             logits = []
             for some in images.split(16):
                 with chosen.autocast():
@@ -162,7 +197,7 @@ def _files(paths: Sequence[str | Path], problems: dict[Path, str], progress: Pro
         elif path.exists():
             given.append(path)
         else:
-            raise UserError(f"no such image or folder: {path}")
+            raise UserError(f"no such image or folder: {path}{nearest_file(path)}")
     once: dict[str, Path] = {}
     for file in given:
         once.setdefault(os.path.realpath(file), file)

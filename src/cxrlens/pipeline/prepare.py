@@ -64,14 +64,19 @@ class Prepared:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every readable image's name, content and depth (where it is more than 8 bits), in name order."""
-        facts = self.cache.facts.sort_values("image")
-        columns = (facts["image"], facts["sha256"], facts["depth"])
-        lines = [
-            f"{image}\t{sha256}" + ("" if pd.isna(depth) else f"\t{depth}")
-            for image, sha256, depth in zip(*columns, strict=True)
-        ]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        """SHA-256 over the images, see `digest_of`."""
+        return digest_of(self.cache)
+
+
+def digest_of(cache: ImageCache) -> str:
+    """SHA-256 over every readable image's name, content and depth (where it is more than 8 bits), in name order."""
+    facts = cache.facts.sort_values("image")
+    columns = (facts["image"], facts["sha256"], facts["depth"])
+    lines = [
+        f"{image}\t{sha256}" + ("" if pd.isna(depth) else f"\t{depth}")
+        for image, sha256, depth in zip(*columns, strict=True)
+    ]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Prepared:

@@ -23,6 +23,7 @@ from cxrlens.pipeline.pretrain_judge import judge_pretraining
 from cxrlens.pretrain_study import BackboneOptions, PretrainStudy, Scale
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
+from cxrlens.study import folder_name
 from cxrlens.train.checkpoint import load_checkpoint, save_checkpoint
 from cxrlens.train.device import Device, choose_device
 from cxrlens.train.distil import distilling, pooled_features, standardised
@@ -55,31 +56,34 @@ class Pretrained:
 
 
 def pretrain(
-    study: PretrainStudy,
+    study: PretrainStudy | str | Path,
     data: str | Path | None = None,
-    out: str | Path = "pretrained",
+    *,
+    out: str | Path | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
     near: str | Path | None = None,
-    text: str | None = None,
 ) -> Pretrained:
     """Runs a pretraining, or goes on with one that was interrupted.
 
     Args:
-        study: what is asked.
+        study: the pretraining, or its file, which is kept as its author wrote it.
         data: the folder above the sets' folders; None where they need none.
-        out: the folder of the result; one that holds the same pretraining is gone on with.
+        out: the folder of the result, `runs/NAME` by default; an interrupted pretraining in it is continued.
         device: "auto", "cpu" or "cuda" (in bfloat16).
         progress: where work is shown.
-        near: the folder that relative weight paths start from.
-        text: the file as its author wrote it, to be kept; the whole pretraining otherwise.
+        near: the folder that relative weight paths start from; the pretraining file's by default.
 
     Raises:
         UserError: anything the user can mend.
         KeyboardInterrupt: Ctrl-C; the same call goes on from there.
     """
-    root, near = Path(data) if data is not None else None, Path(near) if near is not None else None
-    run = RunFolder(Path(out))
+    file = None if isinstance(study, PretrainStudy) else Path(study)
+    named = folder_name(study.name) if isinstance(study, PretrainStudy) else Path(study).stem
+    run = RunFolder(Path(out) if out is not None else Path("runs") / named)
+    study = study if isinstance(study, PretrainStudy) else PretrainStudy.load(study)
+    root, near = Path(data) if data is not None else None, Path(near) if near is not None else file and file.parent
+    text = file.read_text(encoding="utf-8-sig") if file else None
     chosen = choose_device(device)
     with run.locked("pretraining"):
         _keep(run, study, text)

@@ -11,38 +11,37 @@ from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_enviro
 from cxrlens.pipeline.explain.figure1 import need_images
 from cxrlens.pipeline.explain.shown import first_networks
 from cxrlens.pipeline.explain.stage import explain_run
-from cxrlens.pipeline.finished import Run
 from cxrlens.pipeline.fit import fit_unit, jobs
 from cxrlens.pipeline.gallery import make_gallery
+from cxrlens.pipeline.interface import Run
 from cxrlens.pipeline.judge import judge
 from cxrlens.pipeline.page import write_report
 from cxrlens.pipeline.prepare import need_data, need_interval, prepare, summary, write_cohort
 from cxrlens.pipeline.rows import trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
-from cxrlens.study import Study
+from cxrlens.study import Study, default_out, read_study
 from cxrlens.train.device import choose_device
 
 
 def run(
-    study: Study,
+    study: Study | str | Path,
     data: str | Path | None = None,
-    out: str | Path = "run",
+    *,
+    out: str | Path | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
     near: str | Path | None = None,
-    text: str | None = None,
 ) -> Run:
     """Runs a study, or goes on with one that was interrupted.
 
     Args:
-        study: what is asked.
-        data: the folder of the study's source; None where it needs none.
-        out: the run's folder; one that holds the same study is gone on with.
+        study: the study, or its file, which is kept with the run as its author wrote it.
+        data: the folder of the study's images; None where its source needs none.
+        out: the run's folder, `runs/NAME` by default; an interrupted run of the same study in it is continued.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown; nothing is printed by default.
-        near: the folder that relative weight paths start from.
-        text: the study file as its author wrote it, to be kept with the run; the whole study otherwise.
+        near: the folder that relative weight paths start from; the study file's by default.
 
     Returns:
         The finished run.
@@ -51,8 +50,10 @@ def run(
         UserError: anything the user can mend. What is finished stays, and the same call goes on from there.
         KeyboardInterrupt: Ctrl-C; likewise.
     """
-    root, near = Path(data) if data is not None else None, Path(near) if near is not None else None
-    where = RunFolder(Path(out))
+    where = RunFolder(Path(out) if out is not None else default_out(study))
+    study, file = read_study(study)
+    root, near = Path(data) if data is not None else None, Path(near) if near is not None else file and file.parent
+    text = file.read_text(encoding="utf-8-sig") if file else None
     chosen = choose_device(device)
     with where.locked("run"):
         _keep_study(where, study, text)

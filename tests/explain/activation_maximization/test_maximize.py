@@ -246,7 +246,7 @@ def test_weights_that_are_not_finite_are_told_with_the_unit() -> None:
 @pytest.mark.parametrize(("objectives", "seeds"), [([], (0,)), (SECOND, ()), (SECOND, (1, 1)), (SECOND, (-1,))])
 def test_nothing_to_do_or_seeds_that_are_none_are_told(objectives: list[Objective], seeds: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match=r"needed at least one|seeds are different whole numbers"):
-        maximize(small(), objectives, SHORT, seeds)
+        maximize(small(), objectives, SHORT, seeds=seeds)
 
 
 def test_pixels_of_zero_to_255_are_not_transformed() -> None:

@@ -31,6 +31,7 @@ def maximize(
     model: Classifier,
     objectives: Objective | Sequence[Objective],
     options: MaximizeOptions = MODERN,
+    *,
     seeds: Sequence[int] = (0,),
     progress: Progress = SILENT,
 ) -> Activation:

@@ -15,7 +15,12 @@ from cxrlens.progress import SILENT, Progress
 
 
 def reference_activations(
-    model: Classifier, objectives: Sequence[Objective], images: Tensor, batch: int = 16, progress: Progress = SILENT
+    model: Classifier,
+    objectives: Sequence[Objective],
+    images: Tensor,
+    *,
+    batch: int = 16,
+    progress: Progress = SILENT,
 ) -> np.ndarray:
     """Every objective on every image.
 

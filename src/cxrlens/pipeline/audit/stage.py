@@ -33,6 +33,7 @@ from cxrlens.train.device import choose_device
 def audit_run(
     run: Run,
     data: str | Path | None = None,
+    *,
     also: Sequence[str] = (),
     full: bool = False,
     device: str = "auto",

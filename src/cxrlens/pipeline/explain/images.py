@@ -5,16 +5,18 @@ from __future__ import annotations
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
 from cxrlens.data.files import IMAGE_SUFFIXES, looks_like_image
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
-from cxrlens.errors import UserError
-from cxrlens.explain.explained import explained
+from cxrlens.errors import UserError, near_miss, nearest_file
+from cxrlens.explain.base import Attribution
+from cxrlens.explain.explained import Explained, explained
 from cxrlens.explain.methods import METHODS
 from cxrlens.explain.pick import Picked
 from cxrlens.names import name_of, path_of
@@ -22,6 +24,7 @@ from cxrlens.outputs import NOISE, check_output, picture_by
 from cxrlens.pipeline.explain.kept import write_arrays
 from cxrlens.pipeline.explain.left_out import LeftOut
 from cxrlens.pipeline.finished import Run
+from cxrlens.pipeline.predict import as_tensor
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report import figures
 from cxrlens.study import folder_name
@@ -30,29 +33,72 @@ from cxrlens.train.device import choose_device
 OTHER_PICTURES = (IMAGE_SUFFIXES | {".svg", ".eps", ".ps", ".gif", ".jp2"}) - {".png"}
 
 
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Figure 1 of some images; a notebook shows it as a picture.
+
+    Attributes:
+        figure: the PNG; the PDF lies beside it, the raw maps in a folder of the same name.
+        images: the files, in the order of every array here.
+        models: what each model's first network sees: `model`, `images`, `probabilities`, `attributions`.
+        left_out: which model is without which maps, and why.
+    """
+
+    figure: Path
+    images: tuple[str, ...]
+    models: tuple[Explained, ...]
+    left_out: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def methods(self) -> list[str]:
+        """Names of the methods that any model has maps of."""
+        return list(dict.fromkeys(each.method for model in self.models for each in model.attributions))
+
+    def maps(self, model: str, method: str) -> Attribution:
+        """The raw maps of one model by one method.
+
+        Raises:
+            UserError: this model or this method of it is not there.
+        """
+        by_name = {each.model: each for each in self.models}
+        if model not in by_name:
+            raise UserError(near_miss("model", model, by_name))
+        by_method = {each.method: each for each in by_name[model].attributions}
+        if method not in by_method:
+            why = f" ({by_name[model].missing[method]})" if method in by_name[model].missing else ""
+            raise UserError(f"no maps of '{model}' by that method{why}: {near_miss('method', method, by_method)}")
+        return by_method[method]
+
+    def __repr__(self) -> str:
+        images = self.images[0] if len(self.images) == 1 else f"{len(self.images)} images"
+        names = ", ".join(each.model for each in self.models)
+        return f"Maps ({', '.join(self.methods)}) of {images} by {names}: {self.figure}"
+
+    def _repr_png_(self) -> bytes:
+        return self.figure.read_bytes()
+
+
 def explain_images(
     run: Run,
     paths: str | Path | Sequence[str | Path],
-    out: str | Path,
+    *,
+    out: str | Path | None = None,
     methods: Sequence[str] | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
     force: bool = False,
-) -> Path:
+) -> Explanation:
     """Draws Figure 1 of images that need not be the run's own, with every model's first network.
 
     Args:
         run: finished.
         paths: one or several image files.
         out: the figure's path, with or without `.png` or `.pdf`; both are written, and the arrays in a folder of that
-            name.
+            name. By default `figures/explained.png` in the run's folder, which the next call writes over.
         methods: names of attribution methods; the study's where none are given.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown.
         force: write over files of other origin, the images and the run excepted.
-
-    Returns:
-        The PNG's path.
 
     Raises:
         UserError: no image, one that cannot be read, an unknown method, methods that no model can have, or `out` names
@@ -64,11 +110,15 @@ def explain_images(
         raise UserError("explain needs at least one image")
     files = [path_of(path) for path in paths]
     for file in files:
+        if not file.exists():
+            raise UserError(f"no such image: {file}{nearest_file(file)}")
         if file.is_dir():
             shown = name_of(file)
             todo = f"; name some: {example}" if (example := _example(file)) else ", which holds no image"
             raise UserError(f"explain takes images, not folders; got the folder {shown}{todo}")
-    base = _checked(Path(out), files, run, force)
+    # The run's own place needs no mark: nothing else writes there.
+    place, over = (run.folder.path / "figures" / "explained.png", True) if out is None else (Path(out), force)
+    base = _checked(place, files, run, over)
     depth = run.depth
     read = [read_image(file, depth) for file in files]
     images = [image.pixels for image in read]
@@ -85,8 +135,7 @@ def explain_images(
         for number, name in enumerate(names):
             size = run.size(name)
             squares = np.stack([to_uint8(image, size, study.images.interpolation) for image in images])
-            pixels = torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
-            view = explained(name, chosen.place(run.model(name)), pixels, methods)
+            view = explained(name, chosen.place(run.model(name)), as_tensor(squares), methods)
             for method, why in view.missing.items():
                 out_of_reach.note(f"maps of {METHODS[method].title}", name, why)
             if view.attributions:
@@ -99,7 +148,7 @@ def explain_images(
         raise UserError(f"no model of this run has maps by {', '.join(methods)}: {said}")
     given = [Picked(name_of(file.name), "given image") for file in files]
     figures.save(figures.maps_figure(given, views, display=study.explain.display), path, "explain")
-    return path
+    return Explanation(path, tuple(name_of(file) for file in files), tuple(views), tuple(out_of_reach.told))
 
 
 def _example(folder: Path) -> str:

@@ -80,7 +80,7 @@ def _picture_fault(model: Classifier, options: ExplainOptions, of_units: bool) -
         if of_units:
             contributions(model, torch.full((1, 1, model.size, model.size), 0.5), default_layer(model))
             objective = Objective.channel(units_layer(model), 0)
-        maximize(model, objective, options.maximization(False, 1), [options.seed])
+        maximize(model, objective, options.maximization(False, 1), seeds=[options.seed])
     except Exception as error:
         return reason(error)
     return ""

@@ -42,7 +42,7 @@ def logit_pictures(shown: Shown, how: MaximizeOptions, seeds: Sequence[int], pat
     """The logit's pictures [n, 3, h, w], their `shown` logits [n] and `curve` [n, iterations]."""
 
     def make() -> Arrays:
-        found = maximize(shown.network(), Objective.logit(), how, seeds, progress)
+        found = maximize(shown.network(), Objective.logit(), how, seeds=seeds, progress=progress)
         return {"pictures": found.pictures, "raw": found.raw, "shown": found.shown, "curve": found.curve}
 
     told = {"network": shown.identity, "options": how.model_dump(mode="json"), "seeds": list(seeds)}
@@ -80,7 +80,7 @@ def _units(shown: Shown, options: ExplainOptions, how: MaximizeOptions, progress
     added = contributions(model, shown.pixels(shown.job.split.validation), default_layer(model), progress=progress)
     units = choose_units(added, options.units, options.choose, options.seed)
     objectives = [Objective.channel(layer, unit) for unit in units]
-    found = maximize(model, objectives, how, [options.seed], progress)
+    found = maximize(model, objectives, how, seeds=[options.seed], progress=progress)
     real = reference_activations(model, objectives, shown.pixels(cohort), progress=progress)
     liked = np.argsort(-real, axis=1, kind="stable")[:, :EXAMPLES]
     examples = np.stack([shown.pixels([cohort[place] for place in row])[:, 0].numpy() for row in liked])

@@ -53,7 +53,7 @@ class Shown:
 
     def network(self) -> Classifier:
         """Whole, in evaluation mode."""
-        return self.device.place(self.run.model(self.name, self.job.seed, self.job.split.fold))
+        return self.device.place(self.run.model(self.name, seed=self.job.seed, fold=self.job.split.fold))
 
     def cohort_logits(self, progress: Progress) -> np.ndarray:
         """Its logit of every readable image of the cohort, [images]."""

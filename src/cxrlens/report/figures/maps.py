@@ -58,7 +58,7 @@ def maps_figure(
                 continue
             how = DISPLAYS[display]
             scale = model.scale(attribution) if how.scale == "shared" else None
-            drawn = overlay(model.images, attribution, how, scale)
+            drawn = overlay(model.images, attribution, display=how, scale=scale)
             for number in range(len(images)):
                 axes = panels[number * len(methods) + place, column]
                 _bare(axes)
