@@ -23,9 +23,8 @@ from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from cxrlens.audit.ablation import LEFT, LOST
-from cxrlens.audit.base import Finding, settle, verdict_of
-from cxrlens.audit.case import ModelCase, Side
-from cxrlens.audit.estimate import Judging
+from cxrlens.audit.base import AuditResult, IntervalOptions, settle, verdict_of
+from cxrlens.audit.case import ImageSet, ModelCase
 from cxrlens.audit.lungs.masks import squared
 from cxrlens.audit.lungs.regions import Lungs
 from cxrlens.audit.probes import PROBES, ModelProbe
@@ -37,12 +36,12 @@ from cxrlens.data.seeds import generator
 from cxrlens.evaluate.auc import auc
 from cxrlens.models.backbones import UNIT, Backbone
 from cxrlens.models.classifier import Classifier, seeded
-from cxrlens.pipeline.audit.again import Given
+from cxrlens.pipeline.audit.cases import ArrayImages
 from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.options import TrainingOptions
 from cxrlens.train.predict import FixedImages
+from cxrlens.train.training_options import TrainingOptions
 
 SIZE, RENDERED, PATIENTS = 64, 192, 600
 SHARES = (0.1, 0.2, 0.35, 0.5)
@@ -116,7 +115,9 @@ def trained_case(data: dict[str, np.ndarray], number: int, positive: float, nega
     pixels = marked(data["pixels"][rows], np.where(labels, positive, negative), rng)
     inside, outside = slice(0, PATIENTS // 2), slice(PATIENTS // 2, None)
     sides = [
-        LabelledImages(Given(pixels[side]), tuple(map(str, range(PATIENTS // 2))), labels[side].astype(np.float32))
+        LabelledImages(
+            ArrayImages(pixels[side]), tuple(map(str, range(PATIENTS // 2))), labels[side].astype(np.float32)
+        )
         for side in (inside, outside)
     ]
     model = network(number)
@@ -126,13 +127,13 @@ def trained_case(data: dict[str, np.ndarray], number: int, positive: float, nega
     return ModelCase(
         "small", model.eval(), device, tuple(names[outside]), pixels[outside], labels[outside], names[outside],
         FixedImages(model, sides[1], device).logits().astype(float), pd.DataFrame({"image": names[outside]}), lungs[1],
-        Side(pixels[inside], labels[inside], names[inside], lungs[0]), Judging(draws=draws),
+        ImageSet(pixels[inside], labels[inside], names[inside], lungs[0]), IntervalOptions(draws=draws),
     )  # fmt: skip
 
 
-def audited(case: ModelCase) -> list[Finding]:
+def audited(case: ModelCase) -> list[AuditResult]:
     """The probes' findings, settled."""
-    found: list[Finding] = []
+    found: list[AuditResult] = []
     for name in ASKED:
         probe = PROBES[name]()
         assert isinstance(probe, ModelProbe)

@@ -22,13 +22,12 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from cxrlens.audit.ablation import LEFT, LOST
-from cxrlens.audit.base import Finding, settle
-from cxrlens.audit.estimate import Judging, auc_estimate, change
+from cxrlens.audit.base import Finding, IntervalOptions, auc_estimate, change, settle
 from cxrlens.audit.probes.severity import _draws, percentile_interval
 from cxrlens.evaluate.auc import difference_of, interval_of
+from cxrlens.evaluate.calibration import rate
 from cxrlens.evaluate.cluster_means import mean_over_patients
 from cxrlens.evaluate.influence import Influence, mean_influence, placements
-from cxrlens.evaluate.threshold import rate
 
 HERE = Path(__file__).parent
 GOAL = {"few": (0.93, 0.98, 0.06), "enough": (0.94, 0.97, 0.055)}  # coverage from, to; size at most
@@ -336,7 +335,7 @@ def verdicts(cohorts: int, seed: int, lost: float) -> dict[str, Any]:
     """
     rng = np.random.default_rng([seed, int(1000 * lost)])
     labels, who = np.repeat([True, False], 150), np.arange(300)
-    rest, judging = np.sqrt(2) * ndtri(0.645) * labels, Judging()
+    rest, judging = np.sqrt(2) * ndtri(0.645) * labels, IntervalOptions()
     held, alarms = [], 0
     for _ in range(cohorts):
         noise = rng.standard_normal(300)

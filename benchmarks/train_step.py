@@ -20,7 +20,7 @@ from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.options import TrainingOptions
+from cxrlens.train.training_options import TrainingOptions
 
 ROWS = {
     "benchmark CNN": ModelOptions(name="benchmark"),

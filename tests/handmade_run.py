@@ -10,7 +10,7 @@ import pandas as pd
 
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.files import write_text
-from cxrlens.report.reading import Gallery, Reading
+from cxrlens.report.report_data import Gallery, Reading
 from cxrlens.run_folder import RunFolder
 
 IMAGES = [f"ward é/IM-{number:04d}&a.jpeg" for number in range(40)]

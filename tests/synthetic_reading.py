@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.report.page import PICTURES
-from cxrlens.report.reading import Gallery, Reading
+from cxrlens.report.report_data import Gallery, Reading
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"

@@ -22,7 +22,7 @@ from cxrlens.config import Config
 from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.sources import SOURCES
 from cxrlens.explain.activation_maximization import PRESETS
-from cxrlens.explain.display import DISPLAYS
+from cxrlens.explain.base import DISPLAYS
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.heads import HEADS
 from cxrlens.pretrain_study import PretrainStudy

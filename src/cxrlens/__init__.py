@@ -25,17 +25,15 @@ if TYPE_CHECKING:
     from cxrlens.evaluate.auc import AucDifference, AucInterval, auc_difference, auc_interval
     from cxrlens.explain.activation_maximization import PRESETS, Objective, maximize, reference_activations
     from cxrlens.explain.attribute import attribute
-    from cxrlens.explain.base import Attribution
-    from cxrlens.explain.display import overlay, shared_scale
+    from cxrlens.explain.base import Attribution, overlay, shared_scale
     from cxrlens.explain.methods import METHODS
     from cxrlens.models.classifier import Classifier
     from cxrlens.pipeline.auc_table import auc_table
-    from cxrlens.pipeline.augment_search import SearchOptions, augment_search
-    from cxrlens.pipeline.augment_sheet import augment_sheet
+    from cxrlens.pipeline.augment_search import SearchOptions, augment_search, augment_sheet
     from cxrlens.pipeline.check import check
-    from cxrlens.pipeline.compare import compare_runs
+    from cxrlens.pipeline.compare_runs import compare_runs
     from cxrlens.pipeline.explain.images import Explanation
-    from cxrlens.pipeline.external import External
+    from cxrlens.pipeline.external import ExternalResult
     from cxrlens.pipeline.interface import Audit, Run
     from cxrlens.pipeline.plan import plan
     from cxrlens.pipeline.predict import load_image
@@ -56,7 +54,7 @@ _HOMES = {
     "Classifier": "cxrlens.models.classifier",
     "Cohort": "cxrlens.data.cohort",
     "Explanation": "cxrlens.pipeline.explain.images",
-    "External": "cxrlens.pipeline.external",
+    "ExternalResult": "cxrlens.pipeline.external",
     "METHODS": "cxrlens.explain.methods",
     "Objective": "cxrlens.explain.activation_maximization",
     "PRESETS": "cxrlens.explain.activation_maximization",
@@ -74,22 +72,22 @@ _HOMES = {
     "auc_interval": "cxrlens.evaluate.auc",
     "auc_table": "cxrlens.pipeline.auc_table",
     "augment_search": "cxrlens.pipeline.augment_search",
-    "augment_sheet": "cxrlens.pipeline.augment_sheet",
+    "augment_sheet": "cxrlens.pipeline.augment_search",
     "check": "cxrlens.pipeline.check",
-    "compare_runs": "cxrlens.pipeline.compare",
+    "compare_runs": "cxrlens.pipeline.compare_runs",
     "load_image": "cxrlens.pipeline.predict",
     "maximize": "cxrlens.explain.activation_maximization",
-    "overlay": "cxrlens.explain.display",
+    "overlay": "cxrlens.explain.base",
     "plan": "cxrlens.pipeline.plan",
     "pretrain": "cxrlens.pipeline.pretrain",
     "reference_activations": "cxrlens.explain.activation_maximization",
     "run": "cxrlens.pipeline.run",
-    "shared_scale": "cxrlens.explain.display",
+    "shared_scale": "cxrlens.explain.base",
 }
 __all__ = [
     "METHODS", "PRESETS", "PROBES", "SOURCES", "Attribution", "AucDifference", "AucInterval", "Audit", "Classifier",
-    "Cohort", "Explanation", "External", "Objective", "PretrainStudy", "Progress", "Run", "SearchOptions", "Source",
-    "Study", "UserError", "attribute", "auc_difference", "auc_interval", "auc_table", "augment_search",
+    "Cohort", "Explanation", "ExternalResult", "Objective", "PretrainStudy", "Progress", "Run", "SearchOptions",
+    "Source", "Study", "UserError", "attribute", "auc_difference", "auc_interval", "auc_table", "augment_search",
     "augment_sheet", "check", "compare_runs", "load_image", "maximize", "overlay", "plan", "pretrain",
     "reference_activations", "run", "shared_scale",
 ]  # fmt: skip

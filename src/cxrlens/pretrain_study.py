@@ -15,7 +15,7 @@ from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.sources import SOURCES
 from cxrlens.errors import UserError
 from cxrlens.study import Interpolation
-from cxrlens.train.options import TrainingOptions
+from cxrlens.train.training_options import TrainingOptions
 
 
 class Scale(Config):

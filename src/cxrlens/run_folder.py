@@ -44,7 +44,7 @@ _FLOAT = re.compile(r"-?(\d+\.\d+(e[+-]?\d+)?|\d+e[+-]?\d+|inf)")
 
 
 @dataclass(frozen=True)
-class Unit:
+class NetworkFolder:
     """The folder of one trained network: `models/NAME/seed-S/fold-F`."""
 
     folder: Path
@@ -71,9 +71,9 @@ class RunFolder:
 
     path: Path
 
-    def unit(self, model: str, seed: int, fold: int) -> Unit:
+    def unit(self, model: str, seed: int, fold: int) -> NetworkFolder:
         """The folder of one network; `model` is its folder's name."""
-        return Unit(self.path / "models" / model / f"seed-{seed}" / f"fold-{fold}")
+        return NetworkFolder(self.path / "models" / model / f"seed-{seed}" / f"fold-{fold}")
 
     @property
     def study(self) -> Path:

@@ -10,16 +10,16 @@ from typing import Annotated, Any, Literal
 import tomlkit
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
-from cxrlens.audit.options import AuditOptions
+from cxrlens.audit.audit_options import AuditOptions
 from cxrlens.config import Config, parse, read_toml
 from cxrlens.data.augment import Augmentation
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError, near_miss
-from cxrlens.explain.options import ExplainOptions
+from cxrlens.explain.attribution_options import ExplainOptions
 from cxrlens.models.classifier import ModelOptions
 from cxrlens.names import on_disk, short_name, visible
-from cxrlens.train.options import TrainingOptions
+from cxrlens.train.training_options import TrainingOptions
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 # The gallery's own file, and what Windows takes for a device.

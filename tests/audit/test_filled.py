@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from cxrlens.audit.filled import border, corners, filled, imputed, mean_grey
+from cxrlens.audit.masking import border, corners, filled, imputed, mean_grey
 
 
 def test_a_mask_for_all_or_for_each_is_one_grey_and_the_rest_stays() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxrlens.audit.letters import letters
+from cxrlens.audit.masking import letters
 from cxrlens.data.phantom import PhantomImage, PhantomOptions, render
 from cxrlens.data.phantom.markers import glyphs, plant, put
 

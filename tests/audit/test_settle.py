@@ -8,18 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxrlens.audit.base import Bar, Finding, refused, settle
-from cxrlens.audit.records import plain_finding, restored
+from cxrlens.audit.base import AuditResult, Bar, plain_result, refused, restored, settle
 
 BAR = Bar(0.5, 0.1, "of these")
 
 
-def finding(value: float, low: float, high: float, p: float, bar: Bar | None = BAR, **more: object) -> Finding:
-    told = Finding("probe", "model", "AUC", value, low, high, "undecided", "limits", "direction", "Said.", p, bar=bar)
+def finding(value: float, low: float, high: float, p: float, bar: Bar | None = BAR, **more: object) -> AuditResult:
+    told = AuditResult(
+        "probe", "model", "AUC", value, low, high, "undecided", "limits", "direction", "Said.", p, bar=bar
+    )
     return replace(told, **more)
 
 
-def verdicts(*findings: Finding, level: float = 0.95) -> list[str]:
+def verdicts(*findings: AuditResult, level: float = 0.95) -> list[str]:
     return [each.verdict for each in settle(findings, level)]
 
 
@@ -98,14 +99,14 @@ def test_a_record_comes_back_as_the_finding_it_was() -> None:
             finding(3.0, np.nan, np.nan, np.nan, None, verdict="flag", reason="seen"),
         ]
     ):
-        told = json.loads(json.dumps(plain_finding(each), allow_nan=False))
+        told = json.loads(json.dumps(plain_result(each), allow_nan=False))
         back = restored(told)
-        assert plain_finding(back) == told
+        assert plain_result(back) == told
         np.testing.assert_equal(vars(back), vars(each))
 
 
 def test_a_record_of_another_version_is_not_taken_for_one() -> None:
-    told = plain_finding(finding(0.7, 0.55, 0.8, 0.01))
+    told = plain_result(finding(0.7, 0.55, 0.8, 0.01))
     for other in ({**told, "more": 1}, {name: told[name] for name in told if name != "limits"}):
         with pytest.raises(TypeError):
             restored(other)

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cxrlens.cli.data_phantom import phantom
+from cxrlens.cli.data import phantom
 from cxrlens.errors import UserError
 
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from cxrlens.errors import UserError
 from cxrlens.explain.attribute import attribute
-from cxrlens.explain.base import Attribution
-from cxrlens.explain.display import overlay
+from cxrlens.explain.base import Attribution, overlay
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.backbones import BACKBONES, Backbone
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier

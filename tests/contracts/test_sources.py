@@ -79,7 +79,7 @@ def _made(name: str, root: Path) -> tuple[Source, Cohort, list[str] | None]:
     assert name in BUILDERS, f"no builder for the data source '{name}': add one to BUILDERS that writes a small folder"
     options, images = BUILDERS[name](root)
     source = SOURCES[name](**options)
-    return source, source.cohort(root if source.needs_root else None), images
+    return source, source.cohort(root if source.needs_data_dir else None), images
 
 
 @pytest.mark.parametrize("name", list(SOURCES))
@@ -110,14 +110,14 @@ def test_every_listed_image_can_be_read(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(SOURCES))
 def test_the_same_folder_gives_the_same_cohort(name: str, tmp_path: Path) -> None:
     source, cohort, _ = _made(name, tmp_path)
-    again = source.cohort(tmp_path if source.needs_root else None)
+    again = source.cohort(tmp_path if source.needs_data_dir else None)
     assert again.table.equals(cohort.table) and again.missing == cohort.missing
 
 
 @pytest.mark.parametrize("name", list(SOURCES))
 def test_a_folder_that_is_not_there_is_the_users_to_mend(name: str, tmp_path: Path) -> None:
     source, _, _ = _made(name, tmp_path)
-    if not source.needs_root:
+    if not source.needs_data_dir:
         pytest.skip("needs no folder")
     for root in (None, tmp_path / "nowhere"):
         with pytest.raises(UserError, match=r"--data PATH|no folder"):

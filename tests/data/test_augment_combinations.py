@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cxrlens.data.augment import Augmentation
-from cxrlens.data.augment_combinations import SIX, combinations, named_combination, together, turned_on
+from cxrlens.data.augment import SIX, Augmentation, combinations, named_combination, together, turned_on
 from cxrlens.errors import UserError
 
 

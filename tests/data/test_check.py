@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from cxrlens.cli.data_check import show
+from cxrlens.audit.data_check import CheckReport, check, count_labels
+from cxrlens.cli.data import show
 from cxrlens.data.cache import ImageCache, build_cache
-from cxrlens.data.check import CheckReport, check, count_labels
 from cxrlens.data.cohort import Cohort, Decoded, cohort_table
-from cxrlens.data.sheet import contact_sheet, sample_rows
 from cxrlens.data.sources.covid_chestxray import CovidChestXray
 from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError
+from cxrlens.pipeline.check import contact_sheet, sample_rows
 
 SUMMARY = [
     "images",
@@ -213,7 +213,7 @@ backbone = "benchmark_cnn"
 def test_the_command_prints_one_json_object_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import typer
 
-    from cxrlens.cli.data_check import check as command
+    from cxrlens.cli.data import check as command
 
     monkeypatch.setenv("CXRLENS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "study.toml").write_text(STUDY)

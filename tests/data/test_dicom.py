@@ -14,8 +14,8 @@ from pydicom.pixels.processing import apply_windowing
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
+from cxrlens.data.dicom import windowed
 from cxrlens.data.images import UnreadableImage, read_image
-from cxrlens.data.voi import windowed
 
 RAMP = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
 

@@ -15,10 +15,9 @@ from cxrlens.config import parse
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.dicom_header import TAGS, Header, read_headers
 from cxrlens.data.dicom_patients import HeaderOptions, name_patients
-from cxrlens.data.leaks import leak
 from cxrlens.data.sources.csv_table import CsvTable
 from cxrlens.data.sources.image_folder import ImageFolder
-from cxrlens.data.split import SplitOptions, make_splits
+from cxrlens.data.split import SplitOptions, leak, make_splits
 from cxrlens.errors import UserError
 from dicom_files import write_dicom
 

@@ -17,11 +17,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cxrlens.cli.data_fetch import fetch as fetch_command
+from cxrlens.cli.data import fetch as fetch_command
 from cxrlens.data import fetch as fetching
 from cxrlens.data.download import git_blob_sha1
-from cxrlens.data.fetch import fetch
-from cxrlens.data.published import PUBLISHED, manifest
+from cxrlens.data.fetch import PUBLISHED, fetch, manifest
 from cxrlens.errors import UserError
 
 NAME = "covid-chestxray"
@@ -233,7 +232,7 @@ def test_a_resolver_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: py
         raise OSError
 
     monkeypatch.setattr(socket, "create_connection", resolve)
-    monkeypatch.setattr("cxrlens.data.reach.SECONDS", 0.05)
+    monkeypatch.setattr("cxrlens.data.download.SECONDS", 0.05)
     with pytest.raises(UserError, match=r"cannot reach host\.invalid \(no answer\)"):
         fetch(NAME, tmp_path, "https://host.invalid", files=MANIFEST)
     hang.set()

@@ -14,7 +14,7 @@ from PIL import Image
 from cxrlens.data.files import (
     IMAGE_SUFFIXES,
     LINK_ADVICE,
-    data_root,
+    find_data_dir,
     list_files,
     looks_like_image,
     mask_files,
@@ -108,10 +108,10 @@ def test_an_absolute_name_below_the_root_is_accepted(tmp_path: Path) -> None:
 
 def test_the_layout_one_level_down_is_accepted_when_only_one_folder_has_it(tmp_path: Path) -> None:
     touch(tmp_path, "set-main/table.csv", "other/readme.txt")
-    assert data_root(tmp_path, ("table.csv",), "table.csv") == tmp_path / "set-main"
+    assert find_data_dir(tmp_path, ("table.csv",), "table.csv") == tmp_path / "set-main"
     touch(tmp_path, "other/table.csv")
     with pytest.raises(UserError, match=r"several data sets; give one of .*other, .*set-main"):
-        data_root(tmp_path, ("table.csv",), "table.csv")
+        find_data_dir(tmp_path, ("table.csv",), "table.csv")
 
 
 def test_what_is_no_data_folder_is_told_apart(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_is_no_data_folder_is_told_apart(tmp_path: Path) -> None:
         (tmp_path / "empty", "does not hold table.csv; found: notes.txt"),
     ]:
         with pytest.raises(UserError, match=said):
-            data_root(root, ("table.csv",), "table.csv")
+            find_data_dir(root, ("table.csv",), "table.csv")
 
 
 def test_every_format_that_is_decoded_is_known_by_its_suffixes() -> None:

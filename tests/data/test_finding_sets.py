@@ -10,8 +10,7 @@ import pytest
 from PIL import Image
 
 from cxrlens.data.cache import build_cache
-from cxrlens.data.finding_sets import FindingSet
-from cxrlens.data.joined import JoinedCache, in_validation
+from cxrlens.data.finding_sets import FindingSet, JoinedCache, in_validation
 from cxrlens.errors import UserError
 
 TABLE = "file,who,effusion,mass,label,seen\na.png,p1,1,,1,yes\nb.png,p1,0,1,0,no\nc_virus.png,p2,,0,1,\n"

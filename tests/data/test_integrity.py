@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
-from cxrlens.data.associations import associations
+from cxrlens.audit.associations import associations
 from cxrlens.data.cohort import cohort_table
-from cxrlens.data.duplicates import SAME, Duplicates, Pair, find_duplicates, merge_groups, near_pairs
-from cxrlens.data.registration import Comparer, shrink
+from cxrlens.data.duplicates import SAME, Comparer, Duplicates, Pair, find_duplicates, merge_groups, near_pairs, shrink
 
 SIDE = 224
 TWO_IDS = ["78", "201", "97", "178", "192", "196", "137", "202", "193", "195"]

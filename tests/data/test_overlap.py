@@ -10,8 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from cxrlens.data.cache import ImageCache, build_cache
-from cxrlens.data.duplicates import near_pairs
-from cxrlens.data.overlap import find_overlap, near_across
+from cxrlens.data.duplicates import find_overlap, near_across, near_pairs
 from cxrlens.data.sources.csv_table import CsvTable
 from cxrlens.data.sources.phantom import Phantom
 

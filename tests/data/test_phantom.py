@@ -16,11 +16,10 @@ from scipy import ndimage
 
 from cxrlens.config import parse
 from cxrlens.data.phantom import PhantomImage, PhantomOptions, draw_facts, render
-from cxrlens.data.phantom.chest import make_chest
-from cxrlens.data.phantom.facts import NEGATIVES, NO_FINDING, POSITIVE
-from cxrlens.data.phantom.grid import DESIGN_WIDTH, Pose, make_grid
-from cxrlens.data.phantom.splat import splat
-from cxrlens.data.phantom.texture import cloud, upsample
+from cxrlens.data.phantom.body import NEGATIVES, NO_FINDING, POSITIVE
+from cxrlens.data.phantom.grid import DESIGN_WIDTH, Pose, cloud, make_grid, upsample
+from cxrlens.data.phantom.organs import make_chest
+from cxrlens.data.phantom.skeleton import splat
 from cxrlens.data.sources import SOURCES
 from cxrlens.data.sources.phantom import Phantom
 from cxrlens.errors import UserError
@@ -177,7 +176,7 @@ def test_at_strength_0_nothing_but_the_label_tells_the_classes_apart() -> None:
 
 def test_the_cohort_is_listed_without_drawing_and_read_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     source = SOURCES["phantom"](size=64, patients=30, images_per_patient=(2, 3))
-    assert isinstance(source, Phantom) and not source.needs_root
+    assert isinstance(source, Phantom) and not source.needs_data_dir
     with monkeypatch.context() as patched:
         patched.setattr("cxrlens.data.sources.phantom.render", lambda *_: pytest.fail("drawn"))
         cohort = source.cohort(None)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cxrlens.audit.data_check import check
 from cxrlens.config import parse
 from cxrlens.data.cache import build_cache
-from cxrlens.data.check import check
 from cxrlens.data.sources.dicom_folder import DicomFolder
 from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError

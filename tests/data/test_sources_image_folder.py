@@ -10,8 +10,8 @@ from PIL import Image
 
 from cxrlens.config import parse
 from cxrlens.data.files import LINK_ADVICE
-from cxrlens.data.leaks import patients_warning
 from cxrlens.data.sources.image_folder import ImageFolder
+from cxrlens.data.split import patients_warning
 from cxrlens.errors import UserError
 
 KERMANY = r"person(\d+)_|(IM-\d+|NORMAL2-IM-\d+)"

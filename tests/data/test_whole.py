@@ -13,8 +13,8 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit
 
 from cxrlens.data.images import read_image
+from cxrlens.data.truncation import check_png_rows
 from cxrlens.data.unreadable import UnreadableImage
-from cxrlens.data.whole import check_png_rows
 from dicom_files import write_dicom
 from picture_files import GREY, RGB, interlaced, png, png_of, saved
 

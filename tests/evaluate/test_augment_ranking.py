@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cxrlens.evaluate.augment_ranking import OPTIMISTIC, rank_augmentations
+from cxrlens.pipeline.augment_search import OPTIMISTIC, rank_augmentations
 
 
 def trials(aucs: dict[str, list[float]], train: int = 80, validation: int = 20) -> pd.DataFrame:

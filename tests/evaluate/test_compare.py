@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cxrlens.evaluate.compare import Comparison, compare, corrected, holm, winner
+from cxrlens.evaluate.comparisons import Comparison, compare, corrected, holm, winner
 from cxrlens.evaluate.influence import mean_influence, placements
 
 

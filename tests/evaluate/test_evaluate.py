@@ -10,8 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import auc, auc_difference, auc_interval
 from cxrlens.evaluate.evaluate import evaluate
-from cxrlens.evaluate.networks import Network, Validation
-from cxrlens.evaluate.score import model_influence
+from cxrlens.evaluate.networks import Network, Validation, model_influence
 
 N = 60
 

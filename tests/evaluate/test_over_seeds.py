@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from cxrlens.errors import UserError
-from cxrlens.evaluate.over_seeds import over_seeds, seed_differences
+from cxrlens.evaluate.comparisons import over_seeds, seed_differences
 
 
 def test_the_interval_is_students() -> None:

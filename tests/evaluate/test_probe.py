@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cxrlens.evaluate.findings import finding_auc
-from cxrlens.evaluate.probe import linear_probe
+from cxrlens.evaluate.probe import finding_auc, linear_probe
 
 RNG = np.random.default_rng(0)
 PATIENTS = [f"p{number // 2}" for number in range(120)]

@@ -4,7 +4,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_curve
 
 from cxrlens.errors import UserError
-from cxrlens.evaluate.threshold import choose_threshold, rate, wilson
+from cxrlens.evaluate.calibration import choose_threshold, rate, wilson
 
 
 def test_the_threshold_has_youdens_best_of_all():

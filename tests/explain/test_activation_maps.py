@@ -9,7 +9,7 @@ from hand_set_networks import captums, images, pooled
 from torch import nn
 
 from cxrlens.explain.attribute import attribute
-from cxrlens.explain.display import min_max
+from cxrlens.explain.base import min_max
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
 
 

@@ -10,8 +10,7 @@ from hand_set_networks import images, pooled
 
 from cxrlens.errors import UserError
 from cxrlens.explain.attribute import attribute
-from cxrlens.explain.base import Attribution
-from cxrlens.explain.display import DISPLAYS, Display, enlarge, min_max, overlay, scaled, shared_scale
+from cxrlens.explain.base import DISPLAYS, Attribution, Display, enlarge, min_max, overlay, scaled, shared_scale
 
 
 def record(maps: torch.Tensor, side: int = 8, **fields: object) -> Attribution:

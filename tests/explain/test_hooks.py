@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cxrlens.errors import UserError
-from cxrlens.explain.hooks import captured
+from cxrlens.explain.layers import captured
 
 
 def test_a_relu_in_place_behind_the_layer_overwrites_nothing() -> None:

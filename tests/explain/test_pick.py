@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cxrlens.explain.pick import Picked, pick
+from cxrlens.explain.attribution_options import Picked, pick
 
 
 def table(*rows: tuple[str, int, float]) -> pd.DataFrame:

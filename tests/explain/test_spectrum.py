@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrlens.explain.spectrum import RINGS, colour_variance, mean_frequency, radial_spectrum
+from cxrlens.explain.activation_maximization.records import RINGS, colour_variance, mean_frequency, radial_spectrum
 
 
 def wave(cycles: int, side: int = 64) -> np.ndarray:

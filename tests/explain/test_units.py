@@ -3,8 +3,8 @@
 import torch
 from hand_set_networks import images, pooled
 
+from cxrlens.explain.activation_maximization.objectives import choose_units, contributions
 from cxrlens.explain.layers import default_layer, find_layer, units_layer
-from cxrlens.explain.units import choose_units, contributions
 from cxrlens.models.classifier import ModelOptions, build_classifier
 
 

@@ -24,12 +24,13 @@ from published_layouts import (
 )
 
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import build_backbone
-from cxrlens.models.weights import containers, find, hub, identity
-from cxrlens.models.weights.add import recognise_card
-from cxrlens.models.weights.cards import NATURAL
-from cxrlens.models.weights.catalogue import CARDS
+from cxrlens.models.backbones.timm_family import build_backbone
+from cxrlens.models.weights import containers, find
+from cxrlens.models.weights import find as hub
+from cxrlens.models.weights import store as identity
+from cxrlens.models.weights.cards import CARDS, NATURAL
 from cxrlens.models.weights.containers import read_contents
+from cxrlens.models.weights.fetch import recognise_card
 from cxrlens.models.weights.store import LoadedWeights, load_weights
 
 fresh = cache(lambda architecture: build_backbone(architecture, 64))
@@ -50,7 +51,7 @@ def loaded(path: Path, architecture: str) -> tuple[torch.nn.Module, LoadedWeight
     backbone = copy.deepcopy(fresh(architecture))
     before = copy.deepcopy(next(backbone.parameters()))
     try:
-        weights = load_weights(backbone, path.name, architecture, near=path.parent)
+        weights = load_weights(backbone, path.name, architecture, study_dir=path.parent)
     except UserError:
         assert torch.equal(next(backbone.parameters()), before), "a refused file must change nothing"
         raise

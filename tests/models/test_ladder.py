@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import BACKBONES, build_backbone
+from cxrlens.models.backbones import BACKBONES
+from cxrlens.models.backbones.timm_family import build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier, count_parameters
 
 

@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 
 from cxrlens.cli import main as cli
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import Preprocessing, build_backbone
+from cxrlens.models.backbones import Preprocessing
+from cxrlens.models.backbones.timm_family import build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier
-from cxrlens.models.weights.accept import accept, verify_weights
-from cxrlens.models.weights.catalogue import CARDS, SHIPPED
+from cxrlens.models.weights.cards import CARDS, SHIPPED
 from cxrlens.models.weights.find import find_weights, resolve
+from cxrlens.models.weights.store import accept, verify_weights
 from cxrlens.pretrain_study import PretrainStudy, Scale
 
 PRETRAININGS = Path(__file__).parents[2] / "studies" / "pretraining"

@@ -12,8 +12,7 @@ import torch
 
 from cxrlens.errors import UserError
 from cxrlens.explain.methods.grad_cam import GradCam
-from cxrlens.models.backbones import build_backbone
-from cxrlens.models.backbones.timm_family import timm_names
+from cxrlens.models.backbones.timm_family import build_backbone, timm_names
 from cxrlens.models.classifier import ModelOptions, build_classifier
 
 WORK = {  # name → side of its map of 64 × 64 images: what is special about it

@@ -10,13 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import build_backbone
-from cxrlens.models.weights import catalogue, hub
-from cxrlens.models.weights.card import KEY
-from cxrlens.models.weights.cards import NATURAL, XRAY
-from cxrlens.models.weights.catalogue import CARDS
+from cxrlens.models.backbones.timm_family import build_backbone
+from cxrlens.models.weights import cards as catalogue
+from cxrlens.models.weights import find as hub
+from cxrlens.models.weights.cards import CARDS, KEY, NATURAL, XRAY
+from cxrlens.models.weights.find import trained_size
 from cxrlens.models.weights.store import load_weights
-from cxrlens.models.weights.trained_size import trained_size
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +60,13 @@ def test_timms_own_are_asked_of_timm_by_their_tag() -> None:
 def test_random_weights_and_files_without_a_card_say_nothing(folder: Path) -> None:
     save_file({"x": torch.zeros(1)}, folder / "mine.safetensors")
     assert trained_size("random", "densenet121") is None
-    assert trained_size("mine.safetensors", "densenet121", near=folder) is None
+    assert trained_size("mine.safetensors", "densenet121", study_dir=folder) is None
 
 
 def test_a_file_that_carries_a_card_says_it(folder: Path) -> None:
     card = replace(CARDS["efficientnet-lite0-imagenet"], name="mine", size=72)
     save_file({"x": torch.zeros(1)}, folder / "elsewhere.safetensors", {KEY: card.to_json()})
-    assert trained_size("elsewhere.safetensors", "tf_efficientnet_lite0", near=folder) == 72
+    assert trained_size("elsewhere.safetensors", "tf_efficientnet_lite0", study_dir=folder) == 72
 
 
 def test_loaded_weights_carry_it_with_what_was_asked_for() -> None:

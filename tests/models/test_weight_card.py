@@ -11,13 +11,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import Preprocessing, build_backbone
+from cxrlens.models.backbones import Preprocessing
+from cxrlens.models.backbones.timm_family import build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier, seeded
-from cxrlens.models.weights.accept import verify_weights
-from cxrlens.models.weights.add import add_weights
-from cxrlens.models.weights.card import KEY, WeightCard
-from cxrlens.models.weights.catalogue import CARDS
+from cxrlens.models.weights.cards import CARDS, KEY, WeightCard
+from cxrlens.models.weights.fetch import add_weights
 from cxrlens.models.weights.find import local_file
+from cxrlens.models.weights.store import verify_weights
 from cxrlens.models.weights.write import write_weights
 
 NAME = "tf_efficientnet_lite0"

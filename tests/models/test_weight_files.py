@@ -21,12 +21,12 @@ from safetensors.torch import save_file
 from cxrlens.cli import main as entry
 from cxrlens.data.download import git_blob_sha1
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import build_backbone
-from cxrlens.models.weights import accept, find, hub
-from cxrlens.models.weights.add import add_weights, recognise_card
-from cxrlens.models.weights.cards import NATURAL, XRAY
-from cxrlens.models.weights.catalogue import CARDS
-from cxrlens.models.weights.fetch import fetch_weights
+from cxrlens.models.backbones.timm_family import build_backbone
+from cxrlens.models.weights import find
+from cxrlens.models.weights import find as hub
+from cxrlens.models.weights import store as accept
+from cxrlens.models.weights.cards import CARDS, NATURAL, XRAY
+from cxrlens.models.weights.fetch import add_weights, fetch_weights, recognise_card
 from cxrlens.models.weights.formats import FORMATS
 from cxrlens.models.weights.store import load_weights
 

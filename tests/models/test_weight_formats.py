@@ -25,9 +25,10 @@ from published_layouts import (
 from safetensors.torch import save_file
 
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import Backbone, build_backbone
+from cxrlens.models.backbones import Backbone
+from cxrlens.models.backbones.timm_family import build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier
-from cxrlens.models.weights.card import KEY
+from cxrlens.models.weights.cards import KEY
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.formats import FORMATS, convert, recognise
 from cxrlens.models.weights.store import LoadedWeights, fill, load_weights
@@ -51,7 +52,7 @@ def keras_wanted(grey, tmp_path_factory) -> torch.Tensor:
 
 def loaded(path: Path, architecture: str = "densenet121") -> tuple[Backbone, LoadedWeights]:
     backbone = copy.deepcopy(fresh(architecture))
-    got = load_weights(backbone, path.name, architecture, near=path.parent)
+    got = load_weights(backbone, path.name, architecture, study_dir=path.parent)
     return backbone.double().eval(), got
 
 
@@ -84,7 +85,7 @@ class TestKeras:
     ) -> None:
         path = write_keras(tmp_path / "k.h5", keras_arrays())
         row = ModelOptions(name="m", backbone="densenet121", weights="k.h5", head="linear", batchnorm_epsilon=1.001e-5)
-        model = build_classifier(row, 64, 0, near=tmp_path).double().eval()
+        model = build_classifier(row, 64, 0, study_dir=tmp_path).double().eval()
         with torch.no_grad():
             assert error(model.features(grey), keras_wanted) < 1e-5
         monkeypatch.setattr("cxrlens.models.weights.formats.keras_h5.EPSILON", 1e-5)

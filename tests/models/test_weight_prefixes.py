@@ -13,9 +13,9 @@ from published_layouts import torch_state
 from safetensors.torch import save_file
 
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import Backbone, build_backbone
-from cxrlens.models.weights.containers import read_contents
-from cxrlens.models.weights.legacy_module import MAGIC
+from cxrlens.models.backbones import Backbone
+from cxrlens.models.backbones.timm_family import build_backbone
+from cxrlens.models.weights.containers import MAGIC, read_contents
 from cxrlens.models.weights.store import load_weights
 
 Tensors = dict[str, torch.Tensor]
@@ -37,7 +37,7 @@ def load(path: Path, name: str = "resnet18") -> Backbone:
     backbone = copy.deepcopy(fresh(name))
     before = {key: each.clone() for key, each in backbone.state_dict().items()}
     try:
-        load_weights(backbone, path.name, name, near=path.parent)
+        load_weights(backbone, path.name, name, study_dir=path.parent)
     except UserError:
         after = backbone.state_dict()
         assert all(torch.equal(each, after[key]) for key, each in before.items()), "a refused file must change nothing"

@@ -17,12 +17,13 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 
-from cxrlens.data import reach
+from cxrlens.data import download as reach
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import build_backbone
+from cxrlens.models.backbones.timm_family import build_backbone
 from cxrlens.models.classifier import ModelOptions, build_classifier
-from cxrlens.models.weights import hub, store
-from cxrlens.models.weights.catalogue import CARDS
+from cxrlens.models.weights import find as hub
+from cxrlens.models.weights import store
+from cxrlens.models.weights.cards import CARDS
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def loaded(folder: Path, tensors: dict[str, torch.Tensor]):
     backbone = build_backbone("resnet18", 64)
     before = backbone.network.conv1.weight.clone()
     try:
-        store.load_weights(backbone, "w.safetensors", "resnet18", near=folder)
+        store.load_weights(backbone, "w.safetensors", "resnet18", study_dir=folder)
     except UserError:
         assert torch.equal(backbone.network.conv1.weight, before), "a refused file must change nothing"
         raise
@@ -136,7 +137,7 @@ def test_a_misspelt_name_and_an_absent_file_are_told_apart(tmp_path: Path) -> No
     with pytest.raises(UserError, match="did you mean 'chexnet'"):
         store.find_weights("chexnt", "densenet121")
     with pytest.raises(UserError, match=r"no weight file gone\.safetensors beside the study"):
-        store.find_weights("gone.safetensors", "densenet121", near=tmp_path)
+        store.find_weights("gone.safetensors", "densenet121", study_dir=tmp_path)
 
 
 def test_a_file_behind_a_hub_caches_link_is_read_and_a_broken_link_is_named(tmp_path: Path, tensors) -> None:
@@ -146,11 +147,11 @@ def test_a_file_behind_a_hub_caches_link_is_read_and_a_broken_link_is_named(tmp_
     save_file(tensors, tmp_path / "models--a--b" / "blobs" / "0af3")
     (snapshot / "model.safetensors").symlink_to("../../blobs/0af3")
     backbone = build_backbone("resnet18", 64)
-    store.load_weights(backbone, "model.safetensors", "resnet18", near=snapshot)
+    store.load_weights(backbone, "model.safetensors", "resnet18", study_dir=snapshot)
     assert torch.equal(backbone.network.conv1.weight, tensors["conv1.weight"])
     (snapshot / "gone.pth").symlink_to("../../blobs/9bc1")
     with pytest.raises(UserError, match=r"gone\.pth is a link to \.\./\.\./blobs/9bc1, which is not there"):
-        store.find_weights("gone.pth", "resnet18", near=snapshot)
+        store.find_weights("gone.pth", "resnet18", study_dir=snapshot)
 
 
 def test_weights_that_no_package_carries_say_where_to_put_them(tmp_path: Path, monkeypatch) -> None:
@@ -226,5 +227,5 @@ def test_a_finished_runs_network_can_start_another(tmp_path: Path) -> None:
     source = build_classifier(ModelOptions(name="a", backbone="resnet18", head="linear"), 64, seed=3)
     save_file(source.state_dict(), tmp_path / "run.safetensors")
     target = build_backbone("resnet18", 64)
-    store.load_weights(target, "run.safetensors", "resnet18", near=tmp_path)
+    store.load_weights(target, "run.safetensors", "resnet18", study_dir=tmp_path)
     assert torch.equal(target.network.layer4[1].conv2.weight, source.backbone.network.layer4[1].conv2.weight)

@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 import cxrlens
-from cxrlens.pipeline.audit.lungs import LungStore
-from cxrlens.pipeline.audit.severity import read_severity
+from cxrlens.pipeline.audit.cases import LungStore, read_severity
 from cxrlens.pipeline.prepare import Prepared, prepare
 
 SIZE = 64

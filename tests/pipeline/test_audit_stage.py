@@ -18,7 +18,8 @@ import cxrlens
 from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import BACKBONES, Backbone
-from cxrlens.pipeline.audit import maps, outputs, reuse
+from cxrlens.pipeline.audit import maps, reuse
+from cxrlens.pipeline.audit import stage as outputs
 from cxrlens.pipeline.audit.cases import Cases
 from cxrlens.pipeline.audit.stage import audit_run
 
@@ -148,7 +149,7 @@ def copied(audited: tuple[cxrlens.Run, dict[str, Any]], tmp_path: Path, monkeypa
 def nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network may be looked at again."""
     monkeypatch.setattr(Cases, "of", lambda *_: pytest.fail("asked again"))
-    monkeypatch.setattr(maps, "judge_maps", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr(maps, "evaluate_maps", lambda *_: pytest.fail("judged again"))
 
 
 def without_time(told: dict[str, Any]) -> dict[str, Any]:
@@ -271,9 +272,9 @@ def test_maps_that_no_network_can_have_are_not_tried_again(copied: cxrlens.Run, 
     for path in copied.folder.path.glob("audit/*/maps.json"):
         path.unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(maps, "judge_maps", fault)
+        patch.setattr(maps, "evaluate_maps", fault)
         first = audit_run(copied, device="cpu")
-    monkeypatch.setattr(maps, "judge_maps", lambda *_: pytest.fail("tried again"))
+    monkeypatch.setattr(maps, "evaluate_maps", lambda *_: pytest.fail("tried again"))
     assert without_time(audit_run(copied, device="cpu")) == without_time(first)
     assert [each["reasons"] for each in first["maps"]["methods"]["grad_cam"]["models"].values()] == [
         ["no such maps"]
@@ -283,7 +284,7 @@ def test_maps_that_no_network_can_have_are_not_tried_again(copied: cxrlens.Run, 
 def test_draws_of_patients_move_no_map(copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     study = copied.folder.study
     study.write_text(study.read_text().replace("draws = 500", "draws = 600"))
-    monkeypatch.setattr(maps, "judge_maps", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr(maps, "evaluate_maps", lambda *_: pytest.fail("judged again"))
     audit_run(cxrlens.Run.open(copied.folder.path), device="cpu")
 
 
@@ -299,7 +300,7 @@ def test_a_mended_table_of_boxes_is_read_again(copied: cxrlens.Run, data: Path, 
 def test_other_options_ask_that_probe_alone_again(copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     study = copied.folder.path / "study.toml"
     study.write_text(study.read_text() + "\n[audit.options.corners]\nwidth = 0.01\nheight = 0.01\n")
-    monkeypatch.setattr(maps, "judge_maps", lambda *_: pytest.fail("judged again"))
+    monkeypatch.setattr(maps, "evaluate_maps", lambda *_: pytest.fail("judged again"))
     for probe in set(ASKED) - {"corners"}:
         monkeypatch.setattr(PROBES[probe], "findings", lambda *_: pytest.fail("asked again"))
     told = audit_run(copied, device="cpu")
@@ -310,7 +311,7 @@ def test_what_is_audited_differently_trains_nothing_again(
     trained: cxrlens.Run, copied: cxrlens.Run, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr("cxrlens.pipeline.run.write_report", lambda *_: None)
+    monkeypatch.setattr("cxrlens.pipeline.run.write_page", lambda *_: None)
     options = trained.study.audit.model_copy(update={"images": 8, "boxes": None})
     other = trained.study.model_copy(update={"audit": options})
     again = cxrlens.run(other, data, out=copied.folder.path, device="cpu")
@@ -363,7 +364,7 @@ def test_a_method_that_a_network_cannot_have_is_a_finding_and_not_the_end_of_the
     def none(case: Any, method: str, *_: Any) -> Any:
         raise UserError(f"{method} needs a network with ReLUs")
 
-    monkeypatch.setattr(maps, "judge_maps", none)
+    monkeypatch.setattr(maps, "evaluate_maps", none)
     for record in copied.folder.path.glob("audit/*/maps.json"):
         record.unlink()
     told = audit_run(copied, device="cpu")

@@ -13,11 +13,10 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from cxrlens.cli.augment_search import augment_search as search_command
-from cxrlens.cli.augment_sheet import augment_sheet as sheet_command
+from cxrlens.cli.augment_search import augment_sheet as sheet_command
 from cxrlens.errors import UserError
 from cxrlens.pipeline import augment_search as stage
-from cxrlens.pipeline.augment_search import SearchOptions, augment_search
-from cxrlens.pipeline.augment_sheet import augment_sheet
+from cxrlens.pipeline.augment_search import SearchOptions, augment_search, augment_sheet
 from cxrlens.pipeline.prepare import prepare
 from cxrlens.study import Study
 from cxrlens.train.augment_search import Search

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 import cxrlens
-from cxrlens.evaluate.compare import holm
+from cxrlens.evaluate.comparisons import holm
 from cxrlens.evaluate.evaluate import evaluate
-from cxrlens.pipeline.compare import run_names
-from cxrlens.report.compare import LIMITS, difference_cells, side_by_side_cells, to_markdown
+from cxrlens.pipeline.compare_runs import run_names
+from cxrlens.report.runs_compared import LIMITS, difference_cells, side_by_side_cells, to_markdown
 from handmade_run import IMAGES, cohort, predictions, run_folder
 
 

@@ -16,11 +16,10 @@ from PIL import Image
 
 import cxrlens
 from cxrlens.explain.attribute import attribute
-from cxrlens.explain.options import ExplainOptions
-from cxrlens.explain.pick import Picked
+from cxrlens.explain.attribution_options import ExplainOptions, Picked
 from cxrlens.files import write_text
+from cxrlens.pipeline.array_cache import cached_arrays
 from cxrlens.pipeline.explain import pictures, stage
-from cxrlens.pipeline.explain.kept import kept
 from cxrlens.report import figures
 
 OPTIONS = ExplainOptions(
@@ -175,7 +174,7 @@ def test_an_unknown_method_or_preset_is_refused_with_the_study(finished: cxrlens
 
 def test_of_several_networks_the_first_seeds_are_shown(explained: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(stage, "figure1", lambda shown, *_: seen.extend((each.name, each.job.seed) for each in shown))
+    monkeypatch.setattr(stage, "figure1", lambda shown, *_: seen.extend((each.name, each.task.seed) for each in shown))
     options = OPTIONS.model_copy(update={"figures": (1,)})
     again(explained, explained.folder.path, options)
     assert seen == [("small network", 0), ("frozen network", 0)]
@@ -214,8 +213,8 @@ def _dicom(path: Path, grey: np.ndarray) -> None:
 
 def test_kept_arrays_are_of_what_they_were_made_from(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.npz"
-    assert kept(path, {"seed": 0}, lambda: {"x": np.zeros(2)})["x"].tolist() == [0, 0]
-    assert kept(path, {"seed": 0}, lambda: pytest.fail("made again"))["x"].tolist() == [0, 0]
-    assert kept(path, {"seed": 1}, lambda: {"x": np.ones(2)})["x"].tolist() == [1, 1]
+    assert cached_arrays(path, {"seed": 0}, lambda: {"x": np.zeros(2)})["x"].tolist() == [0, 0]
+    assert cached_arrays(path, {"seed": 0}, lambda: pytest.fail("made again"))["x"].tolist() == [0, 0]
+    assert cached_arrays(path, {"seed": 1}, lambda: {"x": np.ones(2)})["x"].tolist() == [1, 1]
     write_text(path, "not an archive")
-    assert kept(path, {"seed": 1}, lambda: {"x": np.ones(1)})["x"].tolist() == [1]
+    assert cached_arrays(path, {"seed": 1}, lambda: {"x": np.ones(1)})["x"].tolist() == [1]

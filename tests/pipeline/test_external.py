@@ -23,9 +23,8 @@ from cxrlens.data.sources import SOURCES
 from cxrlens.data.sources.phantom import Phantom
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import auc_interval
-from cxrlens.pipeline.external import External, evaluate_external, write_external
-from cxrlens.pipeline.external_images import numbered_alike, outside_images
-from cxrlens.pipeline.external_judge import judge_outside
+from cxrlens.pipeline.external import ExternalResult, evaluate_external, numbered_alike, outside_images, write_external
+from cxrlens.pipeline.external_evaluate import evaluate_outside
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import EvaluationOptions
 
@@ -52,7 +51,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(finished: cxrlens.Run) -> External:
+def elsewhere(finished: cxrlens.Run) -> ExternalResult:
     return evaluate_external(finished, study=phantoms(finished, seed=4, patients=12), device="cpu")
 
 
@@ -78,7 +77,7 @@ def clinic(finished: cxrlens.Run, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-def test_every_network_looks_at_every_image(finished: cxrlens.Run, elsewhere: External) -> None:
+def test_every_network_looks_at_every_image(finished: cxrlens.Run, elsewhere: ExternalResult) -> None:
     images = elsewhere.images.table["image"].tolist()
     assert len(images) == elsewhere.images.listed and not any(elsewhere.images.left_out.values())
     assert list(elsewhere.predictions) == list(finished.predictions)
@@ -93,7 +92,7 @@ def test_every_network_looks_at_every_image(finished: cxrlens.Run, elsewhere: Ex
 
 
 def test_inside_is_what_the_run_says_and_the_difference_is_from_there(
-    finished: cxrlens.Run, elsewhere: External
+    finished: cxrlens.Run, elsewhere: ExternalResult
 ) -> None:
     for told, model in zip(finished.results["models"], elsewhere.models, strict=True):
         assert (model.name, model.inside_auc, model.inside_low) == (told["name"], told["auc"], told["auc_low"])
@@ -132,7 +131,7 @@ def test_a_folder_is_judged_without_the_runs_images_and_their_patients(
 
 
 def test_the_command_says_who_judged_and_what_that_does_not_show(
-    finished: cxrlens.Run, elsewhere: External, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    finished: cxrlens.Run, elsewhere: ExternalResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
     command = ["evaluate", str(finished.folder.path), "--out", str(tmp_path / "there.json")]
@@ -147,7 +146,7 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
 
 
 def test_the_runs_own_page_has_it_from_then_on(
-    finished: cxrlens.Run, elsewhere: External, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    finished: cxrlens.Run, elsewhere: ExternalResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
     run = shutil.copytree(finished.folder.path, tmp_path / "run")
@@ -157,7 +156,9 @@ def test_the_runs_own_page_has_it_from_then_on(
     assert "On images from elsewhere" in page and f"{elsewhere.models[0].outside.auc:.3f}" in page
 
 
-def test_the_file_is_called_after_the_other_images(finished: cxrlens.Run, elsewhere: External, tmp_path: Path) -> None:
+def test_the_file_is_called_after_the_other_images(
+    finished: cxrlens.Run, elsewhere: ExternalResult, tmp_path: Path
+) -> None:
     written = write_external(cxrlens.Run(RunFolder(tmp_path)), elsewhere)
     assert written.file == tmp_path / "external" / "elsewhere.json"
     table = pd.read_csv(tmp_path / "external" / "elsewhere.csv")
@@ -267,7 +268,7 @@ def judged(inside: pd.DataFrame, outside: pd.DataFrame, groups: dict[str, str] |
     told = {"models": [{"name": "m", "auc": 0.5, "auc_low": 0.4, "auc_high": 0.6}]}
     run = SimpleNamespace(study=SimpleNamespace(evaluation=EvaluationOptions()), results=told, predictions=inside)
     table = pd.DataFrame({"image": outside["image"].unique(), "sex": "F", "age": 50.0, "view": "PA", "source": "x"})
-    return judge_outside(run, outside, inside, table, groups or {}, {})[1][0]
+    return evaluate_outside(run, outside, inside, table, groups or {}, {})[1][0]
 
 
 def made_up(folds: int, seed: int, patients: int = 40) -> pd.DataFrame:

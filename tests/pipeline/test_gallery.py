@@ -13,14 +13,14 @@ import torch
 from scipy.special import expit
 
 import cxrlens
-from cxrlens.evaluate.threshold import choose_threshold
+from cxrlens.evaluate.calibration import choose_threshold
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import Attribution
 from cxrlens.files import write_text
 from cxrlens.pipeline import gallery
 from cxrlens.pipeline.gallery import read_gallery, reduced, sampled
-from cxrlens.pipeline.page import read_run, write_report
-from cxrlens.report.reading import Reading
+from cxrlens.pipeline.report import read_run, write_page
+from cxrlens.report.report_data import ReportData
 
 NAMES = ("small network", "frozen network")
 
@@ -154,10 +154,10 @@ def test_a_study_that_wants_no_gallery_has_none_though_maps_are_there(shown: cxr
 
 
 def test_the_page_can_be_changed_before_it_is_written_and_put_elsewhere(shown: cxrlens.Run, tmp_path: Path) -> None:
-    def change(reading: Reading) -> Reading:
+    def change(reading: ReportData) -> ReportData:
         return replace(reading, gallery=None, results={**reading.results, "question": "another question"})
 
-    path = write_report(shown.folder, change, tmp_path / "other name é.html")
+    path = write_page(shown.folder, change, tmp_path / "other name é.html")
     text = path.read_text(encoding="utf-8")
     assert "another question" in text and 'id="gallery"' not in text
     assert "another question" not in (shown.folder.path / "report.html").read_text()
@@ -169,7 +169,7 @@ def test_a_run_of_before_and_one_with_another_versions_audit_have_a_page(shown: 
         (out / name).unlink()
     for audit in (json.dumps({"schema_version": 99}), "not json", "[]"):
         write_text(out / "audit.json", audit)
-        text = write_report(cxrlens.Run.open(out).folder).read_text()
+        text = write_page(cxrlens.Run.open(out).folder).read_text()
         assert text.count("another version of cxrlens") == 2
 
 

@@ -10,8 +10,8 @@ from users_folders import folder, study
 
 import cxrlens
 from cxrlens.evaluate.evaluate import evaluate
-from cxrlens.pipeline.page import read_run
 from cxrlens.pipeline.predict import predict
+from cxrlens.pipeline.report import read_run
 
 MODELS = ("18", "034", "NA", "1.0", "image")
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 import cxrlens
 from cxrlens.cli.main import app
-from cxrlens.pipeline.external_images import outside_images
-from cxrlens.pipeline.pixels import decoded
+from cxrlens.pipeline.external import outside_images
+from cxrlens.pipeline.prepare import decoded
 from cxrlens.progress import Silent
 
 STUDY = """

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 import cxrlens
 from cxrlens.cli.main import app
 from cxrlens.pipeline.external import evaluate_external
-from cxrlens.pipeline.page import write_report
-from cxrlens.pipeline.reopen import reopen
+from cxrlens.pipeline.finished_run import reopen
+from cxrlens.pipeline.report import write_page
 from cxrlens.progress import Silent
 
 STUDY = """
@@ -185,7 +185,7 @@ def test_evaluate_reads_other_images_likewise_and_notes_it(deep: cxrlens.Run, st
 
 
 def test_the_page_counts_what_was_odd_and_what_was_converted(deep: cxrlens.Run, tmp_path: Path) -> None:
-    page = write_report(deep.folder, path=tmp_path / "page.html").read_text(encoding="utf-8")
+    page = write_page(deep.folder, path=tmp_path / "page.html").read_text(encoding="utf-8")
     assert "How the files were read" in page
     for said in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels", "16-bit file read as 12 bits", "05.png"):
         assert said in page, said

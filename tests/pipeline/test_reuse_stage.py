@@ -13,11 +13,10 @@ import pytest
 
 import cxrlens
 from cxrlens.data.split import Split
-from cxrlens.models.weights.hub import OutOfReach
+from cxrlens.models.weights.find import OutOfReach
 from cxrlens.pipeline.audit import reuse as stage
-from cxrlens.pipeline.fit import jobs
-from cxrlens.pipeline.prepare import prepare
-from cxrlens.pipeline.rows import trainable_rows
+from cxrlens.pipeline.fit import training_tasks
+from cxrlens.pipeline.prepare import prepare, trainable_rows
 from cxrlens.train.device import choose_device
 
 Measure = Callable[..., dict[str, Any]]
@@ -32,10 +31,10 @@ def copied(finished: cxrlens.Run, tmp_path: Path) -> cxrlens.Run:
 def measured(copied: cxrlens.Run) -> Measure:
     """Measures the run; `keep` is of its networks, `split` takes the place of theirs."""
 
-    def measure(keep: Callable[..., bool] = lambda job: True, split: Split | None = None) -> dict[str, Any]:
+    def measure(keep: Callable[..., bool] = lambda task: True, split: Split | None = None) -> dict[str, Any]:
         prepared = prepare(copied.study, None)
-        done = [job for job in jobs(prepared, trainable_rows(copied.study, None)[0]) if keep(job)]
-        done = [replace(job, split=split) for job in done] if split else done
+        done = [task for task in training_tasks(prepared, trainable_rows(copied.study, None)[0]) if keep(task)]
+        done = [replace(task, split=split) for task in done] if split else done
         found = stage.reuse(copied, done, prepared, choose_device("cpu"), None)
         json.dumps(found, allow_nan=False)
         return found
@@ -60,7 +59,7 @@ def test_a_frozen_network_is_as_it_was_and_a_trained_one_is_not(measured: Measur
 
 
 def test_one_seed_has_no_interval_over_seeds_and_says_so(measured: Measure) -> None:
-    found = measured(keep=lambda job: job.seed == 0)
+    found = measured(keep=lambda task: task.seed == 0)
     assert all("One seed" in model["note"] and model["seeds"] == 1 for model in found["models"])
     assert not any(block["over_seeds"] for model in found["models"] for block in model["blocks"])
 
@@ -76,7 +75,7 @@ def test_weights_out_of_reach_are_told_and_the_trained_network_still_counts(
         return build(row, *rest)
 
     monkeypatch.setattr(stage, "build_classifier", gone)
-    found = measured(keep=lambda job: job.seed == 0)
+    found = measured(keep=lambda task: task.seed == 0)
     small, frozen = found["models"]
     assert small["blocks"] and not frozen["blocks"] and len(found["between"]) == 1
     assert frozen["note"].endswith("cannot be made again: the weights are not here.")
@@ -91,7 +90,7 @@ def test_other_weights_under_the_same_name_are_no_start(measured: Measure, monke
         return model
 
     monkeypatch.setattr(stage, "build_classifier", other)
-    for model in measured(keep=lambda job: job.seed == 0)["models"]:
+    for model in measured(keep=lambda task: task.seed == 0)["models"]:
         assert not model["blocks"] and "now means other weights" in model["note"]
 
 
@@ -104,7 +103,7 @@ def test_a_trunk_that_moved_though_frozen_is_told(measured: Measure, monkeypatch
         return model
 
     monkeypatch.setattr(stage, "build_classifier", drifted)
-    (frozen,) = measured(keep=lambda job: job.row.name == "frozen network" and job.seed == 0)["models"]
+    (frozen,) = measured(keep=lambda task: task.row.name == "frozen network" and task.seed == 0)["models"]
     assert "and yet it moved" in frozen["note"] and frozen["blocks"][0]["statistics"] > 0
 
 
@@ -121,6 +120,6 @@ def test_an_interval_that_is_unknown_is_null(measured: Measure, copied: cxrlens.
     split, of = prepared.splits[0], prepared.cohort.table.set_index("image")["patient"]
     four = list(dict.fromkeys(of.loc[list(split.validation)]))[:4]
     few = replace(split, validation=tuple(image for image in split.validation if of[image] in four))
-    found = measured(keep=lambda job: job.row.name == "small network" and job.seed == 0, split=few)
+    found = measured(keep=lambda task: task.row.name == "small network" and task.seed == 0, split=few)
     assert found["patients"] == 4
     assert all(block["low"] is None and block["cka"] <= 1 for block in found["models"][0]["blocks"])

@@ -134,10 +134,10 @@ def test_weights_that_were_exchanged_under_a_run_are_refused(finished: cxrlens.R
     study = finished.study.model_copy(update={"models": (row,), "seeds": (0,)})
     weights = tmp_path / "start.safetensors"
     weights.write_bytes((finished.folder.path / "models/small-network/seed-0/fold-0/weights.safetensors").read_bytes())
-    cxrlens.run(study, out=tmp_path / "run", device="cpu", near=tmp_path)
+    cxrlens.run(study, out=tmp_path / "run", device="cpu", study_dir=tmp_path)
     weights.write_bytes((finished.folder.path / "models/small-network/seed-1/fold-0/weights.safetensors").read_bytes())
     with pytest.raises(cxrlens.UserError, match="from other weights"):
-        cxrlens.run(study, out=tmp_path / "run", device="cpu", near=tmp_path)
+        cxrlens.run(study, out=tmp_path / "run", device="cpu", study_dir=tmp_path)
 
 
 def test_two_runs_in_one_folder_are_refused(finished: cxrlens.Run) -> None:

@@ -15,12 +15,12 @@ import torch
 
 import cxrlens
 from cxrlens.data.cache import build_cache
-from cxrlens.models.weights import catalogue, hub
-from cxrlens.models.weights.cards import NATURAL, XRAY
-from cxrlens.models.weights.catalogue import CARDS
-from cxrlens.pipeline import pixels
+from cxrlens.models.weights import cards as catalogue
+from cxrlens.models.weights import find as hub
+from cxrlens.models.weights.cards import CARDS, NATURAL, XRAY
+from cxrlens.pipeline import prepare as pixels
 from cxrlens.pipeline.augment_search import SearchOptions, augment_search
-from cxrlens.pipeline.rows import row_size, trainable_rows
+from cxrlens.pipeline.prepare import row_size, trainable_rows
 from cxrlens.report.tables import to_markdown
 
 LITE, OWN = "tf_efficientnet_lite0", "efficientnet-lite0-imagenet"
@@ -70,7 +70,7 @@ def sized(cards: None, decoded: list, tmp_path_factory: pytest.TempPathFactory) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pixels, "build_cache", spy)
-        patch.setattr("cxrlens.pipeline.judge.draw", lambda *_: None)
+        patch.setattr("cxrlens.pipeline.run.draw", lambda *_: None)
         return cxrlens.run(cxrlens.Study.of(STUDY), out=tmp_path_factory.mktemp("runs") / "sizes", device="cpu")
 
 

@@ -13,7 +13,7 @@ from users_folders import folder, study, study_file
 import cxrlens
 from cxrlens.cli.main import app
 from cxrlens.data.cohort import cohort_table, known_patients
-from cxrlens.data.leaks import patients_warning
+from cxrlens.data.split import patients_warning
 from cxrlens.pipeline.external import evaluate_external
 
 

@@ -7,8 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from cxrlens.data.augment import Augmentation, Parameters, apply
-from cxrlens.data.augment_combinations import SIX, combinations
+from cxrlens.data.augment import SIX, Augmentation, Parameters, apply, combinations
 from cxrlens.data.seeds import generator
 from cxrlens.errors import UserError
 from cxrlens.report.augment_sheet import augment_sheet, caption

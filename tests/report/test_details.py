@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from cxrlens.report.details import details_markdown, operating_table, subgroups_table
+from cxrlens.report.export import details_markdown, operating_table, subgroups_table
 
 RATES = {
     "sensitivity": 0.9, "sensitivity_low": 0.8, "sensitivity_high": 0.95,

@@ -7,10 +7,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from cxrlens.errors import UserError
+from cxrlens.explain.activation_maximization.records import radial_spectrum
+from cxrlens.explain.attribution_options import Picked
 from cxrlens.explain.base import Attribution
 from cxrlens.explain.explained import Explained
-from cxrlens.explain.pick import Picked
-from cxrlens.explain.spectrum import radial_spectrum
 from cxrlens.report import figures
 from cxrlens.report.figures.style import COLOURS
 from drawn import inside, texts

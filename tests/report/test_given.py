@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxrlens.report.given import given_sentences
+from cxrlens.report.tables import weight_note_sentences
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
@@ -14,13 +14,13 @@ def said(given: int = 224, overridden: tuple[str, ...] = (), **weights: Any) -> 
         "name": "chexnet", "asked": "chexnet", "title": "CheXNet", "sha256": "ab", "size": 224,
         "preprocessing": IMAGENET, "input": "ImageNet's mean and standard deviation",
     }  # fmt: skip
-    return given_sentences(
+    return weight_note_sentences(
         {"models": [{"name": "CheXNet, frozen", "size": given, "overridden": overridden, "weights": known | weights}]}
     )
 
 
 def test_weights_used_as_they_were_trained_need_no_word() -> None:
-    assert said() == [] and given_sentences({"models": [{"name": "of an older run"}]}) == []
+    assert said() == [] and weight_note_sentences({"models": [{"name": "of an older run"}]}) == []
 
 
 def test_other_inputs_are_told_beside_those_of_the_card() -> None:
@@ -40,7 +40,7 @@ def test_weights_without_a_card_have_their_inputs_in_numbers() -> None:
 
 def test_a_row_in_another_ones_place_is_named() -> None:
     model = {"name": "ours", "instead_of": "CheXNet, frozen"}
-    assert given_sentences({"models": [model]}) == [
+    assert weight_note_sentences({"models": [model]}) == [
         "ours: in place of 'CheXNet, frozen', whose weights are not on this machine"
     ]
 

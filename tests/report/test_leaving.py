@@ -9,25 +9,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrlens.report.leaving import (
+from cxrlens.report.licences import licence_sentences, licences_shown, may_not_be_redistributed, terms
+from cxrlens.report.page import PICTURES, page
+from cxrlens.report.redact import (
     WITHOUT_XRAYS,
+    Names,
     images_shown,
     renamed,
     without_images,
     without_notes,
     without_salt,
 )
-from cxrlens.report.licences import licence_sentences, licences_shown, may_not_be_redistributed, terms
-from cxrlens.report.page import PICTURES, page
-from cxrlens.report.reading import Reading
-from cxrlens.report.renaming import Names
+from cxrlens.report.report_data import ReportData
 from handmade_run import IMAGES, LICENCES, PATIENTS, reading
 
 OLD = [*IMAGES, *(Path(image).name for image in IMAGES), *(Path(image).stem for image in IMAGES), *set(PATIENTS)]
 
 
 @pytest.fixture
-def whole() -> Reading:
+def whole() -> ReportData:
     return reading()
 
 
@@ -36,12 +36,12 @@ def named_in(text: str) -> list[str]:
     return [name for name, forms in ways.items() if any(form in text for form in forms)]
 
 
-def test_the_whole_page_names_patients_and_files_so_the_next_test_can_fail(whole: Reading) -> None:
+def test_the_whole_page_names_patients_and_files_so_the_next_test_can_fail(whole: ReportData) -> None:
     found = named_in(page(whole))
     assert {IMAGES[0], IMAGES[39], IMAGES[3], PATIENTS[0], PATIENTS[4], Path(IMAGES[1]).stem} <= set(found)
 
 
-def test_renamed_no_name_stands_anywhere_on_the_page_or_in_the_reading(whole: Reading) -> None:
+def test_renamed_no_name_stands_anywhere_on_the_page_or_in_the_reading(whole: ReportData) -> None:
     changed = renamed(whole)
     text = page(changed)
     assert not named_in(text) and "image 1" in text and "/home/me" not in text
@@ -50,7 +50,7 @@ def test_renamed_no_name_stands_anywhere_on_the_page_or_in_the_reading(whole: Re
     assert not named_in(f"{changed.results}{changed.audited}{changed.explained}{changed.environment}{changed.study}")
 
 
-def test_renamed_tables_gallery_and_audit_go_together(whole: Reading) -> None:
+def test_renamed_tables_gallery_and_audit_go_together(whole: ReportData) -> None:
     changed = renamed(whole)
     assert changed.gallery is not None and changed.audited is not None
     assert changed.gallery.images == tuple(f"image {number}" for number in range(1, 9))
@@ -65,13 +65,13 @@ def test_renamed_tables_gallery_and_audit_go_together(whole: Reading) -> None:
     pd.testing.assert_series_equal(changed.predictions["logit"], whole.predictions["logit"])
 
 
-def test_renamed_figures_with_names_and_hashes_of_files_stay_at_home(whole: Reading) -> None:
+def test_renamed_figures_with_names_and_hashes_of_files_stay_at_home(whole: ReportData) -> None:
     changed = renamed(whole)
     assert set(changed.pictures) == {"auc", "roc", "figure2", "figure3", "audit", "audit_evidence"}
     assert "sha256" not in changed.cohort and "other_notes" not in changed.cohort
 
 
-def test_the_reading_itself_is_left_as_it_was(whole: Reading) -> None:
+def test_the_reading_itself_is_left_as_it_was(whole: ReportData) -> None:
     before = reading()
     for change in (without_images, without_notes, renamed):
         change(whole)
@@ -107,7 +107,7 @@ def test_thousands_of_names_take_no_time() -> None:
     assert names.text("PATIENT19999 00000007_000.png, " * 5000) == "patient 20000 image 8, " * 5000
 
 
-def test_without_images_no_x_ray_is_on_the_page(whole: Reading) -> None:
+def test_without_images_no_x_ray_is_on_the_page(whole: ReportData) -> None:
     changed = without_images(whole)
     text = page(changed)
     assert changed.gallery is None and set(changed.pictures) == {"auc", "roc", "figure2", "audit"}
@@ -120,7 +120,7 @@ def test_every_figure_of_the_page_that_shows_x_rays_is_known_to() -> None:
     assert set(PICTURES) >= WITHOUT_XRAYS
 
 
-def test_without_notes_nothing_of_them_is_on_the_page(whole: Reading) -> None:
+def test_without_notes_nothing_of_them_is_on_the_page(whole: ReportData) -> None:
     assert "coughs" in page(whole)
     changed = without_notes(whole)
     assert "coughs" not in page(changed) and "coughs" not in changed.cohort.to_csv()
@@ -148,7 +148,7 @@ def test_non_commercial_is_allowed_and_said() -> None:
     assert "same licence" in terms("CC BY-SA").how and not terms("CC0").how
 
 
-def test_images_that_may_not_go_are_counted_by_licence(whole: Reading) -> None:
+def test_images_that_may_not_go_are_counted_by_licence(whole: ReportData) -> None:
     gallery_only = replace(whole, pictures={"auc": b""})
     assert may_not_be_redistributed(gallery_only) == [IMAGES[1], IMAGES[3], IMAGES[5], IMAGES[7]]
     assert {each.licence: len(each.images) for each in licences_shown(gallery_only)} == {
@@ -160,7 +160,7 @@ def test_images_that_may_not_go_are_counted_by_licence(whole: Reading) -> None:
     assert [each.split(":")[0] for each in conditions] == ["terms of CC BY-NC-SA, 2 images"]
 
 
-def test_a_figure_with_x_rays_may_show_any_readable_image(whole: Reading) -> None:
+def test_a_figure_with_x_rays_may_show_any_readable_image(whole: ReportData) -> None:
     assert images_shown(replace(whole, gallery=None)) == IMAGES[:39]
     assert images_shown(replace(whole, gallery=None, pictures={"roc": b""})) == []
     unknown = whole.cohort.assign(license=np.nan)

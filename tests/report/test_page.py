@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrlens.evaluate.threshold import choose_threshold
-from cxrlens.report.details import operating_cells
+from cxrlens.evaluate.calibration import choose_threshold
+from cxrlens.report.export import operating_cells
 from cxrlens.report.page import PICTURES, page
+from cxrlens.report.page.blocks import as_island, map_images, map_side, outline, picture_side, picture_uri
 from cxrlens.report.page.cohort import flow, sides
-from cxrlens.report.page.encode import as_island, map_images, map_side, outline, picture_side, picture_uri
-from cxrlens.report.page.found import asked, believed, how_sure, who_won
 from cxrlens.report.page.gallery import first_logits
-from cxrlens.report.reading import Reading
+from cxrlens.report.page.summary import asked, believed, how_sure, who_won
+from cxrlens.report.report_data import ReportData
 from synthetic_reading import EVIL, PNG, made
 
 ALL = {
@@ -62,12 +62,12 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def reading() -> Reading:
+def reading() -> ReportData:
     return made(flags=("strong",))
 
 
 @pytest.fixture(scope="module")
-def whole(reading: Reading) -> Tags:
+def whole(reading: ReportData) -> Tags:
     return Tags(page(reading))
 
 
@@ -84,9 +84,9 @@ def test_a_bare_run_has_a_page_without_what_it_lacks() -> None:
     assert not tags.all("img") and "`cxrlens audit RUN` makes one" in tags.text()
 
 
-def test_it_asks_no_host_and_has_one_script_named_by_its_hash(whole: Tags, reading: Reading) -> None:
+def test_it_asks_no_host_and_has_one_script_named_by_its_hash(whole: Tags, reading: ReportData) -> None:
     sources = [told[key] or "" for _, told in whole.tags for key in ("src", "href", "action", "data") if key in told]
-    assert all(each.startswith(("data:image/png;base64,", "#")) for each in sources)
+    assert all(each.startswith(("data:image/png;base64,", "audit")) for each in sources)
     assert [told.get("type") for told in whole.all("script")] == ["application/json", None]
     assert not whole.all("link") and not whole.all("iframe") and "url(" not in page(reading)
     policy = next(told["content"] for told in whole.all("meta") if "http-equiv" in told) or ""
@@ -127,7 +127,7 @@ def test_a_winner_is_named_with_its_lead_and_how_sure() -> None:
     assert "one seed each" in how_sure(results)
 
 
-def test_where_no_winner_can_be_named_it_says_so_and_by_how_little(reading: Reading) -> None:
+def test_where_no_winner_can_be_named_it_says_so_and_by_how_little(reading: ReportData) -> None:
     results = reading.results
     assert results["winner"]["name"] is None
     assert who_won(results).startswith("No winner can be named: strong has the highest AUC, ")
@@ -168,7 +168,7 @@ PARTS = {"cohort": {}, "models": [], "notice": ""}
 @pytest.mark.parametrize(
     "audited", [{}, {"schema_version": 0}, {"schema_version": 1}, {"schema_version": 1, "summary": PARTS}]
 )
-def test_an_audit_of_another_version_is_said_and_breaks_nothing(reading: Reading, audited: dict) -> None:
+def test_an_audit_of_another_version_is_said_and_breaks_nothing(reading: ReportData, audited: dict) -> None:
     tags = Tags(page(replace(reading, audited=audited, gallery=None)))
     assert "transfer" not in tags.sections() and tags.text().count("another version of cxrlens") == 2
 
@@ -192,7 +192,7 @@ def test_the_cohorts_flow_adds_up_and_leaks_are_counted() -> None:
     assert "5 of 12 validation images are of 5 patients who are also in training" in Tags(page(leaky)).text()
 
 
-def test_the_methods_are_those_of_the_study(whole: Tags, reading: Reading) -> None:
+def test_the_methods_are_those_of_the_study(whole: Tags, reading: ReportData) -> None:
     said = whole.text()
     assert "drawn by the phantom" in said and "augmented by horizontal flip, brightness [0.5, 1.2]" in said
     assert "Obuchowski 1997" in said and "arXiv:1610.02391" in said
@@ -254,7 +254,7 @@ def test_an_outline_runs_around_the_lungs() -> None:
     assert outline(np.zeros((8, 8), bool)) == ""
 
 
-def test_the_gallerys_logits_are_the_first_networks(reading: Reading, whole: Tags) -> None:
+def test_the_gallerys_logits_are_the_first_networks(reading: ReportData, whole: Tags) -> None:
     later = reading.predictions.assign(seed=1, logit=0.123)
     both = type(later)(np.r_[reading.predictions.to_numpy(), later.to_numpy()], columns=later.columns)
     images = reading.gallery.images if reading.gallery else ()
@@ -288,7 +288,7 @@ def test_a_threshold_that_is_not_0_is_never_written_as_0() -> None:
         assert said in row[1] and row[1] not in ("0.000", "1.000")
 
 
-def test_a_picture_is_on_the_page_as_it_is(reading: Reading) -> None:
+def test_a_picture_is_on_the_page_as_it_is(reading: ReportData) -> None:
     tags = Tags(page(replace(reading, pictures={"roc": PNG, "unknown": PNG})))
     shown = [told["src"] for told in tags.all("img") if "id" not in told]
     assert shown == ["data:image/png;base64," + base64.b64encode(PNG).decode()]

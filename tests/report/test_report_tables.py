@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from cxrlens.report.details import RATES
-from cxrlens.report.export import table_files
-from cxrlens.report.page.found import who_won
+from cxrlens.report.export import RATES, table_files
+from cxrlens.report.page.summary import who_won
 from cxrlens.report.tables import comparisons_table, how_judged, render, table1, to_markdown
 
 DETAILS = {

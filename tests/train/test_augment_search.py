@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxrlens.data.augment import Augmentation
-from cxrlens.data.augment_combinations import SIX
+from cxrlens.data.augment import SIX, Augmentation
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.seeds import generator
 from cxrlens.errors import UserError
@@ -21,7 +20,7 @@ from cxrlens.train.augment_search import Search, search
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.options import TrainingOptions
+from cxrlens.train.training_options import TrainingOptions
 
 IMAGES = [f"{number}.png" for number in range(16)]
 

@@ -21,9 +21,9 @@ from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
 from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import BankInputs, LabelledImages, PixelInputs, choose_inputs
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.options import TrainingOptions
 from cxrlens.train.order import Order
 from cxrlens.train.predict import FixedImages
+from cxrlens.train.training_options import TrainingOptions
 
 SIZE = 64
 FLIP = Augmentation(horizontal_flip=True)

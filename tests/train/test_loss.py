@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cxrlens.train.distil import distilling, standardised
-from cxrlens.train.loss import cross_entropy, label_weights
+from cxrlens.train.training_options import cross_entropy, label_weights
 
 NAN = float("nan")
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cxrlens.train.options import TrainingOptions
-from cxrlens.train.schedule import FROM, TO, learning_rate
+from cxrlens.train.training_options import FROM, TO, TrainingOptions, learning_rate
 
 
 def test_constant_is_constant() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
-from cxrlens.audit.base import Bar, Finding, refused
+from cxrlens.audit.base import AuditResult, Bar, auc_estimate, ends, refused
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.words import ends
+from cxrlens.audit.lungs.regions import Lungs, one_sided
+from cxrlens.audit.probes import ModelProbe
 
 if TYPE_CHECKING:
     from cxrlens.audit.probes import ModelProbe
+
 
 FAMILY = "parts of the image"
 LOST = Bar(0.0, 0.05, FAMILY)
@@ -19,7 +23,7 @@ LEFT = Bar(0.5, 0.1, FAMILY)
 SHOWN = 4  # images to look at
 
 
-def ablated(probe: ModelProbe, case: ModelCase, what: str, limits: str) -> Finding:
+def ablated(probe: ModelProbe, case: ModelCase, what: str, limits: str) -> AuditResult:
     """AUC of the images as they are minus AUC with a part filled from around it.
 
     Args:
@@ -38,7 +42,7 @@ def ablated(probe: ModelProbe, case: ModelCase, what: str, limits: str) -> Findi
     whole, left = case.auc(case.logits), case.auc(after)
     moved = after - case.logits
     most = np.argsort(-np.abs(moved), kind="stable")[:SHOWN]
-    return Finding(
+    return AuditResult(
         probe.name, case.name, statistic, change.value, change.low, change.high, "undecided", limits,
         "above 0: the network tells the classes apart by what was there",
         f"With {what} filled in, the AUC goes from {whole.value:.3f} to {left.value:.3f} "
@@ -54,7 +58,9 @@ def ablated(probe: ModelProbe, case: ModelCase, what: str, limits: str) -> Findi
     )  # fmt: skip
 
 
-def left_over(probe: ModelProbe, case: ModelCase, what: str, limits: str, rows: np.ndarray | None = None) -> Finding:
+def left_over(
+    probe: ModelProbe, case: ModelCase, what: str, limits: str, rows: np.ndarray | None = None
+) -> AuditResult:
     """AUC on images of which a part alone is left, the rest being one grey for all.
 
     Args:
@@ -76,7 +82,7 @@ def left_over(probe: ModelProbe, case: ModelCase, what: str, limits: str, rows: 
     positive = int(labels.sum())
     right = np.argsort(np.where(labels, -after, after), kind="stable")  # the surest that are right, of both classes
     surest = np.concatenate([right[labels[right]][: SHOWN // 2], right[~labels[right]][: SHOWN // 2]])
-    return Finding(
+    return AuditResult(
         probe.name, case.name, statistic, left.value, left.low, left.high, "undecided", limits,
         "above 0.5: what is left tells the classes apart",
         f"With {what}, the AUC is {left.value:.3f} {ends(left)}; on the same {len(kept)} whole "
@@ -101,3 +107,59 @@ def _look_at(
         {"image": case.images[row], "label": int(case.labels[row]), "before": float(one), "after": float(other)}
         for row, (one, other) in zip(rows, pairs, strict=True)
     ]
+
+
+# A part taken out of every image before training as well: what can be learned from the rest.
+
+
+def learned_from(
+    probe: ModelProbe, part: ModelProbe, case: ModelCase, what: str, limits: str, by_lungs: bool
+) -> AuditResult:
+    """AUC of the row trained anew on, and judged by, images of which a part alone is left.
+
+    Args:
+        probe: that asks.
+        part: whose `altered` takes the rest away, from both sides in one grey.
+        case: the network.
+        what: is left, for sentences: "images without lungs".
+        limits: what the finding does not show.
+        by_lungs: whether only images whose lungs are known can be asked.
+    """
+    statistic, side = f"AUC after training on {what}", case.training
+    inside, rows = np.arange(len(side.labels)), np.arange(len(case.labels))
+    if by_lungs:
+        inside, rows = side.lungs.rows, case.lungs.rows
+    reason = _reason(case, rows, by_lungs)
+    if reason or case.again is None:
+        return refused(probe.name, case.name, statistic, reason, limits)
+    altered = part.altered(_both(case), np.concatenate([inside, rows + len(side.labels)]))
+    assert altered is not None, "a probe that takes away alters"
+    logits = case.again(altered[: len(inside)], side.labels[inside], altered[len(inside) :])
+    left = auc_estimate(logits, case.labels, case.patients, case.judging, rows)
+    return AuditResult(
+        probe.name, case.name, statistic, left.value, left.low, left.high, "undecided", limits,
+        "above 0.5: what is left tells the classes apart",
+        f"Trained on {len(inside)} and judged on {len(rows)} {what}, the same row reaches AUC "
+        f"{left.value:.3f} {ends(left)}.",
+        p=left.p, reason=left.reason, bar=LEFT,
+        evidence={"trained": len(inside), "images": len(rows), "lungs": case.lungs.origin},
+    )  # fmt: skip
+
+
+def _reason(case: ModelCase, rows: np.ndarray, by_lungs: bool) -> str:
+    """Why nothing can be said, else ""."""
+    side = case.training
+    if by_lungs and case.lungs.origin == "none":
+        return "nobody knows where the lungs are" + "".join(f"; {reason}" for reason in case.lungs.refused)
+    if reason := case.without_auc(rows) or ("no training was asked for" if case.again is None else ""):
+        return reason
+    return one_sided(f"in training, {side.lungs.origin}", side.lungs.known, side.labels) if by_lungs else ""
+
+
+def _both(case: ModelCase) -> ModelCase:
+    """The training side's images and then the validation side's, as one, so that one grey fills both."""
+    side, size = case.training, case.pixels.shape[2]
+    masks = [np.broadcast_to(of.masks, (len(of.masks), size, size)) for of in (side.lungs, case.lungs)]
+    known = np.concatenate([side.lungs.known, case.lungs.known])
+    lungs = Lungs(np.concatenate(masks), known, case.lungs.origin, case.lungs.worth)
+    return replace(case, pixels=torch.cat([side.pixels, case.pixels]), lungs=lungs)

@@ -3,12 +3,96 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from cxrlens.evaluate.compare import holm
+from cxrlens.evaluate.auc import difference_of, interval_of
+from cxrlens.evaluate.comparisons import holm
+from cxrlens.evaluate.influence import Influence, mean_influence, placements
+from cxrlens.evaluate.records import plain
+
+# An AUC as the audit needs it: with its interval over patients, each patient's influence, and p of chance.
+
+
+@dataclass(frozen=True)
+class IntervalOptions:
+    """How intervals are made: their level, and, where no formula is known, the draws of patients and their seed."""
+
+    level: float = 0.95
+    draws: int = 2000
+    seed: int = 0
+
+
+JUDGING = IntervalOptions()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval; `p` is of its being at its null. NaN with a `reason` where patients are too few.
+
+    Attributes:
+        value: the number.
+        low: of the interval over patients.
+        high: likewise.
+        p: two-sided.
+        influence: what each patient adds to an AUC; None of what is no AUC.
+        reason: why there is no interval, else "".
+        rough: whether a class has fewer than 10 patients.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    influence: Influence | None = None
+    reason: str = ""
+    rough: bool = False
+
+
+def auc_estimate(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    patients: Sequence[str] | np.ndarray,
+    judging: IntervalOptions,
+    rows: np.ndarray | None = None,
+    part: np.ndarray | None = None,
+) -> Estimate:
+    """An AUC with its interval over patients, and p of 0.5.
+
+    Args:
+        logits: finite, [m].
+        labels: bool [n].
+        patients: [n].
+        judging: of the interval.
+        rows: positions of the scored images, [m]; all where none are given.
+        part: fold of each scored image, [m]; pairs are formed within a fold, whose scores alone are comparable.
+    """
+    kept = np.arange(len(labels)) if rows is None else np.asarray(rows)
+    names, who = np.unique(np.asarray(patients).astype(str)[kept], return_inverse=True)
+    label, score = np.asarray(labels, bool)[kept], np.asarray(logits, float)
+    return _estimate(placements(label, score, who, len(names), part), judging.level)
+
+
+def mean_estimate(found: Sequence[Estimate], level: float) -> Estimate:
+    """The mean of AUCs of the same patients, and p of 0.5."""
+    of = [each.influence for each in found if each.influence is not None]
+    return _estimate(replace(mean_influence(of), trainings=()), level)
+
+
+def change(before: Estimate, after: Estimate, level: float = 0.95) -> Estimate:
+    """An AUC before minus one after, of the same patients; p of 0."""
+    assert before.influence is not None and after.influence is not None, "both are AUCs"
+    found = difference_of(before.influence, after.influence, level)
+    rough = before.rough or after.rough
+    return Estimate(found.difference, found.low, found.high, found.p, None, found.reason, rough)
+
+
+def _estimate(one: Influence, level: float) -> Estimate:
+    found = interval_of(one, None, level)
+    return Estimate(found.auc, found.low, found.high, found.p, one, found.reason, found.rough)
+
 
 Verdict = Literal["flag", "clear", "undecided"]
 
@@ -32,7 +116,7 @@ AUC_BAR = Bar(0.5, 0.1, "tells the label")
 
 
 @dataclass(frozen=True)
-class Finding:
+class AuditResult:
     """One result of one probe.
 
     Attributes:
@@ -72,15 +156,15 @@ class Finding:
 
 def refused(
     probe: str, model: str | None, statistic: str, reason: str, limits: str, direction: str = "", asked: bool = True
-) -> Finding:
+) -> AuditResult:
     """A finding of what could not be measured, or was not asked for lack of data: never silence, never a number."""
-    return Finding(
+    return AuditResult(
         probe, model, statistic, np.nan, np.nan, np.nan, "undecided", limits, direction,
         f"Not {'measured' if asked else 'asked'}: {reason}.", reason=reason,
     )  # fmt: skip
 
 
-def settle(findings: Sequence[Finding], level: float = 0.95) -> list[Finding]:
+def settle(findings: Sequence[AuditResult], level: float = 0.95) -> list[AuditResult]:
     """The verdicts of all findings that have a bar, corrected family by family.
 
     "clear": the interval stays below null + margin. "flag": not that, above the null, Holm's p not above 1 - level. An
@@ -98,7 +182,7 @@ def settle(findings: Sequence[Finding], level: float = 0.95) -> list[Finding]:
     return [_settled(each, float(adjusted.get(row, np.nan)), level) for row, each in enumerate(findings)]
 
 
-def _settled(finding: Finding, p_holm: float, level: float) -> Finding:
+def _settled(finding: AuditResult, p_holm: float, level: float) -> AuditResult:
     bar = finding.bar
     if bar is None:
         return finding
@@ -116,3 +200,80 @@ def verdict_of(value: float, high: float, p_holm: float, bar: Bar, level: float 
     if high < bar.null + bar.margin:
         return "clear"
     return "flag" if value > bar.null and p_holm < 1 - level + 1e-12 else "undecided"  # an unknown p is not
+
+
+# Findings as plain values, for JSON, and back.
+
+NUMBERS = ("value", "low", "high", "p", "p_holm")
+
+
+def plain_result(finding: AuditResult) -> dict[str, Any]:
+    """Every field under its name; floats to 6 decimals, unknown numbers None, the bar as its numbers or None."""
+    return plain(finding)
+
+
+def restored(record: dict[str, Any]) -> AuditResult:
+    """The finding of a record of `plain_result`.
+
+    Raises:
+        TypeError: the record is of another version: a field is missing or unknown.
+    """
+    if record.keys() != {field.name for field in fields(AuditResult)}:
+        raise TypeError(f"a finding's record is of another version; its fields are {', '.join(record)}")
+    told = dict(record)
+    for name in NUMBERS:
+        told[name] = np.nan if told[name] is None else float(told[name])
+    told["bar"] = Bar(**told["bar"]) if told["bar"] else None
+    return AuditResult(**told)
+
+
+# Numbers and lists as a sentence says them.
+
+COLUMN_NAMES = {"license": "licence"}
+
+
+def number(value: float) -> str:
+    """Two decimals, or three where two would say 0 or 1 of what is not; never 0 or 1 of what is not.
+
+    >>> number(0.853), number(0.997), number(0.9999), number(1.0)
+    ('0.85', '0.997', 'over 0.999', '1.00')
+    """
+    if f"{value:.2f}" not in ("0.00", "1.00") or value in (0, 1):
+        return f"{value:.2f}"
+    if f"{value:.3f}" in ("0.000", "1.000"):
+        return "under 0.001" if value < 0.5 else "over 0.999"
+    return f"{value:.3f}"
+
+
+def interval(estimate: Estimate, level: float) -> str:
+    """A number with its interval.
+
+    >>> interval(Estimate(0.8, 0.7, 0.9, 0.1), 0.95)
+    '0.80 (95% interval 0.70 to 0.90)'
+    """
+    if estimate.reason:
+        return f"{number(estimate.value)} (no interval: {estimate.reason})"
+    rough = "rough " if estimate.rough else ""
+    return f"{number(estimate.value)} ({level:.0%} {rough}interval {number(estimate.low)} to {number(estimate.high)})"
+
+
+def ends(estimate: Estimate, digits: int = 3) -> str:
+    """An interval in brackets; where there is none, why.
+
+    >>> ends(Estimate(0.8, 0.7, 0.9, 0.1, rough=True))
+    '[0.700, 0.900] (rough: few patients)'
+    """
+    if estimate.reason:
+        return f"[no interval: {estimate.reason}]"
+    said = f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return said + (" (rough: few patients)" if estimate.rough else "")
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names as a sentence lists them.
+
+    >>> listing(["view"]), listing(["view", "age", "license"])
+    ('view', 'view, age and licence')
+    """
+    told = [COLUMN_NAMES.get(name, name) for name in names]
+    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"

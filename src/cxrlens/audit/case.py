@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from cxrlens.audit.estimate import JUDGING, Estimate, Judging, auc_estimate, change
+from cxrlens.audit.base import JUDGING, Estimate, IntervalOptions, auc_estimate, change
 from cxrlens.audit.lungs.regions import Lungs
 from cxrlens.data.duplicates import Duplicates
 from cxrlens.data.split import Split
@@ -43,12 +43,12 @@ class CohortCase:
     groups: Mapping[str, str]
     duplicates: Duplicates
     histogram: np.ndarray
-    judging: Judging = JUDGING
+    judging: IntervalOptions = JUDGING
     progress: Progress = SILENT
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class ImageSet:
     """Images that a network was trained on (a sample of them where they are many).
 
     Attributes:
@@ -97,8 +97,8 @@ class ModelCase:
     logits: np.ndarray
     table: pd.DataFrame
     lungs: Lungs
-    training: Side
-    judging: Judging = JUDGING
+    training: ImageSet
+    judging: IntervalOptions = JUDGING
     severity: Mapping[str, np.ndarray] = field(default_factory=dict)
     progress: Progress = SILENT
     again: Callable[[Tensor, np.ndarray, Tensor], np.ndarray] | None = None

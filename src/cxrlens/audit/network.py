@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from cxrlens.audit.base import Finding
-from cxrlens.audit.case import ModelCase
-from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.audit.base import AuditResult, settle
+from cxrlens.audit.case import CohortCase, ModelCase
+from cxrlens.audit.probes import PROBES, CohortProbe, ModelProbe
 from cxrlens.config import parse
 from cxrlens.errors import UserError
 
@@ -36,7 +36,7 @@ def chosen_probes(also: Sequence[str], options: Options) -> dict[str, ModelProbe
     return found
 
 
-def look_at(case: ModelCase, findings: Sequence[Finding], probe: ModelProbe) -> dict[str, np.ndarray]:
+def look_at(case: ModelCase, findings: Sequence[AuditResult], probe: ModelProbe) -> dict[str, np.ndarray]:
     """The images that a probe's findings point at, as they are and as the probe altered them.
 
     Returns:
@@ -53,3 +53,27 @@ def look_at(case: ModelCase, findings: Sequence[Finding], probe: ModelProbe) -> 
 
 def _grey(pixels: Tensor) -> np.ndarray:
     return np.rint(pixels[:, 0].numpy() * 255).astype(np.uint8)
+
+
+# The audit before training: every question to the cohort, in turn.
+
+
+def cohort_results(
+    case: CohortCase, options: Mapping[str, Mapping[str, Any]] | None = None, level: float | None = None
+) -> list[AuditResult]:
+    """What all cohort probes find, with verdicts.
+
+    Args:
+        case: the cohort.
+        options: probe → its options; those of other probes are not looked at.
+        level: of the verdicts; that of the intervals where none is given.
+
+    Raises:
+        UserError: a cohort probe's options are not known to it.
+    """
+    found: list[AuditResult] = []
+    for name in PROBES:
+        kind = PROBES[name]
+        if issubclass(kind, CohortProbe):
+            found += parse(kind, (options or {}).get(name, {}), f"[audit.options.{name}]").findings(case)
+    return settle(found, case.judging.level if level is None else level)

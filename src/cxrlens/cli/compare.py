@@ -21,8 +21,8 @@ def compare(
     from cxrlens.errors import UserError
     from cxrlens.files import write_text
     from cxrlens.outputs import check_output, table_of, text_with
-    from cxrlens.pipeline.compare import compare_runs
-    from cxrlens.report.compare import COLUMNS, TITLE, render, to_markdown
+    from cxrlens.pipeline.compare_runs import compare_runs
+    from cxrlens.report.runs_compared import COLUMNS, TITLE, render, to_markdown
     from cxrlens.run_folder import RunFolder
 
     if out is not None and out.suffix not in (".csv", ".md"):

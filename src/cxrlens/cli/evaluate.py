@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from cxrlens.pipeline.external import External
+    from cxrlens.pipeline.external import ExternalResult
 
 
 def evaluate(
@@ -55,7 +55,7 @@ def evaluate(
         say(console, f"all numbers: {found.file}; predictions: {found.file.with_suffix('.csv')}")
 
 
-def show(found: External, console: Console) -> None:
+def show(found: ExternalResult, console: Console) -> None:
     """Prints who judged, each model inside and outside, and what that does not show."""
     from rich import box
     from rich.table import Table
@@ -64,7 +64,7 @@ def show(found: External, console: Console) -> None:
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline.external import LIMITS
     from cxrlens.report.figures.style import interval, number
-    from cxrlens.report.page.elsewhere import without_interval
+    from cxrlens.report.page.audit import without_interval
 
     settings, first = found.evaluation.settings, found.models[0].outside
     title = f"AUC of {found.study} on {found.name} [{100 * settings.level:g}%]"

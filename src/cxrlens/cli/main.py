@@ -8,12 +8,9 @@ import typer
 
 from cxrlens.cli.auc import auc
 from cxrlens.cli.audit import audit
-from cxrlens.cli.augment_search import augment_search
-from cxrlens.cli.augment_sheet import augment_sheet
+from cxrlens.cli.augment_search import augment_search, augment_sheet
 from cxrlens.cli.compare import compare
-from cxrlens.cli.data_check import check
-from cxrlens.cli.data_fetch import fetch
-from cxrlens.cli.data_phantom import phantom
+from cxrlens.cli.data import check, fetch, phantom
 from cxrlens.cli.evaluate import evaluate
 from cxrlens.cli.explain import explain
 from cxrlens.cli.predict import predict

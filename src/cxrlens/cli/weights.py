@@ -15,7 +15,7 @@ weights = typer.Typer(help="Pretrained weights: list, look at, fetch, verify, ad
 @weights.command("list")
 def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Every set of weights that has a card; `available` ones can be used now, without a network."""
-    from cxrlens.models.weights.catalogue import CARDS
+    from cxrlens.models.weights.cards import CARDS
     from cxrlens.models.weights.find import local_file
 
     rows = [
@@ -41,9 +41,8 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As JSON."
 @weights.command()
 def show(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> None:
     """What a set of weights is: source, hash, licence, what its network was trained to be given."""
-    from cxrlens.models.weights.accept import find_card
     from cxrlens.models.weights.find import local_file
-    from cxrlens.models.weights.identity import has_hash
+    from cxrlens.models.weights.store import find_card, has_hash
 
     card = find_card(name)
     path = local_file(card)
@@ -78,8 +77,8 @@ def fetch(
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from cxrlens.models.weights.accept import find_card, verify_weights
     from cxrlens.models.weights.fetch import fetch_weights
+    from cxrlens.models.weights.store import find_card, verify_weights
 
     card = find_card(name)
     columns = (TextColumn("{task.description}", markup=False), DownloadColumn(), TransferSpeedColumn())
@@ -98,7 +97,7 @@ def fetch(
 @weights.command()
 def verify(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> None:
     """Checks a file on this machine: its hash, every tensor, and its output on a known image."""
-    from cxrlens.models.weights.accept import verify_weights
+    from cxrlens.models.weights.store import verify_weights
 
     _say(name, verify_weights(name))
 
@@ -109,7 +108,7 @@ def add(
     name: Annotated[str | None, typer.Option("--as", help="The card it is of, where the file doesn't tell.")] = None,
 ) -> None:
     """Recognises a weight file, checks that it loads whole, and copies it into the weights folder."""
-    from cxrlens.models.weights.add import add_weights
+    from cxrlens.models.weights.fetch import add_weights
 
     card, verified = add_weights(file, name)
     echo(f"{verified.path}: {card.title}")
@@ -117,7 +116,7 @@ def add(
 
 
 def _say(name: str, verified: object) -> None:
-    from cxrlens.models.weights.accept import Verified
+    from cxrlens.models.weights.store import Verified
 
     assert isinstance(verified, Verified)
     echo(f"{name}: {verified.tensors} tensors, all in place (layout {verified.format})")

@@ -75,11 +75,11 @@ class Header:
         return " ".join(self.issuer.split()).casefold(), " ".join(self.patient_id.split()).casefold()
 
 
-def read_headers(root: Path, paths: Iterable[str]) -> dict[str, Header | str]:
+def read_headers(data_dir: Path, paths: Iterable[str]) -> dict[str, Header | str]:
     """The headers of the DICOM files among some files; the pixels are not read.
 
     Args:
-        root: the data folder.
+        data_dir: the data folder.
         paths: relative to it.
 
     Returns:
@@ -87,7 +87,7 @@ def read_headers(root: Path, paths: Iterable[str]) -> dict[str, Header | str]:
     """
     listed = list(paths)
     with heard([]), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # the reader of the pixels tells warnings
-        found = list(pool.map(lambda path: _read(path_of(path, root)), listed))
+        found = list(pool.map(lambda path: _read(path_of(path, data_dir)), listed))
     return {path: header for path, header in zip(listed, found, strict=True) if header is not None}
 
 

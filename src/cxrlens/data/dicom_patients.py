@@ -94,7 +94,7 @@ class HeaderOptions(Config):
 
 
 def with_headers(
-    cohort: Cohort, root: Path, options: HeaderOptions, headers: Mapping[str, Header | str] | None = None
+    cohort: Cohort, data_dir: Path, options: HeaderOptions, headers: Mapping[str, Header | str] | None = None
 ) -> Cohort:
     """Fills what a source does not say of its images from the headers of those that are DICOM.
 
@@ -102,7 +102,7 @@ def with_headers(
 
     Args:
         cohort: as the source lists it; `patient_known` says whose patient it names.
-        root: the folder that `path` is relative to.
+        data_dir: the folder that `path` is relative to.
         options: the study's.
         headers: of the files, where they have been read.
 
@@ -113,7 +113,7 @@ def with_headers(
     cells = [path if isinstance(path, str) else None for path in table["path"]]
     if headers is None:
         wanted = [path for path in cells if path is not None and PurePosixPath(path).suffix.lower() not in NOT_DICOM]
-        headers = read_headers(root, wanted)
+        headers = read_headers(data_dir, wanted)
     known = {path: header for path, header in headers.items() if isinstance(header, Header)}
     damaged = len(headers) - len(known)
     told = [f"{damaged} of {len(headers)} DICOM headers cannot be read"] if damaged else []

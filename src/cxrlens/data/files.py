@@ -142,41 +142,43 @@ def _kind(path: str) -> str:
     return PurePosixPath(path).suffix.lower() or PurePosixPath(path).name
 
 
-def data_root(root: Path | None, marks: Sequence[str], layout: str) -> Path:
-    """The folder that holds a layout: `root` itself, or its only subfolder that does (an archive's top folder).
+def find_data_dir(data_dir: Path | None, marks: Sequence[str], layout: str) -> Path:
+    """The folder that holds a layout: `data_dir` itself, or its only subfolder that does (an archive's top folder).
 
     Args:
-        root: what the user gave.
+        data_dir: what the user gave.
         marks: glob patterns of which each must match something in the folder.
         layout: what was looked for, in words.
 
     Raises:
         UserError: nothing was given, it does not exist, is a file, or holds the layout nowhere or in several places.
     """
-    if root is None:
+    if data_dir is None:
         raise UserError(f"this study needs a data folder with {layout}; give it with --data PATH")
-    if root.is_file():
-        raise UserError(f"{root} is a file; needed: a folder with {layout} (unpack an archive first)")
-    if not root.is_dir():
-        raise UserError(f"no folder {root}; needed: a folder with {layout}")
+    if data_dir.is_file():
+        raise UserError(f"{data_dir} is a file; needed: a folder with {layout} (unpack an archive first)")
+    if not data_dir.is_dir():
+        raise UserError(f"no folder {data_dir}; needed: a folder with {layout}")
 
     def holds(folder: Path) -> bool:
         return all(any(folder.glob(mark)) for mark in marks)
 
     try:
-        if holds(root):
-            return root
+        if holds(data_dir):
+            return data_dir
         inside = [
-            folder for folder in sorted(root.iterdir()) if folder.is_dir() and not folder.is_symlink() and holds(folder)
+            folder
+            for folder in sorted(data_dir.iterdir())
+            if folder.is_dir() and not folder.is_symlink() and holds(folder)
         ]
-        found = sorted(entry.name for entry in root.iterdir())
+        found = sorted(entry.name for entry in data_dir.iterdir())
     except OSError as error:
-        raise UserError(f"cannot look into {root}: {error.strerror}") from error
+        raise UserError(f"cannot look into {data_dir}: {error.strerror}") from error
     if len(inside) == 1:
         return inside[0]
     if inside:
-        raise UserError(f"{root} holds several data sets; give one of {', '.join(map(str, inside))}")
-    raise UserError(f"{root} does not hold {layout}; found: {first_few(found, 8) or 'nothing'}")
+        raise UserError(f"{data_dir} holds several data sets; give one of {', '.join(map(str, inside))}")
+    raise UserError(f"{data_dir} does not hold {layout}; found: {first_few(found, 8) or 'nothing'}")
 
 
 @dataclass(frozen=True)
@@ -184,16 +186,16 @@ class Files:
     """The files below some folders of a root.
 
     Attributes:
-        root: the data folder.
-        paths: every file, relative to `root`, with "/" between parts, sorted; a name that is no UTF-8 stands as
+        data_dir: the data folder.
+        paths: every file, relative to `data_dir`, with "/" between parts, sorted; a name that is no UTF-8 stands as
             `names.name_of` writes it.
-        refused: path → why it cannot be read: a link that leads out of `root` (never followed) or to nothing.
+        refused: path → why it cannot be read: a link that leads out of `data_dir` (never followed) or to nothing.
         within: path → the name relative to the folder that was listed.
-        targets: path of a file behind a link → the file's own path, relative to `root`.
+        targets: path of a file behind a link → the file's own path, relative to `data_dir`.
         images: the paths that are images, where that is known; else their names say so.
     """
 
-    root: Path
+    data_dir: Path
     paths: tuple[str, ...]
     refused: Mapping[str, str]
     within: Mapping[str, str] = field(repr=False)
@@ -253,7 +255,7 @@ class Files:
         return tuple(
             path
             for path in self.paths
-            if path not in named and not looks_like_image(path) and not _is_study(path_of(path, self.root))
+            if path not in named and not looks_like_image(path) and not _is_study(path_of(path, self.data_dir))
         )
 
     @cached_property
@@ -294,20 +296,21 @@ def hub_store(real_root: Path) -> Path | None:
     return None
 
 
-def list_files(root: Path, folders: Sequence[str] = (".",), links_out: bool = False) -> Files:
-    """Walks `folders` (relative to `root`) once; names are found relative to the folder that holds them.
+def list_files(data_dir: Path, folders: Sequence[str] = (".",), links_out: bool = False) -> Files:
+    """Walks `folders` (relative to `data_dir`) once; names are found relative to the folder that holds them.
 
-    Links that lead out of `root` are refused, unless into the store of the hub cache that `root` is a snapshot of.
+    Links that lead out of `data_dir` are refused, unless they lead into the store of the hub cache that `data_dir` is a
+    snapshot of.
 
     Args:
-        root: the data folder.
+        data_dir: the data folder.
         folders: that are walked.
-        links_out: whether links that lead out of `root` are followed, where the user names the folder for this.
+        links_out: whether links that lead out of `data_dir` are followed, where the user names the folder for this.
 
     Raises:
         UserError: a folder is absent, a link out of the root, or may not be looked into.
     """
-    real_root = Path(os.path.realpath(root))
+    real_root = Path(os.path.realpath(data_dir))
     store = hub_store(real_root)
     exact: dict[str, list[str]] = {}
     loose: dict[str, list[str]] = {}
@@ -315,12 +318,12 @@ def list_files(root: Path, folders: Sequence[str] = (".",), links_out: bool = Fa
     within: dict[str, str] = {}
     targets: dict[str, str] = {}
     for folder in folders:
-        start = root / folder
+        start = data_dir / folder
         if not start.is_dir():
             raise UserError(f"no folder {start}")
         if not Path(os.path.realpath(start)).is_relative_to(real_root):
             raise UserError(
-                f"{start} is a link out of {root}: refused; give --data the folder that holds the files themselves"
+                f"{start} is a link out of {data_dir}: refused; give --data the folder that holds the files themselves"
             )
         prefix = "" if folder in (".", "") else f"{folder.rstrip('/')}/"
         for name, problem, target in _walk(start, real_root, (), links_out, store):
@@ -334,7 +337,7 @@ def list_files(root: Path, folders: Sequence[str] = (".",), links_out: bool = Fa
                 refused[path] = problem
             if target is not None:
                 targets[path] = target
-    return Files(root, tuple(sorted(within)), refused, within, targets, exact, loose)
+    return Files(data_dir, tuple(sorted(within)), refused, within, targets, exact, loose)
 
 
 def _walk(
@@ -377,8 +380,8 @@ def _walk(
             yield name, "", name_of((here / entry.name).relative_to(real_root).as_posix()) if behind else None
 
 
-def relative_name(cell: str, root: Path) -> str | None:
-    """A table's cell as a name below `root`; None where it leads out of it, links resolved.
+def relative_name(cell: str, data_dir: Path) -> str | None:
+    """A table's cell as a name below `data_dir`; None where it leads out of it, links resolved.
 
     >>> relative_name("images/a.png", Path("/data")), relative_name("../a.png", Path("/data"))
     ('images/a.png', None)
@@ -390,10 +393,10 @@ def relative_name(cell: str, root: Path) -> str | None:
         return None
     if path.is_absolute() or ".." in path.parts:
         try:
-            real = Path(os.path.realpath(root / path)), Path(os.path.realpath(root))
+            real = Path(os.path.realpath(data_dir / path)), Path(os.path.realpath(data_dir))
         except (OSError, ValueError):  # a null byte in the name
             return None
-        written = Path(path), Path(os.path.normpath(root.absolute()))
+        written = Path(path), Path(os.path.normpath(data_dir.absolute()))
         pairs = (real,) if ".." in path.parts else (written, real)
         below = [place.relative_to(base) for place, base in pairs if place.is_relative_to(base)]
         if not below:
@@ -402,15 +405,15 @@ def relative_name(cell: str, root: Path) -> str | None:
     return str(path) if path.parts else None
 
 
-def below(root: Path, option: str) -> str:
+def below(data_dir: Path, option: str) -> str:
     """What an option of a study names, as the path below the data folder that `Files` has.
 
     Raises:
         UserError: it leads out of the folder.
     """
-    name = relative_name(option, root)
+    name = relative_name(option, data_dir)
     if name is None:
-        raise UserError(f"'{option}' leads out of {root}: refused; name a place below it")
+        raise UserError(f"'{option}' leads out of {data_dir}: refused; name a place below it")
     return name
 
 

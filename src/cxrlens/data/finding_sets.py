@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from cxrlens.config import Config, parse
+from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.errors import UserError, near_miss
@@ -78,15 +82,15 @@ class FindingSet(Config):
             raise ValueError(f"{', '.join(sorted(both))}: under both findings and patterns; keep one")
         return self
 
-    def cohort(self, root: Path | None) -> Cohort:
+    def cohort(self, data_dir: Path | None) -> Cohort:
         """The set's images.
 
         Raises:
             UserError: see the source's own `cohort`.
         """
-        if self.source.needs_root and root is None:
+        if self.source.needs_data_dir and data_dir is None:
             raise UserError(f"the set '{self.name}' is in a folder of yours: give the one above it with --data PATH")
-        return self.source.cohort(root / self.folder if root is not None else None)
+        return self.source.cohort(data_dir / self.folder if data_dir is not None else None)
 
     def labels(self, cohort: Cohort) -> pd.DataFrame:
         """Labels 1, 0 or NaN (unknown), a row an image in the cohort's order and a column a finding.
@@ -109,3 +113,47 @@ class FindingSet(Config):
         for finding, pattern in self.patterns.items():
             found[finding] = table["image"].map(lambda name, pattern=pattern: float(bool(re.search(pattern, name))))
         return pd.DataFrame(found, index=table.index)
+
+
+# Several labelled sets as one: their images under `set/image`, read from each set's own cache.
+
+
+class Pixels(Protocol):
+    """Where images are read from."""
+
+    def batch(self, images: Sequence[str]) -> np.ndarray:
+        """uint8 [b, size, size], in the order asked for."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedCache:
+    """The caches of several sets behind one.
+
+    Attributes:
+        parts: set → its cache; all of one size.
+    """
+
+    parts: Mapping[str, ImageCache]
+
+    def batch(self, images: Sequence[str]) -> np.ndarray:
+        """A copy of some images, named `set/image`, in the order asked for: uint8 [b, size, size].
+
+        Raises:
+            UserError: an image that is not in its set.
+        """
+        split = [image.split("/", 1) for image in images]
+        return np.concatenate([self.parts[name].batch([image]) for name, image in split])
+
+
+def in_validation(name: str, patient: str, share: float, seed: int) -> bool:
+    """Whether a patient is held out: by a hash of the name, so that more images move nobody.
+
+    Args:
+        name: of the set; equal ids in two sets are two patients.
+        patient: the id.
+        share: of the patients that is held out, in (0, 1).
+        seed: of the draw.
+    """
+    digest = hashlib.sha256(f"{seed}/{name}/{patient}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64

@@ -20,9 +20,9 @@ from cxrlens.names import first_few, many, path_of
 MUST_AGREE = ("label", "patient")  # of rows that name one file
 
 
-def read_below(root: Path, path: str) -> Decoded:
-    """Reads the image at `path`, relative to `root`."""
-    return read_image(path_of(path, root))
+def read_below(data_dir: Path, path: str) -> Decoded:
+    """Reads the image at `path`, relative to `data_dir`."""
+    return read_image(path_of(path, data_dir))
 
 
 def view_reason(views: Collection[str], view: str) -> str:
@@ -110,11 +110,11 @@ def listed_cohort(
             f"('{cell}': {path}){hint}"
         )
     listed = {each.path for each in found if each.path is not None}
-    others = files.others([*listed, _below(table.path, files.root)])
+    others = files.others([*listed, _below(table.path, files.data_dir)])
     return Cohort(
         name,
         frame,
-        partial(read_below, files.root),
+        partial(read_below, files.data_dir),
         missing,
         dict(left_out),
         files.unlisted(listed),
@@ -238,5 +238,5 @@ def _above(path: str, cell: str) -> str:
     return "/".join(folders[: len(folders) - len(told)]) if fits else ""
 
 
-def _below(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
+def _below(path: Path, data_dir: Path) -> str:
+    return path.relative_to(data_dir).as_posix() if path.is_relative_to(data_dir) else ""

@@ -18,8 +18,8 @@ from PIL.ImageFile import ImageFile
 
 from cxrlens.data.cohort import Decoded
 from cxrlens.data.depth import PERCENTILE, clipped, own_depth, stretched, usual_highest, why_not
+from cxrlens.data.truncation import check_jpeg_rows, check_png_rows, png_chunks
 from cxrlens.data.unreadable import UnreadableImage, check_header, decoding, describe, heard
-from cxrlens.data.whole import check_jpeg_rows, check_png_rows, png_chunks
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "JPEG2000", "GIF")  # never those that start other programs
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as in Pillow's own conversion

@@ -11,12 +11,19 @@ from scipy.special import expit
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import METHOD, AucInterval, check_level, interval_of
 from cxrlens.evaluate.calibration import Calibration, calibration
-from cxrlens.evaluate.compare import compare, winner
+from cxrlens.evaluate.comparisons import compare, winner
 from cxrlens.evaluate.curves import curves
 from cxrlens.evaluate.influence import TRAININGS, Influence
-from cxrlens.evaluate.networks import Network, Validation, read_predictions
+from cxrlens.evaluate.networks import (
+    Network,
+    Validation,
+    model_influence,
+    networks_without_auc,
+    rates,
+    read_predictions,
+    seed_aucs,
+)
 from cxrlens.evaluate.records import Evaluation, ModelResult, OperatingPoint, SeedAuc, Settings
-from cxrlens.evaluate.score import model_influence, networks_without_auc, rates, seed_aucs
 from cxrlens.evaluate.subgroups import groups, subgroups
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cxrlens.evaluate.calibration import Calibration
-from cxrlens.evaluate.compare import Comparison, Winner
+from cxrlens.evaluate.comparisons import Comparison, Winner
 from cxrlens.evaluate.curves import Curves
 from cxrlens.evaluate.subgroups import Subgroup
 

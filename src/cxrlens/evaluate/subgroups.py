@@ -10,8 +10,7 @@ import pandas as pd
 
 from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.evaluate.auc import interval_of
-from cxrlens.evaluate.networks import Network, Validation, within
-from cxrlens.evaluate.score import model_influence, networks_without_auc, rates
+from cxrlens.evaluate.networks import Network, Validation, model_influence, networks_without_auc, rates, within
 
 ATTRIBUTES = ("sex", "age", "view", "source")
 UNKNOWN = "unknown"

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from cxrlens.errors import UserError, reason
 from cxrlens.explain.attribute import attribute
-from cxrlens.explain.base import Attribution, evaluating
-from cxrlens.explain.display import shared_scale
+from cxrlens.explain.base import Attribution, evaluating, shared_scale
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.classifier import Classifier
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
+import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from cxrlens.errors import UserError, near_miss
+from cxrlens.explain.base import Shown, select
+from cxrlens.explain.methods import Method
 from cxrlens.models.classifier import Classifier
 
 
@@ -94,3 +100,87 @@ def margin(layer: nn.Module, name: str) -> tuple[int, int]:
         )
     ]
     return max(0, lost[0]), max(0, lost[1])
+
+
+# A layer's output, cut out of the graph: nothing before the layer is recorded, so nothing before it is paid for.
+
+
+@contextmanager
+def captured(layer: nn.Module) -> Iterator[list[Tensor]]:
+    """Lets a network run inside the `with`; the list then holds the layer's output, ready to be differentiated by.
+
+    What runs before the layer runs without a graph, what runs after it with one: the gradient by the layer's output
+    costs no backward pass through a trunk below, whatever its parameters' flags. Of a layer that runs several times in
+    a pass, the last output is kept. The hook is gone after the `with`, whatever happened inside.
+
+    Raises:
+        UserError: the layer gives no tensor.
+
+    >>> relu = nn.ReLU(inplace=True)
+    >>> with captured(relu) as seen:
+    ...     output = nn.Sequential(nn.Linear(2, 2), relu)(torch.ones(1, 2)).sum()
+    >>> torch.autograd.grad(output, seen[0])[0].tolist()
+    [[1.0, 1.0]]
+    """
+    seen: list[Tensor] = []
+
+    def keep(module: nn.Module, given: object, output: object) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise UserError(
+                f"the layer gives a {type(output).__name__}, not a tensor; name a layer that gives a feature map"
+            )
+        torch.set_grad_enabled(True)  # until the no_grad around it ends
+        seen[:] = [output.detach().requires_grad_()]
+        return seen[0].clone()  # a ReLU in place would overwrite the original
+
+    with torch.no_grad():
+        handle = layer.register_forward_hook(keep)
+        try:
+            yield seen
+        finally:
+            handle.remove()
+
+
+# What class activation maps share: a layer's map, and the logit's gradient by it.
+
+
+class ActivationMap(Method):
+    """A method that weighs a layer's map; `combine` says how.
+
+    No backward pass goes below the layer: on a frozen trunk with a small head the gradient is nearly free.
+
+    Attributes:
+        layer: a name from `model.named_modules()`, such as "backbone.network.blocks.5"; see `default_layer`.
+    """
+
+    shown: ClassVar[Shown] = "positive"  # the ReLU of the papers: what speaks for the target
+    layer: str | None = Field(default=None, min_length=1)
+
+    def layer_of(self, model: Classifier) -> str:
+        """The layer that is explained."""
+        return self.layer or default_layer(model)
+
+    def margin_of(self, model: Classifier) -> tuple[int, int]:
+        """What the layer's map lacks on each side."""
+        name = self.layer_of(model)
+        return margin(find_layer(model, name), name)
+
+    def maps(self, model: Classifier, images: Tensor, target: Tensor | None) -> Tensor:
+        """Signed maps [b, h', w'] in the layer's cells."""
+        name = self.layer_of(model)
+        layer = find_layer(model, name)
+        with captured(layer) as seen:
+            logits = model(images)
+            if not seen:
+                raise UserError(
+                    f"the layer '{name}' is in the model but takes no part in a pass of it; name another, such as "
+                    f"'{default_layer(model)}'"
+                )
+            found = torch.autograd.grad(select(logits, target).sum(), seen[0], materialize_grads=True)
+        size = (images.shape[2], images.shape[3])
+        activation, gradient = (as_map(each.detach(), layer, model, size, name) for each in (seen[0], found[0]))
+        return self.combine(activation, gradient)
+
+    def combine(self, activation: Tensor, gradient: Tensor) -> Tensor:
+        """Signed maps [b, h', w'] of a layer's map and the logit's gradient by it, both [b, c, h', w']."""
+        raise AssertionError("every activation map says how")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from cxrlens.config import Config
 from cxrlens.errors import UserError
-from cxrlens.models.backbones import UNIT, Backbone, Preprocessing, build_backbone
+from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
+from cxrlens.models.backbones.timm_family import build_backbone
 from cxrlens.models.heads import HEADS
 from cxrlens.models.weights.store import LoadedWeights, load_weights
 
@@ -147,14 +148,14 @@ class Classifier(nn.Module):
         return {name: each for name, each in self.state_dict().items() if name.startswith(moving)}
 
 
-def build_classifier(options: ModelOptions, size: int, seed: int, near: Path | None = None) -> Classifier:
+def build_classifier(options: ModelOptions, size: int, seed: int, study_dir: Path | None = None) -> Classifier:
     """A classifier as a study's row says, its random parts drawn from `seed`.
 
     Args:
         options: the row.
         size: side of the images, in pixels.
         seed: of the random weights; torch's global generator is left as it was.
-        near: the folder that a relative weight path starts from.
+        study_dir: the folder that a relative weight path starts from.
 
     Raises:
         UserError: an unknown backbone, head or module, weights out of reach or not fitting, too small an image.
@@ -165,7 +166,7 @@ def build_classifier(options: ModelOptions, size: int, seed: int, near: Path | N
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = options.batchnorm_momentum or module.momentum
                 module.eps = options.batchnorm_epsilon or module.eps
-        loaded = load_weights(backbone, options.weights, options.backbone, near)
+        loaded = load_weights(backbone, options.weights, options.backbone, study_dir)
         with torch.no_grad():
             training = backbone.training
             features = backbone.eval()(torch.zeros(1, 3, size, size))

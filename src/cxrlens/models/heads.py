@@ -7,8 +7,18 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from cxrlens.errors import UserError
-from cxrlens.models.initialise import glorot
 from cxrlens.registry import Registry
+
+# Keras' default start: Glorot-uniform kernels and zero biases (Glorot and Bengio 2010).
+
+
+def glorot(module: nn.Module) -> None:
+    """Draws the weights of one convolution or dense layer; use as `network.apply(glorot)`."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
 
 HEADS: Registry[Callable[[int, int, int], nn.Module]] = Registry("head")
 

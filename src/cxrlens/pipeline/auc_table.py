@@ -14,10 +14,9 @@ from cxrlens.data.demographics import PATIENTS, UNSTATED, read_patients
 from cxrlens.data.tables import Table, read_table
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import AucInterval, check_level, interval_of
-from cxrlens.evaluate.compare import Comparison, compare
-from cxrlens.evaluate.networks import read_predictions
+from cxrlens.evaluate.comparisons import Comparison, compare
+from cxrlens.evaluate.networks import model_influence, networks_without_auc, read_predictions
 from cxrlens.evaluate.records import plain
-from cxrlens.evaluate.score import model_influence, networks_without_auc
 from cxrlens.names import many
 
 NAMES = {  # what a column is called where nobody says it; compared without case, blanks and signs

@@ -7,21 +7,110 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cxrlens.data.augment import Augmentation
-from cxrlens.data.augment_combinations import combinations, named_combination
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from cxrlens.data.augment import SIX, Augmentation, combinations, named_combination
+from cxrlens.data.seeds import generator
 from cxrlens.data.split import inner_folds
-from cxrlens.evaluate.augment_ranking import NONE, Ranking, rank_augmentations
+from cxrlens.errors import UserError
+from cxrlens.evaluate.comparisons import holm
+from cxrlens.files import write_atomically
 from cxrlens.models.classifier import ModelOptions
+from cxrlens.outputs import check_output, picture_by, picture_facts
 from cxrlens.pipeline.fit import labelled
-from cxrlens.pipeline.prepare import Prepared, prepare
-from cxrlens.pipeline.rows import row_size
+from cxrlens.pipeline.prepare import Prepared, prepare, row_size
 from cxrlens.progress import SILENT, Progress
+from cxrlens.report.augment_sheet import augment_sheet as sheet
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import ModelRow, Study, read_study
 from cxrlens.train.augment_search import Search, search
 from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import LabelledImages
-from cxrlens.train.options import TrainingOptions
+from cxrlens.train.training_options import TrainingOptions
+
+# Ranks augmentations by their mean AUC over folds, each paired with none (Nadeau and Bengio 2003, eq. 9).
+
+NONE = "none"
+OPTIMISTIC = "optimistic: chosen on the images it is judged on"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Augmentations, the highest mean AUC first.
+
+    Attributes:
+        table: combination, augmentation, folds, auc (mean over folds), sd (over folds), difference (mean of the AUC
+            minus that of none on the same fold), better (folds where it is above none), low, high (of the difference),
+            p, p_holm (over all combinations), chosen_on. NaN where one fold, or no spread, says nothing.
+        sentence: what may be concluded.
+    """
+
+    table: pd.DataFrame
+    sentence: str
+
+
+def rank_augmentations(trials: pd.DataFrame, optimistic: bool = False, level: float = 0.95) -> Ranking:
+    """Compares every combination with none, fold by fold.
+
+    The folds' training images overlap, so the plain t interval is too narrow: its variance is corrected to
+    `s² · (1 / k + n_validation / n_train)`.
+
+    Args:
+        trials: one row a combination and fold, with combination, augmentation, fold, auc, train and validation; every
+            combination on the same folds, "none" among them.
+        optimistic: whether the folds' validation images are those that the choice will be judged on.
+        level: of the interval.
+    """
+    aucs = trials.pivot(index="fold", columns="combination", values="auc")
+    assert NONE in aucs and not aucs.isna().to_numpy().any(), "every combination on every fold, none among them"
+    words = trials.drop_duplicates("combination").set_index("combination")["augmentation"]
+    share = float((trials["validation"] / trials["train"]).mean())
+    rows = [_row(name, str(words[name]), aucs[name], aucs[NONE], share, level) for name in words.index]
+    table = pd.DataFrame(rows)
+    table["p_holm"] = holm(table["p"])
+    table["chosen_on"] = f"validation ({OPTIMISTIC})" if optimistic else "inner folds of the training side"
+    table = table.sort_values("auc", ascending=False, kind="stable", ignore_index=True)
+    return Ranking(table, _sentence(table, level) + (f" ({OPTIMISTIC})" if optimistic else ""))
+
+
+def _row(name: str, words: str, auc: pd.Series, none: pd.Series, share: float, level: float) -> dict[str, object]:
+    difference = (auc - none).to_numpy(dtype=float)
+    folds = len(difference)
+    mean = float(difference.mean())
+    error = float("nan")
+    if name != NONE and folds > 1 and (spread := difference.std(ddof=1)) > 0:
+        error = float(np.sqrt(spread**2 * (1 / folds + share)))  # eq. 9
+    reach = error * float(student.ppf((1 + level) / 2, max(folds - 1, 1)))
+    return {
+        "combination": name,
+        "augmentation": words,
+        "folds": folds,
+        "auc": float(auc.mean()),
+        "sd": float(auc.std(ddof=1)) if folds > 1 else float("nan"),
+        "difference": mean,
+        "better": int((difference > 0).sum()),
+        "low": mean - reach,
+        "high": mean + reach,
+        "p": float(2 * student.sf(abs(mean) / error, folds - 1)) if error > 0 else float("nan"),
+    }
+
+
+def _sentence(table: pd.DataFrame, level: float) -> str:
+    best = table.iloc[0]
+    first = f"{best['combination']} has the highest mean AUC, {best['auc']:.3f}"
+    if best["combination"] != NONE:
+        first += f", {best['difference']:+.3f} over none"
+    if (table["folds"] < 2).all():
+        return f"{first}; one fold says nothing of chance"
+    told = table.loc[table["p_holm"] <= 1 - level + 1e-12, "combination"].tolist()
+    return f"{first}; " + (
+        f"told from none after Holm's correction: {', '.join(told)}"
+        if told
+        else "no combination can be told from none after Holm's correction"
+    )
+
 
 BENCHMARK = "benchmark_cnn"
 # The paper's benchmark: 5 epochs of 125 steps of 16 images.
@@ -139,3 +228,61 @@ def _warnings(prepared: Prepared, options: SearchOptions) -> list[str]:
             "alone (the other folds validate on images that it has seen)"
         )
     return found
+
+
+# The contact sheet of a study's augmentations, on images of its training side.
+
+FORMATS = (".png", ".pdf", ".svg")
+
+
+def augment_sheet(
+    study: Study | str | Path,
+    data: str | Path | None = None,
+    *,
+    out: str | Path,
+    images: int = 4,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    force: bool = False,
+) -> tuple[str, ...]:
+    """Writes the sheet: the original, each of the six, all six, and the study's own `[augment]` where it has one.
+
+    Args:
+        study: a study, or its file; its training side is drawn from, of both classes in turn.
+        data: the folder of the study's images; None for a source that needs none.
+        out: the picture; its ending says the format.
+        images: how many.
+        seed: of the images and the draws.
+        progress: where reading the images is shown.
+        force: write over a file that is no such sheet; never over one below `data`.
+
+    Returns:
+        The names of the images that were drawn.
+
+    Raises:
+        UserError: another ending than `FORMATS`, `out` names what must not be written over, or see `prepare`.
+    """
+    study, _ = read_study(study)
+    data, out = Path(data) if data is not None else None, Path(out)
+    if out.suffix.lower() not in FORMATS:
+        raise UserError(f"the sheet needs a file that ends in {', '.join(FORMATS)}; got {out}")
+    check_output(out, "the sheet", picture_by("augment-sheet"), folders=[data] if data is not None else [], force=force)
+    prepared = prepare(study, data, progress)
+    names = _chosen(prepared.splits[0].train, prepared.labels.to_dict(), images, seed)
+    _, trained_on = prepared.pixels.at(study.images.reference)
+    pixels = trained_on.batch(names).astype(np.float32) / 255
+    known = combinations()
+    columns = {**SIX, "all six": known["all_six"]}
+    if not study.augment.is_identity:
+        columns["this study"] = study.augment
+    figure = sheet(list(pixels), names, columns, seed)
+    write_atomically(out, lambda draft: figure.savefig(draft, dpi=150, metadata=picture_facts(out, "augment-sheet")))
+    return names
+
+
+def _chosen(train: tuple[str, ...], label: dict[str, float], images: int, seed: int) -> tuple[str, ...]:
+    """Positive and negative in turn."""
+    shuffled = generator(seed).permutation(np.array(train, dtype=object)).tolist()
+    sides = [[name for name in shuffled if label[name] == wanted] for wanted in (1, 0)]
+    turns = sorted((turn, side) for side, some in enumerate(sides) for turn in range(len(some)))
+    return tuple(sides[side][turn] for turn, side in turns[:images])

@@ -2,28 +2,115 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
-from cxrlens.audit.cohort import cohort_findings
-from cxrlens.audit.estimate import Judging
-from cxrlens.audit.records import plain_finding
-from cxrlens.data.check import CheckReport
-from cxrlens.data.check import check as check_cohort
-from cxrlens.data.sheet import contact_sheet
+from cxrlens.audit.base import IntervalOptions, plain_result
+from cxrlens.audit.case import CohortCase
+from cxrlens.audit.data_check import CheckReport
+from cxrlens.audit.data_check import check as check_cohort
+from cxrlens.audit.masking import grey_histogram
+from cxrlens.audit.network import cohort_results
+from cxrlens.data.cache import ImageCache
+from cxrlens.data.cohort import Cohort
+from cxrlens.data.duplicates import Duplicates
+from cxrlens.data.split import Split
+from cxrlens.drawing import LiteralFigure
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import too_few_patients
 from cxrlens.files import write_atomically
+from cxrlens.names import shortened
 from cxrlens.outputs import check_output, picture_by, picture_facts
-from cxrlens.pipeline.augment_sheet import FORMATS
-from cxrlens.pipeline.cohort_case import cohort_case
-from cxrlens.pipeline.pixels import decoded
-from cxrlens.pipeline.prepare import interval_warning, listed, validation_patients
+from cxrlens.pipeline.augment_search import FORMATS
+from cxrlens.pipeline.prepare import decoded, interval_warning, listed, validation_patients
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.published import hanley_mcneil
 from cxrlens.study import Study, read_study
+
+# A contact sheet of a cohort: a few images of every label and view, each with what the table says of it.
+
+NAMES = {1.0: "positive", 0.0: "negative"}
+
+
+def sample_rows(table: pd.DataFrame, count: int, rng: np.random.Generator) -> pd.DataFrame:
+    """At most `count` rows, label by label and view by view in turn, so that rare ones are seen; in that order."""
+    shuffled = table.iloc[rng.permutation(len(table))]
+    views = shuffled["view"].fillna("unknown")
+    labels = shuffled["label"].fillna(-1.0)
+    turn_of_view = shuffled.groupby([labels, views], sort=False).cumcount()
+    by_view = shuffled.assign(_label=labels, _view=views, _turn=turn_of_view).sort_values(
+        ["_label", "_turn"], ascending=[False, True], kind="stable"
+    )
+    turn = by_view.groupby("_label", sort=False).cumcount()
+    chosen = by_view.assign(_turn=turn).sort_values("_turn", kind="stable").head(count)
+    return chosen.sort_values(["_label", "_view"], ascending=[False, True], kind="stable")[list(table.columns)]
+
+
+def contact_sheet(cohort: Cohort, cache: ImageCache, rng: np.random.Generator, count: int = 40) -> Figure:
+    """A stratified sample of a cohort's readable images.
+
+    Args:
+        cohort: whose table names label, view and source.
+        cache: of its images.
+        rng: of the sample.
+        count: images to show.
+    """
+    readable = cohort.table[cohort.table["image"].isin(list(cache.index))]
+    rows = sample_rows(readable, count, rng)
+    across = min(8, max(1, len(rows)))
+    down = math.ceil(len(rows) / across)
+    figure = LiteralFigure(figsize=(1.7 * across, 2.15 * down + 0.4), dpi=110, layout="constrained")
+    figure.suptitle(f"{cohort.name}: {len(rows)} of {len(readable)} readable images, by label and view", fontsize=10)
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes in grid.flat:
+        axes.axis("off")
+    columns = (rows[name].tolist() for name in ("image", "label", "view", "source"))
+    for axes, (image, label, view, source) in zip(grid.flat, zip(*columns, strict=True), strict=False):
+        axes.imshow(cache.pixels[cache.index[image]], cmap="gray", vmin=0, vmax=255)
+        said = (NAMES.get(label, "no label"), view or "view unknown", source or "source unknown")
+        axes.set_title("\n".join(shortened(text, 28) for text in said), fontsize=6.5, pad=2, loc="left")
+    return figure
+
+
+# What the audit's questions to a cohort are asked of, made from the listed and decoded images.
+
+
+def cohort_case(
+    cohort: Cohort,
+    splits: Sequence[Split],
+    cache: ImageCache,
+    groups: Mapping[str, str],
+    duplicates: Duplicates,
+    judging: IntervalOptions,
+    progress: Progress = SILENT,
+) -> CohortCase:
+    """A cohort before training.
+
+    Args:
+        cohort: the listed images.
+        splits: the study's; empty where none can be drawn.
+        cache: of its readable images.
+        groups: patient → the patient it counts as, from `integrity.merge_groups` whatever the split makes of it.
+        duplicates: by `find_duplicates`.
+        judging: how intervals are made.
+        progress: where the work is shown.
+    """
+    return CohortCase(
+        table=cohort.table,
+        facts=cache.facts,
+        splits=tuple(splits),
+        groups=groups,
+        duplicates=duplicates,
+        histogram=grey_histogram(cache.pixels),
+        judging=judging,
+        progress=progress,
+    )
 
 
 def check(
@@ -58,7 +145,10 @@ def check(
     cache = decoded(cohort, study.images.reference, study.images.interpolation, progress)
     with progress.task("looking for duplicates", len(cohort)) as task:
         report = check_cohort(cohort, study.split, cache, progress=task.update)
-    found, judging = report.integrity, Judging(study.evaluation.level, study.evaluation.draws, study.evaluation.seed)
+    found, judging = (
+        report.integrity,
+        IntervalOptions(study.evaluation.level, study.evaluation.draws, study.evaluation.seed),
+    )
     case = cohort_case(cohort, report.splits, cache, found.groups, found.duplicates, judging, progress)
     images = sum(s.validation_positive for s in report.sides), sum(s.validation_negative for s in report.sides)
     told = [
@@ -67,7 +157,7 @@ def check(
     ]
     report = replace(
         report,
-        findings=tuple(plain_finding(each) for each in cohort_findings(case, study.audit.options)),
+        findings=tuple(plain_result(each) for each in cohort_results(case, study.audit.options)),
         warnings=(*report.warnings, *(sentence for sentence in told if sentence)),
     )
     if picture is not None:

@@ -59,7 +59,7 @@ def write_environment(
     device: Device,
     watch: Stopwatch,
     data: str | Path | None,
-    near: Path | None = None,
+    study_dir: Path | None = None,
 ) -> None:
     """Writes `environment.json`.
 
@@ -70,7 +70,7 @@ def write_environment(
         device: where the networks were trained.
         watch: how long each stage took.
         data: the folder of the images; kept as an absolute path, so that it is found from any other folder.
-        near: the folder that relative weight paths start from; likewise.
+        study_dir: the folder that relative weight paths start from; likewise.
     """
     run.write_json(
         "environment.json",
@@ -82,7 +82,7 @@ def write_environment(
             "device": {"name": device.name, "title": device.title},
             "command": sys.argv,
             "data": str(Path(data).absolute()) if data is not None else None,
-            "near": str(near.absolute()) if near is not None else None,
+            "near": str(study_dir.absolute()) if study_dir is not None else None,
             "inputs": {
                 "study_sha256": hashlib.sha256(run.study.read_bytes()).hexdigest(),
                 "images_sha256": digest,

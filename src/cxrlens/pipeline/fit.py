@@ -20,11 +20,10 @@ from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.models.classifier import Classifier, build_classifier
 from cxrlens.models.weights.find import find_weights
-from cxrlens.pipeline.prepare import Prepared
+from cxrlens.pipeline.prepare import Prepared, Trainable
 from cxrlens.pipeline.record import network_record, read_record
-from cxrlens.pipeline.rows import Trainable
 from cxrlens.progress import Progress
-from cxrlens.run_folder import RunFolder, Unit
+from cxrlens.run_folder import NetworkFolder, RunFolder
 from cxrlens.study import ModelRow, folder_name
 from cxrlens.train.checkpoint import save_tensors
 from cxrlens.train.device import Device
@@ -34,7 +33,7 @@ from cxrlens.train.predict import FixedImages
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingTask:
     """One network to train: a row of the ladder, the side of its images in pixels, a seed and a fold."""
 
     row: ModelRow
@@ -48,19 +47,19 @@ class Job:
         fold = f", fold {self.split.fold}" if self.split.kind == "patient-kfold" else ""
         return f"{self.row.name} (seed {self.seed}{fold})"
 
-    def unit(self, run: RunFolder) -> Unit:
+    def unit(self, run: RunFolder) -> NetworkFolder:
         """Its folder."""
         return run.unit(folder_name(self.row.name), self.seed, self.split.fold)
 
 
-def jobs(prepared: Prepared, rows: Sequence[Trainable]) -> list[Job]:
+def training_tasks(prepared: Prepared, rows: Sequence[Trainable]) -> list[TrainingTask]:
     """Every network of these rows, model by model."""
     seeds, splits = prepared.study.seeds, prepared.splits
-    return [Job(each.row, each.size, seed, split) for each in rows for seed in seeds for split in splits]
+    return [TrainingTask(each.row, each.size, seed, split) for each in rows for seed in seeds for split in splits]
 
 
-def fit_unit(
-    job: Job, prepared: Prepared, run: RunFolder, device: Device, near: Path | None, progress: Progress
+def train_network(
+    task: TrainingTask, prepared: Prepared, run: RunFolder, device: Device, study_dir: Path | None, progress: Progress
 ) -> float:
     """Trains one network and writes its folder; returns the seconds it took, 0 if it was there.
 
@@ -68,31 +67,31 @@ def fit_unit(
         UserError: see `train`; or the folder holds this network trained on other data or by another study.
         KeyboardInterrupt: Ctrl-C; what is trained so far is in the checkpoint.
     """
-    unit = job.unit(run)
-    known = identity(job, prepared, near)
+    unit = task.unit(run)
+    known = identity(task, prepared, study_dir)
     if unit.record.exists():
         if read_record(unit)["identity"] != known:
             raise UserError(
-                f"{unit.folder} holds '{job.title}' trained on other images, from other weights or by another version; "
-                "choose another --out, or delete that folder to train it again"
+                f"{unit.folder} holds '{task.title}' trained on other images, from other weights or by another "
+                "version; choose another --out, or delete that folder to train it again"
             )
         return 0.0
     began = time.monotonic()
-    model = build_classifier(job.row, job.size, job.seed, near)
-    validated_on, trained_on = prepared.pixels.at(job.size)
-    data = labelled(prepared, trained_on, job.split.train)
-    validation = labelled(prepared, validated_on, job.split.validation)
+    model = build_classifier(task.row, task.size, task.seed, study_dir)
+    validated_on, trained_on = prepared.pixels.at(task.size)
+    data = labelled(prepared, trained_on, task.split.train)
+    validation = labelled(prepared, validated_on, task.split.validation)
     fit = Fit(
-        model, data, validation, job.row, prepared.study.augment, job.seed, job.split.fold, device,
-        unit.checkpoint, known, job.title,
+        model, data, validation, task.row, prepared.study.augment, task.seed, task.split.fold, device,
+        unit.checkpoint, known, task.title,
     )  # fmt: skip
     history = train(fit, progress)
     run.write_table(unit.folder / "history.csv", history)
-    run.write_table(unit.folder / "predictions.csv", predictions(job, prepared, model, validation, device))
-    judged = labelled(prepared, validated_on, job.split.train)
-    run.write_table(unit.folder / "train_predictions.csv", predictions(job, prepared, model, judged, device))
+    run.write_table(unit.folder / "predictions.csv", predictions(task, prepared, model, validation, device))
+    judged = labelled(prepared, validated_on, task.split.train)
+    run.write_table(unit.folder / "train_predictions.csv", predictions(task, prepared, model, judged, device))
     save_tensors(unit.weights, model.state_dict())
-    write_text(unit.record, json.dumps(network_record(job.row, model, known), indent=1) + "\n")
+    write_text(unit.record, json.dumps(network_record(task.row, model, known), indent=1) + "\n")
     unit.checkpoint.unlink(missing_ok=True)
     return time.monotonic() - began
 
@@ -102,15 +101,17 @@ def labelled(prepared: Prepared, cache: ImageCache, images: Sequence[str]) -> La
     return LabelledImages(cache, tuple(images), prepared.labels.loc[list(images)].to_numpy(np.float32))
 
 
-def predictions(job: Job, prepared: Prepared, model: Classifier, data: LabelledImages, device: Device) -> pd.DataFrame:
+def predictions(
+    task: TrainingTask, prepared: Prepared, model: Classifier, data: LabelledImages, device: Device
+) -> pd.DataFrame:
     """A row an image: model, seed, fold, image, patient, label, probability, logit."""
     logits = FixedImages(model, data, device).logits().astype(np.float64)
     patients = prepared.cohort.table.set_index("image")["patient"].loc[list(data.images)]
     return pd.DataFrame(
         {
-            "model": job.row.name,
-            "seed": job.seed,
-            "fold": job.split.fold,
+            "model": task.row.name,
+            "seed": task.seed,
+            "fold": task.split.fold,
             "image": data.images,
             "patient": patients.to_numpy(),
             "label": data.labels.astype(int),
@@ -120,23 +121,23 @@ def predictions(job: Job, prepared: Prepared, model: Classifier, data: LabelledI
     )
 
 
-def identity(job: Job, prepared: Prepared, near: Path | None) -> str:
+def identity(task: TrainingTask, prepared: Prepared, study_dir: Path | None) -> str:
     """What a network's bits depend on, as a digest: row, weights, images and their order, augmentation, seed, fold."""
     study = prepared.study
-    weights = find_weights(job.row.weights, job.row.backbone, near)
+    weights = find_weights(task.row.weights, task.row.backbone, study_dir)
     facts = prepared.cache.facts.set_index("image")
     content = facts["sha256"]
     told: dict[str, Any] = {
         "version": __version__,
-        "row": job.row.model_dump(mode="json", exclude={"paper_auc", "size", "instead_of"}),
+        "row": task.row.model_dump(mode="json", exclude={"paper_auc", "size", "instead_of"}),
         # A checkpoint of a frozen network holds its head alone: under another backbone it would be worth nothing.
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
-        "images": study.images.model_dump(mode="json") | {"size": job.size},
+        "images": study.images.model_dump(mode="json") | {"size": task.size},
         "augment": study.augment.model_dump(mode="json"),
-        "seed": job.seed,
-        "fold": job.split.fold,
-        "train": [[image, content[image], prepared.labels[image]] for image in job.split.train],
-        "validation": [[image, content[image]] for image in job.split.validation],
+        "seed": task.seed,
+        "fold": task.split.fold,
+        "train": [[image, content[image], prepared.labels[image]] for image in task.split.train],
+        "validation": [[image, content[image]] for image in task.split.validation],
     }
     if depths := {image: int(depth) for image, depth in facts["depth"].dropna().items()}:
         told["depths"] = depths

@@ -13,22 +13,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from cxrlens.errors import UserError, reason
-from cxrlens.evaluate.threshold import choose_threshold
+from cxrlens.evaluate.calibration import choose_threshold
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import Attribution
-from cxrlens.pipeline.audit.lungs import LungStore
-from cxrlens.pipeline.explain.kept import kept, read_arrays, write_arrays
-from cxrlens.pipeline.explain.shown import Shown
+from cxrlens.pipeline.array_cache import cached_arrays, read_arrays, write_arrays
+from cxrlens.pipeline.audit.cases import LungStore
+from cxrlens.pipeline.explain.figure_networks import FigureNetwork
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.progress import SILENT, Progress
-from cxrlens.report.reading import Gallery, as_logit
+from cxrlens.report.report_data import Gallery, as_logit
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import folder_name
 
 MOST_IMAGES, MOST_PIXELS, MAP_SIDE, AT_ONCE = 400, 224, 112, 16
 
 
-def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress = SILENT) -> None:
+def make_gallery(shown: Sequence[FigureNetwork], data_dir: Path | None, progress: Progress = SILENT) -> None:
     """Writes `maps/MODEL.npz` and `maps/images.npz`; what is there already is not made again.
 
     The maps of a method are an array of its name, float16 in units of `METHOD unit`, a power of two: raw, signed, at
@@ -37,7 +37,7 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
 
     Args:
         shown: a network a model.
-        root: the folder of the study's images; None where its source has none.
+        data_dir: the folder of the study's images; None where its source has none.
         progress: where work is shown.
     """
     first = shown[0]
@@ -51,7 +51,9 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
         for number, each in enumerate(shown):
             failed: list[str] = []
 
-            def make(each: Shown = each, number: int = number, failed: list[str] = failed) -> dict[str, np.ndarray]:
+            def make(
+                each: FigureNetwork = each, number: int = number, failed: list[str] = failed
+            ) -> dict[str, np.ndarray]:
                 found = {"images": np.array(images), **_threshold(each)}
                 network, done = each.network(), number * len(methods) * steps
                 for method in methods:
@@ -73,7 +75,9 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
             made_from = {"network": each.identity, "images": images, "of": prepared.digest, "methods": methods}
             made_from |= {"threshold": "logit"}
             try:
-                kept(folder / each.file, {**made_from, "side": MAP_SIDE}, make, lambda failed=failed: not failed)
+                cached_arrays(
+                    folder / each.file, {**made_from, "side": MAP_SIDE}, make, lambda failed=failed: not failed
+                )
             except Exception as error:  # nor one network's fault another's maps
                 progress.say(f"warning: gallery: without maps of {each.name}: {reason(error)}")
                 missing = {f"{method} missing": np.array(reason(error)) for method in methods}
@@ -81,7 +85,9 @@ def make_gallery(shown: Sequence[Shown], root: Path | None, progress: Progress =
             task.update((number + 1) * len(methods) * steps)
     audit = prepared.study.audit
     told = {"images": images, "of": prepared.digest, "lungs": [audit.masks, audit.boxes, audit.segmenter]}
-    kept(folder / "images.npz", {**told, "root": str(root)}, lambda: _images(prepared, images, root, progress))
+    cached_arrays(
+        folder / "images.npz", {**told, "root": str(data_dir)}, lambda: _images(prepared, images, data_dir, progress)
+    )
 
 
 def sampled(images: Sequence[str], seed: int, most: int = MOST_IMAGES) -> list[str]:
@@ -112,9 +118,9 @@ def reduced(attribution: Attribution, most: int = MAP_SIDE) -> Tensor:
     return maps.flatten(1).gather(1, where.flatten(1)).view(len(maps), *side)
 
 
-def _threshold(shown: Shown) -> dict[str, np.ndarray]:
+def _threshold(shown: FigureNetwork) -> dict[str, np.ndarray]:
     """From what on this network calls an image positive, by its training images; NaN where these are of one class."""
-    table = shown.run.folder.read_table(shown.job.unit(shown.run.folder).folder / "train_predictions.csv")
+    table = shown.run.folder.read_table(shown.task.unit(shown.run.folder).folder / "train_predictions.csv")
     table = table[table["label"].notna()]
     chosen = choose_threshold(table["label"], table["logit"]) if table["label"].nunique() == 2 else np.nan
     return {"threshold": np.array(expit(chosen)), "threshold logit": np.array(chosen)}
@@ -127,14 +133,14 @@ def _packed(method: str, maps: Tensor, margin: tuple[int, int]) -> dict[str, np.
     return {method: stored, f"{method} unit": np.array(unit), f"{method} margin": np.array(margin)}
 
 
-def _images(prepared: Prepared, images: list[str], root: Path | None, progress: Progress) -> dict[str, np.ndarray]:
+def _images(prepared: Prepared, images: list[str], data_dir: Path | None, progress: Progress) -> dict[str, np.ndarray]:
     pixels = prepared.cache.batch(images)
     if pixels.shape[1] > MOST_PIXELS:
         size = (MOST_PIXELS, MOST_PIXELS)
         pixels = np.stack([np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BOX)) for each in pixels])
     found = {"images": np.array(images), "pixels": pixels}
     try:
-        lungs = LungStore(prepared, root).at(pixels.shape[1], images, [], pixels.astype(np.float32) / 255)[0]
+        lungs = LungStore(prepared, data_dir).at(pixels.shape[1], images, [], pixels.astype(np.float32) / 255)[0]
     except UserError as error:
         progress.say(f"gallery: without lungs: {error}")
         return found

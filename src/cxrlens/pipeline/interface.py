@@ -11,13 +11,12 @@ import pandas as pd
 from torch import Tensor
 
 from cxrlens.errors import UserError
-from cxrlens.pipeline import finished
 from cxrlens.pipeline.audit.stage import audit_run
 from cxrlens.pipeline.explain.images import Explanation, explain_images
-from cxrlens.pipeline.external import External, check_external, evaluate_external, write_external
-from cxrlens.pipeline.leave import write_report
+from cxrlens.pipeline.external import ExternalResult, check_external, evaluate_external, write_external
+from cxrlens.pipeline.finished_run import FinishedRun, images_of
 from cxrlens.pipeline.predict import load_image, predict
-from cxrlens.pipeline.reopen import images_of
+from cxrlens.pipeline.report import write_report
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import Study
 
@@ -25,7 +24,7 @@ Paths = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True, repr=False)
-class Run(finished.Run):
+class Run(FinishedRun):
     """A finished run: its tables and networks, and what can be asked of them.
 
     Nothing is printed unless `progress` says where. Paths are `str` or `pathlib.Path`. For research only; never for
@@ -125,7 +124,7 @@ class Run(finished.Run):
         also: Sequence[str] = (),
         full: bool = False,
         device: str = "auto",
-        near: str | Path | None = None,
+        study_dir: str | Path | None = None,
         progress: Progress = SILENT,
     ) -> Audit:
         """What the networks may use in place of the lungs; also written into the run's folder and report.
@@ -137,13 +136,13 @@ class Run(finished.Run):
             also: names of further probes, which train networks of their own.
             full: evaluate maps on every validation image, not on a sample.
             device: "auto", "cpu" or "cuda".
-            near: the folder that relative weight paths start from; as when the run was made, by default.
+            study_dir: the folder that relative weight paths start from; as when the run was made, by default.
             progress: where work is shown.
 
         Raises:
             UserError: an unknown probe, or the images are not those that the run was made with.
         """
-        record = audit_run(self, data, also=also, full=full, device=device, near=near, progress=progress)
+        record = audit_run(self, data, also=also, full=full, device=device, study_dir=study_dir, progress=progress)
         return Audit(self.folder.path, record)
 
     def evaluate(
@@ -156,7 +155,7 @@ class Run(finished.Run):
         progress: Progress = SILENT,
         ids_apart: bool = False,
         force: bool = False,
-    ) -> External:
+    ) -> ExternalResult:
         """Every model on images from elsewhere, none of which the run was made with; written to file and report.
 
         Args:

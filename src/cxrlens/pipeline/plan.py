@@ -12,14 +12,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
 from cxrlens.pipeline.explain.figure1 import need_images
-from cxrlens.pipeline.fit import jobs
-from cxrlens.pipeline.prepare import need_data, need_interval, prepare
-from cxrlens.pipeline.rows import Trainable, trainable_rows
+from cxrlens.pipeline.fit import training_tasks
+from cxrlens.pipeline.prepare import Trainable, need_data, need_interval, prepare, trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import Study, read_study
-from cxrlens.train.device import Device, choose_device
+from cxrlens.train.device import Device, choose_device, keep_freed_memory
 from cxrlens.train.loop import NO_AUGMENTATION, joins_last
-from cxrlens.train.memory import keep_freed_memory
 
 PROCESS = 600_000_000  # bytes of Python with its libraries
 ADAM = 6e-10  # seconds a parameter: it streams seven numbers through memory
@@ -73,7 +71,7 @@ def plan(
     data: str | Path | None = None,
     *,
     device: str = "auto",
-    near: str | Path | None = None,
+    study_dir: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Plan:
     """Prepares the cohort, builds every model and times a step of each; trains and writes nothing.
@@ -82,23 +80,26 @@ def plan(
         study: the study, or its file.
         data: the folder of the study's images; None where its source needs none.
         device: "auto", "cpu" or "cuda".
-        near: the folder that relative weight paths start from; the study file's by default.
+        study_dir: the folder that relative weight paths start from; the study file's by default.
         progress: where work is shown.
 
     Raises:
         UserError: whatever would stop the run before its training.
     """
     study, file = read_study(study)
-    data, near = Path(data) if data is not None else None, Path(near) if near is not None else file and file.parent
+    data, study_dir = (
+        Path(data) if data is not None else None,
+        Path(study_dir) if study_dir is not None else file and file.parent,
+    )
     chosen = choose_device(device)
     need_data(study, data)
-    rows, skipped = trainable_rows(study, near)  # the plan itself tells who is left out
+    rows, skipped = trainable_rows(study, study_dir)  # the plan itself tells who is left out
     prepared = prepare(study, data, progress)
     for sentence in (*prepared.passed_over, *prepared.notes):
         progress.say(sentence)
     need_interval(prepared)
     need_images(study, prepared)
-    networks = len(jobs(prepared, rows[:1]))
+    networks = len(training_tasks(prepared, rows[:1]))
     images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)
     if not chosen.is_cuda:
         keep_freed_memory()
@@ -106,7 +107,7 @@ def plan(
     with progress.task("timing a step of each model", len(rows)) as task:
         for number, each in enumerate(rows):
             task.update(number)
-            planned.append(_planned(each, study, images, validated, networks, chosen, near))
+            planned.append(_planned(each, study, images, validated, networks, chosen, study_dir))
     without = tuple(sentence for each in rows for sentence in each.sentences)
     return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings, without)
 
@@ -118,10 +119,10 @@ def _planned(
     validated: int,
     networks: int,
     device: Device,
-    near: Path | None,
+    study_dir: Path | None,
 ) -> PlannedModel:
     row, size = trainable_row.row, trainable_row.size
-    model = build_classifier(row, size, study.seeds[0], near).to(device.name)
+    model = build_classifier(row, size, study.seeds[0], study_dir).to(device.name)
     parameters, trainable = count_parameters(model)
     batch = min(row.batch, images)
     pixels = device.put(torch.rand(batch, 1, size, size))

@@ -18,9 +18,10 @@ from cxrlens.data.steps import image_warnings
 from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError, nearest_file
 from cxrlens.names import name_of, path_of
-from cxrlens.pipeline.finished import Run
+from cxrlens.pipeline.finished_run import FinishedRun
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import choose_device
+from cxrlens.train.predict import as_tensor
 
 OWN_COLUMNS = ("image", "problem", "warnings", "side")
 
@@ -53,13 +54,8 @@ def load_image(path: str | Path, *, size: int, interpolation: str = "bicubic", d
     return as_tensor(to_uint8(image.pixels, size, interpolation)[None])
 
 
-def as_tensor(squares: np.ndarray) -> Tensor:
-    """uint8 [n, size, size] as float32 [n, 1, size, size] in [0, 1]."""
-    return torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
-
-
 def predict(
-    run: Run, paths: str | Path | Sequence[str | Path], *, device: str = "auto", progress: Progress = SILENT
+    run: FinishedRun, paths: str | Path | Sequence[str | Path], *, device: str = "auto", progress: Progress = SILENT
 ) -> pd.DataFrame:
     """Looks at images with every trained network.
 
@@ -151,7 +147,7 @@ def seen_before(table: pd.DataFrame) -> str:
     return f"{images} to this run ({which}): {numbers} not show how well it does on new images."
 
 
-def _known_files(run: Run) -> dict[str, str]:
+def _known_files(run: FinishedRun) -> dict[str, str]:
     """SHA-256 of the run's files → "train", "validation" or "unused"."""
     cohort = run.cohort
     if "sha256" not in cohort or not (run.folder.path / "splits.csv").exists():
@@ -166,7 +162,7 @@ def _known_files(run: Run) -> dict[str, str]:
     return found
 
 
-def _probabilities(run: Run, name: str, images: torch.Tensor, device: str, progress: Progress) -> np.ndarray:
+def _probabilities(run: FinishedRun, name: str, images: torch.Tensor, device: str, progress: Progress) -> np.ndarray:
     chosen = choose_device(device)
     predictions = run.predictions
     networks = predictions.loc[predictions["model"] == name, ["seed", "fold"]].drop_duplicates()

@@ -4,25 +4,64 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from cxrlens.data.cache import ImageCache
+from cxrlens.data.cache import ImageCache, build_cache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.files import passed_over
-from cxrlens.data.leaks import cohort_summary, patients_warning, split_warning
-from cxrlens.data.split import Split, check_interval, make_splits
+from cxrlens.data.split import Split, check_interval, cohort_summary, make_splits, patients_warning, split_warning
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import ROUGH, too_few_patients
+from cxrlens.models.classifier import build_classifier
+from cxrlens.models.weights.find import OutOfReach, trained_size
 from cxrlens.names import first_few, many
-from cxrlens.pipeline.pixels import Pixels
+from cxrlens.pipeline.explain.left_out import impossible
 from cxrlens.progress import SILENT, Progress
+from cxrlens.report.page.explanations import left_out_sentence
 from cxrlens.run_folder import RunFolder
-from cxrlens.study import Study
+from cxrlens.study import USUAL_SIZE, ImageOptions, ModelRow, Study
+from cxrlens.train.loop import training_fault
+
+# The cohort's images as squares of every size that a study's rows ask for, each decoded once.
+
+
+class Pixels:
+    """Images by size; a size that nobody asked for is not decoded."""
+
+    def __init__(self, cohort: Cohort, options: ImageOptions, progress: Progress = SILENT) -> None:
+        self._cohort, self._options, self._progress = cohort, options, progress
+        self._made: dict[tuple[int, str], ImageCache] = {}
+
+    def at(self, size: int) -> tuple[ImageCache, ImageCache]:
+        """The images as they are validated and as they are trained on: one and the same unless the study says not.
+
+        Raises:
+            UserError: none can be read, or the cache folder cannot be written.
+        """
+        usual = self._options.interpolation
+        return self._decoded(size, usual), self._decoded(size, self._options.train_interpolation or usual)
+
+    def _decoded(self, size: int, interpolation: str) -> ImageCache:
+        if (size, interpolation) not in self._made:
+            self._made[size, interpolation] = decoded(self._cohort, size, interpolation, self._progress)
+        return self._made[size, interpolation]
+
+
+def decoded(
+    cohort: Cohort, size: int, interpolation: str, progress: Progress = SILENT, depth: int | None = None
+) -> ImageCache:
+    """The cohort's images as squares, read once and kept; `depth` as in `build_cache`.
+
+    Raises:
+        UserError: none can be read, or the cache folder cannot be written.
+    """
+    with progress.task("reading images", len(cohort)) as task:
+        return build_cache(cohort, size, interpolation, progress=task.update, depth=depth)
 
 
 @dataclass(frozen=True)
@@ -137,7 +176,7 @@ def need_data(study: Study, data: Path | None) -> None:
     Raises:
         UserError: it is not given.
     """
-    if study.data.needs_root and data is None:
+    if study.data.needs_data_dir and data is None:
         raise UserError("this study's images are in a folder of yours: give it with --data PATH")
 
 
@@ -208,3 +247,70 @@ def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str])
     if groups and (merged := sum(patient != group for patient, group in groups.items())):
         found.append(f"{many(merged, 'patient id', 'share')} an image with another id: counted as that patient")
     return tuple(dict.fromkeys(sentence for sentence in found if sentence))
+
+
+# The rows of a study that can be trained here, each with the size of its images.
+
+
+@dataclass(frozen=True)
+class Trainable:
+    """A row whose weights are in reach.
+
+    Attributes:
+        row: of the study.
+        size: side of its images, in pixels.
+        without: what of the study's figures its network cannot have → why.
+    """
+
+    row: ModelRow
+    size: int
+    without: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What the figures will do without."""
+        return [left_out_sentence(what, self.row.name, why) for what, why in self.without.items()]
+
+
+def row_size(row: ModelRow, images: ImageOptions, study_dir: Path | None = None) -> int:
+    """Side of a row's images in pixels: its own, else the study's; of "weights", what theirs says, else 224.
+
+    Raises:
+        UserError: "weights" for a row of weights "auto" that nobody publishes, or (OutOfReach) that are not in reach.
+    """
+    asked = images.size if row.size is None else row.size
+    return asked if asked != "weights" else trained_size(row.weights, row.backbone, study_dir) or USUAL_SIZE
+
+
+def trainable_rows(
+    study: Study, study_dir: Path | None, progress: Progress = SILENT
+) -> tuple[list[Trainable], list[dict[str, str]]]:
+    """The rows whose weights are in reach, each built once so that a fault shows before hours of training; the others.
+
+    A row that stands in for another is in neither where that one is in reach.
+
+    Raises:
+        UserError: a row that can't be built or can't take a training step of its batch, or none whose weights are in
+            reach.
+    """
+    rows, skipped = [], []
+    with progress.task("building models", len(study.models)) as task:
+        for number, row in enumerate(study.models):
+            task.update(number)
+            try:
+                size = row_size(row, study.images, study_dir)
+                model = build_classifier(row, size, study.seeds[0], study_dir)
+                if fault := training_fault(model, min(2, row.batch)):
+                    raise UserError(fault)
+                rows.append(Trainable(row, size, impossible(model, study.explain)))
+            except OutOfReach as error:
+                progress.say(f"left out: {row.name}: {error}")
+                skipped.append({"name": row.name, "reason": error.reason})
+            except UserError as error:
+                raise UserError(f"model '{row.name}': {error}") from error
+    if not rows:
+        raise UserError(
+            "no model's weights are in reach:\n" + "\n".join(f"- {e['name']}: {e['reason']}" for e in skipped)
+        )
+    here = {each.row.name for each in rows}
+    return [each for each in rows if each.row.instead_of not in here], skipped

@@ -18,8 +18,8 @@ from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
 from cxrlens.models.heads import pooled_head
 from cxrlens.models.weights.find import find_weights
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
+from cxrlens.pipeline.pretrain_evaluate import evaluate_pretraining
 from cxrlens.pipeline.pretrain_images import PretrainData, gather
-from cxrlens.pipeline.pretrain_judge import judge_pretraining
 from cxrlens.pretrain_study import BackboneOptions, PretrainStudy, Scale
 from cxrlens.progress import SILENT, Progress
 from cxrlens.run_folder import RunFolder
@@ -29,7 +29,7 @@ from cxrlens.train.device import Device, choose_device
 from cxrlens.train.distil import distilling, pooled_features, standardised
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train, training_fault
-from cxrlens.train.loss import cross_entropy
+from cxrlens.train.training_options import cross_entropy
 
 CHECKPOINT, TRAINED = "checkpoint.safetensors", "trained.safetensors"  # where it stands; the whole network, at the end
 
@@ -62,7 +62,7 @@ def pretrain(
     out: str | Path | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
-    near: str | Path | None = None,
+    study_dir: str | Path | None = None,
 ) -> Pretrained:
     """Runs a pretraining, or goes on with one that was interrupted.
 
@@ -72,7 +72,7 @@ def pretrain(
         out: the folder of the result, `runs/NAME` by default; an interrupted pretraining in it is continued.
         device: "auto", "cpu" or "cuda" (in bfloat16).
         progress: where work is shown.
-        near: the folder that relative weight paths start from; the pretraining file's by default.
+        study_dir: the folder that relative weight paths start from; the pretraining file's by default.
 
     Raises:
         UserError: anything the user can mend.
@@ -82,26 +82,29 @@ def pretrain(
     named = folder_name(study.name) if isinstance(study, PretrainStudy) else Path(study).stem
     run = RunFolder(Path(out) if out is not None else Path("runs") / named)
     study = study if isinstance(study, PretrainStudy) else PretrainStudy.load(study)
-    root, near = Path(data) if data is not None else None, Path(near) if near is not None else file and file.parent
+    data_dir, study_dir = (
+        Path(data) if data is not None else None,
+        Path(study_dir) if study_dir is not None else file and file.parent,
+    )
     text = file.read_text(encoding="utf-8-sig") if file else None
     chosen = choose_device(device)
     with run.locked("pretraining"):
         _keep(run, study, text)
         watch = Stopwatch(earlier_stages(run))
-        if fault := training_fault(_classifier(study.backbone, study, near), min(2, study.training.batch)):
+        if fault := training_fault(_classifier(study.backbone, study, study_dir), min(2, study.training.batch)):
             raise UserError(f"{study.name}: {fault}")
         with watch.stage("images"):
-            images = gather(study, root, progress)
+            images = gather(study, data_dir, progress)
             run.write_table(run.path / "labels.csv", images.table)
         try:
-            known = _identity(study, images, near)
+            known = _identity(study, images, study_dir)
             with watch.stage("train"):
-                started = _classifier(study.backbone, study, near)
-                trained = _fit(study, images, run, known, chosen, near, progress)
+                started = _classifier(study.backbone, study, study_dir)
+                trained = _fit(study, images, run, known, chosen, study_dir, progress)
             with watch.stage("judge"):
-                judge_pretraining(run, study, images, started, trained, known, chosen, progress)
+                evaluate_pretraining(run, study, images, started, trained, known, chosen, progress)
         finally:
-            write_environment(run, images.digest, len(images.table), chosen, watch, data, near)
+            write_environment(run, images.digest, len(images.table), chosen, watch, data, study_dir)
     return Pretrained(run.path)
 
 
@@ -120,7 +123,7 @@ def _what_trains(study: PretrainStudy) -> dict[str, Any]:
     return told | {"data": [each for each in told["data"] if not each["probe_only"]]}
 
 
-def _classifier(options: BackboneOptions, study: PretrainStudy, near: Path | None) -> Classifier:
+def _classifier(options: BackboneOptions, study: PretrainStudy, study_dir: Path | None) -> Classifier:
     chosen = options.preprocessing
     row = ModelOptions(
         name=options.name,
@@ -129,7 +132,7 @@ def _classifier(options: BackboneOptions, study: PretrainStudy, near: Path | Non
         head="linear",
         preprocessing="weights" if isinstance(chosen, Scale) else chosen,
     )
-    model = build_classifier(row, study.images.size, study.seed, near)
+    model = build_classifier(row, study.images.size, study.seed, study_dir)
     if isinstance(chosen, Scale):
         model.set_preprocessing(Preprocessing((chosen.mean,) * 3, (chosen.std,) * 3))
     return model
@@ -141,17 +144,17 @@ def _fit(
     run: RunFolder,
     known: str,
     device: Device,
-    near: Path | None,
+    study_dir: Path | None,
     progress: Progress,
 ) -> Classifier:
     """The trained network, from `trained.safetensors` where training is done."""
-    model = _classifier(study.backbone, study, near)
+    model = _classifier(study.backbone, study, study_dir)
     data, watched = images.labelled("train"), images.labelled("validation")
     loss, outputs = cross_entropy, len(images.findings)
     done = run.path / TRAINED
     found = load_checkpoint(done, known)
     if study.teacher and not found:
-        teacher = _classifier(study.teacher, study, near)
+        teacher = _classifier(study.teacher, study, study_dir)
         flips, size = study.augment.horizontal_flip, teacher.weights.size
         features = standardised(pooled_features(teacher, data, device, progress, flips, size))
         data = LabelledImages(data.cache, data.images, np.concatenate([data.labels, features], axis=1))
@@ -183,10 +186,10 @@ def _drop_teacher(model: Classifier, findings: int) -> None:
     model.head = kept.to(next(taught.parameters()).device)
 
 
-def _identity(study: PretrainStudy, images: PretrainData, near: Path | None) -> str:
+def _identity(study: PretrainStudy, images: PretrainData, study_dir: Path | None) -> str:
     """What the weights' bits depend on, as a digest."""
     networks = [study.backbone, *([study.teacher] if study.teacher else [])]
-    files = [find_weights(each.weights, each.name, near) for each in networks]
+    files = [find_weights(each.weights, each.name, study_dir) for each in networks]
     told = {
         "version": __version__,
         "study": _what_trains(study),

@@ -13,12 +13,11 @@ from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.data.files import passed_over
-from cxrlens.data.finding_sets import FindingSet
-from cxrlens.data.joined import JoinedCache, in_validation
+from cxrlens.data.finding_sets import FindingSet, JoinedCache, in_validation
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import too_few_patients
-from cxrlens.pipeline.pixels import decoded
+from cxrlens.pipeline.prepare import decoded
 from cxrlens.pretrain_study import PretrainStudy
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.inputs import LabelledImages
@@ -60,7 +59,7 @@ class PretrainData:
         return hashlib.sha256(told.to_csv(index=False).encode()).hexdigest()
 
 
-def gather(study: PretrainStudy, root: Path | None, progress: Progress = SILENT) -> PretrainData:
+def gather(study: PretrainStudy, data_dir: Path | None, progress: Progress = SILENT) -> PretrainData:
     """Lists, decodes and divides every set.
 
     Raises:
@@ -68,7 +67,7 @@ def gather(study: PretrainStudy, root: Path | None, progress: Progress = SILENT)
     """
     caches, tables, missing = {}, [], {}
     for each in study.data:
-        cohort = each.cohort(root)
+        cohort = each.cohort(data_dir)
         for sentence in (*cohort.warnings, *passed_over(cohort.unlisted, cohort.other_files)):
             progress.say(f"set '{each.name}': {sentence}")
         cache = decoded(cohort, study.images.size, study.images.interpolation, progress)

@@ -9,7 +9,7 @@ from typing import Any
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import Classifier, count_parameters
 from cxrlens.models.weights.store import LoadedWeights
-from cxrlens.run_folder import Unit
+from cxrlens.run_folder import NetworkFolder
 from cxrlens.study import ModelRow
 
 # What of it `results.json` repeats for every model.
@@ -63,7 +63,7 @@ def _weights(weights: LoadedWeights) -> dict[str, Any]:
     }
 
 
-def read_record(unit: Unit) -> dict[str, Any]:
+def read_record(unit: NetworkFolder) -> dict[str, Any]:
     """What a finished network says of itself.
 
     Raises:

@@ -3,25 +3,103 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pandas as pd
 
 from cxrlens.drawing import escape, without_font
 from cxrlens.errors import UserError
+from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.files import write_text
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
 from cxrlens.pipeline.explain.figure1 import need_images
-from cxrlens.pipeline.explain.shown import first_networks
+from cxrlens.pipeline.explain.figure_networks import first_networks
 from cxrlens.pipeline.explain.stage import explain_run
-from cxrlens.pipeline.fit import fit_unit, jobs
+from cxrlens.pipeline.fit import TrainingTask, train_network, training_tasks
 from cxrlens.pipeline.gallery import make_gallery
 from cxrlens.pipeline.interface import Run
-from cxrlens.pipeline.judge import judge
-from cxrlens.pipeline.page import write_report
-from cxrlens.pipeline.prepare import need_data, need_interval, prepare, summary, write_cohort
-from cxrlens.pipeline.rows import trainable_rows
+from cxrlens.pipeline.prepare import need_data, need_interval, prepare, summary, trainable_rows, write_cohort
+from cxrlens.pipeline.record import TOLD, read_record
+from cxrlens.pipeline.report import write_page
 from cxrlens.progress import SILENT, Progress
-from cxrlens.run_folder import RunFolder
+from cxrlens.report import figures
+from cxrlens.report.export import details_markdown, write_tables
+from cxrlens.report.tables import to_markdown
+from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 from cxrlens.study import Study, default_out, read_study
 from cxrlens.train.device import choose_device
+
+# Third stage: predictions to `results.json` and the figures of the evaluation; needs nothing but the run's files.
+
+
+def evaluate_run(
+    run: RunFolder,
+    study: Study,
+    done: list[TrainingTask],
+    cohort: dict[str, object],
+    groups: dict[str, str],
+    warnings: tuple[str, ...],
+    skipped: list[dict[str, str]],
+    depth: int | None = None,
+) -> dict[str, Any]:
+    """Writes `predictions.csv`, `results.json`, the tables (`results.md`, `tables/`) and figures; returns the results.
+
+    Args:
+        run: where the trained networks are.
+        study: what was asked.
+        done: every trained network.
+        cohort: the counts.
+        groups: patient → the patient it counts as.
+        warnings: sentences.
+        skipped: rows that could not be trained, each with its `name` and `reason`.
+        depth: bits that most of the image files of more than 8 bits use; new images are read so.
+    """
+    units = [training_task.unit(run) for training_task in done]
+    validation = pd.concat([run.read_table(unit.folder / "predictions.csv") for unit in units], ignore_index=True)
+    training = pd.concat([run.read_table(unit.folder / "train_predictions.csv") for unit in units], ignore_index=True)
+    run.write_table(run.path / "predictions.csv", validation)
+    for table in (validation, training):
+        table["patient"] = table["patient"].replace(groups)
+    table = run.read_table(run.path / "cohort.csv")
+    order = list(dict.fromkeys(training_task.row.name for training_task in done))
+    judged = evaluate(validation, training, table, study.evaluation.level, order).to_json()
+    records = {training_task.row.name: read_record(training_task.unit(run)) for training_task in reversed(done)}
+    papers = {row.name: row.paper_auc for row in study.models}
+    for model in judged["models"]:
+        record = records[model["name"]]
+        told = {name: record.get(name) for name in TOLD}
+        model |= told | {"paper_auc": papers[model["name"]]}
+    results = {
+        "schema_version": SCHEMA_VERSION,
+        "study": study.name,
+        "question": study.question,
+        "cohort": cohort,
+        "depth": depth,
+        "warnings": list(warnings),
+        **judged,
+        "skipped": [{**each, "paper_auc": papers[each["name"]]} for each in skipped],
+        "notice": "For research only; never for diagnosis.",
+    }
+    run.write_json("results.json", results)
+    write_text(run.path / "results.md", to_markdown(results) + "\n" + details_markdown(results))
+    write_tables(run.path / "tables", results)
+    draw(run, results, done)
+    return results
+
+
+def draw(run: RunFolder, results: dict[str, Any], done: list[TrainingTask]) -> None:
+    """Writes the evaluation's figures, PNG and PDF."""
+    histories = {
+        training_task.title: run.read_table(training_task.unit(run).folder / "history.csv") for training_task in done
+    }
+    if not histories:
+        raise UserError("there is nothing to draw: no model was trained")
+    folder = run.path / "figures"
+    figures.save(figures.auc_forest_figure(results), folder / "auc.png")
+    figures.save(figures.roc_figure(results), folder / "roc.png")
+    figures.save(figures.precision_recall_figure(results), folder / "precision_recall.png")
+    figures.save(figures.calibration_figure(results), folder / "calibration.png")
+    figures.save(figures.training_curves_figure(histories), folder / "training.png")
 
 
 def run(
@@ -31,7 +109,7 @@ def run(
     out: str | Path | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
-    near: str | Path | None = None,
+    study_dir: str | Path | None = None,
 ) -> Run:
     """Runs a study, or goes on with one that was interrupted.
 
@@ -41,7 +119,7 @@ def run(
         out: the run's folder, `runs/NAME` by default; an interrupted run of the same study in it is continued.
         device: "auto", "cpu" or "cuda".
         progress: where work is shown; nothing is printed by default.
-        near: the folder that relative weight paths start from; the study file's by default.
+        study_dir: the folder that relative weight paths start from; the study file's by default.
 
     Returns:
         The finished run.
@@ -52,17 +130,20 @@ def run(
     """
     where = RunFolder(Path(out) if out is not None else default_out(study))
     study, file = read_study(study)
-    root, near = Path(data) if data is not None else None, Path(near) if near is not None else file and file.parent
+    data_dir, study_dir = (
+        Path(data) if data is not None else None,
+        Path(study_dir) if study_dir is not None else file and file.parent,
+    )
     text = file.read_text(encoding="utf-8-sig") if file else None
     chosen = choose_device(device)
     with where.locked("run"):
         _keep_study(where, study, text)
         watch = Stopwatch(earlier_stages(where))
-        need_data(study, root)
+        need_data(study, data_dir)
         with watch.stage("models"):  # a model that cannot be trained shows before thousands of images are read
-            rows, skipped = trainable_rows(study, near, progress)
+            rows, skipped = trainable_rows(study, study_dir, progress)
         with watch.stage("cohort"):
-            prepared = prepare(study, root, progress)
+            prepared = prepare(study, data_dir, progress)
             need_interval(prepared)
             need_images(study, prepared)
             write_cohort(where, prepared)
@@ -81,17 +162,18 @@ def run(
             with watch.stage("cohort"):
                 for size in dict.fromkeys(each.size for each in rows):
                     prepared.pixels.at(size)  # a full disk shows before hours of training
-            done = jobs(prepared, rows)
+            done = training_tasks(prepared, rows)
             with progress.task("networks", len(done)) as task:
-                for number, job in enumerate(done):
+                for number, training_task in enumerate(done):
                     task.update(number)
-                    with watch.stage(f"train {job.title}"):
-                        seconds = fit_unit(job, prepared, where, chosen, near, progress)
+                    with watch.stage(f"train {training_task.title}"):
+                        seconds = train_network(training_task, prepared, where, chosen, study_dir, progress)
                     progress.say(
-                        f"{job.title}: " + (f"trained in {seconds:.0f} s" if seconds else "was trained before")
+                        f"{training_task.title}: "
+                        + (f"trained in {seconds:.0f} s" if seconds else "was trained before")
                     )
             with watch.stage("evaluate"):
-                judge(
+                evaluate_run(
                     where, study, done, summary(prepared), prepared.groups, prepared.warnings, skipped,
                     prepared.cache.depth,
                 )  # fmt: skip
@@ -100,10 +182,10 @@ def run(
                     explain_run(Run(where), done, prepared, chosen, progress)
             if study.explain.gallery:
                 with watch.stage("gallery"):
-                    make_gallery(first_networks(Run(where), done, prepared, chosen), root, progress)
+                    make_gallery(first_networks(Run(where), done, prepared, chosen), data_dir, progress)
         finally:
-            write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, data, near)
-        write_report(where)
+            write_environment(where, prepared.digest, len(prepared.cache.index), chosen, watch, data, study_dir)
+        write_page(where)
     return Run(where)
 
 

@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cxrlens.data.augment import Augmentation, Parameters, apply
-from cxrlens.data.augment_combinations import turned_on
+from cxrlens.data.augment import Augmentation, Parameters, apply, turned_on
 from cxrlens.data.seeds import generator
 from cxrlens.drawing import LiteralFigure
 from cxrlens.errors import UserError

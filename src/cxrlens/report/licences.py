@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cxrlens.report.leaving import images_shown
-from cxrlens.report.reading import Reading
+from cxrlens.report.redact import images_shown
+from cxrlens.report.report_data import ReportData
 
 NAMED, ALIKE = "with its author named", "under the same licence"
 NOT_SOLD = "not for commercial use"
@@ -69,7 +69,7 @@ def terms(licence: str | None) -> Terms:
     return Terms(False, "a licence that is not known here")
 
 
-def licences_shown(reading: Reading) -> list[Licensed]:
+def licences_shown(reading: ReportData) -> list[Licensed]:
     """The licences of the images that a page of this reading may show, those of most images first."""
     stated = dict(zip(reading.cohort["image"], reading.cohort["license"], strict=True))
     of: dict[str, list[str]] = {}
@@ -80,13 +80,13 @@ def licences_shown(reading: Reading) -> list[Licensed]:
     return sorted(found, key=lambda each: (-len(each.images), each.licence))
 
 
-def may_not_be_redistributed(reading: Reading) -> list[str]:
+def may_not_be_redistributed(reading: ReportData) -> list[str]:
     """The images that a page of this reading may show and whose licence is not known to allow passing them on."""
     refused = {image for each in licences_shown(reading) if not each.terms.allowed for image in each.images}
     return [image for image in images_shown(reading) if image in refused]
 
 
-def licence_sentences(reading: Reading) -> tuple[list[str], list[str]]:
+def licence_sentences(reading: ReportData) -> tuple[list[str], list[str]]:
     """What to tell before the page goes to others: what speaks against it, and the terms of what may go.
 
     Returns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxrlens.models.weights.card import WeightCard
+from cxrlens.models.weights.cards import WeightCard
 from cxrlens.names import many
 from cxrlens.pretrain_study import PretrainStudy
 from cxrlens.report.figures.style import estimate

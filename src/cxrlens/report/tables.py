@@ -16,8 +16,52 @@ from rich.text import Text
 
 from cxrlens.names import visible
 from cxrlens.report.figures.style import estimate, interval, number, percent
-from cxrlens.report.given import given_sentences
 from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_interval
+
+# What is said below Table 1: which weights a row got, and what they were given that they were not made for.
+
+
+def weight_note_sentences(results: Mapping[str, Any]) -> list[str]:
+    """A sentence a model in another's place, one whose weights are a stand-in or of "auto", one that overrides theirs.
+
+    Args:
+        results: `results.json`.
+    """
+    told = (_place, _taken, _overridden)
+    found = (tell(model) for model in results["models"] for tell in told)
+    return [sentence for sentence in found if sentence]
+
+
+def _place(model: Mapping[str, Any]) -> str:
+    other = model.get("instead_of")
+    return f"{model['name']}: in place of '{other}', whose weights are not on this machine" if other else ""
+
+
+def _taken(model: Mapping[str, Any]) -> str:
+    weights = model.get("weights", {})
+    name, asked = weights.get("name"), weights.get("asked")
+    if asked in (None, name):
+        return ""
+    if asked == "auto":
+        return f"{model['name']}: 'auto' came to '{name}', the best in reach"
+    return f"{model['name']}: '{asked}' is not on this machine; '{name}' stands in"
+
+
+def _overridden(model: Mapping[str, Any]) -> str:
+    changed = model.get("overridden", [])
+    if not changed:
+        return ""
+    weights = model["weights"]
+    images = "[0, 1] images" if "preprocessing" in changed else "images"
+    at = f" at {weights['size']}" if weights["size"] else ""
+    on = f" on {weights['input'] or _formula(weights['preprocessing'])}" if "preprocessing" in changed else ""
+    return f"{model['name']}: given {images} at {model['size']}, where its weights were trained{at}{on}"
+
+
+def _formula(preprocessing: Mapping[str, Any]) -> str:
+    mean, std = (", ".join(f"{each:g}" for each in preprocessing[key]) for key in ("mean", "std"))
+    return f"(x - [{mean}]) / [{std}]"
+
 
 Cells = tuple[list[str], list[list[str]]]
 ANEW = "with other trainings"
@@ -77,7 +121,7 @@ def render(results: Mapping[str, Any]) -> list[RenderableType]:
     ]
     parts.append(Fitted("Table 1", *table1_cells(results)))
     parts.append(Text(how_judged(results), style="dim"))
-    parts += [Text(sentence, style="yellow") for sentence in given_sentences(results)]
+    parts += [Text(sentence, style="yellow") for sentence in weight_note_sentences(results)]
     parts += [Text(f"not run: {row['name']}: {row['reason']}", style="yellow") for row in results.get("skipped", [])]
     if results.get("comparisons"):
         parts.append(Fitted("Every pair of models", *comparison_cells(results)))
@@ -91,7 +135,7 @@ def to_markdown(results: Mapping[str, Any]) -> str:
     """The same, as Markdown."""
     parts = [f"> {markdown_text(sentence)}" for sentence in results.get("warnings", [])]
     parts += [markdown_table(*table1_cells(results)), how_judged(results)]
-    notes = [f"- {markdown_text(sentence)}" for sentence in given_sentences(results)]
+    notes = [f"- {markdown_text(sentence)}" for sentence in weight_note_sentences(results)]
     notes += [f"- Not run: {markdown_text(row['name'] + ': ' + row['reason'])}" for row in results.get("skipped", [])]
     parts += ["\n".join(notes)] if notes else []
     if results.get("comparisons"):

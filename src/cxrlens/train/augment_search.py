@@ -18,8 +18,7 @@ from typing import Any
 import pandas as pd
 
 from cxrlens import __version__
-from cxrlens.data.augment import Augmentation
-from cxrlens.data.augment_combinations import in_words
+from cxrlens.data.augment import Augmentation, in_words
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.models.classifier import ModelOptions, build_classifier
@@ -28,7 +27,7 @@ from cxrlens.run_folder import read_csv
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.options import TrainingOptions
+from cxrlens.train.training_options import TrainingOptions
 
 COLUMNS = ("combination", "augmentation", "fold", "auc", "train", "validation", "seconds", "identity")
 

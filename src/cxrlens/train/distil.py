@@ -11,7 +11,7 @@ from cxrlens.models.classifier import Classifier
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages
-from cxrlens.train.loss import Loss, cross_entropy
+from cxrlens.train.training_options import Loss, cross_entropy
 
 
 def pooled_features(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cxrlens.data.augment import Augmentation, Parameters, apply
-from cxrlens.data.joined import Pixels
+from cxrlens.data.finding_sets import Pixels
 from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import Device
 

@@ -17,16 +17,18 @@ from cxrlens.data.augment import Augmentation
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import Classifier, seeded
 from cxrlens.progress import SILENT, Progress
-from cxrlens.train.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
-from cxrlens.train.device import Device
+from cxrlens.train.checkpoint import (
+    deferred_interrupt,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from cxrlens.train.device import Device, keep_freed_memory
 from cxrlens.train.inputs import LabelledImages, choose_inputs
-from cxrlens.train.interrupt import deferred_interrupt
-from cxrlens.train.loss import Loss, cross_entropy, label_weights
-from cxrlens.train.memory import keep_freed_memory
-from cxrlens.train.options import TrainingOptions
 from cxrlens.train.order import Order, ends_alone
 from cxrlens.train.predict import FixedImages
-from cxrlens.train.schedule import learning_rate
+from cxrlens.train.training_options import Loss, TrainingOptions, cross_entropy, label_weights, learning_rate
 
 NO_AUGMENTATION = Augmentation()
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cxrlens.data.augment import Parameters
 from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages, bank_fits, feature_maps
+
+
+def as_tensor(squares: np.ndarray) -> Tensor:
+    """uint8 [n, size, size] as float32 [n, 1, size, size] in [0, 1]."""
+    return torch.from_numpy(squares.astype(np.float32) / 255)[:, None]
 
 
 class FixedImages:

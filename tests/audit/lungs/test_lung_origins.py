@@ -11,10 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxrlens.audit.lungs.boxes import from_table
-from cxrlens.audit.lungs.fallback import MEASURED, fallback, overlap
-from cxrlens.audit.lungs.masks import from_folder
-from cxrlens.audit.lungs.segmenter import from_segmenter
+from cxrlens.audit.lungs.masks import MEASURED, fallback, from_folder, from_segmenter, from_table, overlap
 from cxrlens.data.sources.covid_chestxray import CovidChestXray
 from cxrlens.data.sources.image_folder import ImageFolder
 from cxrlens.data.sources.phantom import Phantom

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from cxrlens.audit.maps.cascade import Depth, depths, randomise
+from cxrlens.audit.maps.sanity import Depth, depths, randomise
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
 
 

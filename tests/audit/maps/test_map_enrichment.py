@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cxrlens.audit.maps.enrichment import BASELINES, Enrichment, baseline_maps, enrichment, lung_enrichment
-from cxrlens.audit.maps.partners import partners
+from cxrlens.audit.maps.sample import partners
 from cxrlens.errors import UserError
 
 N, SIDE = 12, 24

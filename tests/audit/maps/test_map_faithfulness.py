@@ -7,9 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from cxrlens.audit.maps.cells import cell_side, ranks, spread, summed
-from cxrlens.audit.maps.chance import Kind, Predict, chance
-from cxrlens.audit.maps.faithfulness import Faithfulness, faithfulness
+from cxrlens.audit.maps.faithfulness import (
+    Faithfulness,
+    Kind,
+    Predict,
+    cell_side,
+    chance,
+    faithfulness,
+    ranks,
+    spread,
+    summed,
+)
 from cxrlens.errors import UserError
 
 KNOWN = np.array([[[0.4, 0.3], [0.2, 0.1]]])

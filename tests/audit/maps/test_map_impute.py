@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxrlens.audit.maps.impute import impute
+from cxrlens.audit.maps.faithfulness import impute
 from cxrlens.errors import UserError
 
 

@@ -10,9 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from cxrlens.audit.base import Finding, settle
-from cxrlens.audit.case import ModelCase, Side
-from cxrlens.audit.estimate import Judging
+from cxrlens.audit.base import AuditResult, IntervalOptions, settle
+from cxrlens.audit.case import ImageSet, ModelCase
 from cxrlens.audit.lungs.regions import Lungs
 from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.data.cohort import cohort_table
@@ -20,7 +19,7 @@ from cxrlens.models.backbones import UNIT, Backbone
 from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import choose_device
 
-FAST = Judging(draws=400)
+FAST = IntervalOptions(draws=400)
 SIZE = 64
 CORNER, CENTRE = (slice(0, 9), slice(0, 18)), (slice(24, 40), slice(24, 40))  # inside a default corner; inside LUNGS
 LUNGS = (slice(20, 44), slice(20, 44))
@@ -117,7 +116,7 @@ def network_case(
         logits=predicted if logits is None else logits,
         table=cohort_table(pd.DataFrame(told)),
         lungs=where or lungs(count, side=greys.shape[1]),
-        training=Side(
+        training=ImageSet(
             _tensor(inside),
             known,
             np.array(trained_patients or [f"t{row}" for row in range(len(known))]),
@@ -128,14 +127,14 @@ def network_case(
     )
 
 
-def asked(name: str, case: ModelCase, **options: Any) -> list[Finding]:
+def asked(name: str, case: ModelCase, **options: Any) -> list[AuditResult]:
     """A probe's findings, settled by themselves."""
     probe = PROBES[name](**options)
     assert isinstance(probe, ModelProbe)
     return settle(probe.findings(case), case.judging.level)
 
 
-def one(name: str, case: ModelCase, **options: Any) -> Finding:
+def one(name: str, case: ModelCase, **options: Any) -> AuditResult:
     (found,) = asked(name, case, **options)
     return found
 

@@ -9,24 +9,22 @@ import numpy as np
 import pytest
 from cohort_cases import cohort_case
 
-from cxrlens.audit.base import Finding
-from cxrlens.audit.cohort import cohort_findings
-from cxrlens.audit.estimate import JUDGING
-from cxrlens.audit.histogram import grey_histogram
-from cxrlens.audit.records import plain_finding
+from cxrlens.audit.base import JUDGING, AuditResult, plain_result
+from cxrlens.audit.data_check import examine
+from cxrlens.audit.masking import grey_histogram
+from cxrlens.audit.network import cohort_results
 from cxrlens.data.cache import build_cache
-from cxrlens.data.integrity import examine
 from cxrlens.data.sources.covid_chestxray import CovidChestXray
 from cxrlens.data.split import SplitOptions, make_splits
 from cxrlens.errors import UserError
-from cxrlens.pipeline.cohort_case import cohort_case as real_case
+from cxrlens.pipeline.check import cohort_case as real_case
 
 PROBES = {"duplicates", "file_facts", "metadata_only", "patient_leak", "prevalence"}
 
 
 @pytest.mark.parametrize("label", [[1.0] * 12, [np.nan] * 12, [1.0, 0.0] * 6])
 def test_every_probe_answers_every_cohort_and_says_its_limits(label: list[float]) -> None:
-    findings = cohort_findings(cohort_case(label, validation=[[0, 1, 2]], view=["PA", "AP", "AP"] * 4))
+    findings = cohort_results(cohort_case(label, validation=[[0, 1, 2]], view=["PA", "AP", "AP"] * 4))
     assert {each.probe for each in findings} == PROBES
     for each in findings:
         assert each.limits and each.direction and each.sentence.endswith(".")
@@ -36,7 +34,7 @@ def test_every_probe_answers_every_cohort_and_says_its_limits(label: list[float]
 
 def test_findings_of_one_family_are_corrected_together() -> None:
     label = np.tile([0.0, 1.0], 30)
-    findings = cohort_findings(cohort_case(label, view=["PA" if one else "AP" for one in label]))
+    findings = cohort_results(cohort_case(label, view=["PA" if one else "AP" for one in label]))
     with_bar = [each for each in findings if each.bar]
     assert [each.probe for each in with_bar] == ["metadata_only", "prevalence"]
     assert all(each.p_holm == 2 * each.p and each.verdict == "flag" for each in with_bar)
@@ -45,15 +43,15 @@ def test_findings_of_one_family_are_corrected_together() -> None:
 def test_options_reach_the_probe_and_a_misspelt_one_is_named() -> None:
     label = np.tile([0.0, 1.0], 20)
     case = cohort_case(label, view=["PA", "AP"] * 20, sex=["M", "F"] * 20)
-    findings = cohort_findings(case, {"metadata_only": {"features": ["sex"]}, "of_models": {"x": 1}})
+    findings = cohort_results(case, {"metadata_only": {"features": ["sex"]}, "of_models": {"x": 1}})
     asked = next(each for each in findings if each.probe == "metadata_only")
     assert list(asked.evidence["auc_of_each_column_alone"]) == ["sex"]
     with pytest.raises(UserError, match=r"\[audit.options.metadata_only\].*did you mean 'seeds'"):
-        cohort_findings(case, {"metadata_only": {"seed": 3}})
+        cohort_results(case, {"metadata_only": {"seed": 3}})
 
 
 def test_findings_are_plain_values_and_unknown_numbers_null() -> None:
-    found = [plain_finding(each) for each in cohort_findings(cohort_case([1.0] * 12, validation=[[0]]))]
+    found = [plain_result(each) for each in cohort_results(cohort_case([1.0] * 12, validation=[[0]]))]
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     leak = next(each for each in found if each["probe"] == "patient_leak")
     assert (leak["value"], leak["low"], leak["p"], leak["bar"]) == (0, None, None, None)
@@ -69,33 +67,35 @@ def test_a_grey_histogram_is_shares_of_equal_ranges() -> None:
 
 
 @pytest.fixture(scope="module")
-def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Finding]]:
+def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[AuditResult]]:
     """What is found in the paper's cohort with the paper's split."""
     cohort = CovidChestXray().cohort(shared / "data" / "covid-chestxray-2020-05-04")
     cache = build_cache(cohort, 112, "bilinear", tmp_path_factory.mktemp("real"))
     found = examine(cohort, cache)
     splits = make_splits(cohort.with_missing(cache.missing), SplitOptions(kind="paper"))
     case = real_case(cohort, splits, cache, found.groups, found.duplicates, JUDGING)
-    by_probe: dict[str, list[Finding]] = {}
-    for each in cohort_findings(case):
+    by_probe: dict[str, list[AuditResult]] = {}
+    for each in cohort_results(case):
         by_probe.setdefault(each.probe, []).append(each)
     return by_probe
 
 
-def test_45_of_the_papers_96_validation_images_leak_and_3_more_by_merged_ids(real: dict[str, list[Finding]]) -> None:
+def test_45_of_the_papers_96_validation_images_leak_and_3_more_by_merged_ids(
+    real: dict[str, list[AuditResult]],
+) -> None:
     (found,) = real["patient_leak"]
     assert found.verdict == "flag" and found.value == 0.5
     counts = ("validation_images", "by_source_ids", "through_merged_ids", "leaking_images")
     assert [found.evidence[name] for name in counts] == [96, 45, 3, 48]
 
 
-def test_the_papers_cohort_holds_patients_under_two_ids(real: dict[str, list[Finding]]) -> None:
+def test_the_papers_cohort_holds_patients_under_two_ids(real: dict[str, list[AuditResult]]) -> None:
     two_ids, conflicts, sides = real["duplicates"]
     assert {tuple(pair["patients"]) for pair in two_ids.evidence["pairs"]} >= {("97", "178"), ("193", "195")}
     assert (two_ids.verdict, conflicts.verdict, sides.verdict) == ("flag", "clear", "flag")
 
 
-def test_the_papers_table_tells_the_label_better_than_its_models(real: dict[str, list[Finding]]) -> None:
+def test_the_papers_table_tells_the_label_better_than_its_models(real: dict[str, list[AuditResult]]) -> None:
     """First measured as 0.90 and 0.99, by another classifier on unmerged ids."""
     table, dated = real["metadata_only"]
     assert table.value == pytest.approx(0.90, abs=0.05) and dated.value == pytest.approx(0.99, abs=0.01)
@@ -104,7 +104,7 @@ def test_the_papers_table_tells_the_label_better_than_its_models(real: dict[str,
     assert next(iter(dated.evidence["auc_of_each_column_alone"])) == "year"
 
 
-def test_the_papers_files_tell_more_with_patients_on_both_sides(real: dict[str, list[Finding]]) -> None:
+def test_the_papers_files_tell_more_with_patients_on_both_sides(real: dict[str, list[AuditResult]]) -> None:
     """First measured as 0.65 by patient and 0.76 by image."""
     (found,) = real["file_facts"]
     assert found.value == pytest.approx(0.65, abs=0.05)
@@ -112,7 +112,7 @@ def test_the_papers_files_tell_more_with_patients_on_both_sides(real: dict[str, 
     assert found.evidence["by_image"]["auc"] > found.value + 0.03
 
 
-def test_the_papers_sites_and_years_sort_the_label(real: dict[str, list[Finding]]) -> None:
+def test_the_papers_sites_and_years_sort_the_label(real: dict[str, list[AuditResult]]) -> None:
     by_column = {each.evidence["column"]: each for each in real["prevalence"]}
     assert list(by_column) == ["source", "site", "view", "year"]
     assert by_column["site"].value == pytest.approx(0.87, abs=0.02)

@@ -12,11 +12,10 @@ import torch
 from network_cases import CENTRE, asked, brightened, half, network, network_case, no_lungs, noise
 from torch import Tensor
 
-from cxrlens.audit.base import Finding
+from cxrlens.audit.base import AuditResult, plain_result
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.network import chosen_probes
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.audit.records import plain_finding
 from cxrlens.errors import UserError
 
 NAMES = [name for name in PROBES if issubclass(PROBES[name], ModelProbe)]
@@ -51,11 +50,11 @@ def of_one_class(case: ModelCase, positive: bool) -> ModelCase:
     return replace(case, labels=labels, training=replace(case.training, labels=labels))
 
 
-def records(findings: list[Finding]) -> list[str]:
-    return [json.dumps(plain_finding(each), allow_nan=False) for each in findings]
+def records(findings: list[AuditResult]) -> list[str]:
+    return [json.dumps(plain_result(each), allow_nan=False) for each in findings]
 
 
-def is_refusal(finding: Finding) -> bool:
+def is_refusal(finding: AuditResult) -> bool:
     numbers = [finding.value, finding.low, finding.high, finding.p]
     return bool(np.isnan(numbers).all() and finding.verdict == "undecided" and finding.reason)
 

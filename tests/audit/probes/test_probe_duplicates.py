@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cohort_cases import cohort_case
 
-from cxrlens.audit.base import Finding
+from cxrlens.audit.base import AuditResult
 from cxrlens.audit.probes.duplicates import DuplicatePairs
 from cxrlens.data.duplicates import Pair
 
@@ -15,7 +15,7 @@ def pair(one: int, other: int, patients: tuple[str, str] = ("p", "p"), labels: t
     return Pair((f"{one}.png", f"{other}.png"), patients, labels, True, 1.0)
 
 
-def verdicts(found: list[Finding]) -> list[tuple[float, str]]:
+def verdicts(found: list[AuditResult]) -> list[tuple[float, str]]:
     return [(each.value, each.verdict) for each in found]
 
 

@@ -22,10 +22,10 @@ from network_cases import (
     one,
 )
 
-from cxrlens.audit.base import Finding
+from cxrlens.audit.base import AuditResult
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.filled import border, corners
 from cxrlens.audit.lungs.regions import Lungs
+from cxrlens.audit.masking import border, corners
 from cxrlens.audit.probes import PROBES
 from cxrlens.data.phantom.markers import plant
 
@@ -188,5 +188,7 @@ def test_several_questions_of_one_network_are_corrected_together(corner_reader: 
     def bars(name: str) -> list[str]:
         return [each.bar.family for each in asked(name, corner_reader) if each.bar]
 
-    found: list[Finding] = [one(name, corner_reader) for name in ("corners", "text", "border_only", "lungs_removed")]
+    found: list[AuditResult] = [
+        one(name, corner_reader) for name in ("corners", "text", "border_only", "lungs_removed")
+    ]
     assert len({family for each in found for family in bars(each.probe)}) == 1

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from cohort_cases import by_patient, cohort_case
 
+from cxrlens.audit.associations import associations, share_of_positives
 from cxrlens.audit.base import settle
 from cxrlens.audit.probes.prevalence import Prevalence
-from cxrlens.data.associations import associations, share_of_positives
 
 
 def test_shares_are_of_the_other_folds_drawn_to_the_prevalence_by_one_image() -> None:

@@ -96,8 +96,8 @@ class Nearest:
 
     def __call__(self, trained: Tensor, labels: np.ndarray, judged: Tensor) -> np.ndarray:
         self.trained, self.labels, self.judged = trained, labels, judged
-        near = torch.cdist(judged.flatten(1), trained.flatten(1)).argmin(1).numpy()
-        return np.where(labels[near], 1.0, -1.0) + 0.01 * np.arange(len(near)) / len(near)
+        study_dir = torch.cdist(judged.flatten(1), trained.flatten(1)).argmin(1).numpy()
+        return np.where(labels[study_dir], 1.0, -1.0) + 0.01 * np.arange(len(study_dir)) / len(study_dir)
 
 
 def test_a_pipeline_that_knows_patients_is_flagged_where_they_are_on_both_sides(

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cxrlens.audit.reuse.blocks import find_blocks, is_norm
-from cxrlens.audit.reuse.features import block_features, hooked
+from cxrlens.audit.reuse.blocks import block_features, find_blocks, hooked, is_norm
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import UNIT, Backbone
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier

@@ -9,11 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cxrlens.audit.reuse.blocks import find_blocks
-from cxrlens.audit.reuse.cka import patient_means
-from cxrlens.audit.reuse.compare import all_pairs, between, change, compare, final_features, summarise
-from cxrlens.audit.reuse.distance import distance
-from cxrlens.audit.reuse.features import block_features
+from cxrlens.audit.reuse.blocks import block_features, find_blocks
+from cxrlens.audit.reuse.cka import distance, patient_means
+from cxrlens.audit.reuse.reuse_results import all_pairs, between, change, compare, final_features, summarise
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
 from cxrlens.train.device import Device

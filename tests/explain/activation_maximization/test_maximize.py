@@ -96,7 +96,7 @@ def test_descending_tv_and_lp_alone_goes_through_the_known_losses() -> None:
     np.testing.assert_allclose(found.loss.mean(0), [6454, 3184, 1661, 849, 414, 214, 156], rtol=0.01)
 
 
-class Given(Like):
+class ArrayImages(Like):
     """Keeps what it was given."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -106,7 +106,7 @@ class Given(Like):
 
 @pytest.mark.parametrize(("preset", "mean"), [("keras-vis", 127.5), ("keras-vis-scaled", 0.5), ("modern", 0.5)])
 def test_each_preset_enters_the_network_in_its_own_range(preset: str, mean: float) -> None:
-    model = classifier(Given(torch.zeros(3, SIZE, SIZE)), SIZE)
+    model = classifier(ArrayImages(torch.zeros(3, SIZE, SIZE)), SIZE)
     found = maximize(model, Objective.channel("distance", 0), plus(PRESETS[preset], iterations=2))
     assert model.backbone.seen[0].mean().item() == pytest.approx(mean, rel=0.02)
     torch.testing.assert_close(model.backbone.seen[-1], torch.from_numpy(found.pictures))  # as shown, fed back
@@ -114,7 +114,7 @@ def test_each_preset_enters_the_network_in_its_own_range(preset: str, mean: floa
 
 
 def test_wrapping_moves_the_picture_itself_and_is_never_undone() -> None:
-    model = classifier(Given(torch.zeros(3, 40, 40)), 40)
+    model = classifier(ArrayImages(torch.zeros(3, 40, 40)), 40)
     still = Objective(units=(Unit(layer="distance", weight=0.0),))
     found = maximize(model, still, plus(KERAS_VIS, wrap=0.1, tv=0.0, lp=0.0, iterations=6, keep="last"))
     start, *later = model.backbone.seen[0], *model.backbone.seen[1:6]

@@ -9,7 +9,7 @@ import pytest
 
 from cxrlens.config import parse
 from cxrlens.errors import UserError
-from cxrlens.explain.activation_maximization import PRESETS, MaximizeOptions, judge
+from cxrlens.explain.activation_maximization import PRESETS, MaximizeOptions, assess_convergence
 
 
 def test_keras_vis_has_the_paper_s_constants() -> None:
@@ -78,7 +78,7 @@ def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
 
 def test_a_picture_converged_where_no_real_image_does_more() -> None:
     reference = np.arange(200.0)
-    verdict = judge(198.5, reference)
+    verdict = assess_convergence(198.5, reference)
     assert (verdict.above, verdict.most, verdict.converged) == (0.995, 199.0, False)
     assert verdict.percentile_99 == pytest.approx(197.01) and str(verdict) == "did not converge"
-    assert judge(199.0, reference).converged and str(judge(250.0, reference)) == "converged"
+    assert assess_convergence(199.0, reference).converged and str(assess_convergence(250.0, reference)) == "converged"

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 from cxrlens.config import parse
 from cxrlens.errors import UserError
 from cxrlens.explain.activation_maximization import Objective, Unit, reference_activations
-from cxrlens.explain.activation_maximization.measure import measuring
-from cxrlens.explain.activation_maximization.objectives import value_of, values_of
+from cxrlens.explain.activation_maximization.objectives import measuring, value_of, values_of
 from cxrlens.models.classifier import ModelOptions, build_classifier
 
 SECOND = Objective.channel("second", 3)

@@ -7,9 +7,15 @@ import pytest
 import torch
 
 from cxrlens.data.seeds import generator
-from cxrlens.explain.activation_maximization.colour import CORRELATION, correlated, standardised
-from cxrlens.explain.activation_maximization.parametrizations import Fourier, Pixels, frequency_scale
-from cxrlens.explain.activation_maximization.regularizers import total_variation
+from cxrlens.explain.activation_maximization.parametrizations import (
+    CORRELATION,
+    Fourier,
+    Pixels,
+    correlated,
+    frequency_scale,
+    standardised,
+)
+from cxrlens.explain.activation_maximization.transforms import total_variation
 
 
 def test_the_start_of_keras_vis_has_its_mean_deviation_and_shape() -> None:

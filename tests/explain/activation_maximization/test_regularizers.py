@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxrlens.explain.activation_maximization.regularizers import lp_norm, total_variation
+from cxrlens.explain.activation_maximization.transforms import lp_norm, total_variation
 
 
 def test_a_constant_image_has_no_total_variation() -> None:

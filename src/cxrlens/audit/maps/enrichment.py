@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from cxrlens.audit.maps.partners import partners
+from cxrlens.audit.maps.sample import partners
 from cxrlens.errors import UserError
 from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients, ratio
 

@@ -14,7 +14,7 @@ from itertools import combinations
 import numpy as np
 from scipy import ndimage, stats
 
-from cxrlens.audit.maps.partners import partners
+from cxrlens.audit.maps.sample import partners
 from cxrlens.errors import UserError
 from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients, ratio
 

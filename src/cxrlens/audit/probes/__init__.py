@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from cxrlens.audit.base import Finding
+from cxrlens.audit.base import AuditResult
 from cxrlens.audit.case import CohortCase, ModelCase
 from cxrlens.config import Config
 from cxrlens.registry import Registry
@@ -30,7 +30,7 @@ class CohortProbe(Probe):
     """A question to the images and their table, before any training."""
 
     @abstractmethod
-    def findings(self, case: CohortCase) -> list[Finding]:
+    def findings(self, case: CohortCase) -> list[AuditResult]:
         """What it finds; what cannot be measured is a finding too (`refused`)."""
 
 
@@ -42,7 +42,7 @@ class ModelProbe(Probe):
         return None
 
     @abstractmethod
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """What it finds; what cannot be measured is a finding too (`refused`)."""
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from cxrlens.audit.ablation import left_over
-from cxrlens.audit.base import Finding
+from cxrlens.audit.ablation import learned_from, left_over
+from cxrlens.audit.base import AuditResult
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.filled import border, corners, filled, mean_grey
+from cxrlens.audit.masking import border, corners, filled, mean_grey
 from cxrlens.audit.probes import PROBES, ModelProbe
 
 
@@ -34,10 +36,29 @@ class BorderOnly(ModelProbe):
             removed = removed | case.lungs.masks[rows]
         return filled(case.pixels[torch.from_numpy(rows)], removed, mean_grey(case.pixels))
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding."""
         limits = (
             "shows that the border tells the classes apart for this network, not that it needs the border when it sees "
             "the whole image; shoulders and the way a film is cut are in it too"
         )
         return [left_over(self, case, "border alone", limits)]
+
+
+# Nothing but the border, in training as well: what can be learned from it (Maguolo and Nanni 2020).
+
+LIMITS = (
+    "shows that borders can be told apart, by signs, by the way a film is cut or by shoulders; not that the network "
+    "trained on whole images does so"
+)
+
+
+@PROBES.register("border_only_retrained")
+class BorderOnlyRetrained(BorderOnly):
+    """The AUC of this row trained anew, and judged, on images of which the border alone is left."""
+
+    by_choice: ClassVar[bool] = True
+
+    def findings(self, case: ModelCase) -> list[AuditResult]:
+        """One finding."""
+        return [learned_from(self, self, case, "borders alone", LIMITS, by_lungs=False)]

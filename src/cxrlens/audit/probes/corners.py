@@ -8,9 +8,9 @@ from pydantic import Field
 from torch import Tensor
 
 from cxrlens.audit.ablation import ablated
-from cxrlens.audit.base import Finding
+from cxrlens.audit.base import AuditResult
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.filled import corners, imputed
+from cxrlens.audit.masking import corners, imputed
 from cxrlens.audit.probes import PROBES, ModelProbe
 
 
@@ -30,7 +30,7 @@ class Corners(ModelProbe):
         """Without what was in the corners."""
         return imputed(case.pixels[torch.from_numpy(rows)], corners(case.pixels.shape[2], self.width, self.height))
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding."""
         limits = (
             "shows reliance on what is in the corners, not on which mark in it; a mark that lies elsewhere, or whose "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cxrlens.audit.base import Finding, refused
+from cxrlens.audit.base import AuditResult, refused
 from cxrlens.audit.case import CohortCase
 from cxrlens.audit.probes import PROBES, CohortProbe
 from cxrlens.data.duplicates import Pair
@@ -26,7 +26,7 @@ LIMITS = (
 class DuplicatePairs(CohortProbe):
     """Counts of the pairs that the search before training found; no sample."""
 
-    def findings(self, case: CohortCase) -> list[Finding]:
+    def findings(self, case: CohortCase) -> list[AuditResult]:
         """Three findings, or one where no image is there twice."""
         pairs = case.duplicates.pairs
         if not pairs:
@@ -40,7 +40,7 @@ class DuplicatePairs(CohortProbe):
             self._across(case),
         ]
 
-    def _across(self, case: CohortCase) -> Finding:
+    def _across(self, case: CohortCase) -> AuditResult:
         statistic = f"{ONE}, on both sides of the split"
         if not case.splits:
             return refused(self.name, None, statistic, "the study's split cannot be drawn", LIMITS, DIRECTION)
@@ -48,10 +48,10 @@ class DuplicatePairs(CohortProbe):
         where = "on both sides of the split" + (", in some fold" if len(case.splits) > 1 else "")
         return self._found(case, statistic, chosen, _sentence(case, chosen, where))
 
-    def _found(self, case: CohortCase, statistic: str, chosen: Sequence[Pair], sentence: str) -> Finding:
+    def _found(self, case: CohortCase, statistic: str, chosen: Sequence[Pair], sentence: str) -> AuditResult:
         missed = case.duplicates.shortlisted - case.duplicates.compared
         unsure = missed > 0 and not chosen
-        return Finding(
+        return AuditResult(
             self.name, None, statistic, float(len(chosen)), np.nan, np.nan,
             "flag" if chosen else "undecided" if unsure else "clear", LIMITS, DIRECTION, sentence,
             reason=f"{many(missed, 'pair')} of images that look alike were not compared" if unsure else "",

@@ -6,14 +6,21 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from cxrlens.audit.base import AUC_BAR, Finding, refused
+from cxrlens.audit.associations import FOLDS, SEEDS
+from cxrlens.audit.base import AUC_BAR, AuditResult, Estimate, interval, listing, number, refused
 from cxrlens.audit.case import CohortCase
-from cxrlens.audit.estimate import Estimate
-from cxrlens.audit.facts import Labelled, labelled, limits, numbers, one_hot, unseen
-from cxrlens.audit.out_of_fold import ClassifierName, auc_of_facts, no_estimate
+from cxrlens.audit.out_of_fold import (
+    ClassifierName,
+    Labelled,
+    auc_of_facts,
+    labelled,
+    limits,
+    no_estimate,
+    numbers,
+    one_hot,
+    unseen,
+)
 from cxrlens.audit.probes import PROBES, CohortProbe
-from cxrlens.audit.words import interval, listing, number
-from cxrlens.data.associations import FOLDS, SEEDS
 
 NUMBERS = ("width", "height", "bytes")
 WORDS = ("mode", "format")
@@ -40,7 +47,7 @@ class FileFacts(CohortProbe):
     folds: int = Field(default=FOLDS, ge=2)
     seeds: int = Field(default=SEEDS, ge=1)
 
-    def findings(self, case: CohortCase) -> list[Finding]:
+    def findings(self, case: CohortCase) -> list[AuditResult]:
         """One finding; what folds by image would have given, and facts without greys, are in its evidence."""
         listed = case.facts["image"].isin(case.table["image"][case.table["label"].notna()]).to_numpy()
         facts, greys = case.facts[listed], case.histogram[listed]
@@ -55,7 +62,7 @@ class FileFacts(CohortProbe):
         without = self._auc(case, data, header) if header else None
         told = f"; folds by image, with patients on both sides, would read {number(by_image.value)}"
         return [
-            Finding(
+            AuditResult(
                 self.name, None, STATISTIC, found.value, found.low, found.high, "undecided",
                 limits(case, LIMITS), DIRECTION,
                 f"{listing(list(known)).capitalize()} of the files tell the label of unseen {unseen(case)} with AUC "

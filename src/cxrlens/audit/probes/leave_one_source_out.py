@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from cxrlens.audit.base import Bar, Finding, refused
+from cxrlens.audit.base import AuditResult, Bar, auc_estimate, change, ends, refused
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.estimate import auc_estimate, change
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.audit.words import ends
 from cxrlens.evaluate.auc import without_auc
 from cxrlens.evaluate.probe import probe_scores
 
@@ -27,12 +25,12 @@ class LeaveOneSourceOut(ModelProbe):
     On validation images. DeGrave et al. 2021 saw about 0.99 inside and 0.70 to 0.76 outside.
     """
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding a column that has several groups."""
         features = case.features(case.pixels)
         return [self._of(case, column, features) for column in COLUMNS if case.table[column].nunique() > 1]
 
-    def _of(self, case: ModelCase, column: str, features: np.ndarray) -> Finding:
+    def _of(self, case: ModelCase, column: str, features: np.ndarray) -> AuditResult:
         statistic = f"AUC of a linear head lost on another {column}"
         known = np.flatnonzero(case.table[column].notna().to_numpy())
         groups = case.table[column].iloc[known].astype(str).to_numpy()
@@ -48,7 +46,7 @@ class LeaveOneSourceOut(ModelProbe):
             found.append(auc_estimate(scores, labels, who, case.judging, part=part))
         inside, outside = found
         lost = change(inside, outside, case.judging.level)
-        return Finding(
+        return AuditResult(
             self.name, case.name, statistic, lost.value, lost.low, lost.high, "undecided", LIMITS,
             f"above 0: what the features say of the label does not carry over to another {column}",
             f"A linear head reaches AUC {inside.value:.3f} on other patients and {outside.value:.3f} "

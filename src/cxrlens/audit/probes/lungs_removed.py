@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from cxrlens.audit.ablation import left_over
-from cxrlens.audit.base import Finding, refused
+from cxrlens.audit.ablation import learned_from, left_over
+from cxrlens.audit.base import AuditResult, refused
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.filled import filled, mean_grey
+from cxrlens.audit.masking import filled, mean_grey
 from cxrlens.audit.probes import PROBES, ModelProbe
 
 LIMITS = (
@@ -26,7 +28,7 @@ class LungsRemoved(ModelProbe):
         """The lungs one grey."""
         return filled(case.pixels[torch.from_numpy(rows)], case.lungs.masks[rows], mean_grey(case.pixels))
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding."""
         if reason := without_lungs(case):
             return [refused(self.name, case.name, "AUC with the lungs removed", reason, LIMITS)]
@@ -38,3 +40,22 @@ def without_lungs(case: ModelCase) -> str:
     if case.lungs.origin == "none":
         return "nobody knows where the lungs are" + "".join(f"; {reason}" for reason in case.lungs.refused)
     return case.without_auc(case.lungs.rows)
+
+
+# Lungs removed before training as well: what can be learned where there are no lungs (Maguolo and Nanni 2020).
+
+RETRAINED_LIMITS = (
+    "shows that images without lungs can be told apart, by anything in them, the shape of the hole among it; not that "
+    "the network trained on whole images does so"
+)
+
+
+@PROBES.register("lungs_removed_retrained")
+class LungsRemovedRetrained(ModelProbe):
+    """The AUC of this row trained anew, and judged, on images whose lungs are filled with one grey."""
+
+    by_choice: ClassVar[bool] = True
+
+    def findings(self, case: ModelCase) -> list[AuditResult]:
+        """One finding."""
+        return [learned_from(self, LungsRemoved(), case, "images without lungs", RETRAINED_LIMITS, by_lungs=True)]

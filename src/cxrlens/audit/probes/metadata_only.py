@@ -7,13 +7,21 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from cxrlens.audit.base import AUC_BAR, Finding, refused
+from cxrlens.audit.associations import FOLDS, SEEDS, associations, columns
+from cxrlens.audit.base import AUC_BAR, AuditResult, interval, listing, number, refused
 from cxrlens.audit.case import CohortCase
-from cxrlens.audit.facts import Labelled, labelled, limits, one_hot, unseen, without_columns
-from cxrlens.audit.out_of_fold import ClassifierName, auc_of_facts, no_estimate
+from cxrlens.audit.out_of_fold import (
+    ClassifierName,
+    Labelled,
+    auc_of_facts,
+    labelled,
+    limits,
+    no_estimate,
+    one_hot,
+    unseen,
+    without_columns,
+)
 from cxrlens.audit.probes import PROBES, CohortProbe
-from cxrlens.audit.words import interval, listing, number
-from cxrlens.data.associations import FOLDS, SEEDS, associations, columns
 
 Feature = Literal["view", "age", "sex", "site", "source", "license"]
 DIRECTION = "0.5: the table tells nothing; 1: it tells every label without an image"
@@ -36,7 +44,7 @@ class MetadataOnly(CohortProbe):
     folds: int = Field(default=FOLDS, ge=2)
     seeds: int = Field(default=SEEDS, ge=1)
 
-    def findings(self, case: CohortCase) -> list[Finding]:
+    def findings(self, case: CohortCase) -> list[AuditResult]:
         """Two findings: without the date and with its year; one where the table has neither columns nor dates."""
         data = labelled(case)
         names = (*self.features, "year")
@@ -45,7 +53,7 @@ class MetadataOnly(CohortProbe):
             return [refused(self.name, None, "AUC of the label from the table", absent, LIMITS, DIRECTION, asked=False)]
         return [self._of(case, data, self.features), self._of(case, data, (*self.features, "year"))]
 
-    def _of(self, case: CohortCase, data: Labelled, names: tuple[str, ...]) -> Finding:
+    def _of(self, case: CohortCase, data: Labelled, names: tuple[str, ...]) -> AuditResult:
         dated = "year" in names
         statistic = f"AUC of the label from the table, {'with the year' if dated else 'without the date'}"
         values = columns(data.table)
@@ -68,7 +76,7 @@ class MetadataOnly(CohortProbe):
         most = next(iter(by_itself), "")
         told = f"; most by {listing([most])} alone, {number(by_itself[most])}" if len(by_itself) > 1 else ""
         auc = interval(found, case.judging.level)
-        return Finding(
+        return AuditResult(
             self.name, None, statistic, found.value, found.low, found.high, "undecided",
             limits(case, LIMITS), DIRECTION,
             f"{listing(telling).capitalize()} tell the label of unseen {unseen(case)} with AUC {auc}, without any "

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from cxrlens.audit.base import Finding, refused
+from cxrlens.audit.base import AuditResult, refused
 from cxrlens.audit.case import CohortCase
 from cxrlens.audit.probes import PROBES, CohortProbe
 from cxrlens.data.cohort import known_patients
-from cxrlens.data.leaks import leak, patients_warning
+from cxrlens.data.split import leak, patients_warning
 
 STATISTIC = "share of validation images whose patient is in training"
 DIRECTION = "0: no validation patient is in training; larger is worse"
@@ -24,7 +24,7 @@ LIMITS = (
 class PatientLeak(CohortProbe):
     """A count of the listed images, by the source's own patient ids and with merged ids as one; no sample."""
 
-    def findings(self, case: CohortCase) -> list[Finding]:
+    def findings(self, case: CohortCase) -> list[AuditResult]:
         """One finding: of the worst fold."""
         if not case.splits:
             return [refused(self.name, None, STATISTIC, "the study's split cannot be drawn", LIMITS, DIRECTION)]
@@ -54,7 +54,7 @@ class PatientLeak(CohortProbe):
             ) + ", so none of them can be found on both sides"
             return [refused(self.name, None, STATISTIC, reason, LIMITS, DIRECTION)]
         return [
-            Finding(
+            AuditResult(
                 self.name, None, STATISTIC, share, np.nan, np.nan, "flag" if share else "clear", LIMITS, DIRECTION,
                 _sentence(worst, len(folds)), evidence={**worst, "folds": folds},
             )

@@ -7,12 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from cxrlens.audit.base import Finding, Verdict, refused
+from cxrlens.audit.base import AuditResult, Estimate, Verdict, ends, refused
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.estimate import Estimate
-from cxrlens.audit.filled import corners, imputed
+from cxrlens.audit.masking import corners, imputed
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.audit.words import ends
 from cxrlens.data.phantom.markers import plant
 from cxrlens.evaluate.probe import fitted_probe
 
@@ -33,7 +31,7 @@ class PlantedMarker(ModelProbe):
 
     share: float = Field(default=0.7, gt=0, le=1)
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding: "clear" where the marker on one class shows and the marker on both does not."""
         statistic = "AUC lost when corners with a planted marker are filled in"
         learned = case.training.labels
@@ -56,7 +54,7 @@ class PlantedMarker(ModelProbe):
             verdict = "clear"
         else:
             reason = "the marker on one class did not show: the other findings' silence means little here"
-        return [Finding(
+        return [AuditResult(
             self.name, case.name, statistic, one.value, one.low, one.high, verdict, LIMITS,
             "the first number must lie above 0 and the second must not: then the audit sees such a marker here",
             f"Planted on {self.share:.0%} of the positive images alone, the marker's loss is {one.value:+.3f} "

@@ -8,13 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
-from cxrlens.audit.base import AUC_BAR, Finding, refused
+from cxrlens.audit.associations import FOLDS, SEEDS, columns, share_of_positives
+from cxrlens.audit.base import AUC_BAR, AuditResult, interval, refused
 from cxrlens.audit.case import CohortCase
-from cxrlens.audit.facts import Labelled, labelled, limits, unseen, without_columns
-from cxrlens.audit.out_of_fold import draw_folds, no_estimate, over_seeds
+from cxrlens.audit.out_of_fold import (
+    Labelled,
+    draw_folds,
+    labelled,
+    limits,
+    no_estimate,
+    over_seeds,
+    unseen,
+    without_columns,
+)
 from cxrlens.audit.probes import PROBES, CohortProbe
-from cxrlens.audit.words import interval
-from cxrlens.data.associations import FOLDS, SEEDS, columns, share_of_positives
 
 COLUMNS = ("source", "site", "view", "year")
 DIRECTION = "0.5: the groups have the same share of positives; 1: the group tells every label"
@@ -33,7 +40,7 @@ class Prevalence(CohortProbe):
     folds: int = Field(default=FOLDS, ge=2)
     seeds: int = Field(default=SEEDS, ge=1)
 
-    def findings(self, case: CohortCase) -> list[Finding]:
+    def findings(self, case: CohortCase) -> list[AuditResult]:
         """One finding a column that has more than one value; unknown is a value."""
         data = labelled(case)
         values = columns(data.table)
@@ -51,14 +58,14 @@ class Prevalence(CohortProbe):
 
     def _of(
         self, case: CohortCase, data: Labelled, name: str, values: Sequence[str], parts: Sequence[np.ndarray]
-    ) -> Finding:
+    ) -> AuditResult:
         found = over_seeds(
             lambda seed: share_of_positives(values, data.labels.astype(float), parts[seed]),
             parts, data.labels, data.patients, case.judging,
         )  # fmt: skip
         images = Counter(value or "unknown" for value in values)
         positive = Counter(value or "unknown" for value, label in zip(values, data.labels, strict=True) if label)
-        return Finding(
+        return AuditResult(
             self.name, None, f"AUC of the label by {name} alone", found.value, found.low, found.high, "undecided",
             limits(case, LIMITS), DIRECTION,
             f"Sorting the images by {name} alone ({len(images)} groups), each by the share of positives among other "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import spearmanr
 
-from cxrlens.audit.base import Finding, Verdict, refused
+from cxrlens.audit.base import AuditResult, Verdict, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.probes import PROBES, ModelProbe
 
@@ -21,11 +21,11 @@ LIMITS = "positive images alone, few of them; a score may follow severity by way
 class Severity(ModelProbe):
     """Spearman's correlation of the logit with each of the experts' scores, on positive validation images."""
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding a score: "clear" where the interval lies above 0, "flag" where it lies below `HARDLY`."""
         return [self._of(case, name, scores) for name, scores in case.severity.items()]
 
-    def _of(self, case: ModelCase, name: str, scores: np.ndarray) -> Finding:
+    def _of(self, case: ModelCase, name: str, scores: np.ndarray) -> AuditResult:
         statistic, rows = f"Spearman correlation with {name}", np.flatnonzero(~np.isnan(scores) & case.labels)
         if len(rows) < LEAST:
             reason = f"{len(rows)} positive validation images have a score; {LEAST} are needed"
@@ -37,7 +37,7 @@ class Severity(ModelProbe):
         drawn = _draws(x, y, who, case.judging.draws, np.random.default_rng(case.judging.seed))
         low, high = percentile_interval(drawn, case.judging.level)
         verdict: Verdict = "clear" if low > 0 else "flag" if high < HARDLY else "undecided"
-        return Finding(
+        return AuditResult(
             self.name, case.name, statistic, value, low, high, verdict, LIMITS,
             "1: the score orders the ill as experts do; 0: not at all",
             f"Among {len(rows)} positive images with experts' scores of {len(set(who))} patients, the score's rank "

@@ -6,11 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from cxrlens.audit.base import Bar, Finding, refused
+from cxrlens.audit.base import AuditResult, Bar, Estimate, auc_estimate, ends, refused
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.estimate import Estimate, auc_estimate
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.audit.words import ends
 from cxrlens.evaluate.auc import without_auc
 from cxrlens.evaluate.probe import probe_scores
 
@@ -31,12 +29,12 @@ class SourceProbe(ModelProbe):
     To know the origin is a shortcut only where the origin tells the label, so p is the larger of both.
     """
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding a column that has two groups of some size."""
         features = case.features(case.pixels)
         return [self._of(case, column, features) for column in COLUMNS if case.table[column].nunique() > 1]
 
-    def _of(self, case: ModelCase, column: str, features: np.ndarray) -> Finding:
+    def _of(self, case: ModelCase, column: str, features: np.ndarray) -> AuditResult:
         values = case.table[column]
         group = values.value_counts().index[0]
         inside = np.where(values.isna(), np.nan, values.eq(group).astype(float))
@@ -55,7 +53,7 @@ class SourceProbe(ModelProbe):
         if np.isnan(told.value):
             alone = f"how well {column} '{group}' by itself tells the label is not known: {told.reason}"
         with_label = {side: _share(inside[case.labels == (side == "positive")]) for side in ("positive", "negative")}
-        return Finding(
+        return AuditResult(
             self.name, case.name, statistic, found.value, found.low, found.high, "undecided", LIMITS,
             "above 0.5: the features tell where an image comes from",
             f"A linear reading of the features tells {column} '{group}' from the rest with AUC {found.value:.2f} "

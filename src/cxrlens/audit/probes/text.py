@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from cxrlens.audit.ablation import ablated
-from cxrlens.audit.base import Finding
+from cxrlens.audit.base import AuditResult
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.filled import imputed
-from cxrlens.audit.letters import letters
+from cxrlens.audit.masking import imputed, letters
 from cxrlens.audit.probes import PROBES, ModelProbe
 
 
@@ -23,7 +22,7 @@ class Text(ModelProbe):
         some = case.pixels[torch.from_numpy(rows)]
         return imputed(some, letters(some[:, 0].numpy()))
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding."""
         limits = (
             "shows reliance on what looks like letters or signs; faint ones, and words that run upwards, are not "

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from cxrlens.audit.base import Bar, Finding, refused
+from cxrlens.audit.base import AuditResult, Bar, auc_estimate, change, ends, refused
 from cxrlens.audit.case import ModelCase
-from cxrlens.audit.estimate import auc_estimate, change
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.audit.words import ends
 
 COLUMNS = ("source", "site", "view")
 LEAST = 5  # images of each class, in groups that have both
@@ -24,11 +22,11 @@ LIMITS = (
 class WithinSource(ModelProbe):
     """The AUC of all pairs minus that of pairs within a group, by source, site and view, on the same images."""
 
-    def findings(self, case: ModelCase) -> list[Finding]:
+    def findings(self, case: ModelCase) -> list[AuditResult]:
         """One finding a column that has two groups."""
         return [self._of(case, column) for column in COLUMNS if case.table[column].nunique() > 1]
 
-    def _of(self, case: ModelCase, column: str) -> Finding:
+    def _of(self, case: ModelCase, column: str) -> AuditResult:
         statistic = f"AUC lost when only images of one {column} are compared"
         values = case.table[column]
         mixed = {name for name, side in pd.Series(case.labels).groupby(values.to_numpy()) if side.nunique() == 2}
@@ -45,7 +43,7 @@ class WithinSource(ModelProbe):
         every = auc_estimate(logits, labels, who, case.judging)
         within = auc_estimate(logits, labels, who, case.judging, part=part)
         lost = change(every, within, case.judging.level)
-        return Finding(
+        return AuditResult(
             self.name, case.name, statistic, lost.value, lost.low, lost.high, "undecided", LIMITS,
             f"above 0: part of the AUC is telling one {column} from another",
             f"Among {len(rows)} images of {len(mixed)} {column} groups that hold both classes, the AUC is "

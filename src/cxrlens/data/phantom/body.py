@@ -2,9 +2,64 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field, model_validator
+
+from cxrlens.config import Config
+
+# What the phantom may be asked for; every share is a probability, every draw hangs on `seed`.
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class PhantomOptions(Config):
+    """How a phantom X-ray is drawn.
+
+    Attributes:
+        prevalence: probability that a patient is positive.
+        strength: how dense every finding is: 1 is the design, 0 draws both classes alike.
+        negative_findings: share of the negative patients who have another finding.
+        marker_positive: probability that an image of a positive carries the planted corner marker.
+        marker_negative: the same for a negative; the marker tells nothing while the two are equal.
+        size: pixels of the longer side; the other follows the site's detector.
+        sites: number of devices, each with its own tone curve, noise, format and lettering.
+        seed: of everything; another seed is another population.
+    """
+
+    prevalence: Share = 0.5
+    strength: float = Field(1.0, ge=0.0, le=4.0)
+    negative_findings: Share = 0.5
+    marker_positive: Share = 0.0
+    marker_negative: Share = 0.0
+    size: int = Field(256, ge=64, le=2048)
+    sites: int = Field(4, ge=1, le=6)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _strength_is_a_number(self) -> PhantomOptions:
+        if not self.strength < float("inf"):
+            raise ValueError("strength must be a finite number")
+        return self
+
+
+# Named streams of random numbers: each part of a phantom draws from its own, so that no part can disturb another.
+#
+# So the label cannot leak through the anatomy, the exposure or the noise: their streams never see it.
+
+
+def stream(name: str, *numbers: int) -> np.random.Generator:
+    """A generator that depends on nothing but `name` and `numbers` (such as seed, patient and image).
+
+    >>> a, b = stream("noise", 0, 3, 1), stream("noise", 0, 3, 1)
+    >>> bool(a.random() == b.random())
+    True
+    """
+    return np.random.default_rng([zlib.crc32(name.encode()), *numbers])
 
 
 @dataclass(frozen=True)
@@ -85,3 +140,71 @@ def draw_body(rng: np.random.Generator, sex: str, age: float) -> Body:
         arm=float(rng.normal(2.0, 1.5)),
         corner=int(rng.integers(2**31)),
     )
+
+
+# What a phantom image is, before a pixel is drawn: its label and everything a table would say of it.
+
+POSITIVE = "COVID-19-like"
+NO_FINDING = "No finding"
+NEGATIVES = ("Consolidation", "Effusion", "Nodule", "Edema")
+
+NOTES = {
+    POSITIVE: "synthetic: bilateral peripheral opacities, lower more than upper",
+    NO_FINDING: "synthetic: clear lungs",
+    "Consolidation": "synthetic: consolidation of one lobe",
+    "Effusion": "synthetic: pleural effusion, one side",
+    "Nodule": "synthetic: a nodule",
+    "Edema": "synthetic: central opacities of both lungs",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One image's row.
+
+    Attributes:
+        label: 1 or 0.
+        finding: `POSITIVE`, `NO_FINDING` or one of `NEGATIVES`.
+        view: "PA", "AP" or "AP Supine".
+        site: index into `sites.SITES`.
+        sex: "F" or "M".
+        age: years, at the image.
+        date: ISO date of the image.
+        planted: whether the planted marker is on it.
+    """
+
+    label: int
+    finding: str
+    view: str
+    site: int
+    sex: str
+    age: int
+    date: str
+    planted: bool
+
+    @property
+    def notes(self) -> str:
+        """The finding in words."""
+        return NOTES[self.finding]
+
+
+def draw_facts(patient: int, image: int, options: PhantomOptions) -> Facts:
+    """The facts of one image; those of the patient are the same in all of a patient's images."""
+    person = stream("person", options.seed, patient)
+    sex, age = str(person.choice(["F", "M"])), int(np.clip(person.normal(56, 17), 18, 92))
+    site, usual = int(person.integers(options.sites)), _view(person)
+    start = date(2019, 1, 1) + timedelta(days=int(person.integers(600)))
+
+    health = stream("health", options.seed, patient)
+    positive, other, kind = health.random() < options.prevalence, health.random(), int(health.integers(len(NEGATIVES)))
+    finding = POSITIVE if positive else NEGATIVES[kind] if other < options.negative_findings else NO_FINDING
+
+    visit = stream("visit", options.seed, patient, image)
+    view = usual if visit.random() < 0.7 else _view(visit)
+    day = start + timedelta(days=3 * image + int(visit.integers(3)))
+    planted = visit.random() < (options.marker_positive if positive else options.marker_negative)
+    return Facts(int(positive), finding, view, site, sex, age, day.isoformat(), bool(planted))
+
+
+def _view(rng: np.random.Generator) -> str:
+    return str(rng.choice(["PA", "AP", "AP Supine"], p=[0.55, 0.27, 0.18]))

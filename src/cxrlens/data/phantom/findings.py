@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from cxrlens.data.phantom.chest import Chest
-from cxrlens.data.phantom.grid import Grid
-from cxrlens.data.phantom.solids import bell
-from cxrlens.data.phantom.texture import cloud
+from cxrlens.data.phantom.grid import Grid, cloud
+from cxrlens.data.phantom.organs import Chest, bell
 
 Opacity = tuple[
     np.ndarray, float

@@ -7,10 +7,200 @@ from scipy import ndimage
 
 from cxrlens.data.phantom.body import Body
 from cxrlens.data.phantom.grid import Grid
-from cxrlens.data.phantom.shoulders import girdle, shoulder
-from cxrlens.data.phantom.solids import ellipse, wall
-from cxrlens.data.phantom.spine import PITCH, spine
-from cxrlens.data.phantom.splat import splat, tube
+from cxrlens.data.phantom.organs import bell, ellipse, wall
+
+# Projects bones and vessels: mass spread over their surface in 3-D and summed along the beam.
+#
+# A hollow tube thrown onto the detector this way has the bright rims, and the brighter foreshortened stretches, of a
+# real rib, with no drawing of edges.
+
+
+def splat(grid: Grid, points: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Sums point masses onto the detector, each shared by its four pixels.
+
+    Args:
+        grid: the image plane.
+        points: float [n, 3], cm.
+        mass: float [n], path length × area, cm³.
+
+    Returns:
+        Float32 [height, width], path length in cm.
+    """
+    height, width = grid.shape
+    column, row = grid.pixels_of(points)
+    # rounded first: a point within a rounding error of the edge must not be let in and then fall outside
+    column, row = column.ravel().astype(np.float32) - 0.5, row.ravel().astype(np.float32) - 0.5
+    inside = (column > -1) & (column < width) & (row > -1) & (row < height)
+    column, row = column[inside], row[inside]
+    mass = np.broadcast_to(mass, inside.shape)[inside].astype(np.float32)
+    left, top = np.floor(column).astype(np.int32), np.floor(row).astype(np.int32)
+    right_share, low_share = column - left, row - top
+    stride, total = width + 2, np.zeros((height + 2) * (width + 2))
+    base = (top + 1) * stride + left + 1
+    for dy, wy in ((0, 1 - low_share), (1, low_share)):
+        for dx, wx in ((0, 1 - right_share), (1, right_share)):
+            total += np.bincount(base + (dy * stride + dx), weights=mass * wy * wx, minlength=total.size)
+    canvas = total.reshape(height + 2, stride)[1:-1, 1:-1]
+    return (canvas * grid.scale**2).astype(np.float32)
+
+
+def tube(
+    line: np.ndarray,
+    up: np.ndarray,
+    half_height: np.ndarray | float,
+    half_depth: np.ndarray | float,
+    cortex: np.ndarray | float,
+    marrow: float,
+    around: int = 18,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points and masses of hollow bones with elliptic cross-sections.
+
+    Args:
+        line: float [..., t, 3], the centre lines, cm.
+        up: float [3] or [..., t, 3], roughly the direction of `half_height`.
+        half_height: cm, along `up` as far as it is across the line; broadcasts with [..., t].
+        half_depth: cm, across both.
+        cortex: cm of compact bone; broadcasts with [..., t].
+        marrow: density of the inside relative to compact bone.
+        around: samples about the line.
+
+    Returns:
+        Points [n, 3] and masses [n].
+    """
+    line = line.astype(np.float32)
+    step = np.gradient(line, axis=-2)
+    length = np.linalg.norm(step, axis=-1, keepdims=True)
+    along = step / np.maximum(length, 1e-9)
+    up = np.asarray(up, np.float32)
+    first = up - (up * along).sum(-1, keepdims=True) * along
+    first = first / np.maximum(np.linalg.norm(first, axis=-1, keepdims=True), 1e-9)
+    second = np.cross(along, first)
+    shape = line.shape[:-1]
+    a = np.broadcast_to(np.asarray(half_height, np.float32), shape)
+    b = np.broadcast_to(np.asarray(half_depth, np.float32), shape)
+    # each step starts at another angle (the golden one), so that the samples leave no stripes along the bone
+    start = np.arange(shape[-1])[:, None] * 2.399963
+    angle = (start / around + np.arange(around) / around * 2 * np.pi).astype(np.float32)
+    cos, sin = np.cos(angle), np.sin(angle)
+    offset = (first * a[..., None])[..., None, :] * cos[..., None] + (second * b[..., None])[..., None, :] * sin[
+        ..., None
+    ]
+    arc = np.sqrt((a[..., None] * sin) ** 2 + (b[..., None] * cos) ** 2) * (2 * np.pi / around)
+    shell = arc * length * np.broadcast_to(np.asarray(cortex, np.float32), shape)[..., None]
+    core = np.broadcast_to((a * b * np.pi / around)[..., None] * length * marrow, shell.shape)
+    centre = line[..., None, :]
+    # three shells: the cortex, and two inside it that stand for the marrow (radii that halve the area of a disc)
+    inner, core = offset[..., ::2, :], 2 * core[..., ::2]
+    points = [(centre + part).reshape(-1, 3) for part in (offset, 0.8 * inner, 0.4 * inner)]
+    return np.concatenate(points), np.concatenate([shell.ravel(), 0.6 * core.ravel(), 0.4 * core.ravel()])
+
+
+def curve(points: list[tuple[float, float, float]], samples: int) -> np.ndarray:
+    """A smooth line [samples, 3] through `points` (Catmull-Rom)."""
+    knots = np.asarray(points, float)
+    knots = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
+    position = np.linspace(0, len(points) - 1, samples)
+    first = np.minimum(position.astype(int), len(points) - 2)
+    t = (position - first)[:, None]
+    p0, p1, p2, p3 = (knots[first + k] for k in range(4))
+    cubic = (3 * (p1 - p2) + p3 - p0) * t**3 + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (p2 - p0) * t + 2 * p1
+    return 0.5 * cubic
+
+
+# The shoulder girdle: clavicles, shoulder blades, upper arms.
+
+_UPWARD = np.array([0.0, 1.0, 0.0])
+
+
+def girdle(
+    grid: Grid, body: Body, side: float, frontal: float, rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Clavicle, shoulder blade and upper arm of one side."""
+    samples = max(60, int(18 * grid.scale * grid.pose.zoom))
+    wide = body.half_width / 13.2
+    lift = -body.shoulder + 2.0 + rng.normal(0, 0.25)
+    sway = _sway(frontal)
+
+    def place(*knots: tuple[float, float, float]) -> np.ndarray:
+        return curve([(side * x * wide, y, z) for x, y, z in knots], samples)
+
+    share = np.linspace(0, 1, samples)
+    collar = place(
+        (1.7, 4.4, 7),
+        (5.0, 3.5 + 0.25 * lift, 7),
+        (9.5, 2.1 + 0.6 * lift, 4),
+        (13.5, 0.5 + lift, 0),
+        (16.3, -0.3 + lift, -2),
+    )
+    thick = np.interp(share, [0, 0.08, 0.35, 0.7, 1], [0.95, 0.8, 0.58, 0.6, 0.8])
+    parts = [
+        tube(collar, _UPWARD, thick, 0.8 * thick, 0.17 * np.interp(share, [0, 0.15, 0.8, 1], [0.5, 1, 1, 0.5]), 0.2)
+    ]
+
+    def blade(x: float, y: float) -> tuple[float, float, float]:
+        return (x + sway + 0.05 * (1 - frontal) * (y - 5), y + lift, -6.5)
+
+    medial = place(blade(9.6, 1.6), blade(9.9, 5.0), blade(10.7, 9.5), blade(12.0, 13.6))
+    lateral = place(blade(12.0, 13.6), blade(13.4, 10.0), blade(15.0, 6.4), blade(16.2, 4.3))
+    ridge = place(blade(10.0, 4.4), blade(13.0, 2.6), blade(15.6, 0.2), blade(17.6, -0.6))
+    upper = place(blade(9.6, 1.6), blade(11.5, 1.5), blade(13.8, 2.3), blade(15.6, 3.0))
+    beak = place(blade(15.4, 3.0), blade(14.8, 1.9), blade(15.9, 2.2), blade(16.4, 2.8))
+    socket = place(blade(16.1, 2.6), blade(15.9, 3.6), blade(16.2, 4.8))
+    borders = ((medial, 0.20, 0.07), (lateral, 0.38, 0.12), (ridge, 0.42, 0.09), (upper, 0.18, 0.06))
+    for line, radius, cortex in (*borders, (beak, 0.55, 0.08), (socket, 0.4, 0.1)):
+        parts.append(tube(line, _UPWARD, radius, radius, cortex, 0.08, around=10))
+    across = np.linspace(0, 1, 40)[None, :, None]  # the plate between its borders: a thin sheet
+    sheet = (medial[::2, None] * (1 - across) + lateral[::-1][::2, None] * across).reshape(-1, 3)
+    parts.append((sheet, np.full(len(sheet), 45.0 * 0.10 / len(sheet))))
+
+    long = np.linspace(0, 1, 2 * samples)
+    knots = [(18.0 + 0.4 * sway, 3.0, -1), (18.9 + 0.4 * sway, 8.0, 0), (19.2 + 0.7 * body.arm, 34.0, 0)]
+    shaft = curve([(side * x * wide, y + lift, z) for x, y, z in knots], 2 * samples)
+    width = np.interp(long, [0, 0.07, 0.17, 1], [1.9, 2.0, 1.15, 1.05])
+    cortex = np.interp(long, [0, 0.08, 0.25], [0.06, 0.1, 0.3])
+    parts.append(tube(shaft, np.array([1.0, 0, 0]), width, width, cortex, 0.06, around=24))
+    return parts
+
+
+def shoulder(body: Body, frontal: float) -> tuple[float, float]:
+    """Middle of the head of the upper arm: distance from the midline and depth below the apex."""
+    return (17.9 + 0.4 * _sway(frontal)) * body.half_width / 13.2, 4.9 - body.shoulder
+
+
+def _sway(frontal: float) -> float:
+    """How far the shoulder blades stand out (cm): rolled off the lungs, or over them."""
+    return 1.2 * (1 - frontal) - 1.4 * frontal
+
+
+# The spine: vertebral bodies, discs, pedicles and spinous processes, drawn by their rhythm.
+
+PITCH = 0.104  # from one vertebra, and one rib, to the next, as a share of the height of the lungs
+
+
+def spine(grid: Grid, body: Body) -> np.ndarray:
+    """Vertebral bodies, discs, pedicles and spinous processes down the middle."""
+    turn, tilt = grid.pose.turn, grid.pose.tilt
+    x = grid.x - (body.scoliosis * np.sin(grid.y / 9)).astype(np.float32) + 5 * turn
+    y = grid.y + 5 * tilt
+    pitch = PITCH * body.height * 1.0
+    phase = np.mod((y + 0.9) / pitch, 1.0)
+    disc = np.exp(-(((phase - 0.5) / 0.10) ** 2))
+    plates = np.exp(-(((np.abs(phase - 0.5) - 0.14) / 0.035) ** 2))
+    half = 1.45 + 0.018 * y + 0.16 * np.exp(-(((np.abs(phase - 0.5) - 0.1) / 0.1) ** 2))
+    inside = np.clip((half - np.abs(x)) / 0.15 + 0.5, 0, 1)
+    rim = np.exp(-(((np.abs(x) - half + 0.1) / 0.12) ** 2)) * (1 - disc)
+    total = inside * (0.42 - 0.30 * disc + 0.22 * plates) + 0.20 * rim
+    from_middle = np.mod(phase + 0.5, 1.0) - 0.5
+    for side in (-1, 1):
+        ring = np.sqrt(((x - side * 0.95) / 0.42) ** 2 + ((from_middle * pitch + 0.15) / 0.55) ** 2)
+        total += 0.40 * np.exp(-(((ring - 0.8) / 0.25) ** 2))
+        wing = np.exp(-(((from_middle * pitch + 0.1) / 0.40) ** 2)) * np.clip((3.1 - side * x) / 0.5, 0, 1)
+        total += 0.14 * wing * np.clip((side * x - 0.8) / 0.5, 0, 1)
+    process = bell((x / 0.33) ** 2 + ((from_middle * pitch - 0.7) / 0.85) ** 2)
+    total += 0.35 * process + 0.10 * np.clip((0.9 - np.abs(x)) / 0.3, 0, 1)
+    manubrium = ellipse(grid, 0.0, 5.2, 2.6, 3.6, depth=8) ** 0.5
+    return ndimage.gaussian_filter(total + 0.10 * manubrium, 0.06 * grid.scale)
+
 
 _UP = np.array([0.0, 1.0, 0.0])
 

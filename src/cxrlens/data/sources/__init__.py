@@ -95,7 +95,7 @@ class Source(Config, ABC):
     most_missing: float = Field(default=0.5, ge=0, le=1)
 
     @property
-    def needs_root(self) -> bool:
+    def needs_data_dir(self) -> bool:
         """Whether `--data PATH` must be given."""
         return True
 
@@ -104,8 +104,8 @@ class Source(Config, ABC):
         return None
 
     @abstractmethod
-    def cohort(self, root: Path | None) -> Cohort:
-        """Lists the images under `root`, in the order of the source's own table.
+    def cohort(self, data_dir: Path | None) -> Cohort:
+        """Lists the images under `data_dir`, in the order of the source's own table.
 
         Raises:
             UserError: the folder or its table is absent or is not this source's layout; the message says what was

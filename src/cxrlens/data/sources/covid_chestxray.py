@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from cxrlens.data.cohort import COLUMNS, Cohort
 from cxrlens.data.demographics import read_columns
-from cxrlens.data.files import data_root, list_files
+from cxrlens.data.files import find_data_dir, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
 from cxrlens.data.sources import SOURCES, Source
@@ -47,14 +47,14 @@ class CovidChestXray(Source):
     negative: Negative = "rest"
     left_out: tuple[str, ...] = ("todo", "Unknown")
 
-    def cohort(self, root: Path | None) -> Cohort:
+    def cohort(self, data_dir: Path | None) -> Cohort:
         """Lists the X-rays in the order of `metadata.csv`.
 
         `source` is where an image was published (`publication_source`), `site` is `location`; every other column of the
         table is kept behind the cohort's own.
         """
-        root = data_root(root, ("metadata.csv", "images"), "metadata.csv and images/")
-        table = read_table(root / "metadata.csv", ("filename", "patientid", "finding", "view", "modality"))
+        data_dir = find_data_dir(data_dir, ("metadata.csv", "images"), "metadata.csv and images/")
+        table = read_table(data_dir / "metadata.csv", ("filename", "patientid", "finding", "view", "modality"))
         rows = table.rows
         self._check(set(rows["finding"]) - {""}, set(rows["view"]), f"the column finding of {table.path}")
 
@@ -84,9 +84,9 @@ class CovidChestXray(Source):
             "notes": ["\n".join(filter(None, pair)) for pair in notes],
             **extras(chosen, USED, COLUMNS),
         }
-        files = list_files(root, ("images",))
+        files = list_files(data_dir, ("images",))
         return listed_cohort(
-            "covid_chestxray", table, "filename", cells, kept, files, left_out, root / "images",
+            "covid_chestxray", table, "filename", cells, kept, files, left_out, data_dir / "images",
             warnings=odd,
         )  # fmt: skip
 

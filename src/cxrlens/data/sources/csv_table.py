@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort
 from cxrlens.data.demographics import patient_columns, read_columns
 from cxrlens.data.dicom_patients import HeaderOptions, with_headers
-from cxrlens.data.files import below, data_root, list_files, loose_name
+from cxrlens.data.files import below, find_data_dir, list_files, loose_name
 from cxrlens.data.findings import Negative, Values, Written, as_texts, check_occur, label_of, option_of, plain_value
 from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
 from cxrlens.data.sources import (
@@ -95,18 +95,18 @@ class CsvTable(HeaderOptions, Source):
             raise ValueError("more_table and more_on go together: the second table and the columns that both have")
         return self
 
-    def cohort(self, root: Path | None) -> Cohort:
+    def cohort(self, data_dir: Path | None) -> Cohort:
         """Lists the images in the order of the table."""
-        root = data_root(root, (), f"the table {self.table}")
+        data_dir = find_data_dir(data_dir, (), f"the table {self.table}")
         if self.images != ".":
-            below(root, self.images)
-        own, more = below(root, self.table), None if self.more_table is None else below(root, self.more_table)
-        table = read_table(root / own)
+            below(data_dir, self.images)
+        own, more = below(data_dir, self.table), None if self.more_table is None else below(data_dir, self.more_table)
+        table = read_table(data_dir / own)
         unmatched: tuple[int, ...] = ()
         told: list[str] = []
         if more is not None:
             own_label = self.label in table.rows
-            table = table.joined(read_table(root / more), self.more_on)
+            table = table.joined(read_table(data_dir / more), self.more_on)
             unmatched, alone = () if own_label else table.unmatched, table.unmatched
             if alone:
                 told.append(
@@ -147,8 +147,8 @@ class CsvTable(HeaderOptions, Source):
             told += pattern_warning(
                 self.patient_pattern, fitted, f"name; the first is '{names[kept[0]] if kept else ''}'"
             )
-        files = list_files(root, (self.images,))
-        base = root / self.images
+        files = list_files(data_dir, (self.images,))
+        base = data_dir / self.images
         if patient is None and self.patient_pattern is None:
             told += _unused_patient(table)
         cohort = listed_cohort(
@@ -156,7 +156,7 @@ class CsvTable(HeaderOptions, Source):
         )
         others = tuple(path for path in cohort.other_files if path != more)
         cohort = replace(cohort, notes=exclude_notes(self.exclude, excluded), other_files=others)
-        return with_headers(cohort, files.root, self)
+        return with_headers(cohort, files.data_dir, self)
 
     def _view_column(self, table: Table, used: dict[str, str]) -> str:
         if "view" not in used:

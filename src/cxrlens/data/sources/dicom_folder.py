@@ -21,7 +21,7 @@ from cxrlens.data.cohort import COLUMNS, DESCRIPTIVE, Cohort, cohort_table
 from cxrlens.data.demographics import patient_columns, read_columns
 from cxrlens.data.dicom_header import Header, read_headers, reasons
 from cxrlens.data.dicom_patients import with_headers
-from cxrlens.data.files import Files, below, data_root, is_hidden, list_files, looks_like_image
+from cxrlens.data.files import Files, below, find_data_dir, is_hidden, list_files, looks_like_image
 from cxrlens.data.findings import Values, option_of, plain_value
 from cxrlens.data.listed import find_rows, read_below
 from cxrlens.data.sources import SOURCES
@@ -85,29 +85,29 @@ class DicomFolder(ImageFolder):
             raise ValueError(f"{', '.join(sorted(of_folders))}: of class folders, but the labels come from a table")
         return self
 
-    def cohort(self, root: Path | None) -> Cohort:
+    def cohort(self, data_dir: Path | None) -> Cohort:
         """Lists the images by path; `image` is the path below the root."""
         if self.table is None:
-            cohort = super().cohort(root)
+            cohort = super().cohort(data_dir)
             return replace(cohort, name="dicom_folder")
-        root = data_root(root, (), f"DICOM files and the table {self.table}")
-        own = below(root, self.table)
-        table = read_table(root / own)
-        files = list_files(root)
+        data_dir = find_data_dir(data_dir, (), f"DICOM files and the table {self.table}")
+        own = below(data_dir, self.table)
+        table = read_table(data_dir / own)
+        files = list_files(data_dir)
         once: dict[str, str] = {}
         for path in sorted(files.paths, key=lambda path: path in files.targets):  # the file itself before its links
             if path != own and path not in files.refused and not is_hidden(path):
                 once.setdefault(files.same_file(path), path)
-        headers = read_headers(root, sorted(once.values()))
+        headers = read_headers(data_dir, sorted(once.values()))
         if not headers:
-            raise UserError(f"{root} holds no DICOM file; {many(len(files.paths), 'file')} looked at")
-        return self._labelled(root, table, own, files, headers)
+            raise UserError(f"{data_dir} holds no DICOM file; {many(len(files.paths), 'file')} looked at")
+        return self._labelled(data_dir, table, own, files, headers)
 
-    def _with_headers(self, cohort: Cohort, root: Path) -> Cohort:
-        headers = read_headers(root, [path for path in cohort.table["path"] if isinstance(path, str)])
-        return self._kept(cohort, root, headers)
+    def _with_headers(self, cohort: Cohort, data_dir: Path) -> Cohort:
+        headers = read_headers(data_dir, [path for path in cohort.table["path"] if isinstance(path, str)])
+        return self._kept(cohort, data_dir, headers)
 
-    def _kept(self, cohort: Cohort, root: Path, headers: Mapping[str, Header | str]) -> Cohort:
+    def _kept(self, cohort: Cohort, data_dir: Path, headers: Mapping[str, Header | str]) -> Cohort:
         """Fills the table, and leaves out what is no DICOM, no frontal chest or of another view than asked for."""
         by_header = reasons({path: headers[path] for path in _listed(cohort) & headers.keys()})
         left_out = Counter(cohort.left_out) + by_header
@@ -120,7 +120,7 @@ class DicomFolder(ImageFolder):
         gone = refused | no_dicom
         cohort = _without(replace(cohort, origins=origins), cohort.table["path"].isin(list(gone)), left_out)
         kept = {path: header for path, header in headers.items() if path in _listed(cohort)}
-        cohort = with_headers(cohort, root, self, kept)
+        cohort = with_headers(cohort, data_dir, self, kept)
         if self.views:
             wanted = {view.casefold() for view in self.views}
             seen = [(view or "not stated") for view in cohort.table["view"]]
@@ -129,16 +129,16 @@ class DicomFolder(ImageFolder):
             cohort = _without(cohort, other, left_out)
         if not len(cohort):
             some = "; ".join(f"{count} {reason}" for reason, count in left_out.most_common(5))
-            raise UserError(f"{root}: no image is left for the study: {some}")
+            raise UserError(f"{data_dir}: no image is left for the study: {some}")
         return cohort
 
     def _labelled(
-        self, root: Path, table: Table, own: str, files: Files, headers: Mapping[str, Header | str]
+        self, data_dir: Path, table: Table, own: str, files: Files, headers: Mapping[str, Header | str]
     ) -> Cohort:
         column = self._column(table)
         table.need([column, self.label])
         links = [path for path in files.targets if files.same_file(path) in headers and path not in headers]
-        named = self._named(table, column, files.only([*headers, *links]), root)
+        named = self._named(table, column, files.only([*headers, *links]), data_dir)
         rows, told = self._rows(table, column, named)
         known, left_out, used = [], Counter[str](), set[str]()
         origins: dict[str, str] = {}
@@ -178,11 +178,11 @@ class DicomFolder(ImageFolder):
         origins |= dict.fromkeys((files.refused[path] for path in refused), NOT_USABLE)
         listed = [*headers, *links, *refused, own]  # what the table or a header leaves out is counted already
         cohort = Cohort(
-            "dicom_folder", frame, partial(read_below, root), {}, dict(left_out),
+            "dicom_folder", frame, partial(read_below, data_dir), {}, dict(left_out),
             files.unlisted(listed), files.others(listed), tuple(told), origins,
             faults=tuple(faults) if self.match == "file" else (),  # a table of studies may be of more than a folder
         )  # fmt: skip
-        return self._kept(cohort, root, {path: headers[path] for path in frame["image"]})
+        return self._kept(cohort, data_dir, {path: headers[path] for path in frame["image"]})
 
     def _unused(self, table: Table, column: str, named: _Named, used: set[str]) -> list[str]:
         """The sentence on rows that fit no file; it tells a file's name, but no id of a patient, order or study."""
@@ -230,12 +230,12 @@ class DicomFolder(ImageFolder):
             "PatientID": header.identity[1],
         }[self.match]
 
-    def _named(self, table: Table, column: str, files: Files, root: Path) -> _Named:
+    def _named(self, table: Table, column: str, files: Files, data_dir: Path) -> _Named:
         cells = table.rows[column].tolist()
         if self.match != "file":
             exact = self.match.endswith("UID")
             return _Named.of(table, [cell if exact else " ".join(cell.split()).casefold() for cell in cells])
-        found = find_rows(table, cells, files, root)
+        found = find_rows(table, cells, files, data_dir)
         reasons = {each.file: f" ({each.reason})" for each in found if each.reason != "no such file"}
         several = {path: each.file for each in found for path in each.several}
         return _Named.of(table, [each.file for each in found], reasons, several)

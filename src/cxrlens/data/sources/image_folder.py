@@ -16,7 +16,7 @@ from cxrlens.data.cohort import Cohort, cohort_table
 from cxrlens.data.dicom_patients import HeaderOptions, with_headers
 from cxrlens.data.files import (
     Files,
-    data_root,
+    find_data_dir,
     fold_name,
     list_files,
     looks_like_image,
@@ -82,20 +82,20 @@ class ImageFolder(HeaderOptions, Source):
             raise ValueError("a class needs the name of a folder, or a path of folders")
         return self
 
-    def cohort(self, root: Path | None) -> Cohort:
+    def cohort(self, data_dir: Path | None) -> Cohort:
         """Lists the images by path; `image` is the path below the root, `finding` the class folder."""
-        root = data_root(root, ("*/",), "a folder for each class")
-        files = list_files(root)
+        data_dir = find_data_dir(data_dir, ("*/",), "a folder for each class")
+        files = list_files(data_dir)
         every = [path for path in files.paths if "/" in path and looks_like_image(path)]
         excluded = {path: excluded_by(self.exclude, path) for path in every}
         paths = [path for path in every if excluded[path] is None]
-        classes, told = self._classes(root, paths, files)
+        classes, told = self._classes(data_dir, paths, files)
         beside = mask_files(paths)
         left_out = Counter(f"excluded by '{pattern}'" for pattern in excluded.values() if pattern is not None)
         rows: list[_Row] = []
         masks, elsewhere = Counter[str](), Counter[tuple[str, ...]]()
         for path in paths:
-            place = classes.place(root, path)
+            place = classes.place(data_dir, path)
             folders = PurePosixPath(path).parts[:-1]
             mask = mask_folder(folders[: place.start], folders[place.end :]) if place is not None else None
             if place is None:
@@ -117,7 +117,7 @@ class ImageFolder(HeaderOptions, Source):
         left_out += _no_class(elsewhere)
         origins = dict.fromkeys(masks, "a mask, not an X-ray")
         if not rows:
-            raise UserError(f"{root}: the class folders {classes.names} hold no image{_reasons(left_out)}")
+            raise UserError(f"{data_dir}: the class folders {classes.names} hold no image{_reasons(left_out)}")
         rows = _once(files, rows, left_out)
         if self.patient_pattern is not None:
             told += self._unfit_pattern(self.patient_pattern, {row.image: row.patient for row in rows})
@@ -135,7 +135,7 @@ class ImageFolder(HeaderOptions, Source):
         cohort = Cohort(
             "image_folder",
             table,
-            partial(read_below, files.root),
+            partial(read_below, files.data_dir),
             {path: files.refused[path] for path in images if path in files.refused},
             dict(left_out),
             files.unlisted(images),
@@ -143,18 +143,18 @@ class ImageFolder(HeaderOptions, Source):
             tuple(told),
             origins,
         )
-        return self._with_headers(cohort, files.root)
+        return self._with_headers(cohort, files.data_dir)
 
-    def _with_headers(self, cohort: Cohort, root: Path) -> Cohort:
-        return with_headers(cohort, root, self)
+    def _with_headers(self, cohort: Cohort, data_dir: Path) -> Cohort:
+        return with_headers(cohort, data_dir, self)
 
-    def _classes(self, root: Path, paths: list[str], files: Files) -> tuple[_Classes, list[str]]:
+    def _classes(self, data_dir: Path, paths: list[str], files: Files) -> tuple[_Classes, list[str]]:
         """The class folders, and a sentence where one is written in several ways."""
         away = [path for path, reason in files.refused.items() if "folder" in reason]
         links = f"; links out of the folder, not followed: {first_few(away, 5)}" if away else ""
         folders = [PurePosixPath(path).parts[:-1] for path in paths]
         if not self.positive:
-            return _guessed(root, folders, links)
+            return _guessed(data_dir, folders, links)
         classes = _Classes(_parts(self.positive), _parts(self.negative))
         lengths = {len(parts) for parts in (*classes.positive, *classes.negative)}
         known = {
@@ -171,7 +171,7 @@ class ImageFolder(HeaderOptions, Source):
                     for option, names in entries.items()
                 },
                 known,
-                f"the folder names below {root}",
+                f"the folder names below {data_dir}",
             )
         except UserError as error:
             raise UserError(f"{error}{links}") from error
@@ -225,7 +225,7 @@ class _Classes:
         """All of them, for messages."""
         return ", ".join("/".join(parts) for parts in (*self.positive, *self.negative))
 
-    def place(self, root: Path, path: str) -> _Place | None:
+    def place(self, data_dir: Path, path: str) -> _Place | None:
         """The innermost class folder above a file; None where there is none.
 
         Raises:
@@ -235,7 +235,7 @@ class _Classes:
         hits = self._hits(folders) or self._hits([fold_name(folder) for folder in folders], fold_name)
         if len({hit.label for hit in hits}) > 1:
             found = ", ".join(hit.name for hit in sorted(hits, key=lambda hit: hit.start))
-            raise UserError(f"{root / path} lies in folders of both classes: {found}")
+            raise UserError(f"{data_dir / path} lies in folders of both classes: {found}")
         return max(hits, key=lambda hit: (hit.end, -hit.start), default=None)
 
     def _hits(self, folders: Sequence[str], write: Callable[[str], str] = str) -> list[_Place]:
@@ -257,7 +257,7 @@ def _written(parts: Sequence[str]) -> str:
     return unicodedata.normalize("NFC", "/".join(parts))
 
 
-def _guessed(root: Path, folders: list[tuple[str, ...]], links: str) -> tuple[_Classes, list[str]]:
+def _guessed(data_dir: Path, folders: list[tuple[str, ...]], links: str) -> tuple[_Classes, list[str]]:
     """The only two folders that lie side by side above every image, one of them called as negatives are."""
     folders = [parts for parts in dict.fromkeys(folders) if mask_folder(parts) is None]
     last = {parts[-1] for parts in folders}
@@ -281,7 +281,7 @@ def _guessed(root: Path, folders: list[tuple[str, ...]], links: str) -> tuple[_C
     if len(covering) != 1:
         found = ", ".join(sorted({"/".join(parts) for parts in folders})[:12]) or "none"
         todo = "set positive and negative in [data], as names or paths"
-        raise UserError(f"{root}: which folders are which class? {todo}; folders with images: {found}{links}")
+        raise UserError(f"{data_dir}: which folders are which class? {todo}; folders with images: {found}{links}")
     positive, negative = ((spelt[name][0],) for name in covering[0])
     told = _spellings({name for names in spelt.values() for name in names}, (*positive, *negative))
     return _Classes((positive,), (negative,)), told + ([links.removeprefix("; ")] if links else [])

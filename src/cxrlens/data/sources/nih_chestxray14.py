@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxrlens.data.cohort import COLUMNS, Cohort
 from cxrlens.data.demographics import read_columns
-from cxrlens.data.files import data_root, list_files
+from cxrlens.data.files import find_data_dir, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
 from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
 from cxrlens.data.sources import SOURCES, Source
@@ -48,16 +48,18 @@ class NihChestXray14(Source):
     negative: Negative = (NO_FINDING,)
     views: tuple[str, ...] = ("PA", "AP")
 
-    def cohort(self, root: Path | None) -> Cohort:
+    def cohort(self, data_dir: Path | None) -> Cohort:
         """Lists the images in the order of NIH's table, with one column a finding (1 or 0) behind the cohort's own."""
-        root = data_root(
-            root, ("Data_Entry_2017*.csv*", "images*"), "Data_Entry_2017*.csv and images/ (or images_001/images/, ...)"
+        data_dir = find_data_dir(
+            data_dir,
+            ("Data_Entry_2017*.csv*", "images*"),
+            "Data_Entry_2017*.csv and images/ (or images_001/images/, ...)",
         )
-        tables = sorted({*root.glob("Data_Entry_2017*.csv"), *root.glob("Data_Entry_2017*.csv.gz")})
+        tables = sorted({*data_dir.glob("Data_Entry_2017*.csv"), *data_dir.glob("Data_Entry_2017*.csv.gz")})
         if not tables:
-            raise UserError(f"{root} holds no Data_Entry_2017*.csv (or .csv.gz)")
+            raise UserError(f"{data_dir} holds no Data_Entry_2017*.csv (or .csv.gz)")
         if len(tables) > 1:
-            raise UserError(f"{root} holds {', '.join(path.name for path in tables)}; keep the one to be used")
+            raise UserError(f"{data_dir} holds {', '.join(path.name for path in tables)}; keep the one to be used")
         table = read_table(tables[0], ("Image Index", "Finding Labels", "Patient ID", "View Position"))
         check_occur(
             {"views": self.views},
@@ -91,15 +93,17 @@ class NihChestXray14(Source):
             },
             **extras(chosen, USED, (*COLUMNS, *FINDINGS)),
         }
-        files = list_files(root, self._folders(root))
-        return listed_cohort("nih_chestxray14", table, "Image Index", cells, kept, files, left_out, root, warnings=odd)
+        files = list_files(data_dir, self._folders(data_dir))
+        return listed_cohort(
+            "nih_chestxray14", table, "Image Index", cells, kept, files, left_out, data_dir, warnings=odd
+        )
 
     @staticmethod
     def _findings(cell: str) -> list[str]:
         return [name.strip() for name in cell.split("|") if name.strip()]
 
     @staticmethod
-    def _folders(root: Path) -> list[str]:
+    def _folders(data_dir: Path) -> list[str]:
         """`images/`, or NIH's twelve parts `images_001/images/` ...; a part without its inner folder is accepted."""
-        folders = [folder for folder in sorted(root.glob("images*")) if folder.is_dir()]
+        folders = [folder for folder in sorted(data_dir.glob("images*")) if folder.is_dir()]
         return [f"{folder.name}/images" if (folder / "images").is_dir() else folder.name for folder in folders]

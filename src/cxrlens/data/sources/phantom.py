@@ -15,8 +15,8 @@ from pydantic import Field, field_validator
 
 from cxrlens.data.cohort import Cohort, Decoded, cohort_table
 from cxrlens.data.phantom import PhantomImage, PhantomOptions, draw_facts, render
-from cxrlens.data.phantom.sites import SITES
-from cxrlens.data.phantom.streams import stream
+from cxrlens.data.phantom.body import stream
+from cxrlens.data.phantom.exposure import SITES
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.errors import UserError
 from cxrlens.files import write_atomically, write_text
@@ -44,7 +44,7 @@ class Phantom(PhantomOptions, Source):
         return value
 
     @property
-    def needs_root(self) -> bool:
+    def needs_data_dir(self) -> bool:
         """No folder is needed."""
         return False
 
@@ -53,8 +53,8 @@ class Phantom(PhantomOptions, Source):
         """How one image is drawn."""
         return PhantomOptions(**{name: getattr(self, name) for name in PhantomOptions.model_fields})
 
-    def cohort(self, root: Path | None = None) -> Cohort:
-        """Lists the images without drawing one. `root` is not looked at."""
+    def cohort(self, data_dir: Path | None = None) -> Cohort:
+        """Lists the images without drawing one. `data_dir` is not looked at."""
         return Cohort(
             name="phantom",
             table=cohort_table(pd.DataFrame([self._row(*each) for each in self._numbers()])),

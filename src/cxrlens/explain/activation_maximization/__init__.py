@@ -1,19 +1,22 @@
-"""Activation maximization: the picture that a unit of a network likes most.
+"""Activation maximization: the image that a unit of a network responds to most.
 
-    found = maximize(model, Objective.channel("conv_head", 17), PRESETS["modern"], seeds=(0, 1, 2))
-    found.pictures  # float32 [3, 3, h, w] in [0, 1]
+    result = maximize(model, Objective.channel("conv_head", 17), PRESETS["modern"], seeds=(0, 1, 2))
+    result.pictures  # float32 [3, 3, h, w] in [0, 1]
 
-objective (`objectives`, measured by `measure`) × parametrization × transforms × regularizers × optimizer, put together
-in `options`, named in `presets`, run by `optimize`; `reference_activations` and `judge` say whether a picture moved its
-unit at all.
+An optimization is an objective × a parametrization × transforms × regularizers × an optimizer. `MaximizeOptions` joins
+them, and `PRESETS` names three of its values. `assess_convergence` compares the activation of the image that was
+reached with `reference_activations`, those of real images.
 """
 
+from cxrlens.explain.activation_maximization.am_options import PRESETS, MaximizeOptions, doubling
 from cxrlens.explain.activation_maximization.objectives import Objective, Unit
 from cxrlens.explain.activation_maximization.optimize import MaximizationInterrupted, maximize
-from cxrlens.explain.activation_maximization.options import MaximizeOptions, doubling
-from cxrlens.explain.activation_maximization.presets import PRESETS
-from cxrlens.explain.activation_maximization.records import Activation, Convergence, judge
-from cxrlens.explain.activation_maximization.reference import reference_activations
+from cxrlens.explain.activation_maximization.records import (
+    Activation,
+    Convergence,
+    assess_convergence,
+    reference_activations,
+)
 
 __all__ = [
     "PRESETS",
@@ -23,8 +26,8 @@ __all__ = [
     "MaximizeOptions",
     "Objective",
     "Unit",
+    "assess_convergence",
     "doubling",
-    "judge",
     "maximize",
     "reference_activations",
 ]

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from cxrlens.explain.cam import ActivationMap
+from cxrlens.explain.layers import ActivationMap
 from cxrlens.explain.methods import METHODS
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from cxrlens.errors import UserError, near_miss
 from cxrlens.registry import Registry
 
 
@@ -59,22 +58,3 @@ class Backbone(nn.Module):
 Builder = Callable[[int], Backbone]
 
 BACKBONES: Registry[Builder] = Registry("backbone", package="cxrlens.models.backbones")
-
-
-def build_backbone(name: str, size: int) -> Backbone:
-    """A backbone with random weights, from torch's global generator.
-
-    Args:
-        name: a name in `BACKBONES`, or any timm name.
-        size: side of its images, in pixels.
-
-    Raises:
-        UserError: nobody knows the name; the nearest ones are named.
-    """
-    if name in BACKBONES:
-        return BACKBONES[name](size)
-    from cxrlens.models.backbones.timm_family import TimmBackbone, timm_names
-
-    if name.split(".")[0] not in timm_names():
-        raise UserError(near_miss("backbone", name, [*BACKBONES, *timm_names()], most=8))
-    return TimmBackbone(name.split(".")[0], size)

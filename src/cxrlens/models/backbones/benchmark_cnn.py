@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from cxrlens.models.backbones import BACKBONES, Backbone
-from cxrlens.models.initialise import glorot
+from cxrlens.models.heads import glorot
 
 
 class BenchmarkCNN(Backbone):

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cxrlens.errors import UserError
-from cxrlens.models.backbones import Backbone
+from cxrlens.errors import UserError, near_miss
+from cxrlens.models.backbones import BACKBONES, Backbone
 
 
 @cache
@@ -143,3 +143,20 @@ def _options(name: str, size: int) -> Iterator[dict[str, Any]]:
     yield fixed
     if not fixed:
         yield {"img_size": size}
+
+
+def build_backbone(name: str, size: int) -> Backbone:
+    """A backbone with random weights, from torch's global generator.
+
+    Args:
+        name: a name in `BACKBONES`, or any timm name.
+        size: side of its images, in pixels.
+
+    Raises:
+        UserError: nobody knows the name; the nearest ones are named.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name](size)
+    if name.split(".")[0] not in timm_names():
+        raise UserError(near_miss("backbone", name, [*BACKBONES, *timm_names()], most=8))
+    return TimmBackbone(name.split(".")[0], size)

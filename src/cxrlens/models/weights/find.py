@@ -6,10 +6,83 @@ import importlib.util
 import os
 from pathlib import Path
 
+import timm
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+
+from cxrlens.data.download import check_reach
 from cxrlens.errors import UserError, near_miss
-from cxrlens.models.weights.card import WeightCard
-from cxrlens.models.weights.catalogue import CARDS, weights_folder
-from cxrlens.models.weights.hub import OutOfReach, cached_file, hub_file
+from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
+from cxrlens.models.weights.cards import CARDS, WeightCard, own_card, weights_folder
+
+# timm's own weights, from its hub; a hub that is out of reach is reported within seconds, not after its retries.
+
+
+class OutOfReach(UserError):
+    """Weights that cannot be had here and now: the row that wants them is left out, the others go on.
+
+    Attributes:
+        reason: the message without any path of this machine, for results that are compared between machines.
+    """
+
+    def __init__(self, reason: str, where: str = "") -> None:
+        super().__init__(reason + where)
+        self.reason = reason
+
+
+FILE = "model.safetensors"
+PATIENCE = 4.0  # seconds
+
+
+def hub_file(backbone: str) -> Path:
+    """The weight file of a timm name, from the hub's cache on this machine or from the hub.
+
+    Raises:
+        OutOfReach: the hub cannot be reached (said within 5 seconds) or does not give the file.
+        UserError: timm names no weights for it.
+    """
+    config = timm.get_pretrained_cfg(backbone)
+    repository = config.hf_hub_id if config else None
+    if not repository:
+        raise UserError(f"timm has no pretrained weights for '{backbone}': use weights = 'random' or a file")
+    if cached := cached_file(backbone):
+        return cached
+    endpoint = os.environ.get("HF_ENDPOINT", constants.ENDPOINT)
+    how = (
+        f"fetch {FILE} of {repository} where there is a network and give its path as weights = "
+        f"'PATH/{repository.split('/')[-1]}.safetensors'"
+    )
+    away = OutOfReach(f"the weights of '{backbone}' are on a model hub that is out of reach: {how}")
+    if constants.HF_HUB_OFFLINE:
+        raise away
+    try:
+        # The hub's own client would try for a minute.
+        check_reach(endpoint)
+    except UserError as error:
+        raise away from error
+    try:
+        return Path(hf_hub_download(repository, FILE, endpoint=endpoint, etag_timeout=PATIENCE))
+    except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
+        raise OutOfReach(f"the weights of '{backbone}' could not be fetched ({error}): {how}") from error
+
+
+def cached_file(backbone: str) -> Path | None:
+    """The weight file of a timm name in the hub's cache on this machine, without asking the network; or None."""
+    config = timm.get_pretrained_cfg(backbone)
+    cached = try_to_load_from_cache(config.hf_hub_id, FILE) if config and config.hf_hub_id else None
+    return Path(cached) if isinstance(cached, str) else None
+
+
+def hub_size(backbone: str) -> int | None:
+    """Side of the images that timm says its weights of this name were trained at; None for a name that it lacks."""
+    config = timm.get_pretrained_cfg(backbone)
+    return int(config.input_size[-1]) if config else None
+
+
+def hub_preprocessing(backbone: Backbone, name: str) -> Preprocessing:
+    """What timm says that the weights of this name were trained to be given; the unit range for other networks."""
+    config = timm.get_pretrained_cfg(name) if backbone.inner is not backbone else None
+    return Preprocessing(tuple(config.mean), tuple(config.std)) if config else UNIT
+
 
 SUFFIXES = (".safetensors", ".h5", ".hdf5", ".keras", ".pth.tar", ".pth", ".pt", ".tar", ".bin")
 SPECIAL = ("random", "auto", "timm")
@@ -59,14 +132,14 @@ def resolve(spec: str, backbone: str) -> str:
     return next((name for name in card.stand_ins if local_file(CARDS[name])), spec)
 
 
-def find_weights(spec: str, backbone: str, near: Path | None = None) -> Path | None:
+def find_weights(spec: str, backbone: str, study_dir: Path | None = None) -> Path | None:
     """The file that a study's `weights` means; None for random weights.
 
     Args:
         spec: "random", "auto" (the best in reach), "timm" (timm's own for the backbone's name, from its hub), a card's
             name, or a path.
         backbone: the backbone's name, with timm's tag where it has one.
-        near: the folder that a relative path starts from.
+        study_dir: the folder that a relative path starts from.
 
     Raises:
         OutOfReach: they are not on this machine and cannot be fetched; the message says what to do.
@@ -81,11 +154,11 @@ def find_weights(spec: str, backbone: str, near: Path | None = None) -> Path | N
         return _card_file(CARDS[spec])
     if not spec.endswith(SUFFIXES):
         raise UserError(near_miss("weights", spec, [*SPECIAL, *CARDS]) + f", or a path to a {SUFFIXES[0]} file")
-    path = Path(spec).expanduser() if near is None else near / Path(spec).expanduser()
+    path = Path(spec).expanduser() if study_dir is None else study_dir / Path(spec).expanduser()
     if path.is_symlink() and not path.exists():
         raise UserError(f"the weight file {spec} is a link to {path.readlink()}, which is not there")
     if not path.is_file():
-        raise UserError(f"no weight file {spec}" + (f" beside the study, in {near}" if near else ""))
+        raise UserError(f"no weight file {spec}" + (f" beside the study, in {study_dir}" if study_dir else ""))
     return path
 
 
@@ -120,3 +193,28 @@ def _card_file(card: WeightCard) -> Path:
             f" (looked in {weights_folder()})",
         )
     return found
+
+
+# The size of image that a study's `weights` were trained at: on their card, or on timm's for its own.
+
+
+def trained_size(spec: str, backbone: str, study_dir: Path | None = None) -> int | None:
+    """Side of the images in pixels; None for random weights, and for a file that carries no card.
+
+    Args:
+        spec: see `find_weights`; of "auto" and of a card that is not there, what that comes to here.
+        backbone: the backbone's name, with timm's tag where it has one.
+        study_dir: the folder that a relative path starts from.
+
+    Raises:
+        UserError: "auto" for a backbone that nobody publishes weights for, or a file that is not there.
+        OutOfReach: "auto" where nothing for this backbone is in reach.
+    """
+    spec = resolve(spec, backbone)
+    if spec == "timm":
+        return hub_size(backbone)
+    if spec in CARDS:
+        return CARDS[spec].size
+    path = find_weights(spec, backbone, study_dir)
+    card = own_card(path) if path else None
+    return card.size if card else None

@@ -2,23 +2,79 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from cxrlens.errors import UserError
+from cxrlens.data.download import git_blob_sha1
+from cxrlens.errors import UserError, near_miss
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
-from cxrlens.models.weights.card import WeightCard
-from cxrlens.models.weights.catalogue import CARDS
+from cxrlens.models.backbones.timm_family import build_backbone
+from cxrlens.models.weights.cards import CARDS, WeightCard
 from cxrlens.models.weights.containers import Contents, read_contents
-from cxrlens.models.weights.find import find_weights, resolve, weights_folder
+from cxrlens.models.weights.find import (
+    cached_file,
+    find_weights,
+    hub_preprocessing,
+    local_file,
+    resolve,
+    trained_size,
+    weights_folder,
+)
 from cxrlens.models.weights.fit import convert_for, misfits, needed
-from cxrlens.models.weights.formats import Converted
-from cxrlens.models.weights.hub import cached_file, hub_preprocessing
-from cxrlens.models.weights.identity import file_sha256, mismatch, tensors_sha256
-from cxrlens.models.weights.trained_size import trained_size
+from cxrlens.models.weights.formats import Converted, recognise
+
+# Whether a file is the published one: by SHA-256 or its beginning, git's SHA-1 or MD5, whichever is published.
+#
+# The same weights in files of several kinds have one identity, that of their tensors under timm's names.
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors whatever file they came from: by name, each its name, its shape and its float32 numbers.
+
+    Args:
+        tensors: a backbone's, under timm's names; BatchNorm's counter of batches is left out.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        if not name.endswith("num_batches_tracked"):
+            digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().astype("<f4", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def mismatch(card: WeightCard, path: Path) -> str | None:
+    """What is wrong with the file's hash, in words; None where it matches, or where no hash is published."""
+    if card.sha256:
+        found = file_sha256(path)
+        if not found.startswith(card.sha256):
+            return f"SHA-256 {found[:16]}… where {card.sha256[:16]}… was needed"
+    if card.git_blob:
+        found = git_blob_sha1(path)
+        if found != card.git_blob:
+            return f"git's SHA-1 {found[:16]}… where {card.git_blob[:16]}… was needed"
+    if card.md5:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if found not in card.md5:
+            return f"MD5 {found} where {' or '.join(card.md5)} was needed"
+    return None
+
+
+def has_hash(card: WeightCard) -> bool:
+    """Whether its publisher's file can be told from any other."""
+    return bool(card.sha256 or card.git_blob or card.md5)
+
 
 __all__ = ["LoadedWeights", "check_output", "fill", "find_weights", "load_weights", "read_tensors", "weights_folder"]
 
@@ -46,21 +102,21 @@ class LoadedWeights:
     input: str = ""
 
 
-def load_weights(backbone: Backbone, spec: str, name: str, near: Path | None = None) -> LoadedWeights:
+def load_weights(backbone: Backbone, spec: str, name: str, study_dir: Path | None = None) -> LoadedWeights:
     """Loads what `spec` means into the backbone, every tensor of it.
 
     Args:
         backbone: left as it was if anything is wrong.
         spec: see `find_weights`.
         name: the backbone's name, with timm's tag where it has one.
-        near: the folder that a relative path starts from.
+        study_dir: the folder that a relative path starts from.
 
     Raises:
         UserError: not in reach, for another architecture, a wrong hash, not a file of tensors, or tensors that are
             missing, left over or of another shape, each named.
     """
     asked, spec = spec, resolve(spec, name)
-    path = find_weights(spec, name, near)
+    path = find_weights(spec, name, study_dir)
     if path is None:
         return LoadedWeights("random", "random weights", UNIT)
     card = CARDS.get(spec)
@@ -85,7 +141,7 @@ def load_weights(backbone: Backbone, spec: str, name: str, near: Path | None = N
         return LoadedWeights(spec, own.title, own.preprocessing, file_sha256(path), own.size, asked, own.input)
     title = f"{name}, timm's own" if spec == "timm" else path.name
     preprocessing = converted.preprocessing or hub_preprocessing(backbone, name)
-    size = trained_size(spec, name, near)
+    size = trained_size(spec, name, study_dir)
     return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path), size, asked)
 
 
@@ -196,3 +252,78 @@ def check_output(backbone: Backbone, card: WeightCard) -> None:
             f"the weights '{card.name}' load, but a known image gives {output:.6f} where {card.known_output:.6f} "
             "was needed: they are not what their card says"
         )
+
+
+# Whether a file is a card's: its format, every tensor of it in the card's architecture, and the known output.
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was checked of a card's file.
+
+    Attributes:
+        path: of the file.
+        sha256: of the file.
+        format: its layout, a name in `formats.FORMATS`.
+        tensors: how many it holds.
+        hash_checked: whether its publisher's hash is known, and matched.
+        output_checked: whether a known output is on the card, and matched.
+    """
+
+    path: Path
+    sha256: str
+    format: str
+    tensors: int
+    hash_checked: bool
+    output_checked: bool
+
+
+def verify_weights(name: str) -> Verified:
+    """Checks a card's file on this machine: hash, every tensor, and the output on a known image.
+
+    Raises:
+        UserError: no such card, not on this machine, or whatever is wrong with the file.
+    """
+    card = find_card(name)
+    path = local_file(card)
+    if path is None:
+        raise UserError(f"the weights '{name}' are not on this machine; {card.source}")
+    return accept(path, card)
+
+
+def accept(path: Path, card: WeightCard) -> Verified:
+    """Checks that a file is the card's.
+
+    Raises:
+        UserError: another hash, another architecture, tensors missing or left over, or another output.
+    """
+    hub = from_hub(card, path)
+    if not card.tensors_sha256 and not hub and (wrong := mismatch(card, path)):
+        raise UserError(f"{path.name} is not the published file of '{card.name}': {wrong}")
+    contents = read_contents(path)
+    with torch.random.fork_rng(devices=[]):
+        backbone = build_backbone(card.architecture, 64)
+    converted = convert_for(contents, backbone)
+    check_kind(converted, card, path.name)
+    fill(backbone, converted, path.name)
+    check_identity(backbone, card, path.name)
+    check_output(backbone, card)
+    return Verified(
+        path,
+        file_sha256(path),
+        recognise(contents),
+        len(contents.tensors),
+        (has_hash(card) or card.tensors_sha256 is not None) and not hub,
+        card.known_output is not None,
+    )
+
+
+def find_card(name: str) -> WeightCard:
+    """The card of a name.
+
+    Raises:
+        UserError: there is none; the nearest is named.
+    """
+    if name not in CARDS:
+        raise UserError(near_miss("weights", name, CARDS))
+    return CARDS[name]

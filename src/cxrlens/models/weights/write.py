@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from cxrlens.files import write_atomically
-from cxrlens.models.backbones import Backbone, build_backbone
-from cxrlens.models.weights.card import KEY, WeightCard
+from cxrlens.models.backbones import Backbone
+from cxrlens.models.backbones.timm_family import build_backbone
+from cxrlens.models.weights.cards import KEY, WeightCard
 from cxrlens.models.weights.containers import read_contents
 from cxrlens.models.weights.formats import convert
 from cxrlens.models.weights.store import check_output, fill, known_output

@@ -3,23 +3,179 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from torch import Tensor
 
-from cxrlens.audit.case import ModelCase, Side
-from cxrlens.audit.estimate import Judging
+from cxrlens.audit.base import IntervalOptions
+from cxrlens.audit.case import ImageSet, ModelCase
+from cxrlens.audit.lungs.masks import fallback, from_folder, from_segmenter, from_table, squared
+from cxrlens.audit.lungs.regions import Lungs, choose
 from cxrlens.data.seeds import generator
 from cxrlens.errors import UserError
-from cxrlens.pipeline.audit.again import trainer
-from cxrlens.pipeline.audit.lungs import LungStore
-from cxrlens.pipeline.audit.severity import read_severity
-from cxrlens.pipeline.explain.shown import Shown
+from cxrlens.models.classifier import build_classifier
+from cxrlens.pipeline.explain.figure_networks import FigureNetwork
+from cxrlens.pipeline.fit import TrainingTask
+from cxrlens.pipeline.prepare import Prepared
 from cxrlens.progress import Progress
+from cxrlens.train.device import Device
+from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.loop import Fit, train
+from cxrlens.train.predict import FixedImages
+
+# A row of the study trained anew on other pixels or labels, in memory: nothing of it is written.
+
+Again = Callable[[Tensor, np.ndarray, Tensor], np.ndarray]
+
+
+class ArrayImages:
+    """Pixels in memory, named by their position."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = (pixels[:, 0].numpy() * 255).round().astype(np.uint8)
+
+    def batch(self, images: Sequence[str]) -> np.ndarray:
+        """uint8 [b, size, size]."""
+        return self.pixels[[int(image) for image in images]]
+
+
+def trainer(
+    task: TrainingTask, prepared: Prepared, device: Device, study_dir: Path | None, progress: Progress
+) -> Again:
+    """What trains this row anew: (training pixels, their labels, validation pixels) → validation logits."""
+
+    def again(trained: Tensor, labels: np.ndarray, judged: Tensor) -> np.ndarray:
+        model = build_classifier(task.row, task.size, task.seed, study_dir)
+        inside, outside = (
+            LabelledImages(ArrayImages(pixels), tuple(map(str, range(len(pixels)))), known.astype(np.float32))
+            for pixels, known in ((trained, labels), (judged, np.arange(len(judged)) % 2))  # the latter is not used
+        )
+        fit = Fit(
+            model, inside, outside, task.row, prepared.study.augment, task.seed, task.split.fold, device,
+            title=f"{task.title}, anew",
+        )  # fmt: skip
+        train(fit, progress)
+        with torch.inference_mode():
+            return FixedImages(model, outside, device).logits().astype(np.float64)
+
+    return again
+
+
+# Experts' scores of single images, from a table.
+
+
+def read_severity(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
+    """Every column of numbers, as float [n] in the order of `images`, NaN where there is none.
+
+    Args:
+        path: CSV with a column `filename` and one column a score; lines that start with # are skipped.
+        images: names.
+
+    Raises:
+        UserError: the file is absent or no table, holds no `filename`, or names an image twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"[audit] severity: cannot read {path} ({error})") from error
+    try:
+        kept = "\n".join(line for line in lines if not line.startswith("audit"))
+        table = pd.read_csv(io.StringIO(kept), dtype=str, keep_default_na=False)  # an image may be called "NA"
+    except ValueError as error:  # pandas: no line at all, or one with too many cells
+        raise UserError(f"[audit] severity: {path} is no table ({error}); a column filename is needed") from error
+    if "filename" not in table:
+        raise UserError(
+            f"[audit] severity: {path} needs a column filename; it has {', '.join(map(str, table.columns))}"
+        )
+    if table["filename"].duplicated().any():
+        twice = table["filename"][table["filename"].duplicated()].iloc[0]
+        raise UserError(f"[audit] severity: {path} scores '{twice}' twice; keep one row an image")
+    scores = table.set_index("filename").reindex(list(images)).apply(pd.to_numeric, errors="coerce")
+    return {
+        str(name).replace("_", " "): column.to_numpy(float) for name, column in scores.items() if column.notna().any()
+    }
+
+
+# Where the lungs of a run's images are: what the study names, in the audit's order of trust.
+
+
+class LungStore:
+    """The lungs of any of a run's images at any size; a source's own masks are read once.
+
+    Raises:
+        UserError: the study names a folder, table or segmenter that is not there or not of its form.
+    """
+
+    def __init__(self, prepared: Prepared, data_dir: Path | None) -> None:
+        self.prepared, self.data_dir, self.options = prepared, data_dir, prepared.study.audit
+        self._own: dict[str, np.ndarray | None] = {}
+
+    def at(self, size: int, validation: Sequence[str], training: Sequence[str], pixels: np.ndarray) -> list[Lungs]:
+        """Of validation and training images, from one origin, which the validation images decide.
+
+        Args:
+            size: side of the squares.
+            validation: names, [n].
+            training: names, [m].
+            pixels: float32 [n + m, size, size] in [0, 1], of both.
+        """
+        images = [*validation, *training]
+        absent: list[str] = []
+        found = [each for each in self._origins(images, size, pixels, absent) if each is not None]
+        first, rest = slice(None, len(validation)), slice(len(validation), None)
+        labels = self.prepared.labels.loc[list(validation)].to_numpy() == 1
+        offered = [_part(each, first) for each in found]
+        chosen = choose(offered, labels)
+        chosen = replace(chosen, refused=(*absent, *chosen.refused))
+        if chosen.origin == "none":
+            return [chosen, Lungs(np.zeros((len(training), 1, 1), bool), np.zeros(len(training), bool), "none")]
+        # By the masks themselves: a folder's and a source's own are both called "masks".
+        whole = next(all_of for all_of, part in zip(found, offered, strict=True) if part.masks is chosen.masks)
+        return [chosen, _part(whole, rest)]
+
+    def _origins(self, images: list[str], size: int, pixels: np.ndarray, absent: list[str]) -> list[Lungs | None]:
+        options = self.options
+        masks, boxes = (self._beside(what, getattr(options, what), absent) for what in ("masks", "boxes"))
+        return [
+            from_folder(masks, images, size) if masks else None,
+            self._of_source(images, size),
+            from_table(boxes, images, size) if boxes else None,
+            from_segmenter(options.segmenter, pixels) if options.segmenter else None,
+            fallback(len(images), size),
+        ]
+
+    def _of_source(self, images: list[str], size: int) -> Lungs | None:
+        paths = self.prepared.cohort.table.set_index("image")["path"]
+        for image in images:
+            if image not in self._own:
+                self._own[image] = self.prepared.study.data.lungs(paths[image])
+        own = [self._own[image] for image in images]
+        if all(mask is None for mask in own):
+            return None
+        masks = np.stack([np.zeros((size, size), bool) if mask is None else squared(mask, size) for mask in own])
+        return Lungs(masks, np.array([mask.any() for mask in masks]), "masks", "the lungs that the source itself knows")
+
+    def _beside(self, what: str, name: str | None, absent: list[str]) -> Path | None:
+        if name is None:
+            return None
+        if self.data_dir is None:
+            raise UserError(f"[audit] {what}: '{name}' starts from the folder of the images, and this source has none")
+        if not (self.data_dir / name).exists():  # a public copy of the images may come without them
+            absent.append(f"{what}: there is no {name} in the folder of the images")
+            return None
+        return self.data_dir / name
+
+
+def _part(lungs: Lungs, rows: slice) -> Lungs:
+    return replace(lungs, masks=lungs.masks[rows], known=lungs.known[rows])
+
 
 MOST_TRAINING = 1000  # images of the training side: a linear head needs no more
 
@@ -30,17 +186,17 @@ class Cases:
 
     Attributes:
         lungs: of the run's images.
-        root: the folder of the images, from which the study's paths start.
+        data_dir: the folder of the images, from which the study's paths start.
         groups: patient → the patient it counts as.
-        near: the folder that relative weight paths start from.
+        study_dir: the folder that relative weight paths start from.
         retrain: whether probes that train are given the means.
         progress: where work is shown.
     """
 
     lungs: LungStore
-    root: Path | None
+    data_dir: Path | None
     groups: Mapping[str, str]
-    near: Path | None
+    study_dir: Path | None
     retrain: bool
     progress: Progress
 
@@ -48,20 +204,22 @@ class Cases:
     def files(self) -> dict[str, str]:
         """State of each file and folder that the study's `[audit]` names: what was found with others is asked again."""
         named = {what: getattr(self.lungs.options, what) for what in ("masks", "boxes", "severity")}
-        return {what: _state(self.root / name) for what, name in named.items() if name and self.root is not None}
+        return {
+            what: _state(self.data_dir / name) for what, name in named.items() if name and self.data_dir is not None
+        }
 
-    def of(self, shown: Shown) -> ModelCase:
+    def of(self, shown: FigureNetwork) -> ModelCase:
         """The case of a network.
 
         Raises:
             UserError: the study's `[audit]` names what is not there.
         """
-        prepared, job = shown.prepared, shown.job
-        validation, training = list(job.split.validation), self._sample(job.split.train, shown)
+        prepared, task = shown.prepared, shown.task
+        validation, training = list(task.split.validation), self._sample(task.split.train, shown)
         table = prepared.cohort.table.set_index("image")
         pixels, trained = shown.pixels(validation), shown.pixels(training)
         both = torch.cat([pixels, trained])[:, 0].numpy()
-        here, there = self.lungs.at(job.size, validation, training, both)
+        here, there = self.lungs.at(task.size, validation, training, both)
         evaluation = prepared.study.evaluation
         return ModelCase(
             name=shown.name,
@@ -74,16 +232,16 @@ class Cases:
             logits=_logits(shown, validation),
             table=table.loc[validation].reset_index(),
             lungs=here,
-            training=Side(
+            training=ImageSet(
                 trained,
                 table["label"].loc[training].to_numpy() == 1,
                 self._patients(table["patient"].loc[training].tolist()),
                 there,
             ),
-            judging=Judging(evaluation.level, evaluation.draws, evaluation.seed),
+            judging=IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed),
             severity=self._severity(prepared.study.audit.severity, validation),
             progress=self.progress,
-            again=trainer(job, prepared, shown.device, self.near, self.progress) if self.retrain else None,
+            again=trainer(task, prepared, shown.device, self.study_dir, self.progress) if self.retrain else None,
         )
 
     def _patients(self, named: Sequence[str]) -> np.ndarray:
@@ -92,18 +250,18 @@ class Cases:
     def _severity(self, name: str | None, images: Sequence[str]) -> dict[str, np.ndarray]:
         if name is None:
             return {}
-        if self.root is None:
+        if self.data_dir is None:
             raise UserError("[audit] severity starts from the folder of the images, and this source has none")
-        if not (self.root / name).exists():
+        if not (self.data_dir / name).exists():
             self.progress.say(f"no experts' scores: there is no {name} in the folder of the images")
             return {}
-        return read_severity(self.root / name, images)
+        return read_severity(self.data_dir / name, images)
 
     @staticmethod
-    def _sample(images: Sequence[str], shown: Shown) -> list[str]:
+    def _sample(images: Sequence[str], shown: FigureNetwork) -> list[str]:
         if len(images) <= MOST_TRAINING:
             return list(images)
-        kept = generator(shown.job.seed).choice(len(images), MOST_TRAINING, replace=False)
+        kept = generator(shown.task.seed).choice(len(images), MOST_TRAINING, replace=False)
         return [images[place] for place in sorted(kept)]
 
 
@@ -114,7 +272,7 @@ def _state(path: Path) -> str:
     return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
-def _logits(shown: Shown, images: Sequence[str]) -> np.ndarray:
+def _logits(shown: FigureNetwork, images: Sequence[str]) -> np.ndarray:
     table = shown.run.predictions
-    mine = table["model"].eq(shown.name) & table["seed"].eq(shown.job.seed) & table["fold"].eq(shown.job.split.fold)
+    mine = table["model"].eq(shown.name) & table["seed"].eq(shown.task.seed) & table["fold"].eq(shown.task.split.fold)
     return table[mine].set_index("image")["logit"].loc[list(images)].to_numpy(float)

@@ -9,21 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from cxrlens.audit.base import Finding
+from cxrlens.audit.base import AuditResult, plain_result, restored
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.network import look_at
 from cxrlens.audit.probes import ModelProbe
-from cxrlens.audit.records import plain_finding, restored
+from cxrlens.pipeline.array_cache import arrays_path, cached_record, read_arrays, write_arrays
 from cxrlens.pipeline.audit.cases import Cases
-from cxrlens.pipeline.audit.kept import arrays_path, kept_record
-from cxrlens.pipeline.explain.kept import read_arrays, write_arrays
-from cxrlens.pipeline.explain.shown import Shown
+from cxrlens.pipeline.explain.figure_networks import FigureNetwork
 from cxrlens.progress import Progress
 from cxrlens.study import Study
 
 
 @dataclass(frozen=True)
-class Networks:
+class AuditedNetworks:
     """What the probes came to.
 
     Attributes:
@@ -32,14 +30,14 @@ class Networks:
         seen: model → the images that its findings point at, before and after (see `look_at`).
     """
 
-    findings: list[Finding]
+    findings: list[AuditResult]
     lungs: dict[str, Any]
     seen: dict[str, dict[str, np.ndarray]]
 
 
 def audited_networks(
-    shown: Sequence[Shown], cases: Cases, asked: dict[str, ModelProbe], study: Study, progress: Progress
-) -> Networks:
+    shown: Sequence[FigureNetwork], cases: Cases, asked: dict[str, ModelProbe], study: Study, progress: Progress
+) -> AuditedNetworks:
     """Asks every network.
 
     Args:
@@ -49,7 +47,7 @@ def audited_networks(
         study: of the run.
         progress: where work is shown.
     """
-    found = Networks([], {}, {})
+    found = AuditedNetworks([], {}, {})
     with progress.task("questions to networks", len(shown) * len(asked)) as task:
         for number, each in enumerate(shown):
             case = cache(lambda each=each: cases.of(each))  # built when a question was not answered before
@@ -66,7 +64,7 @@ def audited_networks(
 
 
 def _answer(
-    shown: Shown, probe: ModelProbe, case: Callable[[], ModelCase], files: dict[str, str], study: Study
+    shown: FigureNetwork, probe: ModelProbe, case: Callable[[], ModelCase], files: dict[str, str], study: Study
 ) -> dict[str, Any]:
     def make() -> dict[str, Any]:
         findings = probe.findings(case())
@@ -74,7 +72,7 @@ def _answer(
             write_arrays(arrays_path(shown, probe.name), arrays)
         lungs, labels = case().lungs, case().labels
         return {
-            "findings": [plain_finding(each) for each in findings],
+            "findings": [plain_result(each) for each in findings],
             "lungs": {
                 "origin": lungs.origin, "worth": lungs.worth, "refused": list(lungs.refused),
                 "positive": int((lungs.known & labels).sum()), "negative": int((lungs.known & ~labels).sum()),
@@ -86,11 +84,11 @@ def _answer(
         "probe": probe.model_dump(mode="json"), "audit": audit, "evaluation": study.evaluation.model_dump(mode="json"),
         "files": files,
     }  # fmt: skip
-    return kept_record(shown, probe.name, told, make)
+    return cached_record(shown, probe.name, told, make)
 
 
 def _seen(
-    shown: Shown, probe: ModelProbe, findings: Sequence[Finding], case: Callable[[], ModelCase]
+    shown: FigureNetwork, probe: ModelProbe, findings: Sequence[AuditResult], case: Callable[[], ModelCase]
 ) -> dict[str, np.ndarray]:
     """The images that these findings point at; made anew where their file is gone or damaged."""
     if not any(each.evidence.get("look_at") for each in findings):

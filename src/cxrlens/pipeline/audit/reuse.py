@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from cxrlens.audit.reuse.cka import LEAST
-from cxrlens.audit.reuse.compare import Change, between, change, final_features, summarise
+from cxrlens.audit.reuse.reuse_results import Change, between, change, final_features, summarise
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import Classifier, build_classifier
-from cxrlens.models.weights.hub import OutOfReach
-from cxrlens.pipeline.explain.shown import Shown
-from cxrlens.pipeline.finished import Run
-from cxrlens.pipeline.fit import Job
+from cxrlens.models.weights.find import OutOfReach
+from cxrlens.pipeline.explain.figure_networks import FigureNetwork
+from cxrlens.pipeline.finished_run import FinishedRun
+from cxrlens.pipeline.fit import TrainingTask
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.pipeline.record import read_record
 from cxrlens.progress import SILENT, Progress
@@ -28,7 +28,12 @@ MOST = 2000  # images
 
 
 def reuse(
-    run: Run, done: Sequence[Job], prepared: Prepared, device: Device, near: Path | None, progress: Progress = SILENT
+    run: FinishedRun,
+    done: Sequence[TrainingTask],
+    prepared: Prepared,
+    device: Device,
+    study_dir: Path | None,
+    progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Draws `figures/reuse` and returns what it shows: every block of every model, and every pair of models.
 
@@ -37,7 +42,7 @@ def reuse(
         done: its networks; those of the first fold are compared, each seed of them.
         prepared: its images; the validation side is looked at.
         device: where.
-        near: the folder that relative weight paths start from.
+        study_dir: the folder that relative weight paths start from.
         progress: where work is shown.
     """
     level, images = prepared.study.evaluation.level, list(done[0].split.validation)
@@ -48,16 +53,16 @@ def reuse(
     told: dict[str, Any] = {"images": len(images), "patients": count, "level": level, "models": [], "between": []}
     if count < LEAST:
         return told | {"note": f"Not measured: CKA needs validation images of {LEAST} patients; there are {count}."}
-    by_model: dict[str, list[Job]] = {}
-    for job in done:
-        if job.split.fold == done[0].split.fold:
-            by_model.setdefault(job.row.name, []).append(job)
+    by_model: dict[str, list[TrainingTask]] = {}
+    for task in done:
+        if task.split.fold == done[0].split.fold:
+            by_model.setdefault(task.row.name, []).append(task)
     final: dict[str, list[np.ndarray]] = {}
     with progress.task("comparing networks with their starts", len(by_model)) as task:
-        for number, (name, jobs) in enumerate(by_model.items()):
+        for number, (name, training_tasks) in enumerate(by_model.items()):
             task.update(number)
-            shown = [Shown(run, job, prepared, device) for job in jobs]
-            model, final[name] = _model(shown, images, patients, level, near)
+            shown = [FigureNetwork(run, task, prepared, device) for task in training_tasks]
+            model, final[name] = _model(shown, images, patients, level, study_dir)
             told["models"].append(model)
     told["between"] = [
         {"a": a, "b": b, "cka": _plain(pair.value), "low": _plain(pair.low), "high": _plain(pair.high)}
@@ -69,14 +74,14 @@ def reuse(
 
 
 def _model(
-    shown: Sequence[Shown], images: Sequence[str], patients: np.ndarray, level: float, near: Path | None
+    shown: Sequence[FigureNetwork], images: Sequence[str], patients: np.ndarray, level: float, study_dir: Path | None
 ) -> tuple[dict[str, Any], list[np.ndarray]]:
     """What is told of a model, and its final features, one array a seed."""
     changes: list[Change] = []
     final: list[np.ndarray] = []
     reason = ""
     for each in shown:
-        pixels, after, before = each.pixels(images), each.network(), _start(each, near)
+        pixels, after, before = each.pixels(images), each.network(), _start(each, study_dir)
         if isinstance(before, str):
             reason = before
             final.append(final_features(after, pixels, patients, each.device))
@@ -88,26 +93,26 @@ def _model(
         "name": shown[0].name,
         "seeds": len(shown),
         "random": _weights(shown[0])["sha256"] is None,
-        "frozen": shown[0].job.row.trained == "head",
+        "frozen": shown[0].task.row.trained == "head",
         "blocks": blocks,
     }
     return told | {"note": _note(told, reason)}, final
 
 
-def _start(shown: Shown, near: Path | None) -> Classifier | str:
+def _start(shown: FigureNetwork, study_dir: Path | None) -> Classifier | str:
     """The network as training found it, or why it cannot be made again."""
-    job, was = shown.job, _weights(shown)
+    task, was = shown.task, _weights(shown)
     try:
-        model = build_classifier(job.row, job.size, job.seed, near)
+        model = build_classifier(task.row, task.size, task.seed, study_dir)
     except UserError as error:
         return error.reason if isinstance(error, OutOfReach) else str(error)
     if model.weights.sha256 != was["sha256"]:
-        return f"'{job.row.weights}' now means other weights than those that it was trained from ({was['title']})"
+        return f"'{task.row.weights}' now means other weights than those that it was trained from ({was['title']})"
     return model
 
 
-def _weights(shown: Shown) -> dict[str, Any]:
-    return read_record(shown.job.unit(shown.run.folder))["weights"]
+def _weights(shown: FigureNetwork) -> dict[str, Any]:
+    return read_record(shown.task.unit(shown.run.folder))["weights"]
 
 
 def _note(model: dict[str, Any], reason: str) -> str:

@@ -3,41 +3,74 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cxrlens.audit.base import Finding, settle
-from cxrlens.audit.cohort import cohort_findings
-from cxrlens.audit.estimate import Judging
-from cxrlens.audit.network import chosen_probes
-from cxrlens.audit.records import plain_finding
+import numpy as np
+
+from cxrlens.audit.base import AuditResult, IntervalOptions, plain_result, settle
+from cxrlens.audit.network import chosen_probes, cohort_results
 from cxrlens.data.duplicates import find_duplicates, merge_groups
-from cxrlens.pipeline.audit.cases import Cases
-from cxrlens.pipeline.audit.lungs import LungStore
+from cxrlens.files import write_text
+from cxrlens.pipeline.audit.cases import Cases, LungStore
 from cxrlens.pipeline.audit.maps import audit_maps
 from cxrlens.pipeline.audit.networks import audited_networks
-from cxrlens.pipeline.audit.outputs import write_outputs
 from cxrlens.pipeline.audit.reuse import reuse
-from cxrlens.pipeline.cohort_case import cohort_case
-from cxrlens.pipeline.explain.shown import first_networks
-from cxrlens.pipeline.finished import Run
+from cxrlens.pipeline.check import cohort_case
+from cxrlens.pipeline.explain.figure_networks import first_networks
+from cxrlens.pipeline.finished_run import FinishedRun, reopen
 from cxrlens.pipeline.prepare import Prepared
-from cxrlens.pipeline.reopen import reopen
+from cxrlens.pipeline.report import write_page
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.audit_words import summary
+from cxrlens.report.figures import audit_figure, evidence_figure, save
 from cxrlens.run_folder import SCHEMA_VERSION
 from cxrlens.train.device import choose_device
 
+# What the audit leaves in the run's folder: `audit.json`, the page in words, its figures, and the report anew.
+
+Seen = Mapping[str, Mapping[str, np.ndarray]]
+
+
+def write_outputs(run: FinishedRun, told: dict[str, Any], seen: Seen) -> None:
+    """Writes them.
+
+    Args:
+        run: audited.
+        told: what `audit.json` holds.
+        seen: model → the images that its findings point at.
+    """
+    folder = run.folder.path
+    run.folder.write_json("audit.json", told)
+    write_text(folder / "audit.md", told["summary"]["markdown"])
+    of_models = [each for each in told["findings"] if each["model"] is not None]
+    save(audit_figure(of_models), folder / "figures" / "audit.png")
+    _evidence(run, of_models, seen)
+    write_page(run.folder)
+
+
+def _evidence(run: FinishedRun, findings: Sequence[dict[str, Any]], seen: Seen) -> None:
+    """Draws what was flagged, on the images where it shows most; an earlier figure goes where nothing is any more."""
+    flagged = [
+        each for each in findings if each["verdict"] == "flag" and f"{each['probe']} after" in seen[each["model"]]
+    ]
+    path = run.folder.path / "figures" / "audit_evidence.png"
+    if flagged:
+        save(evidence_figure(flagged, seen), path)
+    else:
+        for suffix in (".png", ".pdf"):
+            path.with_suffix(suffix).unlink(missing_ok=True)
+
 
 def audit_run(
-    run: Run,
+    run: FinishedRun,
     data: str | Path | None = None,
     *,
     also: Sequence[str] = (),
     full: bool = False,
     device: str = "auto",
-    near: str | Path | None = None,
+    study_dir: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
     """Audits a run; what an interrupted audit had found is not asked again.
@@ -48,7 +81,7 @@ def audit_run(
         also: names of probes that are asked by choice alone, since they train.
         full: maps judged on every validation image, not on a sample.
         device: "auto", "cpu" or "cuda".
-        near: the folder that relative weight paths start from; as when the run was made, if none is given.
+        study_dir: the folder that relative weight paths start from; as when the run was made, if none is given.
         progress: where work is shown.
 
     Returns:
@@ -61,27 +94,27 @@ def audit_run(
     chosen = choose_device(device)
     with run.folder.locked("run"):
         began, made = time.monotonic(), run.folder.read_json("environment.json")
-        near = near if near is not None else made.get("near")
-        near = Path(near) if near is not None else None
+        study_dir = study_dir if study_dir is not None else made.get("near")
+        study_dir = Path(study_dir) if study_dir is not None else None
         options = run.study.audit
         asked = chosen_probes(also, options.options)
-        prepared, jobs = reopen(run, data, progress)
-        root = data if data is not None else made["data"]
-        root = Path(root) if root is not None else None
+        prepared, training_tasks = reopen(run, data, progress)
+        data_dir = data if data is not None else made["data"]
+        data_dir = Path(data_dir) if data_dir is not None else None
         cohort, groups = _cohort(prepared, progress)
-        lungs = LungStore(prepared, root)
+        lungs = LungStore(prepared, data_dir)
         retrain = any(probe.by_choice for probe in asked.values())
-        cases = Cases(lungs, root, groups, near, retrain, progress)
-        shown = first_networks(run, jobs, prepared, chosen)
+        cases = Cases(lungs, data_dir, groups, study_dir, retrain, progress)
+        shown = first_networks(run, training_tasks, prepared, chosen)
         networks = audited_networks(shown, cases, asked, prepared.study, progress)
         level = prepared.study.evaluation.level
-        maps = audit_maps(jobs, shown, cases, options, full, progress)
+        maps = audit_maps(training_tasks, shown, cases, options, full, progress)
         findings = [*cohort, *settle(networks.findings, level), *maps.findings]
         told: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
-            "findings": [plain_finding(each) for each in findings],
+            "findings": [plain_result(each) for each in findings],
             "maps": maps.told,
-            "reuse": reuse(run, jobs, prepared, chosen, near, progress),
+            "reuse": reuse(run, training_tasks, prepared, chosen, study_dir, progress),
             "lungs": networks.lungs,
             "seconds": round(time.monotonic() - began, 1),
         }
@@ -90,13 +123,13 @@ def audit_run(
     return told
 
 
-def _cohort(prepared: Prepared, progress: Progress) -> tuple[list[Finding], dict[str, str]]:
+def _cohort(prepared: Prepared, progress: Progress) -> tuple[list[AuditResult], dict[str, str]]:
     """Findings before training, and patients with their ids merged, whatever the split made of them."""
     cache, evaluation = prepared.cache, prepared.study.evaluation
     sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
     with progress.task("looking for duplicates", len(prepared.cohort)) as task:
         found = find_duplicates(prepared.cohort.table, cache.pixels, cache.index, sha256, task.update)
     groups = merge_groups(prepared.cohort.table, found.pairs)
-    judging = Judging(evaluation.level, evaluation.draws, evaluation.seed)
+    judging = IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed)
     case = cohort_case(prepared.cohort, prepared.splits, cache, groups, found, judging, progress)
-    return cohort_findings(case, prepared.study.audit.options), groups
+    return cohort_results(case, prepared.study.audit.options), groups

@@ -8,13 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from cxrlens.errors import UserError, near_miss
+from cxrlens.explain.attribution_options import ExplainOptions, Picked, pick
 from cxrlens.explain.explained import Explained, explained
 from cxrlens.explain.methods import METHODS
-from cxrlens.explain.options import ExplainOptions
-from cxrlens.explain.pick import Picked, pick
-from cxrlens.pipeline.explain.kept import kept
+from cxrlens.pipeline.array_cache import cached_arrays
+from cxrlens.pipeline.explain.figure_networks import FigureNetwork
 from cxrlens.pipeline.explain.left_out import LeftOut
-from cxrlens.pipeline.explain.shown import Shown
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.progress import Progress
 from cxrlens.report import figures
@@ -22,7 +21,7 @@ from cxrlens.study import Study
 
 
 def figure1(
-    shown: Sequence[Shown], options: ExplainOptions, best: str, folder: Path, progress: Progress, out: LeftOut
+    shown: Sequence[FigureNetwork], options: ExplainOptions, best: str, folder: Path, progress: Progress, out: LeftOut
 ) -> None:
     """Writes `figure1` and, where the study names more images, `figure1_also`; the arrays in folders of that name.
 
@@ -43,7 +42,9 @@ def figure1(
     else:
         chooser = next(each for each in shown if each.name == best)
         table = chooser.run.predictions
-        of_it = table["model"].eq(best) & table["seed"].eq(chooser.job.seed) & table["fold"].eq(chooser.job.split.fold)
+        of_it = (
+            table["model"].eq(best) & table["seed"].eq(chooser.task.seed) & table["fold"].eq(chooser.task.split.fold)
+        )
         chosen = pick(pd.DataFrame(table[of_it]))
     note = "" if options.images else f"Validation images, chosen by P of {best}."
     with out.guarded("Figure 1", folder / "figure1"):
@@ -65,7 +66,7 @@ def need_images(study: Study, prepared: Prepared) -> None:
 
 
 def _draw(
-    shown: Sequence[Shown],
+    shown: Sequence[FigureNetwork],
     options: ExplainOptions,
     chosen: list[Picked],
     note: str,
@@ -79,14 +80,14 @@ def _draw(
         for number, each in enumerate(shown):
             failed: list[str] = []
 
-            def make(each: Shown = each, failed: list[str] = failed) -> dict:
+            def make(each: FigureNetwork = each, failed: list[str] = failed) -> dict:
                 found = explained(each.name, each.network(), each.pixels(images), options.methods)
                 failed += found.failed
                 return found.arrays()
 
             with out.guarded("Figure 1", model=each.name):
                 told = {"network": each.identity, "images": images, "methods": options.methods}
-                arrays = kept(path / each.file, told, make, lambda failed=failed: not failed)
+                arrays = cached_arrays(path / each.file, told, make, lambda failed=failed: not failed)
                 view = Explained.load(each.name, arrays, options.methods)
                 for method, why in view.missing.items():
                     out.note(f"maps of {METHODS[method].title}", each.name, why)

@@ -15,20 +15,20 @@ from cxrlens.data.files import IMAGE_SUFFIXES, looks_like_image
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
 from cxrlens.errors import UserError, near_miss, nearest_file
+from cxrlens.explain.attribution_options import Picked
 from cxrlens.explain.base import Attribution
 from cxrlens.explain.explained import Explained, explained
 from cxrlens.explain.methods import METHODS
-from cxrlens.explain.pick import Picked
 from cxrlens.names import name_of, path_of
 from cxrlens.outputs import NOISE, check_output, picture_by
-from cxrlens.pipeline.explain.kept import write_arrays
+from cxrlens.pipeline.array_cache import write_arrays
 from cxrlens.pipeline.explain.left_out import LeftOut
-from cxrlens.pipeline.finished import Run
-from cxrlens.pipeline.predict import as_tensor
+from cxrlens.pipeline.finished_run import FinishedRun
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report import figures
 from cxrlens.study import folder_name
 from cxrlens.train.device import choose_device
+from cxrlens.train.predict import as_tensor
 
 OTHER_PICTURES = (IMAGE_SUFFIXES | {".svg", ".eps", ".ps", ".gif", ".jp2"}) - {".png"}
 
@@ -79,7 +79,7 @@ class Explanation:
 
 
 def explain_images(
-    run: Run,
+    run: FinishedRun,
     paths: str | Path | Sequence[str | Path],
     *,
     out: str | Path | None = None,
@@ -161,7 +161,7 @@ def _example(folder: Path) -> str:
     return f"{name_of(folder)}/*{endings.most_common(1)[0][0]}" if endings else ""
 
 
-def _checked(out: Path, files: Sequence[Path], run: Run, force: bool) -> Path:
+def _checked(out: Path, files: Sequence[Path], run: FinishedRun, force: bool) -> Path:
     """The figure's path without its ending, where PNG, PDF and the folder of the arrays may be written."""
     if out.name in ("", ".."):
         raise UserError(f"{out} is a folder, and the figure is a file: name one in it, such as {out / 'explained.png'}")

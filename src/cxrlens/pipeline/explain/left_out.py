@@ -10,14 +10,14 @@ import torch
 
 from cxrlens.errors import reason
 from cxrlens.explain.activation_maximization import Objective, maximize
+from cxrlens.explain.activation_maximization.objectives import contributions
 from cxrlens.explain.attribute import method_fault
+from cxrlens.explain.attribution_options import ExplainOptions
 from cxrlens.explain.layers import default_layer, units_layer
 from cxrlens.explain.methods import METHODS
-from cxrlens.explain.options import ExplainOptions
-from cxrlens.explain.units import contributions
 from cxrlens.models.classifier import Classifier
 from cxrlens.progress import Progress
-from cxrlens.report.explain_sentences import left_out_sentence
+from cxrlens.report.page.explanations import left_out_sentence
 
 
 class LeftOut:

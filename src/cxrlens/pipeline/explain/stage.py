@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxrlens.pipeline.explain.figure1 import figure1
+from cxrlens.pipeline.explain.figure_networks import first_networks
 from cxrlens.pipeline.explain.left_out import LeftOut
-from cxrlens.pipeline.explain.pictures import figure2, figure3
-from cxrlens.pipeline.explain.shown import first_networks
-from cxrlens.pipeline.explain.spectra import spectra
-from cxrlens.pipeline.finished import Run
-from cxrlens.pipeline.fit import Job
+from cxrlens.pipeline.explain.pictures import figure2, figure3, spectra
+from cxrlens.pipeline.finished_run import FinishedRun
+from cxrlens.pipeline.fit import TrainingTask
 from cxrlens.pipeline.prepare import Prepared
 from cxrlens.progress import Progress
 from cxrlens.run_folder import SCHEMA_VERSION
 from cxrlens.train.device import Device
 
 
-def explain_run(run: Run, done: Sequence[Job], prepared: Prepared, device: Device, progress: Progress) -> None:
+def explain_run(
+    run: FinishedRun, done: Sequence[TrainingTask], prepared: Prepared, device: Device, progress: Progress
+) -> None:
     """Writes the figures into the run's folder; arrays that are there already are not made again.
 
     A figure, or a model's part of one, that fails takes nothing else away: it is named in `explain.json`, on the page

@@ -3,18 +3,25 @@
 Those of the explanations take their arrays instead.
 """
 
-from cxrlens.report.figures.activation import convergence_figure, formation_figure, save_formation_gif
-from cxrlens.report.figures.audit import audit_figure
-from cxrlens.report.figures.calibration import calibration_figure
-from cxrlens.report.figures.curves import precision_recall_figure, roc_figure
-from cxrlens.report.figures.evidence import evidence_figure
-from cxrlens.report.figures.forest import auc_forest_figure
+from cxrlens.report.figures.audit import audit_figure, evidence_figure
+from cxrlens.report.figures.curves import (
+    auc_forest_figure,
+    calibration_figure,
+    precision_recall_figure,
+    roc_figure,
+    training_curves_figure,
+)
 from cxrlens.report.figures.maps import maps_figure
-from cxrlens.report.figures.pictures import logit_pictures_figure, unit_pictures_figure
+from cxrlens.report.figures.pictures import (
+    convergence_figure,
+    formation_figure,
+    logit_pictures_figure,
+    save_formation_gif,
+    spectrum_figure,
+    unit_pictures_figure,
+)
 from cxrlens.report.figures.reuse import reuse_figure
-from cxrlens.report.figures.spectrum import spectrum_figure
 from cxrlens.report.figures.style import save
-from cxrlens.report.figures.training import training_curves_figure
 
 __all__ = [
     "auc_forest_figure",

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cxrlens.drawing import labelled
+from cxrlens.errors import UserError
 from cxrlens.evaluate.records import Evaluation
 from cxrlens.report.figures.style import (
+    COLOURS,
     GREY,
+    NORMAL,
+    PALE,
     SMALL,
     as_results,
     counts,
+    estimate,
     folded,
     interval,
     line_of,
     new_figure,
     number,
+    panel_columns,
     percent,
     plain_axes,
 )
+from cxrlens.report.published import published_interval
 
 
 def roc_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
@@ -81,3 +92,168 @@ def _legend(axes: Axes, title: str) -> None:
         frameon=False,
         handlelength=3,
     )
+
+
+# Reliability of the probabilities, a panel a model.
+
+
+def calibration_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
+    """Observed share of positives against the mean probability, with Wilson's intervals; bars: how many images."""
+    plain = as_results(results)
+    models = plain["models"]
+    columns = panel_columns(len(models))
+    rows = -(-len(models) // columns)
+    figure = new_figure(max(3.2, 2.5 * columns), 2.95 * rows + 0.3)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for index, axes in enumerate(panels.ravel()):
+        if index >= len(models):
+            axes.remove()
+            continue
+        _panel(axes, models[index], index, first_column=index % columns == 0)
+    figure.supxlabel("mean predicted probability", fontsize=SMALL + 1)
+    figure.supylabel(f"observed share of positives ({percent(plain)} interval)", fontsize=SMALL + 1)
+    return figure
+
+
+def _panel(axes: Any, model: dict[str, Any], index: int, *, first_column: bool) -> None:
+    bins, fit = model["curves"]["reliability"], model["calibration"]
+    x, y = np.array([b["predicted"] for b in bins]), np.array([b["observed"] for b in bins])
+    sizes = np.array([b["count"] for b in bins], dtype=float)
+    reach = np.clip(np.array([[o - b["low"], b["high"] - o] for o, b in zip(y, bins, strict=True)]).T, 0, None)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+    if len(bins):
+        axes.bar(x, 0.15 * sizes / sizes.max(), width=0.02, color=PALE)
+        colour = COLOURS[index % len(COLOURS)]
+        axes.errorbar(x, y, reach, fmt="o-", color=colour, markersize=4, linewidth=1.2, elinewidth=0.8)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    plain_axes(axes, "", "")
+    axes.set_title(folded(model["name"]), fontsize=SMALL, loc="left")
+    if not first_column:
+        axes.tick_params(labelleft=False)
+    text = f"intercept {number(fit['intercept'])}\nslope {number(fit['slope'])}\nBrier {number(fit['brier'], 3)}"
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+    axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", fontsize=SMALL - 1, bbox=box)
+
+
+# How training went: loss and AUC by epoch, training and validation side.
+
+MEASURES = (("loss", "validation_loss"), ("auc", "validation_auc"))
+
+
+def training_curves_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
+    """Small panels, loss over AUC for each model; the networks of one model (its seeds and folds) share a panel.
+
+    Args:
+        histories: a network's title, such as "vgg16-imagenet (seed 0, fold 1)" → a row an epoch with `epoch`, `loss`,
+            `auc`, `validation_loss`, `validation_auc` (those that are there are drawn).
+
+    Raises:
+        UserError: there is no history.
+    """
+    if not histories:
+        raise UserError("training curves need at least one network's history; got none")
+    models: dict[str, list[pd.DataFrame]] = {}
+    for title, history in histories.items():
+        models.setdefault(re.sub(r" \(seed \d+(, fold \d+)?\)$", "", title), []).append(history)
+    columns = panel_columns(len(models))
+    blocks = -(-len(models) // columns)
+    figure = new_figure(max(3.4, 2.4 * columns), 3.7 * blocks + 0.3)
+    aucs: list[Axes] = []
+    panels = figure.subplots(2 * blocks, columns, squeeze=False)
+    for index in range(blocks * columns):
+        pair = panels[2 * (index // columns) : 2 * (index // columns) + 2, index % columns]
+        if index >= len(models):
+            for axes in pair:
+                axes.remove()
+            continue
+        name = list(models)[index]
+        first = index % columns == 0
+        for axes, measures in zip(pair, MEASURES, strict=True):
+            _training_panel(axes, models[name], measures)
+        plain_axes(pair[0], "", "loss" if first else "", folded(name))
+        plain_axes(pair[1], "epoch", "AUC" if first else "")
+        pair[0].title.set_fontsize(SMALL)
+        aucs.append(pair[1])
+    lowest = min(axes.get_ylim()[0] for axes in aucs)
+    for axes in aucs:  # losses of different models have no common scale, AUCs do
+        axes.set_ylim(lowest, 1.02)
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
+    return figure
+
+
+def _training_panel(axes: Any, histories: list[pd.DataFrame], measures: tuple[str, str]) -> None:
+    looks = (("training", COLOURS[0], "-"), ("validation", COLOURS[1], "--"))
+    for measure, (side, colour, dashes) in zip(measures, looks, strict=True):
+        drawn = [history for history in histories if measure in history and history[measure].notna().any()]
+        for place, history in enumerate(drawn):
+            epochs = history["epoch"] if "epoch" in history else range(1, len(history) + 1)
+            marker = "o" if len(history) == 1 else None
+            label = side if place == 0 else "_"
+            axes.plot(
+                epochs, history[measure], dashes, color=colour, marker=marker, markersize=3, linewidth=1.2,
+                alpha=1.0 if len(drawn) == 1 else 0.6, label=label,
+            )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    if measures[0] == "auc":
+        axes.set_ylim(min(0.45, axes.get_ylim()[0]), 1.02)
+    else:
+        axes.set_ylim(bottom=0)
+
+
+# Table 1 as a forest plot: each model's AUC with both intervals, beside the paper's.
+
+
+def auc_forest_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
+    """A line a model: the AUC with its interval by patients, that over trainings too below in grey, the paper's as a
+    diamond.
+
+    A model that was not run has the paper's value only.
+    """
+    plain = as_results(results)
+    rows = [*plain["models"], *plain.get("skipped", [])]
+    figure = new_figure(7.2, 1.5 + 0.5 * len(rows))
+    axes = figure.add_subplot()
+    axes.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":", zorder=0, label="chance")
+    seen: set[str] = set()
+
+    def once(label: str) -> str:
+        fresh = label not in seen
+        seen.add(label)
+        return label if fresh else "_"
+
+    for place, row in enumerate(rows):
+        y = len(rows) - 1 - place
+        if row.get("auc") is not None:
+            if row.get("auc_train_low") is not None:
+                ends = [row["auc_train_low"], row["auc_train_high"]]
+                axes.plot(ends, [y - 0.14] * 2, color=GREY, linewidth=1.2, label=once("with other trainings"))
+            ours = {"color": COLOURS[0], "marker": "o", "markersize": 6, "linewidth": 2.4}
+            _mark(axes, row["auc"], row["auc_low"], row["auc_high"], y, once(f"{percent(plain)} by patients"), ours)
+            text = estimate(row)
+        else:
+            text = "not run"
+        axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=SMALL)
+        paper = published_interval(row.get("paper_auc"))
+        if paper is not None:
+            theirs = {"color": COLOURS[1], "marker": "D", "markersize": 5, "markerfacecolor": "white", "linewidth": 0.9}
+            _mark(axes, paper.auc, paper.low, paper.high, y + 0.2, once("the paper, 95% Hanley-McNeil"), theirs)
+    axes.set(ylim=(-0.6, len(rows) - 0.4), xlim=(_least(rows), 1.005))
+    axes.set_yticks(range(len(rows)), [folded(row["name"]) for row in reversed(rows)])
+    plain_axes(axes, "AUC", "")
+    figure.suptitle(counts(plain), fontsize=NORMAL)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=SMALL, frameon=False)
+    return figure
+
+
+def _mark(axes: Axes, auc: float, low: float | None, high: float | None, y: float, label: str, look: Any) -> None:
+    ends = [auc if low is None else low, auc, auc if high is None else high]
+    axes.plot(ends, [y] * 3, label=label, markevery=[1], **look)
+
+
+def _least(rows: list[dict[str, Any]]) -> float:
+    keys = ("auc_low", "auc_train_low")
+    lows = [row[key] for row in rows for key in keys if row.get(key) is not None]
+    return max(0.0, min([0.48, *(low - 0.03 for low in lows)]))

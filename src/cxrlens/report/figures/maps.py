@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cxrlens.errors import UserError
-from cxrlens.explain.display import DISPLAYS, overlay
+from cxrlens.explain.attribution_options import Picked
+from cxrlens.explain.base import DISPLAYS, overlay
 from cxrlens.explain.explained import Explained
 from cxrlens.explain.methods import METHODS
-from cxrlens.explain.pick import Picked
 from cxrlens.report.figures.style import GREY, SMALL, folded, new_figure
 
 PANEL = 1.25  # inches

@@ -1,7 +1,7 @@
 """The report as one page that stands alone: one file = one section; what it shows is inside, and it asks no host.
 
-A new section is a file here with a function from a `Reading` to a `Section` (or None, where the run has nothing to say
-there), and its place in `SECTIONS`.
+A new section is a function from a `ReportData` to a `Section` (or None, where the run has nothing to say there) in a
+file here, and its place in `SECTIONS`.
 """
 
 from __future__ import annotations
@@ -15,25 +15,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cxrlens import __version__
-from cxrlens.report.page.audit import audit
+from cxrlens.report.page.audit import audit, elsewhere, transfer
 from cxrlens.report.page.blocks import Section
 from cxrlens.report.page.cohort import cohort
-from cxrlens.report.page.curves import curves
-from cxrlens.report.page.elsewhere import elsewhere
+from cxrlens.report.page.curves import curves, groups, ranking, training
 from cxrlens.report.page.explanations import explanations
-from cxrlens.report.page.found import found
 from cxrlens.report.page.gallery import gallery
-from cxrlens.report.page.groups import groups
-from cxrlens.report.page.limits import limits
 from cxrlens.report.page.methods import methods
-from cxrlens.report.page.ranking import ranking
-from cxrlens.report.page.reproduce import reproduce
-from cxrlens.report.page.training import training
-from cxrlens.report.page.transfer import transfer
-from cxrlens.report.reading import Reading
+from cxrlens.report.page.reproduce import limits, reproduce
+from cxrlens.report.page.summary import found
+from cxrlens.report.report_data import ReportData
 
 # In the order in which a reader asks.
-SECTIONS: tuple[Callable[[Reading], Section | None], ...] = (
+SECTIONS: tuple[Callable[[ReportData], Section | None], ...] = (
     found,
     cohort,
     ranking,
@@ -67,7 +61,7 @@ PICTURES = (
 )
 
 
-def page(reading: Reading) -> str:
+def page(reading: ReportData) -> str:
     """The page as HTML.
 
     Its only script is the gallery's own; a content policy names it by its hash and allows no other, no host, no form.

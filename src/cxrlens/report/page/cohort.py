@@ -11,13 +11,13 @@ import pandas as pd
 from cxrlens.data.cohort import CHOICE
 from cxrlens.data.steps import group_steps
 from cxrlens.report.page.blocks import Block, Section, Words, table
-from cxrlens.report.reading import Reading
+from cxrlens.report.report_data import ReportData
 from cxrlens.report.tables import Cells
 
 SIDES = {"train": "training", "validation": "validation"}
 
 
-def cohort(reading: Reading) -> Section:
+def cohort(reading: ReportData) -> Section:
     """The flow of exclusions, the sides, the leaks, and the files that are missing."""
     told, listed = reading.results["cohort"], reading.cohort
     blocks: list[Block] = [table("Which images were used, from the source's table to the models.", flow(told, listed))]

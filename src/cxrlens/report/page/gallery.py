@@ -10,11 +10,21 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.explain.methods import METHODS
-from cxrlens.report.explain_sentences import left_out_sentence
-from cxrlens.report.page.blocks import Block, Island, Section, Words
-from cxrlens.report.page.encode import as_island, jpeg, map_images, map_side, outline, picture_side
-from cxrlens.report.page.found import ranked
-from cxrlens.report.reading import Gallery, Reading, as_logit
+from cxrlens.report.page.blocks import (
+    Block,
+    Island,
+    Section,
+    Words,
+    as_island,
+    jpeg,
+    map_images,
+    map_side,
+    outline,
+    picture_side,
+)
+from cxrlens.report.page.explanations import left_out_sentence
+from cxrlens.report.page.summary import ranked
+from cxrlens.report.report_data import Gallery, ReportData, as_logit
 
 TOLD = {
     "finding": "finding",
@@ -27,7 +37,7 @@ TOLD = {
 COLOURS, SIGNED_COLOURS = "inferno", "coolwarm"  # perceptually even
 
 
-def gallery(reading: Reading) -> Section | None:
+def gallery(reading: ReportData) -> Section | None:
     """The section; None where no maps were kept, or images must not leave."""
     shown = reading.gallery
     if shown is None or not shown.images:
@@ -69,7 +79,7 @@ def _missing(shown: Gallery) -> list[Block]:
     return [Words([f"{each[:1].upper()}{each[1:]}." for each in said], "warning")] if said else []
 
 
-def _images(reading: Reading, shown: Gallery) -> list[dict[str, Any]]:
+def _images(reading: ReportData, shown: Gallery) -> list[dict[str, Any]]:
     """Of each image: its name, label, what the table says of it, its pixels and the outline of its lungs."""
     table = reading.cohort.drop_duplicates("image").set_index("image").reindex(list(shown.images))
     side = picture_side(shown.pixels)
@@ -88,7 +98,7 @@ def _known(table: pd.DataFrame, column: str, row: int) -> bool:
     return column in table and not pd.isna(table[column].iloc[row])
 
 
-def _model(reading: Reading, shown: Gallery, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def _model(reading: ReportData, shown: Gallery, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
     """Of a model: the logit of each image by its first network, the threshold on them, and its maps.
 
     Logits in full, so that the page calls each image as the tables do: P is 0 or 1 in many digits where a network is

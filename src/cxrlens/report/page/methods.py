@@ -8,11 +8,11 @@ from typing import Any
 
 from cxrlens.errors import UserError
 from cxrlens.explain.methods import METHODS
-from cxrlens.models.weights.catalogue import CARDS
+from cxrlens.models.weights.cards import CARDS
 from cxrlens.names import many
 from cxrlens.report.figures.style import percent
 from cxrlens.report.page.blocks import Block, Section, Words
-from cxrlens.report.reading import Reading
+from cxrlens.report.report_data import ReportData
 from cxrlens.report.tables import over_trainings
 from cxrlens.study import ModelRow, Study
 
@@ -34,7 +34,7 @@ CKA = "Kornblith et al. 2019, Similarity of Neural Network Representations Revis
 SANITY = "Adebayo et al. 2018, Sanity Checks for Saliency Maps, arXiv:1810.03292"
 
 
-def methods(reading: Reading) -> Section:
+def methods(reading: ReportData) -> Section:
     """Paragraphs and the works that they cite."""
     try:
         study = Study.of(tomllib.loads(reading.study))
@@ -128,7 +128,7 @@ def _statistics(results: Mapping[str, Any]) -> str:
     )
 
 
-def _explanation(study: Study, reading: Reading) -> str:
+def _explanation(study: Study, reading: ReportData) -> str:
     if reading.explained is None and reading.gallery is None and reading.audited is None:
         return "None was made."
     maps = "; ".join(_cited(name) for name in study.explain.methods)

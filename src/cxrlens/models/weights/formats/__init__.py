@@ -13,7 +13,7 @@ from typing import Protocol
 from torch import Tensor
 
 from cxrlens.models.backbones import Preprocessing
-from cxrlens.models.weights.card import KEY, WeightCard
+from cxrlens.models.weights.cards import KEY, WeightCard
 from cxrlens.models.weights.containers import Contents
 from cxrlens.registry import Registry
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxrlens.models.weights.card import KEY, WeightCard
+from cxrlens.models.weights.cards import KEY, WeightCard
 from cxrlens.models.weights.containers import Contents
 from cxrlens.models.weights.formats import FORMATS, Converted
 

@@ -1,0 +1,99 @@
+"""Arrays and records that are computed once and read again for as long as their inputs are the same.
+
+Figures, the gallery and the audit use it. A file holds a digest of everything that its content depends on. A file that
+is absent, damaged or made from other inputs is computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cxrlens import __version__
+from cxrlens.errors import UserError
+from cxrlens.files import write_atomically
+from cxrlens.pipeline.explain.figure_networks import FigureNetwork
+
+IDENTITY = "made from"
+
+Arrays = dict[str, np.ndarray]
+
+
+def cached_arrays(
+    path: Path, made_from: Any, make: Callable[[], Arrays], lasting: Callable[[], bool] = lambda: True
+) -> Arrays:
+    """The arrays of a file, computed first where the file does not hold them.
+
+    Args:
+        path: the `.npz` file.
+        made_from: everything that the arrays depend on, as plain values.
+        make: computes the arrays.
+        lasting: whether the arrays that `make` returned are complete. Incomplete arrays are written without a digest,
+            so that the next call computes them again.
+    """
+    digest = _digest(made_from)
+    arrays = read_arrays(path)
+    if str(arrays.pop(IDENTITY, "")) == digest:
+        return arrays
+    arrays = make()
+    write_arrays(path, {**arrays, IDENTITY: np.array(digest)} if lasting() else arrays)
+    return arrays
+
+
+def cached_record(
+    network: FigureNetwork, part: str, made_from: Any, make: Callable[[], dict[str, Any]], beside: Path | None = None
+) -> dict[str, Any]:
+    """A record of the audit of one network, computed first where no file holds it.
+
+    Args:
+        network: the network. The record is `audit/NETWORK/PART.json` in its run folder.
+        part: the part of the audit.
+        made_from: everything that the record depends on beside the network, as plain values.
+        make: computes the record, of plain values.
+        beside: the file of arrays that `make` writes too. Without it the record is computed again.
+    """
+    digest, folder = _digest(network.identity, made_from), network.run.folder
+    name = f"audit/{Path(network.file).stem}/{part}.json"
+    try:
+        record = folder.read_json(name)
+        if record["made_from"] == digest and (beside is None or read_arrays(beside)):
+            return record
+    except (UserError, KeyError, TypeError):
+        pass
+    record = {"made_from": digest, **make()}
+    folder.write_json(name, record)
+    return record
+
+
+def arrays_path(network: FigureNetwork, part: str) -> Path:
+    """The file of the arrays beside such a record."""
+    return network.run.folder.path / "audit" / Path(network.file).stem / f"{part}.npz"
+
+
+def read_arrays(path: Path) -> Arrays:
+    """The arrays of a file that `write_arrays` wrote; none where the file is absent or damaged."""
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Writes a compressed `.npz`, atomically."""
+
+    def write(draft: Path) -> None:
+        with draft.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    write_atomically(path, write)
+
+
+def _digest(*made_from: Any) -> str:
+    return hashlib.sha256(json.dumps([__version__, *made_from], sort_keys=True).encode()).hexdigest()
