@@ -15,10 +15,10 @@ from PIL import Image
 import cxrlens
 from cxrlens.errors import UserError
 from cxrlens.outputs import check_folder, check_output, picture_by, table_of
-from cxrlens.pipeline.external import External, check_external, write_external
+from cxrlens.pipeline.external import ExternalResult, check_external, write_external
 from cxrlens.report.figures import save
 from cxrlens.run_folder import RunFolder
-from handmade_run import run_folder
+from support.handmade_run import run_folder
 
 
 @pytest.fixture
@@ -180,13 +180,13 @@ def test_a_path_may_be_a_string(work, run, tmp_path: Path) -> None:
         work(run.study, str(tmp_path), out=str(tmp_path / "sheet.png"))
 
 
-class _Found(External):
+class _Found(ExternalResult):
     def to_json(self) -> dict:
         return {"data": {"name": self.name}, "place": self.place}
 
 
 def test_another_folder_of_the_same_name_does_not_take_the_first_ones_result(run) -> None:
-    def found(place: str) -> External:
+    def found(place: str) -> ExternalResult:
         rest = dict.fromkeys(("data", "study", "images", "models", "evaluation"))
         return _Found("images", **rest, predictions=pd.DataFrame({"image": [place]}), place=place)
 

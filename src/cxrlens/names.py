@@ -11,16 +11,12 @@ import codecs
 import hashlib
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 # Lone surrogates; control characters, line separators among them; signs that turn the direction of what follows.
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-
-_SINGULAR = {"are": "is", "were": "was", "have": "has"}
 
 
 def name_of(path: str | os.PathLike[str]) -> str:
@@ -86,32 +82,6 @@ def short_name(text: str, most: int = 100) -> str:
     if len(raw) <= most:
         return text
     return f"{raw[: most - 9].decode('utf-8', 'ignore').rstrip('-. ')}-{hashlib.sha256(raw).hexdigest()[:8]}"
-
-
-def first_few(items: Sequence[str], most: int, where: str = "") -> str:
-    """The first few, how many more there are, and where those are.
-
-    >>> first_few(["a", "b"], 2), first_few(["a", "b"], 1), first_few(["a", "b"], 1, "; --json has them all")
-    ('a, b', 'a and 1 more', 'a and 1 more; --json has them all')
-    """
-    more = f" and {len(items) - most} more{where}" if len(items) > most else ""
-    return ", ".join(items[:most]) + more
-
-
-def many(count: int, noun: str, verb: str = "") -> str:
-    """A count with its noun, and with a verb that agrees with it.
-
-    Args:
-        count: of what is told.
-        noun: in the singular; its plural ends in "s".
-        verb: in the plural.
-
-    >>> many(1, "row"), many(2, "row"), many(1, "row", "name"), many(1, "row", "are"), many(2, "row", "are")
-    ('1 row', '2 rows', '1 row names', '1 row is', '2 rows are')
-    """
-    if count != 1:
-        return f"{count} {noun}s" + (f" {verb}" if verb else "")
-    return f"1 {noun}" + (f" {_SINGULAR.get(verb, f'{verb}s')}" if verb else "")
 
 
 def _raw(name: str) -> bytes:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from cxrlens.errors import UserError
-from cxrlens.names import first_few, shortened
+from cxrlens.names import shortened
+from cxrlens.text import first_few
 
 PROGRAM = "cxrlens"
 FOLDER_MARK = ".cxrlens.json"

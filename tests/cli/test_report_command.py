@@ -12,7 +12,7 @@ import pytest
 
 import cxrlens
 from cxrlens.cli import main as entry
-from handmade_run import IMAGES, PATIENTS, predictions, run_folder
+from support.handmade_run import IMAGES, PATIENTS, predictions, run_folder
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from rich.console import Console
 from cxrlens.cli.progress import Bars
 from cxrlens.cli.terminal import say
 from cxrlens.report.tables import Fitted
-from handmade_run import predictions, run_folder
+from support.handmade_run import predictions, run_folder
 
 ODD = "_[/red] [bold]x[/] $a_1$ – 肺 → é"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from cxrlens.data.cohort import COLUMNS, NUMBER_COLUMNS, Cohort
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.errors import UserError
-from dicom_files import write_dicom
+from support.dicom_files import write_dicom
 
 Built = tuple[dict[str, object], list[str] | None]
 """Options, and the images in the order of the source's own table (None: the source draws them)."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -238,22 +235,3 @@ def test_what_is_sampled_is_among_the_variants(seed: int):
 def test_a_wrong_table_says_what_was_needed_and_what_came(table: dict, says: str):
     with pytest.raises(UserError, match=says):
         parse(Augmentation, table, "[augment]")
-
-
-def test_parameters_are_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Parameters().flip = True  # type: ignore[misc]
-
-
-def test_an_image_of_224_takes_milliseconds():
-    image = noise(224, 224)
-    parameters = Parameters(True, 0.1, 1.1, 0.7, 0.1, 5)
-    apply(image, parameters)
-    best = min(_seconds(lambda: apply(image, parameters)) for _ in range(10))
-    assert best < 0.02  # about 0.003 on one free core
-
-
-def _seconds(work) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start

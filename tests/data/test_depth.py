@@ -21,7 +21,7 @@ from cxrlens.data.images import UnreadableImage, read_image, to_uint8
 from cxrlens.data.listed import read_below
 from cxrlens.data.steps import group_steps
 from cxrlens.errors import UserError
-from picture_files import chunk, png, saved
+from support.picture_files import chunk, png, saved
 
 BITS, PHOTOMETRIC, PLANAR, SAMPLE_FORMAT = 258, 262, 284, 339
 

@@ -19,7 +19,7 @@ from cxrlens.data.sources.csv_table import CsvTable
 from cxrlens.data.sources.image_folder import ImageFolder
 from cxrlens.data.split import SplitOptions, leak, make_splits
 from cxrlens.errors import UserError
-from dicom_files import write_dicom
+from support.dicom_files import write_dicom
 
 HASHED = HeaderOptions()
 

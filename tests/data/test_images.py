@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 
 from cxrlens.data.images import INTERPOLATIONS, UnreadableImage, read_image, to_uint8
 from cxrlens.errors import UserError
-from picture_files import GREY, GREY_ALPHA, RGB, RGBA, chunk, png, png_of, saved
+from support.picture_files import GREY, GREY_ALPHA, RGB, RGBA, chunk, png, png_of, saved
 
 
 @pytest.fixture

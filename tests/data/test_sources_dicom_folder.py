@@ -13,7 +13,7 @@ from cxrlens.data.cache import build_cache
 from cxrlens.data.sources.dicom_folder import DicomFolder
 from cxrlens.data.split import SplitOptions
 from cxrlens.errors import UserError
-from dicom_files import write_dicom
+from support.dicom_files import write_dicom
 
 
 def build(root: Path) -> Path:

@@ -15,8 +15,8 @@ from pydicom.uid import JPEGBaseline8Bit
 from cxrlens.data.images import read_image
 from cxrlens.data.truncation import check_png_rows
 from cxrlens.data.unreadable import UnreadableImage
-from dicom_files import write_dicom
-from picture_files import GREY, RGB, interlaced, png, png_of, saved
+from support.dicom_files import write_dicom
+from support.picture_files import GREY, RGB, interlaced, png, png_of, saved
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(20, 230, (128, 96), dtype=np.uint8)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from captum.attr import LayerGradCam
-from hand_set_networks import captums, images, pooled
 from torch import nn
 
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import min_max
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
+from support.hand_set_networks import captums, images, pooled
 
 
 @pytest.mark.parametrize(

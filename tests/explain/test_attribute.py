@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hand_set_networks import Formula, Layers, classifier, images, pooled
 from torch import nn
 
 from cxrlens.errors import UserError
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import groups
+from support.hand_set_networks import Formula, Layers, classifier, images, pooled
 
 
 def test_the_record_says_what_was_explained_and_how() -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hand_set_networks import images, pooled
 
 from cxrlens.errors import UserError
 from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import DISPLAYS, Attribution, Display, enlarge, min_max, overlay, scaled, shared_scale
+from support.hand_set_networks import images, pooled
 
 
 def record(maps: torch.Tensor, side: int = 8, **fields: object) -> Attribution:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from captum.attr import GuidedBackprop, IntegratedGradients, Saliency
-from hand_set_networks import Formula, Layers, classifier, images, pooled
 from torch import Tensor, nn
 
 from cxrlens.errors import UserError
 from cxrlens.explain.attribute import attribute
 from cxrlens.models.backbones import Preprocessing
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
+from support.hand_set_networks import Formula, Layers, classifier, images, pooled
 
 IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hand_set_networks import Layers, classifier, images, pooled
 from torch import nn
 
 from cxrlens.errors import UserError
@@ -12,6 +11,7 @@ from cxrlens.explain.attribute import attribute
 from cxrlens.explain.layers import as_map, default_layer, margin
 from cxrlens.models.backbones import BACKBONES
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
+from support.hand_set_networks import Layers, classifier, images, pooled
 
 
 def model(backbone: str, size: int = 96, **options: object) -> Classifier:

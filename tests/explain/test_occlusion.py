@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from captum.attr import Occlusion
-from hand_set_networks import Formula, Layers, classifier, images
 from torch import nn
 
 from cxrlens.errors import UserError
 from cxrlens.explain.attribute import attribute
 from cxrlens.models.classifier import ModelOptions, build_classifier
+from support.hand_set_networks import Formula, Layers, classifier, images
 
 
 def test_a_sum_loses_what_is_covered() -> None:

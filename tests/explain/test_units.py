@@ -1,11 +1,11 @@
 """Which units Figure 3 shows."""
 
 import torch
-from hand_set_networks import images, pooled
 
 from cxrlens.explain.activation_maximization.objectives import choose_units, contributions
 from cxrlens.explain.layers import default_layer, find_layer, units_layer
 from cxrlens.models.classifier import ModelOptions, build_classifier
+from support.hand_set_networks import images, pooled
 
 
 def test_contributions_sum_to_the_logit_less_the_bias() -> None:

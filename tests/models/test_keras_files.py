@@ -13,15 +13,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from published_layouts import (
-    Arrays,
-    keras_arrays,
-    keras_forward,
-    vgg_arrays,
-    vgg_forward,
-    write_keras,
-    write_keras_3,
-)
 
 from cxrlens.errors import UserError
 from cxrlens.models.backbones.timm_family import build_backbone
@@ -32,6 +23,15 @@ from cxrlens.models.weights.cards import CARDS, NATURAL
 from cxrlens.models.weights.containers import read_contents
 from cxrlens.models.weights.fetch import recognise_card
 from cxrlens.models.weights.store import LoadedWeights, load_weights
+from support.published_layouts import (
+    Arrays,
+    keras_arrays,
+    keras_forward,
+    vgg_arrays,
+    vgg_forward,
+    write_keras,
+    write_keras_3,
+)
 
 fresh = cache(lambda architecture: build_backbone(architecture, 64))
 COLOURED = torch.rand(1, 3, 48, 40, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

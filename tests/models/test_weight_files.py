@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from published_layouts import keras_arrays, torch_state, write_chexnet, write_keras, write_xrv
 from safetensors.torch import save_file
 
 from cxrlens.cli import main as entry
@@ -29,6 +28,7 @@ from cxrlens.models.weights.cards import CARDS, NATURAL, XRAY
 from cxrlens.models.weights.fetch import add_weights, fetch_weights, recognise_card
 from cxrlens.models.weights.formats import FORMATS
 from cxrlens.models.weights.store import load_weights
+from support.published_layouts import keras_arrays, torch_state, write_chexnet, write_keras, write_xrv
 
 
 @pytest.fixture(scope="module", autouse=True)

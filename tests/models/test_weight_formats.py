@@ -13,15 +13,6 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from published_layouts import (
-    keras_arrays,
-    keras_forward,
-    torch_forward,
-    torch_state,
-    write_chexnet,
-    write_keras,
-    write_xrv,
-)
 from safetensors.torch import save_file
 
 from cxrlens.errors import UserError
@@ -32,6 +23,15 @@ from cxrlens.models.weights.cards import KEY
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.formats import FORMATS, convert, recognise
 from cxrlens.models.weights.store import LoadedWeights, fill, load_weights
+from support.published_layouts import (
+    keras_arrays,
+    keras_forward,
+    torch_forward,
+    torch_state,
+    write_chexnet,
+    write_keras,
+    write_xrv,
+)
 
 SIZE = 72  # halved to 36, 18, 9, 4, 2: the transitions have an odd side to cut
 

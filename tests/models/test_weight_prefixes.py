@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from published_layouts import torch_state
 from safetensors.torch import save_file
 
 from cxrlens.errors import UserError
@@ -17,6 +16,7 @@ from cxrlens.models.backbones import Backbone
 from cxrlens.models.backbones.timm_family import build_backbone
 from cxrlens.models.weights.containers import MAGIC, read_contents
 from cxrlens.models.weights.store import load_weights
+from support.published_layouts import torch_state
 
 Tensors = dict[str, torch.Tensor]
 fresh = cache(lambda name: build_backbone(name, 64))

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
-from users_folders import folder, study, study_file
 
 import cxrlens
 from cxrlens.cli.main import app
 from cxrlens.errors import UserError
 from cxrlens.pipeline.prepare import prepare
+from support.users_folders import folder, study, study_file
 
 
 @pytest.fixture(autouse=True)

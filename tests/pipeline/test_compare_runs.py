@@ -14,7 +14,7 @@ from cxrlens.evaluate.comparisons import holm
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.pipeline.compare_runs import run_names
 from cxrlens.report.runs_compared import LIMITS, difference_cells, side_by_side_cells, to_markdown
-from handmade_run import IMAGES, cohort, predictions, run_folder
+from support.handmade_run import IMAGES, cohort, predictions, run_folder
 
 
 def two(tmp_path: Path, **other: object) -> list[Path]:

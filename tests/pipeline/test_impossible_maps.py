@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from typer.testing import CliRunner
-from users_folders import folder, study, study_file
 
 import cxrlens
 from cxrlens.cli.main import app
@@ -21,6 +20,7 @@ from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.pipeline.explain import pictures
 from cxrlens.pipeline.explain.images import explain_images
 from cxrlens.pipeline.gallery import read_gallery
+from support.users_folders import folder, study, study_file
 
 EXPLAIN: dict[str, Any] = {"figures": [1], "methods": ["grad_cam", "guided_backprop"], "gallery": True}
 MODELS = [{"name": "cnn"}, {"name": "silu", "backbone": "tf_efficientnet_b0"}]

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import cxrlens as cx
-from dicom_files import write_dicom
+from support.dicom_files import write_dicom
 
 STUDY = """
 name = "two sizes"

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 import cxrlens
-from conftest import STUDY
 from cxrlens.train.device import Device
+from support.tiny_study import STUDY
 
 ONE = STUDY.replace("seeds = [0, 1]", "seeds = [0]").replace("gallery = false\n", "images = []\n")
 PRETRAINING = """

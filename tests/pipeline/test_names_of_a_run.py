@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from users_folders import folder, study
 
 import cxrlens
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.pipeline.predict import predict
 from cxrlens.pipeline.report import read_run
+from support.users_folders import folder, study
 
 MODELS = ("18", "034", "NA", "1.0", "image")
 

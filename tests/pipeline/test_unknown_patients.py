@@ -8,13 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
-from users_folders import folder, study, study_file
 
 import cxrlens
 from cxrlens.cli.main import app
 from cxrlens.data.cohort import cohort_table, known_patients
 from cxrlens.data.split import patients_warning
 from cxrlens.pipeline.external import evaluate_external
+from support.users_folders import folder, study, study_file
 
 
 def rows(patients: bool | str, count: int = 24) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ from cxrlens.explain.base import Attribution
 from cxrlens.explain.explained import Explained
 from cxrlens.report import figures
 from cxrlens.report.figures.style import COLOURS
-from drawn import inside, texts
+from support.figure_contents import inside, texts
 
 LONG = "EfficientNet-Lite0, X-rays, all layers (not in the paper)"
 

@@ -11,7 +11,7 @@ import pytest
 
 from cxrlens.report.export import TABLES, latex_table, latex_text, table_files, write_tables
 from cxrlens.report.tables import table1, table1_cells
-from handmade_run import predictions, results
+from support.handmade_run import predictions, results
 
 UNESCAPED = r"(?<!\\)[&%$#_{}~^]"
 

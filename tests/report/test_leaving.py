@@ -21,7 +21,7 @@ from cxrlens.report.redact import (
     without_salt,
 )
 from cxrlens.report.report_data import ReportData
-from handmade_run import IMAGES, LICENCES, PATIENTS, reading
+from support.handmade_run import IMAGES, LICENCES, PATIENTS, reading
 
 OLD = [*IMAGES, *(Path(image).name for image in IMAGES), *(Path(image).stem for image in IMAGES), *set(PATIENTS)]
 

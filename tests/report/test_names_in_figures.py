@@ -15,7 +15,7 @@ from cxrlens.report import figures
 from cxrlens.report.augment_sheet import augment_sheet
 from cxrlens.report.export import table_files
 from cxrlens.report.tables import markdown_text, to_markdown
-from handmade_run import predictions, results
+from support.handmade_run import predictions, results
 
 NAMES = [
     "$", "$$", "a $x$ b", r"$\frac{1}$ \ ^", "_hidden", "<b>&amp;</b>", "[/red] [bold]x", "肺 😀 שלום", "tab\tbell\x07",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from cxrlens.errors import UserError
 from cxrlens.report import figures
 from cxrlens.report.figures.reuse import HOLLOW
-from drawn import inside, texts
+from support.figure_contents import inside, texts
 
 LONG = "EfficientNet-Lite0, X-rays, all layers (not in the paper)"
 

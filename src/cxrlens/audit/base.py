@@ -12,6 +12,7 @@ from cxrlens.evaluate.auc import difference_of, interval_of
 from cxrlens.evaluate.comparisons import holm
 from cxrlens.evaluate.influence import Influence, mean_influence, placements
 from cxrlens.evaluate.records import plain
+from cxrlens.text import fraction, joined
 
 # An AUC as the audit needs it: with its interval over patients, each patient's influence, and p of chance.
 
@@ -232,19 +233,6 @@ def restored(record: dict[str, Any]) -> AuditResult:
 COLUMN_NAMES = {"license": "licence"}
 
 
-def number(value: float) -> str:
-    """Two decimals, or three where two would say 0 or 1 of what is not; never 0 or 1 of what is not.
-
-    >>> number(0.853), number(0.997), number(0.9999), number(1.0)
-    ('0.85', '0.997', 'over 0.999', '1.00')
-    """
-    if f"{value:.2f}" not in ("0.00", "1.00") or value in (0, 1):
-        return f"{value:.2f}"
-    if f"{value:.3f}" in ("0.000", "1.000"):
-        return "under 0.001" if value < 0.5 else "over 0.999"
-    return f"{value:.3f}"
-
-
 def interval(estimate: Estimate, level: float) -> str:
     """A number with its interval.
 
@@ -252,9 +240,9 @@ def interval(estimate: Estimate, level: float) -> str:
     '0.80 (95% interval 0.70 to 0.90)'
     """
     if estimate.reason:
-        return f"{number(estimate.value)} (no interval: {estimate.reason})"
-    rough = "rough " if estimate.rough else ""
-    return f"{number(estimate.value)} ({level:.0%} {rough}interval {number(estimate.low)} to {number(estimate.high)})"
+        return f"{fraction(estimate.value)} (no interval: {estimate.reason})"
+    rough, low, high = "rough " if estimate.rough else "", fraction(estimate.low), fraction(estimate.high)
+    return f"{fraction(estimate.value)} ({level:.0%} {rough}interval {low} to {high})"
 
 
 def ends(estimate: Estimate, digits: int = 3) -> str:
@@ -275,5 +263,4 @@ def listing(names: Sequence[str]) -> str:
     >>> listing(["view"]), listing(["view", "age", "license"])
     ('view', 'view, age and licence')
     """
-    told = [COLUMN_NAMES.get(name, name) for name in names]
-    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+    return joined([COLUMN_NAMES.get(name, name) for name in names])

@@ -30,7 +30,7 @@ from cxrlens.data.split import (
 )
 from cxrlens.data.steps import StepGroup, group_steps, reading_notes, reading_sentences
 from cxrlens.errors import UserError
-from cxrlens.names import first_few, many
+from cxrlens.text import first_few, many
 
 # What is wrong or odd with a cohort's images: unreadable, there twice, under two patient ids, known from metadata.
 

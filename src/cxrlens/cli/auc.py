@@ -40,8 +40,9 @@ def auc(
 def show(found: Mapping[str, Any], console: Console) -> None:
     """Prints the models, every two of them, and how the table was read."""
     from cxrlens.cli.terminal import say
-    from cxrlens.report.figures.style import estimate, interval
+    from cxrlens.report.results_text import estimate
     from cxrlens.report.tables import ANEW, Fitted, comparison_cells
+    from cxrlens.text import interval
 
     again = any(model["train_low"] is not None for model in found["models"])
     head = ["model", "positive", "negative", "patients", f"AUC [{100 * found['level']:g}%]", *([ANEW] if again else [])]

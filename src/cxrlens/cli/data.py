@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxrlens.cli.terminal import echo
-from cxrlens.names import many
+from cxrlens.text import many
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +54,7 @@ def show(report: CheckReport, console: Console) -> None:
     from cxrlens.cli.terminal import literal, say
     from cxrlens.data.depth import DEPTH_STEP
     from cxrlens.data.files import passed_over
-    from cxrlens.names import first_few, many
+    from cxrlens.text import first_few, many
 
     cohort = report.cohort
     say(

@@ -63,8 +63,8 @@ def show(found: ExternalResult, console: Console) -> None:
 
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline.external import LIMITS
-    from cxrlens.report.figures.style import interval, number
     from cxrlens.report.page.audit import without_interval
+    from cxrlens.text import interval, number
 
     settings, first = found.evaluation.settings, found.models[0].outside
     title = f"AUC of {found.study} on {found.name} [{100 * settings.level:g}%]"

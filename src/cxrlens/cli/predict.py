@@ -31,7 +31,7 @@ def predict(
     from cxrlens.outputs import check_output, table_of
     from cxrlens.pipeline import predict as stage
     from cxrlens.pipeline.interface import Run
-    from cxrlens.report.figures.style import probability
+    from cxrlens.text import probability
 
     opened = Run.open(run)
     if out is not None:
@@ -68,7 +68,7 @@ def predict(
 
 def _from_where(run: Run) -> str:
     """From what P on each model calls an image positive, and that P is no risk."""
-    from cxrlens.report.figures.style import probability
+    from cxrlens.text import probability
 
     models = run.results["models"]
     told = [(model["name"], model["threshold"]["value"], model["seeds"] * model.get("folds", 1)) for model in models]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxrlens.errors import UserError
-from cxrlens.names import first_few
+from cxrlens.text import first_few
 
 TEXT_COLUMNS = ("image", "path", "patient", "finding", "view", "source", "site", "date", "sex", "license", "notes")
 NUMBER_COLUMNS = ("label", "age")

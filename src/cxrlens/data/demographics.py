@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from cxrlens.names import first_few
+from cxrlens.text import first_few
 
 OLDEST = 120.0  # years
 OPEN_FROM = 89.0  # years: older people are often written as one group, such as "90+" or ">89"

@@ -26,7 +26,7 @@ from cxrlens.data.cohort import Cohort, known_patients
 from cxrlens.data.dicom_header import Header, read_headers
 from cxrlens.data.files import PICTURES
 from cxrlens.errors import UserError
-from cxrlens.names import many
+from cxrlens.text import many
 
 NOT_DICOM = PICTURES | {".csv", ".txt"}
 """Files so called are not looked into for a header."""

@@ -13,7 +13,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from cxrlens.errors import UserError
-from cxrlens.names import first_few, many, name_of, path_of
+from cxrlens.names import name_of, path_of
+from cxrlens.text import first_few, many
 
 PICTURES = frozenset(
     {

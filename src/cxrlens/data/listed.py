@@ -15,7 +15,8 @@ from cxrlens.data.files import Files, loose_name, relative_name
 from cxrlens.data.images import read_image
 from cxrlens.data.tables import Table
 from cxrlens.errors import UserError
-from cxrlens.names import first_few, many, path_of
+from cxrlens.names import path_of
+from cxrlens.text import first_few, many
 
 MUST_AGREE = ("label", "patient")  # of rows that name one file
 

@@ -13,7 +13,7 @@ from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import without_auc
 from cxrlens.evaluate.calibration import Rate, choose_threshold, rate
 from cxrlens.evaluate.influence import TRAININGS, Influence, mean_influence, placements
-from cxrlens.names import first_few
+from cxrlens.text import first_few
 
 COLUMNS = ("model", "seed", "fold", "image", "patient", "label", "probability", "logit")
 

@@ -17,7 +17,7 @@ from cxrlens.evaluate.auc import AucInterval, check_level, interval_of
 from cxrlens.evaluate.comparisons import Comparison, compare
 from cxrlens.evaluate.networks import model_influence, networks_without_auc, read_predictions
 from cxrlens.evaluate.records import plain
-from cxrlens.names import many
+from cxrlens.text import many
 
 NAMES = {  # what a column is called where nobody says it; compared without case, blanks and signs
     "label": ("label", "y", "ytrue", "target", "truth", "groundtruth", "class", "outcome"),

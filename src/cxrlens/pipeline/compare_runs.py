@@ -13,9 +13,9 @@ import pandas as pd
 from cxrlens.errors import UserError
 from cxrlens.evaluate.comparisons import Comparison, compare, corrected
 from cxrlens.evaluate.networks import model_influence, read_predictions
-from cxrlens.names import many
 from cxrlens.pipeline.finished_run import FinishedRun
 from cxrlens.report.runs_compared import ComparedRun, NotComparable, RunAuc, RunDifference, RunsCompared
+from cxrlens.text import many
 
 UNASKED = ("name", "question")  # of a study: they change no number
 

@@ -19,12 +19,12 @@ from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import ROUGH, too_few_patients
 from cxrlens.models.classifier import build_classifier
 from cxrlens.models.weights.find import OutOfReach, trained_size
-from cxrlens.names import first_few, many
 from cxrlens.pipeline.explain.left_out import impossible
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.page.explanations import left_out_sentence
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import USUAL_SIZE, ImageOptions, ModelRow, Study
+from cxrlens.text import first_few, many
 from cxrlens.train.loop import training_fault
 
 # The cohort's images as squares of every size that a study's rows ask for, each decoded once.

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cxrlens.report.figures.style import estimate, interval, number
+from cxrlens.report.results_text import estimate
 from cxrlens.report.tables import Cells, markdown_text
+from cxrlens.text import interval, joined, number
 
 Findings = Sequence[dict[str, Any]]
 
@@ -121,9 +122,9 @@ def _part(name: str, findings: Findings, cohort: bool = False) -> dict[str, Any]
     flags = sorted(by["flag"], key=_weight)
     meant = list(dict.fromkeys(WORDS[each["probe"]].meaning for each in flags))
     if meant and cohort:
-        headline = f"Before any training, the label can be told, or is flattered, by {_and(meant)}."
+        headline = f"Before any training, the label can be told, or is flattered, by {joined(meant)}."
     elif meant:
-        headline = f"This model may be using {_and(meant)}."
+        headline = f"This model may be using {joined(meant)}."
     elif by["undecided"]:
         headline = "No shortcut was shown, but not every question could be settled."
     elif judged:
@@ -174,10 +175,6 @@ def _titles(findings: Findings) -> list[str]:
 
 def _sentence(step: str) -> str:
     return step[0].upper() + step[1:] + "."
-
-
-def _and(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
 
 def _markdown(study: str, told: dict[str, Any]) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from cxrlens.files import write_text
-from cxrlens.report.figures.style import estimate, number, probability
+from cxrlens.report.results_text import estimate
 from cxrlens.report.tables import Cells, comparison_cells, comparisons_table, markdown_table, table1, table1_cells
+from cxrlens.text import number, probability
 
 # Behind an AUC: the threshold chosen on training images, calibration, and the same by sex, age, view and source.
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxrlens.models.weights.cards import WeightCard
-from cxrlens.names import many
 from cxrlens.pretrain_study import PretrainStudy
-from cxrlens.report.figures.style import estimate
+from cxrlens.report.results_text import estimate
 from cxrlens.report.tables import markdown_table
+from cxrlens.text import many
 
 
 def model_card(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any]) -> str:

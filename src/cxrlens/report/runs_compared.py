@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cxrlens.evaluate.comparisons import Comparison
 from cxrlens.evaluate.records import plain
-from cxrlens.report.figures.style import estimate
+from cxrlens.report.results_text import estimate
 from cxrlens.report.tables import Cells, Fitted, comparison_cells, markdown_table, markdown_text
 from cxrlens.run_folder import SCHEMA_VERSION
 

@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cxrlens.names import visible
-from cxrlens.report.figures.style import estimate, interval, number, percent
 from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_interval
+from cxrlens.report.results_text import estimate, percent
+from cxrlens.text import interval, number, p_value
 
 # What is said below Table 1: which weights a row got, and what they were given that they were not made for.
 
@@ -176,15 +177,11 @@ def comparison_cells(results: Mapping[str, Any]) -> Cells:
     rows = []
     for pair in results["comparisons"]:
         gap = f"{pair['difference']:+.3f} {interval(pair['low'], pair['high'])}"
-        row = [f"{pair['a']} − {pair['b']}", gap, *(_p(pair.get(key)) for key in ("p", "p_holm"))]
+        row = [f"{pair['a']} − {pair['b']}", gap, *(p_value(pair.get(key)) for key in ("p", "p_holm"))]
         if again:
-            row += [interval(pair.get("train_low"), pair.get("train_high")), _p(pair.get("train_p_holm"))]
+            row += [interval(pair.get("train_low"), pair.get("train_high")), p_value(pair.get("train_p_holm"))]
         rows.append(row)
     return header, rows
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def over_trainings(results: Mapping[str, Any]) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cohort_cases import cohort_case
 
 from cxrlens.audit.base import JUDGING, AuditResult, plain_result
 from cxrlens.audit.data_check import examine
@@ -18,6 +17,7 @@ from cxrlens.data.sources.covid_chestxray import CovidChestXray
 from cxrlens.data.split import SplitOptions, make_splits
 from cxrlens.errors import UserError
 from cxrlens.pipeline.check import cohort_case as real_case
+from support.cohort_cases import cohort_case
 
 PROBES = {"duplicates", "file_facts", "metadata_only", "patient_leak", "prevalence"}
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from network_cases import CENTRE, asked, brightened, half, network, network_case, no_lungs, noise
 from torch import Tensor
 
 from cxrlens.audit.base import AuditResult, plain_result
@@ -17,6 +16,7 @@ from cxrlens.audit.case import ModelCase
 from cxrlens.audit.network import chosen_probes
 from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.errors import UserError
+from support.network_cases import CENTRE, asked, brightened, half, network, network_case, no_lungs, noise
 
 NAMES = [name for name in PROBES if issubclass(PROBES[name], ModelProbe)]
 OF_LUNGS = {"lungs_removed", "lungs_only", "lungs_removed_retrained", "lungs_only_retrained"}

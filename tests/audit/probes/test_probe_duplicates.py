@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from cohort_cases import cohort_case
-
 from cxrlens.audit.base import AuditResult
 from cxrlens.audit.probes.duplicates import DuplicatePairs
 from cxrlens.data.duplicates import Pair
+from support.cohort_cases import cohort_case
 
 LABELS = [1, 1, 0, 0]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cohort_cases import by_patient, cohort_case
 
 from cxrlens.audit.base import settle
 from cxrlens.audit.probes.file_facts import FileFacts, file_features
+from support.cohort_cases import by_patient, cohort_case
 
 RNG = np.random.default_rng(0)
 

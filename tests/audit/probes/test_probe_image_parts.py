@@ -7,7 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from network_cases import (
+
+from cxrlens.audit.base import AuditResult
+from cxrlens.audit.case import ModelCase
+from cxrlens.audit.lungs.regions import Lungs
+from cxrlens.audit.masking import border, corners
+from cxrlens.audit.probes import PROBES
+from cxrlens.data.phantom.markers import plant
+from support.network_cases import (
     CENTRE,
     CORNER,
     SIZE,
@@ -21,13 +28,6 @@ from network_cases import (
     noise,
     one,
 )
-
-from cxrlens.audit.base import AuditResult
-from cxrlens.audit.case import ModelCase
-from cxrlens.audit.lungs.regions import Lungs
-from cxrlens.audit.masking import border, corners
-from cxrlens.audit.probes import PROBES
-from cxrlens.data.phantom.markers import plant
 
 COUNT = 160
 LABELS = half(COUNT)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cohort_cases import by_patient, cohort_case
 from pydantic import ValidationError
 
 from cxrlens.audit.base import settle
 from cxrlens.audit.probes.metadata_only import MetadataOnly
+from support.cohort_cases import by_patient, cohort_case
 
 RNG = np.random.default_rng(0)
 

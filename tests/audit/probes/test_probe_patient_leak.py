@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from cohort_cases import cohort_case
 
 from cxrlens.audit.probes.patient_leak import PatientLeak
+from support.cohort_cases import cohort_case
 
 PATIENTS = ["a", "a", "b", "c", "d", "e"]  # images 0 and 1 are of one patient; d turns out to be c
 LABELS = [1, 1, 0, 0, 1, 0]

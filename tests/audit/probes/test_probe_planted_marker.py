@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from network_cases import brightened, half, mean_of, network, network_case, noise, one
 
 from cxrlens.audit.case import ModelCase
 from cxrlens.models.classifier import Classifier
+from support.network_cases import brightened, half, mean_of, network, network_case, noise, one
 
 COUNT, SIDE = 60, 128
 CORNER, CENTRE = (slice(0, 14), slice(0, 38)), (slice(50, 80), slice(50, 80))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cohort_cases import by_patient, cohort_case
 
 from cxrlens.audit.associations import associations, share_of_positives
 from cxrlens.audit.base import settle
 from cxrlens.audit.probes.prevalence import Prevalence
+from support.cohort_cases import by_patient, cohort_case
 
 
 def test_shares_are_of_the_other_folds_drawn_to_the_prevalence_by_one_image() -> None:

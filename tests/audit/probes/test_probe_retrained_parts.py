@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from network_cases import CENTRE, CORNER, brightened, half, lungs, mean_of, network_case, noise, one
 from torch import Tensor
 
 from cxrlens.audit.case import ModelCase
+from support.network_cases import CENTRE, CORNER, brightened, half, lungs, mean_of, network_case, noise, one
 
 COUNT = 80
 NAME = "lungs_removed_retrained"

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from network_cases import asked, mean_of, network_case, noise, one
 from scipy.stats import spearmanr
 
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.probes.severity import percentile_interval, two_sided_p
+from support.network_cases import asked, mean_of, network_case, noise, one
 
 CORNER = (slice(0, 4), slice(0, 4))
 

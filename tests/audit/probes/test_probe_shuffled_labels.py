@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from network_cases import network, network_case, one
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from cxrlens.audit.case import ModelCase
+from support.network_cases import network, network_case, one
 
 PATIENTS = 40
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from network_cases import asked, mean_of, network, network_case, noise, one
 from sklearn.metrics import roc_auc_score
 
 from cxrlens.audit.case import ModelCase
 from cxrlens.models.classifier import Classifier
+from support.network_cases import asked, mean_of, network, network_case, noise, one
 
 COUNT, SIDE = 120, 16
 

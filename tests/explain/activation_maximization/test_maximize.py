@@ -9,7 +9,6 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from maximized_networks import Like, Weigh, classifier, small
 from torch import nn
 
 from cxrlens.errors import UserError
@@ -26,6 +25,7 @@ from cxrlens.explain.activation_maximization.parametrizations import Fourier, Pi
 from cxrlens.models.backbones import Backbone, Preprocessing
 from cxrlens.models.classifier import Classifier
 from cxrlens.progress import Silent
+from support.maximized_networks import Like, Weigh, classifier, small
 
 SIZE = 16
 ROWS = torch.arange(float(SIZE))[:, None].expand(SIZE, SIZE)

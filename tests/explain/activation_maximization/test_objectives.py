@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from maximized_networks import small
 from pydantic import ValidationError
 
 from cxrlens.config import parse
@@ -12,6 +11,7 @@ from cxrlens.errors import UserError
 from cxrlens.explain.activation_maximization import Objective, Unit, reference_activations
 from cxrlens.explain.activation_maximization.objectives import measuring, value_of, values_of
 from cxrlens.models.classifier import ModelOptions, build_classifier
+from support.maximized_networks import small
 
 SECOND = Objective.channel("second", 3)
 

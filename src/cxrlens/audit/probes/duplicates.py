@@ -12,7 +12,7 @@ from cxrlens.audit.probes import PROBES, CohortProbe
 from cxrlens.data.duplicates import Pair
 from cxrlens.data.split import Split
 from cxrlens.evaluate.records import plain
-from cxrlens.names import many
+from cxrlens.text import many
 
 ONE = "pairs of images that are one exposure"
 DIRECTION = "0: none; each pair is one too many"

@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import Field
 
 from cxrlens.audit.associations import FOLDS, SEEDS
-from cxrlens.audit.base import AUC_BAR, AuditResult, Estimate, interval, listing, number, refused
+from cxrlens.audit.base import AUC_BAR, AuditResult, Estimate, interval, listing, refused
 from cxrlens.audit.case import CohortCase
 from cxrlens.audit.out_of_fold import (
     ClassifierName,
@@ -21,6 +21,7 @@ from cxrlens.audit.out_of_fold import (
     unseen,
 )
 from cxrlens.audit.probes import PROBES, CohortProbe
+from cxrlens.text import fraction
 
 NUMBERS = ("width", "height", "bytes")
 WORDS = ("mode", "format")
@@ -60,7 +61,7 @@ class FileFacts(CohortProbe):
         found = self._auc(case, data, every)
         by_image = self._auc(case, data, every, np.arange(len(data.labels)))
         without = self._auc(case, data, header) if header else None
-        told = f"; folds by image, with patients on both sides, would read {number(by_image.value)}"
+        told = f"; folds by image, with patients on both sides, would read {fraction(by_image.value)}"
         return [
             AuditResult(
                 self.name, None, STATISTIC, found.value, found.low, found.high, "undecided",

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from cxrlens.audit.associations import FOLDS, SEEDS, associations, columns
-from cxrlens.audit.base import AUC_BAR, AuditResult, interval, listing, number, refused
+from cxrlens.audit.base import AUC_BAR, AuditResult, interval, listing, refused
 from cxrlens.audit.case import CohortCase
 from cxrlens.audit.out_of_fold import (
     ClassifierName,
@@ -22,6 +22,7 @@ from cxrlens.audit.out_of_fold import (
     without_columns,
 )
 from cxrlens.audit.probes import PROBES, CohortProbe
+from cxrlens.text import fraction
 
 Feature = Literal["view", "age", "sex", "site", "source", "license"]
 DIRECTION = "0.5: the table tells nothing; 1: it tells every label without an image"
@@ -74,7 +75,7 @@ class MetadataOnly(CohortProbe):
         alone = associations(case.table, None, case.groups, self.folds, self.seeds)
         by_itself = {each.column: each.auc for each in alone if each.column in telling}
         most = next(iter(by_itself), "")
-        told = f"; most by {listing([most])} alone, {number(by_itself[most])}" if len(by_itself) > 1 else ""
+        told = f"; most by {listing([most])} alone, {fraction(by_itself[most])}" if len(by_itself) > 1 else ""
         auc = interval(found, case.judging.level)
         return AuditResult(
             self.name, None, statistic, found.value, found.low, found.high, "undecided",

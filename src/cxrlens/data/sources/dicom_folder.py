@@ -28,7 +28,7 @@ from cxrlens.data.sources import SOURCES
 from cxrlens.data.sources.image_folder import COPIES, ImageFolder
 from cxrlens.data.tables import Table, extras, read_table
 from cxrlens.errors import UserError
-from cxrlens.names import many
+from cxrlens.text import many
 
 Match = Literal["file", "SOPInstanceUID", "StudyInstanceUID", "AccessionNumber", "PatientID"]
 CALLED = {

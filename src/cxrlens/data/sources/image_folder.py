@@ -35,7 +35,7 @@ from cxrlens.data.sources import (
     pattern_warning,
 )
 from cxrlens.errors import UserError
-from cxrlens.names import first_few, many
+from cxrlens.text import first_few, many
 
 NEGATIVE_NAMES = frozenset(
     {"normal", "normals", "negative", "negatives", "neg", "no finding", "no findings", "nofinding", "healthy"}

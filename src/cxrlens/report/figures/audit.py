@@ -14,7 +14,8 @@ from scipy.special import expit
 
 from cxrlens.errors import UserError
 from cxrlens.names import shortened
-from cxrlens.report.figures.style import COLOURS, GREY, NORMAL, SMALL, folded, interval, new_figure, number
+from cxrlens.report.figures.style import COLOURS, GREY, NORMAL, SMALL, folded, new_figure
+from cxrlens.text import interval, number
 
 # Told apart without colour by their signs.
 LOOK = {"flag": ("#F4C7B5", "▲"), "clear": ("#C9E4DA", "○"), "undecided": ("#EFEFEF", "?")}

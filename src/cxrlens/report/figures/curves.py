@@ -21,19 +21,15 @@ from cxrlens.report.figures.style import (
     NORMAL,
     PALE,
     SMALL,
-    as_results,
-    counts,
-    estimate,
     folded,
-    interval,
     line_of,
     new_figure,
-    number,
     panel_columns,
-    percent,
     plain_axes,
 )
 from cxrlens.report.published import published_interval
+from cxrlens.report.results_text import as_results, counts, estimate, percent
+from cxrlens.text import interval, number
 
 
 def roc_figure(results: Mapping[str, Any] | Evaluation) -> Figure:

@@ -17,7 +17,8 @@ from cxrlens.drawing import labelled
 from cxrlens.errors import UserError
 from cxrlens.explain.activation_maximization import Activation, Convergence, Objective, assess_convergence
 from cxrlens.files import write_atomically
-from cxrlens.report.figures.style import COLOURS, GREY, SMALL, folded, line_of, new_figure, number, plain_axes
+from cxrlens.report.figures.style import COLOURS, GREY, SMALL, folded, line_of, new_figure, plain_axes
+from cxrlens.text import number
 
 Arrays = Mapping[str, np.ndarray]
 PANELS = {"a": "a: no jitter", "b": "b: jitter, no TV"}

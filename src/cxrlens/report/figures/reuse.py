@@ -13,17 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from cxrlens.errors import UserError
-from cxrlens.report.figures.style import (
-    COLOURS,
-    GREY,
-    PALE,
-    SMALL,
-    folded,
-    new_figure,
-    number,
-    panel_columns,
-    plain_axes,
-)
+from cxrlens.report.figures.style import COLOURS, GREY, PALE, SMALL, folded, new_figure, panel_columns, plain_axes
+from cxrlens.text import number
 
 KINDS = (
     ("weights", "weights", "o", COLOURS[0]),

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxrlens.report.audit_words import cohort_cells
-from cxrlens.report.figures.style import estimate, interval, number
 from cxrlens.report.page.blocks import Block, Note, Section, Words, figure, table
 from cxrlens.report.page.summary import audited_summary, findings
 from cxrlens.report.report_data import ReportData
+from cxrlens.report.results_text import estimate
 from cxrlens.report.tables import Cells
+from cxrlens.text import interval, number
 
 TITLE = "The audit: what may stand in for the lungs"
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxrlens.report.export import operating_cells, rate, subgroup_cells
-from cxrlens.report.figures.style import estimate, number, percent
 from cxrlens.report.page.blocks import Block, Pair, Section, Words, figure, table
 from cxrlens.report.report_data import ReportData
+from cxrlens.report.results_text import estimate, percent
 from cxrlens.report.tables import Cells, comparison_cells, how_judged, table1_cells, weight_note_sentences
+from cxrlens.text import number
 
 
 def curves(reading: ReportData) -> Section:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cxrlens.report.figures.style import interval, number
 from cxrlens.report.page.blocks import Block, Section, Words, figure, table
 from cxrlens.report.report_data import ReportData
 from cxrlens.report.tables import Cells
+from cxrlens.text import interval, number
 
 # `explain.json` for a reader: the pictures' numbers as a table, and whether the models' differ in a sentence each.
 

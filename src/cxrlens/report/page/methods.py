@@ -9,12 +9,12 @@ from typing import Any
 from cxrlens.errors import UserError
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.weights.cards import CARDS
-from cxrlens.names import many
-from cxrlens.report.figures.style import percent
 from cxrlens.report.page.blocks import Block, Section, Words
 from cxrlens.report.report_data import ReportData
+from cxrlens.report.results_text import percent
 from cxrlens.report.tables import over_trainings
 from cxrlens.study import ModelRow, Study
+from cxrlens.text import joined, many
 
 COHEN = "Cohen et al. 2020, COVID-19 image data collection, arXiv:2003.11597"
 WANG = "Wang et al. 2017, ChestX-ray8, arXiv:1705.02315"
@@ -90,7 +90,7 @@ def _model(row: ModelRow, told: Mapping[str, Any]) -> str:
         start = f"started from {weights['title']}{citation}"
     backbone = row.backbone if row.backbone != "benchmark_cnn" else f"a network of two convolutions ({BENCHMARK})"
     trained = {"all": "all layers were trained", "head": "only its head was trained"}.get(
-        str(row.trained), f"its head and {_and(row.trained)} were trained"
+        str(row.trained), f"its head and {joined(row.trained)} were trained"
     )
     count = f", {told['trainable_parameters']:,} parameters" if told.get("trainable_parameters") else ""
     given = "" if row.preprocessing == "weights" else "; its images were scaled to [0, 1] only"
@@ -107,7 +107,7 @@ def _training(study: Study, rows: list[ModelRow]) -> str:
         plain = "" if row.augment else ", without augmentation"
         told = f"{adam}, {rate}, batch {row.batch}, {many(row.epochs, 'epoch')}{steps}{weighed}{plain}"
         groups.setdefault(told, []).append(f"“{row.name}”")
-    each = [f"{_and(names) if len(groups) > 1 else 'Every model'}: {told}." for told, names in groups.items()]
+    each = [f"{joined(names) if len(groups) > 1 else 'Every model'}: {told}." for told, names in groups.items()]
     options = study.augment.model_dump(mode="json", exclude_defaults=True)
     changed = ", ".join(f"{name.replace('_', ' ')} {'' if on is True else on}".strip() for name, on in options.items())
     augment = f"Training images were augmented by {changed}." if changed else "Training images were not augmented."
@@ -153,8 +153,3 @@ def _works(study: Study, kept: list[tuple[ModelRow, dict[str, Any]]]) -> list[st
     source = SOURCES.get(type(study.data).__name__, ("", ""))[1]
     every = [source, BENCHMARK, *weights, ADAM, ADAMW, OBUCHOWSKI, NADEAU, HOLM, YOUDEN, SANITY, CKA, TORCH]
     return [each for each in dict.fromkeys(every) if each]
-
-
-def _and(names: Any) -> str:
-    listed = list(names)
-    return listed[0] if len(listed) == 1 else ", ".join(listed[:-1]) + " and " + listed[-1]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxrlens.report.figures.style import estimate, interval, number
 from cxrlens.report.page.blocks import Answers, Block, Section, Words
 from cxrlens.report.report_data import ReportData
+from cxrlens.report.results_text import estimate
 from cxrlens.run_folder import SCHEMA_VERSION
+from cxrlens.text import interval, number
 
 # Whether an `audit.json` is one that this version can read.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.files import write_text
-from cxrlens.report.report_data import Gallery, Reading
+from cxrlens.report.report_data import Gallery, ReportData
 from cxrlens.run_folder import RunFolder
 
 IMAGES = [f"ward é/IM-{number:04d}&a.jpeg" for number in range(40)]
@@ -124,13 +124,13 @@ def study(row: str = "") -> str:
     return STUDY.format(image=IMAGES[1], patient=PATIENTS[2], row=row)
 
 
-def reading() -> Reading:
+def reading() -> ReportData:
     """A page's reading with everything in it: figures of one byte, a gallery of 8 grey images."""
     made = predictions()
     pixels = np.full((8, 16, 16), 99, dtype=np.uint8)
     maps = {name: {"grad_cam": np.ones((8, 4, 4), dtype=np.float32)} for name in ("weak", "strong")}
     figures = ("auc", "roc", "figure1", "figure1_also", "figure2", "figure3", "audit", "audit_evidence", "new")
-    return Reading(
+    return ReportData(
         results=results(made),
         environment={"command": ["cxrlens", "/home/me/study.toml"], "data": f"/home/me/{PATIENTS[0]}"},
         study=study(),

@@ -1,4 +1,4 @@
-"""A made-up `Reading` of any size, for tests of the page: predictions, a cohort, an audit, maps; nothing is trained."""
+"""A made-up `ReportData` of any size, for tests of the page: predictions, a cohort, an audit, maps; nothing is trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.report.page import PICTURES
-from cxrlens.report.report_data import Gallery, Reading
+from cxrlens.report.report_data import Gallery, ReportData
 
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
@@ -42,7 +42,7 @@ def made(
     question: str = "",
     shift: float = 0.0,
     pictures: dict[str, bytes] | None = None,
-) -> Reading:
+) -> ReportData:
     """A reading.
 
     Args:
@@ -94,7 +94,7 @@ def made(
             "missing": [{"image": "lost.png", "reason": "no such file"}], "left_out": {"view L": 7},
         },
     }  # fmt: skip
-    return Reading(
+    return ReportData(
         results=results,
         environment={
             "cxrlens": "0.1.0", "python": "3", "packages": {"torch": "2"}, "device": {"name": "cpu", "title": "CPU"},
