@@ -1,4 +1,4 @@
-"""A made-up `ReportData` of any size, for tests of the page: predictions, a cohort, an audit, maps; nothing is trained."""
+"""Report data with hostile text in every part that comes from other people."""
 
 from __future__ import annotations
 
