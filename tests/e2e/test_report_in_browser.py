@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cxrlens.report.page import page
-from support.hostile_report_data import EVIL, made
+from support.synthetic_report_data import EVIL, made
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install '.[browser]'")
 axe = pytest.importorskip(

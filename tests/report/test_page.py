@@ -21,7 +21,7 @@ from cxrlens.report.page.cohort import flow, sides
 from cxrlens.report.page.gallery import first_logits
 from cxrlens.report.page.summary import asked, believed, how_sure, who_won
 from cxrlens.report.report_data import ReportData
-from support.hostile_report_data import EVIL, PNG, made
+from support.synthetic_report_data import EVIL, PNG, made
 
 ALL = {
     "found", "cohort", "table1", "curves", "groups", "training", "explanations", "audit", "transfer", "gallery",

@@ -1,4 +1,4 @@
-"""Report data with hostile text in every part that comes from other people."""
+"""A made-up `ReportData` of any size for tests of the page: predictions, a cohort, an audit and maps, none trained."""
 
 from __future__ import annotations
 
