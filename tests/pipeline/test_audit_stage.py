@@ -140,7 +140,7 @@ def audited(trained: cxrlens.Run) -> tuple[cxrlens.Run, dict[str, Any]]:
 def copied(audited: tuple[cxrlens.Run, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cxrlens.Run:
     """The audited run, to be spoilt; its figures and its page are not made again."""
     monkeypatch.setattr(outputs, "save", lambda *_: None)
-    monkeypatch.setattr(outputs, "write_report", lambda *_: None)
+    monkeypatch.setattr(outputs, "write_page", lambda *_: None)
     monkeypatch.setattr(reuse.figures, "save", lambda *_: None)
     return cxrlens.Run.open(shutil.copytree(audited[0].folder.path, tmp_path / "run"))
 
