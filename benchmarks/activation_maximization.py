@@ -1,6 +1,6 @@
-"""Do the made pictures move their units? Channels of a late layer, after so many steps, against a real cohort.
+"""Do synthetic pictures activate their units? Channels of a late layer compared with a real cohort.
 
-For each channel the median over seeds of its activation (mean over the map) on the picture as shown, beside the 99th
+For each channel: the median over seeds of its activation (mean over the map) on the displayed picture, beside the 99th
 percentile and the maximum of the same channel over the paper's cohort. The shared checkpoints carry no preprocessing;
 theirs is (x - 0.5) / 0.25.
 """
@@ -24,11 +24,11 @@ from cxrlens.data.seeds import generator
 from cxrlens.data.sources.covid_chestxray import CovidChestXray
 from cxrlens.explain.activation_maximization import (
     PRESETS,
-    Activation,
     MaximizationInterrupted,
+    MaximizationResult,
     Objective,
+    assess_convergence,
     doubling,
-    judge,
     maximize,
     reference_activations,
 )
@@ -57,14 +57,14 @@ NETWORKS = {
 
 
 def cohort(root: Path, size: int) -> Tensor:
-    """The frontals of the paper that are there, float32 [n, 1, size, size] in [0, 1]."""
-    listed = CovidChestXray().cohort(root)
-    pixels = [to_uint8(listed.read(path).pixels, size, "bilinear") for path in listed.readable["path"]]
+    """The available frontal images of the paper, float32 [n, 1, size, size] in [0, 1]."""
+    images = CovidChestXray().cohort(root)
+    pixels = [to_uint8(images.read(path).pixels, size, "bilinear") for path in images.readable["path"]]
     return torch.from_numpy(np.stack(pixels)[:, None].astype(np.float32) / 255)
 
 
 def build(name: str, shared: Path) -> Classifier:
-    """The checkpoint under a random head, which no objective here asks."""
+    """The checkpoint with a random head, which no objective here uses."""
     network = NETWORKS[name]
     row = ModelOptions(name=name, backbone=name, weights=str(shared / "weights" / network.weights))
     model = build_classifier(row, network.size, 0).eval()
@@ -72,26 +72,26 @@ def build(name: str, shared: Path) -> Classifier:
     return choose_device("cpu").place(model)
 
 
-def table(found: Activation, reference: dict[Objective, np.ndarray]) -> None:
-    """Prints a line a channel, and how many are above the 99th percentile."""
-    print("channel   shown, by seed              median   cohort: median     99%     max   median is")
-    good, singles = [], []
-    complete = np.isfinite(found.curve).all(1)
+def table(result: MaximizationResult, reference: dict[Objective, np.ndarray]) -> None:
+    """Prints a line for each channel, and how many channels are above the 99th percentile."""
+    print("channel   activation, by seed         median   cohort: median     99%     max   median is")
+    above, pictures = [], []
+    complete = np.isfinite(result.curve).all(1)
     for objective, real in reference.items():
-        rows = [row for row, each in enumerate(found.objectives) if each == objective and complete[row]]
+        rows = [row for row, other in enumerate(result.objectives) if other == objective and complete[row]]
         if not rows:
             continue
-        verdict = judge(float(np.median(found.shown[rows])), real)
-        singles += [judge(float(value), real) for value in found.shown[rows]]
-        good.append(verdict.shown > verdict.percentile_99)
-        each = " ".join(f"{value:8.3f}" for value in found.shown[rows])
+        median = assess_convergence(float(np.median(result.activations[rows])), real)
+        pictures += [assess_convergence(float(value), real) for value in result.activations[rows]]
+        above.append(median.activation > median.percentile_99)
+        by_seed = " ".join(f"{value:8.3f}" for value in result.activations[rows])
         print(
-            f"{objective.units[0].channel:7d}   {each:27s}{verdict.shown:8.3f}   {np.median(real):14.3f}"
-            f"{verdict.percentile_99:8.3f}{verdict.most:8.3f}   {'above' if good[-1] else 'below'} 99%, {verdict}"
+            f"{objective.units[0].channel:7d}   {by_seed:27s}{median.activation:8.3f}   {np.median(real):14.3f}"
+            f"{median.percentile_99:8.3f}{median.highest:8.3f}   {'above' if above[-1] else 'below'} 99%, {median}"
         )
-    print(f"channels whose median is above the 99th percentile: {sum(good)} of {len(good)}")
-    print(f"pictures above it: {sum(v.shown > v.percentile_99 for v in singles)} of {len(singles)}")
-    print(f"pictures that converged: {sum(v.converged for v in singles)} of {len(singles)}")
+    print(f"channels whose median is above the 99th percentile: {sum(above)} of {len(above)}")
+    print(f"pictures above it: {sum(each.activation > each.percentile_99 for each in pictures)} of {len(pictures)}")
+    print(f"pictures that converged: {sum(each.converged for each in pictures)} of {len(pictures)}")
 
 
 def main() -> None:
@@ -104,45 +104,46 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=512)
     parser.add_argument("--colour", choices=["decorrelated", "rgb", "grey"])
-    parser.add_argument("--deviation", type=float, help="of the spectrum at the start, if not the preset's")
+    parser.add_argument("--deviation", type=float, help="deviation of the spectrum at the start")
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
     versions = f"torch {torch.__version__}, timm {timm.__version__}, Python {platform.python_version()}"
     print(f"{platform.processor() or platform.machine()}, 1 thread, {versions}")
-    network, model = NETWORKS[asked.network], build(asked.network, asked.shared)
-    layer = asked.layer or network.layer
-    numbers = sorted(generator(0).choice(network.channels, asked.channels, replace=False).tolist())
+    network, model = NETWORKS[args.network], build(args.network, args.shared)
+    layer = args.layer or network.layer
+    numbers = sorted(generator(0).choice(network.channels, args.channels, replace=False).tolist())
     objectives = [Objective.channel(layer, number) for number in numbers]
-    changes = {"iterations": asked.steps, "snapshots": doubling(asked.steps)}
-    options = PRESETS[asked.preset].model_copy(update=changes)
-    if asked.colour:
-        form = options.parametrization.model_copy(update={"colour": asked.colour})
+    changes = {"iterations": args.steps, "snapshots": doubling(args.steps)}
+    options = PRESETS[args.preset].model_copy(update=changes)
+    if args.colour:
+        form = options.parametrization.model_copy(update={"colour": args.colour})
         options = options.model_copy(update={"parametrization": form})
-    if asked.deviation:
-        form = options.parametrization.model_copy(update={"deviation": asked.deviation})
+    if args.deviation:
+        form = options.parametrization.model_copy(update={"deviation": args.deviation})
         options = options.model_copy(update={"parametrization": form})
-    images = cohort(asked.shared / "data" / "covid-chestxray-2020-05-04", network.size)
+    images = cohort(args.shared / "data" / "covid-chestxray-2020-05-04", network.size)
     reference = dict(zip(objectives, reference_activations(model, objectives, images), strict=True))
     before = time.process_time()
     try:
-        found = maximize(model, objectives, options, seeds=range(asked.seeds))
+        result = maximize(model, objectives, options, seeds=range(args.seeds))
     except MaximizationInterrupted as stopped:
-        found = stopped.activation
+        result = stopped.result
         print("interrupted: complete pictures only")
     minutes = (time.process_time() - before) / 60
-    print(f"{asked.network}, {layer}, {network.size} px; the cohort: {len(images)} images")
-    print(f"{asked.preset}, {options.parametrization.colour}, {asked.steps} steps: {minutes:.1f} minutes of one core")
-    table(found, reference)
-    if asked.out:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        for title, picture in zip(found.titles(), found.pictures, strict=True):
-            Image.fromarray(np.rint(picture.transpose(1, 2, 0) * 255).astype(np.uint8)).save(asked.out / f"{title}.png")
-        np.savez(asked.out / "found.npz", curve=found.curve, shown=found.shown, reference=list(reference.values()))
-        save(convergence_figure(found, reference), asked.out / "convergence")
-        save(formation_figure(found), asked.out / "formation")
-        save_formation_gif(found, asked.out / "formation.gif")
+    print(f"{args.network}, {layer}, {network.size} px; the cohort: {len(images)} images")
+    print(f"{args.preset}, {options.parametrization.colour}, {args.steps} steps: {minutes:.1f} minutes of one core")
+    table(result, reference)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        for title, picture in zip(result.titles(), result.pictures, strict=True):
+            Image.fromarray(np.rint(picture.transpose(1, 2, 0) * 255).astype(np.uint8)).save(args.out / f"{title}.png")
+        arrays = {"curve": result.curve, "shown": result.activations, "reference": list(reference.values())}
+        np.savez(args.out / "activations.npz", **arrays)
+        save(convergence_figure(result, reference), args.out / "convergence")
+        save(formation_figure(result), args.out / "formation")
+        save_formation_gif(result, args.out / "formation.gif")
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def test_a_name_that_no_file_can_have_is_said_not_a_traceback(name: str, tmp_pat
 @pytest.mark.parametrize("out", [".", "..", "here/.."])
 def test_explain_says_that_a_folder_without_a_name_is_no_figure(out: str, run, xray: Path, monkeypatch) -> None:
     monkeypatch.chdir(xray.parent)
-    with pytest.raises(UserError, match=r"is a folder, and the figure is a file"):
+    with pytest.raises(UserError, match=r"is a folder, but the figure is a file"):
         run.explain([xray], out=out)
 
 

@@ -169,4 +169,4 @@ def living() -> Iterator[None]:
 def test_every_method_is_named_as_its_file_and_says_whose_it_is(method: str) -> None:
     kind = METHODS[method]
     assert kind.__module__ == f"cxrlens.explain.methods.{method}"
-    assert kind.__doc__ and kind().shown in ("positive", "magnitude", "signed")
+    assert kind.__doc__ and kind().displayed in ("positive", "magnitude", "signed")

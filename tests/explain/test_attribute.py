@@ -54,7 +54,7 @@ def test_what_cannot_be_asked_for_is_refused_with_what_can(options: dict[str, ob
 
 
 def test_several_logits_need_a_target() -> None:
-    with pytest.raises(UserError, match="gives 3 logits an image, 0 to 2; say which"):
+    with pytest.raises(UserError, match="gives 3 logits an image, 0 to 2; choose one"):
         attribute(pooled(outputs=3), images())
 
 

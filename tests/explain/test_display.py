@@ -14,17 +14,19 @@ from support.hand_set_networks import images, pooled
 
 
 def record(maps: torch.Tensor, side: int = 8, **fields: object) -> Attribution:
-    fields = {"shown": "positive"} | fields
+    fields = {"displayed": "positive"} | fields
     return Attribution(maps, "by hand", None, (0,) * len(maps), (side, side), **fields)
 
 
-@pytest.mark.parametrize("shown", ["positive", "magnitude", "signed"])
+@pytest.mark.parametrize("part", ["positive", "magnitude", "signed"])
 @pytest.mark.parametrize("name", list(DISPLAYS))
-def test_no_evidence_is_the_bare_image_and_never_nan(name: str, shown: str) -> None:
+def test_no_evidence_is_the_bare_image_and_never_nan(name: str, part: str) -> None:
     batch = images(2, 8)
-    seen = overlay(batch, record(torch.zeros(2, 2, 2), shown=shown), display=replace(DISPLAYS[name], fade=True))
+    seen = overlay(batch, record(torch.zeros(2, 2, 2), displayed=part), display=replace(DISPLAYS[name], fade=True))
     torch.testing.assert_close(torch.from_numpy(seen), batch[:, 0, :, :, None].expand(-1, -1, -1, 3))
-    assert not torch.from_numpy(overlay(batch, record(torch.zeros(2, 2, 2), shown=shown), display=name)).isnan().any()
+    assert (
+        not torch.from_numpy(overlay(batch, record(torch.zeros(2, 2, 2), displayed=part), display=name)).isnan().any()
+    )
 
 
 def test_what_speaks_against_the_target_is_not_drawn_where_the_method_shows_the_positive_part() -> None:
@@ -36,8 +38,8 @@ def test_what_speaks_against_the_target_is_not_drawn_where_the_method_shows_the_
 def test_each_sign_is_shown_as_its_method_shows_it() -> None:
     maps = torch.tensor([[[-2.0, 1.0]]])
     assert record(maps).evidence.tolist() == [[[0.0, 1.0]]]
-    assert record(maps, shown="magnitude").evidence.tolist() == [[[2.0, 1.0]]]
-    assert record(maps, shown="signed").evidence.tolist() == [[[-2.0, 1.0]]]
+    assert record(maps, displayed="magnitude").evidence.tolist() == [[[2.0, 1.0]]]
+    assert record(maps, displayed="signed").evidence.tolist() == [[[-2.0, 1.0]]]
 
 
 def test_one_scale_shows_weak_evidence_weak_and_min_max_does_not() -> None:
@@ -82,7 +84,7 @@ def test_full_evidence_has_the_full_colour_and_signs_have_two() -> None:
     batch, maps = torch.zeros(1, 1, 8, 8), torch.zeros(1, 8, 8)
     maps[0, 0, 0], maps[0, 7, 7] = 1.0, -1.0
     how = Display(percentile=100, interpolation="nearest", alpha=1.0)
-    signed = overlay(batch, record(maps, shown="signed"), display=how)[0]
+    signed = overlay(batch, record(maps, displayed="signed"), display=how)[0]
     assert signed[0, 0, 0] > signed[0, 0, 2] and signed[7, 7, 2] > signed[7, 7, 0]
     positive = overlay(batch, record(maps), display=how)[0]
     assert positive[0, 0].max() == 1 and not positive[7, 7].any() and not positive[3, 3].any()

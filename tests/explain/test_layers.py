@@ -79,7 +79,7 @@ def test_channels_that_a_network_keeps_last_are_put_first() -> None:
     ("layer", "said"),
     [
         ("backbone.network.layer5", r"unknown layer .*; did you mean 'backbone.network.layer\d'"),
-        ("backbone.network", "takes no part in a pass of it; name another, such as 'backbone'"),
+        ("backbone.network", "does not run in its forward pass; name another, such as 'backbone'"),
         ("head.0", "gives a 512 output an image, which is no map"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cxrlens.explain.attribution_options import Picked, pick
+from cxrlens.explain.attribution_options import FigureImage, choose_images
 
 
 def table(*rows: tuple[str, int, float]) -> pd.DataFrame:
@@ -10,20 +10,22 @@ def table(*rows: tuple[str, int, float]) -> pd.DataFrame:
 
 
 def test_the_surest_right_and_the_worst_wrong_image_of_each_label_come_in_that_order() -> None:
-    found = pick(table(("a", 1, 0.9), ("b", 1, 0.2), ("c", 1, 0.5), ("d", 0, 0.8), ("e", 0, 0.1), ("f", 0, 0.4)))
+    found = choose_images(
+        table(("a", 1, 0.9), ("b", 1, 0.2), ("c", 1, 0.5), ("d", 0, 0.8), ("e", 0, 0.1), ("f", 0, 0.4))
+    )
     assert found == [
-        Picked("a", "positive, highest P"),
-        Picked("e", "negative, lowest P"),
-        Picked("b", "positive, lowest P"),
-        Picked("d", "negative, highest P"),
+        FigureImage("a", "positive, highest P"),
+        FigureImage("e", "negative, lowest P"),
+        FigureImage("b", "positive, lowest P"),
+        FigureImage("d", "negative, highest P"),
     ]
 
 
 def test_an_only_image_of_a_label_comes_once() -> None:
-    assert [each.image for each in pick(table(("a", 1, 0.9), ("b", 0, 0.2), ("c", 0, 0.7)))] == ["a", "b", "c"]
-    assert [each.image for each in pick(table(("a", 1, 0.9)))] == ["a"]
+    assert [each.image for each in choose_images(table(("a", 1, 0.9), ("b", 0, 0.2), ("c", 0, 0.7)))] == ["a", "b", "c"]
+    assert [each.image for each in choose_images(table(("a", 1, 0.9)))] == ["a"]
 
 
 def test_equal_probabilities_are_ordered_by_name() -> None:
     rows = [("b", 1, 0.5), ("a", 1, 0.5), ("c", 1, 0.5)]
-    assert pick(table(*rows)) == pick(table(*reversed(rows)))
+    assert choose_images(table(*rows)) == choose_images(table(*reversed(rows)))

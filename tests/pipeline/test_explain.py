@@ -16,7 +16,7 @@ from PIL import Image
 
 import cxrlens
 from cxrlens.explain.attribute import attribute
-from cxrlens.explain.attribution_options import ExplainOptions, Picked
+from cxrlens.explain.attribution_options import ExplainOptions, FigureImage
 from cxrlens.files import write_text
 from cxrlens.pipeline.array_cache import cached_arrays
 from cxrlens.pipeline.explain import pictures, stage
@@ -150,14 +150,14 @@ def test_a_named_image_is_marked_with_its_label_and_the_side_that_it_is_on(
 ) -> None:
     table = explained.folder.read_table(explained.folder.path / "splits.csv").merge(explained.cohort, on="image")
     named = [table[table["side"] == side].iloc[0] for side in ("train", "validation")]
-    seen: list[Picked] = []
+    seen: list[FigureImage] = []
     monkeypatch.setattr(figures, "maps_figure", lambda images, *_: seen.extend(images) or Figure())
     images = tuple(row["image"] for row in named)
     again(explained, explained.folder.path, OPTIONS.model_copy(update={"figures": (1,), "images": images}))
     words = [f"{'positive' if row['label'] else 'negative'}, " for row in named]
     assert seen == [
-        Picked(images[0], words[0] + "training image"),
-        Picked(images[1], words[1] + "validation image"),
+        FigureImage(images[0], words[0] + "training image"),
+        FigureImage(images[1], words[1] + "validation image"),
     ]
 
 

@@ -115,7 +115,7 @@ def test_large_maps_are_reduced_and_keep_their_sign() -> None:
     maps[0, 0, 0], maps[0, 0, 1], maps[0, 2, 2], maps[0, 3, 3] = -3, 2, 1, 3
     given = Attribution(maps, "saliency", None, (0,), (4, 4), "magnitude")
     assert reduced(given, 2).tolist() == [[[-3, 0], [0, 3]]]
-    assert reduced(replace(given, shown="signed"), 2).tolist() == [[[-0.25, 0], [0, 1]]]
+    assert reduced(replace(given, displayed="signed"), 2).tolist() == [[[-0.25, 0], [0, 1]]]
     assert reduced(given, 4) is maps
 
 

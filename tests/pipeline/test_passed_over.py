@@ -102,7 +102,7 @@ def test_explain_says_that_it_takes_images_and_not_a_folder(finished: cxrlens.Ru
     new = tmp_path / "new"
     new.mkdir()
     Image.effect_noise((70, 70), 9).save(new / "a.jpeg")
-    message = rf"explain takes images, not folders; got the folder {new}; name some: {new}/\*\.jpeg"
+    message = rf"explain takes images, not folders; got the folder {new}; name its images: {new}/\*\.jpeg"
     with pytest.raises(cxrlens.UserError, match=message):
         finished.explain([new], out=tmp_path / "maps.png", device="cpu")
 

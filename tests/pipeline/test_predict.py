@@ -104,7 +104,7 @@ def test_a_file_that_is_named_and_lies_in_a_folder_is_looked_at_once(
 def test_explain_names_what_to_give_in_place_of_a_folder(run: cxrlens.Run, new: Path, tmp_path: Path) -> None:
     out, empty = tmp_path / "maps.png", tmp_path / "empty"
     empty.mkdir()
-    said = rf"takes images, not folders; got the folder .*name some: {re.escape(str(new))}/\*\.png"
+    said = rf"takes images, not folders; got the folder .*name its images: {re.escape(str(new))}/\*\.png"
     with pytest.raises(cxrlens.UserError, match=said):
         run.explain([new], out=out)
     with pytest.raises(cxrlens.UserError, match="holds no image"):

@@ -41,7 +41,7 @@ def test_findings_without_images_are_left_out_and_none_with_any_is_refused() -> 
     both = [finding("corners"), finding("text"), finding("corners", model="other")]
     figure = evidence_figure(both, {LONG: arrays("corners")})
     assert sum(bool(axes.images) for axes in figure.axes) == 4
-    with pytest.raises(UserError, match="needs findings with images"):
+    with pytest.raises(UserError, match="needs at least one audit result with images"):
         evidence_figure([finding("text")], {LONG: arrays("corners")})
 
 

@@ -170,7 +170,7 @@ def test_questions_stand_in_their_order_and_trust_is_told_in_a_word() -> None:
     told.append(finding("map_trust", "clear", model="m", statistic="Saliency: likeness of its maps", value=-0.3))
     (axes,) = audit_figure(told).axes
     rows = [label.get_text() for label in axes.get_yticklabels()]
-    assert rows == ["corners", "text", "border_only", "Saliency: do its maps deserve trust?"]
+    assert rows == ["corners", "text", "border_only", "Saliency: can its maps be trusted?"]
     assert axes.texts[-1].get_text() == "trusted"
 
 
@@ -186,5 +186,5 @@ def test_a_number_lies_in_its_own_cell() -> None:
 
 
 def test_a_figure_of_nothing_is_refused() -> None:
-    with pytest.raises(UserError, match="needs findings"):
+    with pytest.raises(UserError, match="needs at least one audit result"):
         audit_figure([])

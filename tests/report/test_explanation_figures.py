@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from cxrlens.errors import UserError
 from cxrlens.explain.activation_maximization.records import radial_spectrum
-from cxrlens.explain.attribution_options import Picked
+from cxrlens.explain.attribution_options import FigureImage
 from cxrlens.explain.base import Attribution
-from cxrlens.explain.explained import Explained
+from cxrlens.explain.model_explanation import ModelExplanation
 from cxrlens.report import figures
 from cxrlens.report.figures.style import COLOURS
 from support.figure_contents import inside, texts
@@ -18,16 +18,19 @@ from support.figure_contents import inside, texts
 LONG = "EfficientNet-Lite0, X-rays, all layers (not in the paper)"
 
 
-def view(name: str, maps: torch.Tensor, size: int = 32) -> Explained:
+def view(name: str, maps: torch.Tensor, size: int = 32) -> ModelExplanation:
     images = torch.rand(len(maps), 1, size, size, generator=torch.Generator().manual_seed(0))
     whole = tuple([0] * len(maps))
     cam = Attribution(maps, "grad_cam", "head.0", whole, (size, size), "positive")
     saliency = Attribution(images[:, 0] - 0.5, "saliency", None, whole, (size, size), "magnitude")
-    return Explained(name, images, np.linspace(0.1, 0.9, len(maps)), (cam, saliency))
+    return ModelExplanation(name, images, np.linspace(0.1, 0.9, len(maps)), (cam, saliency))
 
 
 def test_figure_1_names_models_methods_images_and_probabilities() -> None:
-    chosen = [Picked("a very long name of an image file.png", "positive, highest P"), Picked("b.png", "negative")]
+    chosen = [
+        FigureImage("a very long name of an image file.png", "positive, highest P"),
+        FigureImage("b.png", "negative"),
+    ]
     models = [view("benchmark", torch.rand(2, 4, 4)), view(LONG, torch.rand(2, 5, 5), 48)]
     figure = figures.maps_figure(chosen, models, "Chosen by P of benchmark.")
     said = texts(figure).replace("\n", " ")
@@ -38,7 +41,7 @@ def test_figure_1_names_models_methods_images_and_probabilities() -> None:
 
 def test_figure_1_leaves_an_image_without_evidence_bare_on_the_models_own_scale() -> None:
     maps = torch.stack([torch.full((4, 4), -1.0), torch.full((4, 4), 2.0)])
-    figure = figures.maps_figure([Picked("a", "x"), Picked("b", "y")], [view("m", maps)])
+    figure = figures.maps_figure([FigureImage("a", "x"), FigureImage("b", "y")], [view("m", maps)])
     shown = {axes.get_title(): axes.images[0].get_array() for axes in figure.axes if axes.images and axes.get_title()}
     bare, covered = shown["m\nP 0.10"], shown["P 0.90"]
     assert np.ptp(bare, axis=2).max() < 1e-6 and np.ptp(covered, axis=2).min() > 0.3
@@ -85,7 +88,7 @@ def test_figure_3_shows_each_unit_with_its_images_and_marks_it() -> None:
 
     figure = figures.unit_pictures_figure({LONG: block(4, 2.0), "other": block(2, 0.0)}, "effect")
     said = texts(figure)
-    assert all(str(unit) in said for unit in (7, 8, 9, 10)) and "those that move the logit most" in said
+    assert all(str(unit) in said for unit in (7, 8, 9, 10)) and "those that change the logit most" in said
     assert marks(figure).count(COLOURS[1]) == 2
     assert len(_panels(figure)) == 4 * 3 + 2 * 3 and inside(figure)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import cxrlens
-from cxrlens.explain.explained import explained
+from cxrlens.explain.model_explanation import explain_model
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
 from cxrlens.train.device import Device, choose_device
 from cxrlens.train.predict import as_tensor, mean_features, predict_batches, predict_logits, probabilities
@@ -73,7 +73,7 @@ def test_figure_1_shows_the_probability_of_the_predictions_in_mixed_precision(
     model: Classifier, images: torch.Tensor
 ) -> None:
     predicted = probabilities(predict_logits(model, images, CPU))
-    np.testing.assert_array_equal(explained("m", model, images, [], CPU).probabilities, predicted)
+    np.testing.assert_array_equal(explain_model("m", model, images, [], CPU).probabilities, predicted)
     with torch.inference_mode():
         full = torch.sigmoid(model(images)).numpy()
     assert np.abs(full - predicted).max() > 1e-6, "nothing was rounded: the test tests nothing"

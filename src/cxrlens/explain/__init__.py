@@ -1,1 +1,1 @@
-"""What a network looked at: attribution maps of one image, and pictures of what its units like."""
+"""Explanations: attribution maps of images, and pictures that maximise the activation of a unit."""

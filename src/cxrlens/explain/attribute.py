@@ -1,4 +1,4 @@
-"""The one way to ask for attribution maps, whatever the method."""
+"""Attribution maps of images by any registered method."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def attribute(
     target: int | Sequence[int] | None = None,
     **options: object,
 ) -> Attribution:
-    """Where in each image a logit comes from.
+    """Computes attribution maps: how much each place of an image contributes to a logit.
 
-    The model is left as it was found: mode, weights, gradients, flags and hooks. Memory is bounded by the method's
-    `batch`, whatever the number of images, steps or windows.
+    The model's modes, weights, gradients, flags and hooks are left unchanged. The method's `batch` bounds the memory,
+    for any number of images, steps or windows.
 
     Args:
-        model: of one logit or of several.
-        images: float [b, 1, h, w] in [0, 1]; they go through the model in its own precision.
+        model: a network with one logit or several.
+        images: float [b, 1, h, w] in [0, 1]; they are converted to the model's precision.
         method: a name in `METHODS`.
-        target: which logit, for all images or one for each; needed where there are several.
-        options: the method's own, such as `batch`, `layer` or `steps`; see its class.
+        target: index of the logit, for all images or for each; needed if the network has several logits.
+        options: options of the method, such as `batch`, `layer` or `steps`; see its class.
 
     Raises:
-        UserError: an unknown method, option or layer, images or a target that don't fit, or a network whose logits or
-            gradients are not finite.
+        UserError: the method, an option or the layer is unknown, the images or the target do not fit, or the network's
+            logits or gradients are not finite.
 
     >>> from cxrlens.models.classifier import ModelOptions, build_classifier
     >>> model = build_classifier(ModelOptions(name="small"), 64, seed=0)
-    >>> found = attribute(model, torch.rand(2, 1, 64, 64), "grad_cam")
-    >>> found.layer, tuple(found.maps.shape), tuple(found.enlarged().shape)
+    >>> attribution = attribute(model, torch.rand(2, 1, 64, 64), "grad_cam")
+    >>> attribution.layer, tuple(attribution.maps.shape), tuple(attribution.enlarged().shape)
     ('backbone.relu2', (2, 32, 32), (2, 64, 64))
     """
     chosen = parse(METHODS[method], options, f"options of the method '{method}'")
@@ -50,11 +50,11 @@ def attribute(
         targets = _targets(target, len(images))
         starts = range(0, len(images), chosen.batch)
         maps = torch.cat([_batch(model, chosen, images, targets, start) for start in starts])
-        lost = (~maps.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
-        if lost:
+        failed = (~maps.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+        if failed:
             raise UserError(
-                f"{method}: the maps of {len(lost)} images are not finite (the first is number {lost[0]}): the "
-                "network's logits or gradients overflow there; look at its weights and at what the images hold"
+                f"{method}: the maps of {len(failed)} images are not finite (the first is number {failed[0]}): the "
+                "network's logits or gradients overflow; check its weights and these images"
             )
         return Attribution(
             maps=maps,
@@ -62,19 +62,19 @@ def attribute(
             layer=chosen.layer_of(model),
             target=tuple([0] * len(images) if targets is None else targets.tolist()),
             size=(images.shape[2], images.shape[3]),
-            shown=chosen.shown,
+            displayed=chosen.displayed,
             margin=chosen.margin_of(model),
             warning=chosen.warning,
         )
 
 
 def method_fault(model: Classifier, method: str) -> str:
-    """Why a network cannot have a method's maps, else "": one grey image is tried, with as little work as may be.
+    """The reason why a method does not work for a network, else "". The test is one grey image with the least work.
 
-    Whether the maps are finite is not asked: that depends on the weights, and training changes them.
+    The maps need not be finite: that depends on the weights, and training changes them.
 
     Args:
-        model: of one logit; left as it was found.
+        model: a network with one logit; it is left unchanged.
         method: a name in `METHODS`.
     """
     chosen = METHODS[method].model_validate(METHODS[method].trial)
@@ -89,10 +89,10 @@ def method_fault(model: Classifier, method: str) -> str:
 
 
 def _batch(model: Classifier, method: Method, images: Tensor, targets: Tensor | None, start: int) -> Tensor:
-    some = slice(start, start + method.batch)
-    given = images[some].detach().to(model.mean).clone()  # leaves inference mode behind
-    wanted = None if targets is None else targets[some].to(model.mean.device)
-    return method.maps(model, given, wanted).detach().float().cpu()
+    part = slice(start, start + method.batch)
+    batch = images[part].detach().to(model.mean).clone()  # a clone is no inference tensor
+    batch_targets = None if targets is None else targets[part].to(model.mean.device)
+    return method.maps(model, batch, batch_targets).detach().float().cpu()
 
 
 def _check(images: Tensor) -> None:
@@ -108,9 +108,9 @@ def _check(images: Tensor) -> None:
 def _targets(target: int | Sequence[int] | None, images: int) -> Tensor | None:
     if target is None:
         return None
-    each = [target] * images if isinstance(target, int) else [int(number) for number in target]
-    if len(each) != images:
-        raise UserError(f"target must be one number, or one for each of the {images} images; got {len(each)}")
-    if min(each) < 0:
-        raise UserError(f"target counts from 0; got {min(each)}")
-    return torch.tensor(each)
+    targets = [target] * images if isinstance(target, int) else [int(number) for number in target]
+    if len(targets) != images:
+        raise UserError(f"target must be one number, or one for each of the {images} images; got {len(targets)}")
+    if min(targets) < 0:
+        raise UserError(f"target counts from 0; got {min(targets)}")
+    return torch.tensor(targets)

@@ -1,4 +1,4 @@
-"""The study's `[explain]`: which figures are made, of which images, with how much work."""
+"""The study's `[explain]`: its options, and the choice of the images of Figure 1."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from cxrlens.registry import Registry
 
 
 class ExplainOptions(Config):
-    """What a run is explained with; the networks don't depend on it.
+    """The explanations of a run. The networks do not depend on these options.
 
     Attributes:
-        figures: which of the paper's figures are made, and "spectrum": the pictures of Figure 2 in numbers.
-        methods: the maps of Figure 1, by name.
-        images: the images of Figure 1; where none are named, a choice from validation.
-        also: more images, in a figure of their own, `figure1_also`.
-        display: how maps are coloured: "shared" has one scale for a model and method, "paper" stretches each map to its
-            own range, as the paper did.
-        preset: of the pictures of Figures 2 and 3.
-        iterations: of Figure 2.
-        unit_iterations: of Figure 3.
-        units: how many of a layer's channels Figure 3 shows.
-        choose: "effect" shows the units that move the logit most, "seed" a random choice, as the paper did.
-        seed: of the pictures, and of that choice.
-        spectrum_seeds: pictures a model whose spectra and colours are measured.
-        spectrum_iterations: of those.
+        figures: figures of the paper to make (1, 2, 3), and "spectrum": the pictures of Figure 2 in numbers.
+        methods: names of the attribution methods of Figure 1 and of the gallery.
+        images: images of Figure 1; if none are named, validation images are chosen by their P.
+        also: further images, in a figure of their own, `figure1_also`.
+        display: colours of the maps: "shared" has one scale for a model and method; "paper" stretches each map to its
+            own range, as in the paper.
+        preset: preset of activation maximization for the pictures of Figures 2 and 3.
+        iterations: optimisation steps for the pictures of Figure 2.
+        unit_iterations: optimisation steps for the pictures of Figure 3.
+        units: number of a layer's channels in Figure 3.
+        choose: choice of these channels: "effect": those that change the logit most; "seed": a random sample, as in the
+            paper.
+        seed: seed of the pictures and of the random sample.
+        spectrum_seeds: number of pictures of each model whose spectra and colours are measured.
+        spectrum_iterations: optimisation steps for these pictures.
         gallery: whether the report shows every validation image with its maps by every model.
     """
 
@@ -55,78 +56,80 @@ class ExplainOptions(Config):
 
     @field_validator("methods")
     @classmethod
-    def _methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            _known(METHODS, name)
+            _require(METHODS, name)
         return names
 
     @field_validator("preset")
     @classmethod
-    def _preset(cls, name: str) -> str:
-        _known(PRESETS, name)
+    def _check_preset(cls, name: str) -> str:
+        _require(PRESETS, name)
         return name
 
     @field_validator("display")
     @classmethod
-    def _display(cls, name: str) -> str:
+    def _check_display(cls, name: str) -> str:
         if name not in DISPLAYS:
             raise ValueError(near_miss("display", name, DISPLAYS))
         return name
 
-    def maximization(self, still: bool, iterations: int) -> MaximizeOptions:
-        """How the pictures of Figure 2a (`still`: no jitter) or of 2b and Figure 3 (jitter, no TV) are made.
+    def maximization(self, iterations: int, *, jitter: bool) -> MaximizeOptions:
+        """Options of activation maximization for Figure 2a (no jitter), or for 2b and Figure 3 (jitter, no TV).
 
-        Of a preset on pixels the jitter is keras-vis' own, 0.05 of the side; of one on a spectrum, its transforms.
+        With a preset on pixels, the jitter is keras-vis' own, 0.05 of the side; with one on a spectrum, it is the
+        preset's transforms.
+
+        Args:
+            iterations: number of optimisation steps.
+            jitter: whether the picture is moved at random during the optimisation.
         """
-        chosen = PRESETS[self.preset]
-        if isinstance(chosen.parametrization, Pixels):
-            changes = {} if still else {"wrap": 0.05, "tv": 0.0}
+        preset = PRESETS[self.preset]
+        if isinstance(preset.parametrization, Pixels):
+            changes = {"wrap": 0.05, "tv": 0.0} if jitter else {}
         else:
-            changes = {"transforms": ()} if still else {}
-        return chosen.model_copy(update={**changes, "iterations": iterations})
+            changes = {} if jitter else {"transforms": ()}
+        return preset.model_copy(update={**changes, "iterations": iterations})
 
 
-def _known(registry: Registry[Any], name: str) -> None:
+def _require(registry: Registry[Any], name: str) -> None:
     try:
         registry[name]
-    except UserError as error:  # the same words; the study's place comes before them
+    except UserError as error:  # pydantic puts the key of the study file before the message
         raise ValueError(str(error)) from error
 
 
-# Which images Figure 1 shows where the study names none.
-
-
 @dataclass(frozen=True)
-class Picked:
+class FigureImage:
     """An image of Figure 1.
 
     Attributes:
-        image: its name in the cohort.
-        why: what it is, and why it is here, for the figure.
+        image: name of the image in the cohort.
+        caption: what the image is, and why it was chosen.
     """
 
     image: str
-    why: str
+    caption: str
 
 
-def pick(predictions: pd.DataFrame) -> list[Picked]:
-    """The positive and the negative image that a network is surest of, and those where it errs most.
+def choose_images(predictions: pd.DataFrame) -> list[FigureImage]:
+    """The positive and negative image with the best prediction, then those with the worst.
 
     Args:
-        predictions: of one network on its validation side: image, label, probability.
+        predictions: predictions of one network on its validation set, with the columns image, label and probability.
 
     Returns:
-        At most four: the surest first. One that would come twice comes once.
+        At most four images, the best predictions first; no image twice.
     """
-    found: dict[str, Picked] = {}
+    chosen: dict[str, FigureImage] = {}
     for label, name in ((1, "positive"), (0, "negative")):
-        side = predictions[predictions["label"] == label].sort_values(["probability", "image"])
-        if len(side):
-            right = side["image"].iloc[-1 if label else 0]
-            found[right] = Picked(right, f"{name}, {'highest' if label else 'lowest'} P")
+        rows = predictions[predictions["label"] == label].sort_values(["probability", "image"])
+        if len(rows):
+            best = rows["image"].iloc[-1 if label else 0]
+            chosen[best] = FigureImage(best, f"{name}, {'highest' if label else 'lowest'} P")
     for label, name in ((1, "positive"), (0, "negative")):
-        side = predictions[predictions["label"] == label].sort_values(["probability", "image"])
-        if len(side) > 1:
-            wrong = side["image"].iloc[0 if label else -1]
-            found.setdefault(wrong, Picked(wrong, f"{name}, {'lowest' if label else 'highest'} P"))
-    return list(found.values())
+        rows = predictions[predictions["label"] == label].sort_values(["probability", "image"])
+        if len(rows) > 1:
+            worst = rows["image"].iloc[0 if label else -1]
+            chosen.setdefault(worst, FigureImage(worst, f"{name}, {'lowest' if label else 'highest'} P"))
+    return list(chosen.values())

@@ -1,4 +1,4 @@
-"""Arrays and records that are computed once and read again for as long as their inputs are the same.
+"""A cache of arrays and records: computed once, and read again as long as their inputs are the same.
 
 Figures, the gallery and the audit use it. A file holds a digest of everything that its content depends on. A file that
 is absent, damaged or made from other inputs is computed anew.
@@ -26,37 +26,37 @@ Arrays = dict[str, np.ndarray]
 
 
 def cached_arrays(
-    path: Path, made_from: Any, make: Callable[[], Arrays], lasting: Callable[[], bool] = lambda: True
+    path: Path, made_from: Any, make: Callable[[], Arrays], complete: Callable[[], bool] = lambda: True
 ) -> Arrays:
-    """The arrays of a file, computed first where the file does not hold them.
+    """The arrays of a file. They are computed first if the file does not hold them.
 
     Args:
-        path: the `.npz` file.
+        path: path of the `.npz` file.
         made_from: everything that the arrays depend on, as plain values.
-        make: computes the arrays.
-        lasting: whether the arrays that `make` returned are complete. Incomplete arrays are written without a digest,
-            so that the next call computes them again.
+        make: function that computes the arrays.
+        complete: function that says whether the arrays that `make` returned are complete. Incomplete arrays are written
+            without a digest, so that the next call computes them again.
     """
     digest = _digest(made_from)
     arrays = read_arrays(path)
     if str(arrays.pop(IDENTITY, "")) == digest:
         return arrays
     arrays = make()
-    write_arrays(path, {**arrays, IDENTITY: np.array(digest)} if lasting() else arrays)
+    write_arrays(path, {**arrays, IDENTITY: np.array(digest)} if complete() else arrays)
     return arrays
 
 
 def cached_record(
     network: FigureNetwork, part: str, made_from: Any, make: Callable[[], dict[str, Any]], beside: Path | None = None
 ) -> dict[str, Any]:
-    """A record of the audit of one network, computed first where no file holds it.
+    """A record of the audit of one network. It is computed first if no file holds it.
 
     Args:
         network: the network. The record is `audit/NETWORK/PART.json` in its run folder.
-        part: the part of the audit.
+        part: name of the part of the audit.
         made_from: everything that the record depends on beside the network, as plain values.
-        make: computes the record, of plain values.
-        beside: the file of arrays that `make` writes too. Without it the record is computed again.
+        make: function that computes the record, of plain values.
+        beside: file of arrays that `make` writes as well. If it is absent, the record is computed again.
     """
     digest, folder = _digest(network.identity, made_from), network.run.folder
     name = f"audit/{Path(network.file).stem}/{part}.json"
@@ -72,15 +72,15 @@ def cached_record(
 
 
 def arrays_path(network: FigureNetwork, part: str) -> Path:
-    """The file of the arrays beside such a record."""
+    """The path of the arrays that belong to a record of `cached_record`."""
     return network.run.folder.path / "audit" / Path(network.file).stem / f"{part}.npz"
 
 
 def read_arrays(path: Path) -> Arrays:
-    """The arrays of a file that `write_arrays` wrote; none where the file is absent or damaged."""
+    """The arrays of a file that `write_arrays` wrote; empty if the file is absent or damaged."""
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
-from cxrlens.pipeline.explain.figure1 import need_images
+from cxrlens.pipeline.explain.figure1 import check_named_images
 from cxrlens.pipeline.fit import training_tasks
 from cxrlens.pipeline.prepare import Trainable, need_data, need_interval, prepare, trainable_rows
 from cxrlens.progress import SILENT, Progress
@@ -98,7 +98,7 @@ def plan(
     for sentence in (*prepared.passed_over, *prepared.notes):
         progress.say(sentence)
     need_interval(prepared)
-    need_images(study, prepared)
+    check_named_images(study, prepared)
     networks = len(training_tasks(prepared, rows[:1]))
     images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)
     if not chosen.is_cuda:

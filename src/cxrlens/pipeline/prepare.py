@@ -19,7 +19,7 @@ from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import ROUGH, too_few_patients
 from cxrlens.models.classifier import build_classifier
 from cxrlens.models.weights.find import OutOfReach, trained_size
-from cxrlens.pipeline.explain.left_out import impossible
+from cxrlens.pipeline.explain.omissions import explanation_faults
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.page.explanations import left_out_sentence
 from cxrlens.run_folder import RunFolder
@@ -302,7 +302,7 @@ def trainable_rows(
                 model = build_classifier(row, size, study.seeds[0], study_dir)
                 if fault := training_fault(model, min(2, row.batch)):
                     raise UserError(fault)
-                rows.append(Trainable(row, size, impossible(model, study.explain)))
+                rows.append(Trainable(row, size, explanation_faults(model, study.explain)))
             except OutOfReach as error:
                 progress.say(f"left out: {row.name}: {error}")
                 skipped.append({"name": row.name, "reason": error.reason})

@@ -12,7 +12,7 @@ from cxrlens.errors import UserError
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.files import write_text
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
-from cxrlens.pipeline.explain.figure1 import need_images
+from cxrlens.pipeline.explain.figure1 import check_named_images
 from cxrlens.pipeline.explain.figure_networks import first_networks
 from cxrlens.pipeline.explain.stage import explain_run
 from cxrlens.pipeline.fit import TrainingTask, train_network, training_tasks
@@ -145,7 +145,7 @@ def run(
         with watch.stage("cohort"):
             prepared = prepare(study, data_dir, progress)
             need_interval(prepared)
-            need_images(study, prepared)
+            check_named_images(study, prepared)
             write_cohort(where, prepared)
             where.write_json("exclusions.json", prepared.cohort.left_out)
         for sentence in (*prepared.passed_over, *prepared.notes):

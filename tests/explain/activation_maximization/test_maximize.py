@@ -14,8 +14,8 @@ from torch import nn
 from cxrlens.errors import UserError
 from cxrlens.explain.activation_maximization import (
     PRESETS,
-    Activation,
     MaximizationInterrupted,
+    MaximizationResult,
     MaximizeOptions,
     Objective,
     Unit,
@@ -55,7 +55,7 @@ def test_a_unit_that_likes_one_picture_gets_it(colour: str) -> None:
     channels = [Objective.channel("distance", number) for number in range(3)]
     found = maximize(classifier(Like(target), SIZE), channels[0] + channels[1] + channels[2], options)
     np.testing.assert_allclose(found.pictures[0], target.numpy(), atol=0.03)
-    assert -1e-3 < found.shown[0] <= 0
+    assert -1e-3 < found.activations[0] <= 0
 
 
 def test_the_model_s_own_preprocessing_lies_between_the_picture_and_the_network() -> None:
@@ -144,7 +144,7 @@ def test_the_picture_kept_is_that_of_the_lowest_loss_or_the_one_after_or_the_las
     assert kept == ([] if which is None else [which])
 
 
-def arrays(found: Activation) -> dict[str, np.ndarray]:
+def arrays(found: MaximizationResult) -> dict[str, np.ndarray]:
     return {each.name: value for each in fields(found) if isinstance(value := getattr(found, each.name), np.ndarray)}
 
 
@@ -176,7 +176,7 @@ def test_a_seed_alone_gives_the_picture_that_it_gives_in_a_batch(preset: str) ->
 def test_what_is_shown_is_measured_and_above_where_it_began() -> None:
     options = plus(PRESETS["modern"], iterations=20, snapshots=(0, 20))
     found = maximize(small(), SECOND, options, seeds=(0, 1))
-    assert found.shown.shape == (4,) and (found.shown > found.curve[:, 0]).all()
+    assert found.activations.shape == (4,) and (found.activations > found.curve[:, 0]).all()
     assert found.snapshots.shape == (4, 2, 3, 24, 24) and found.snapshot_iterations == (0, 20)
     np.testing.assert_array_equal(found.snapshots[:, 1], found.pictures)
     np.testing.assert_array_equal(found.loss, -found.curve)
@@ -227,8 +227,8 @@ def test_ctrl_c_keeps_what_was_computed() -> None:
     options = plus(SHORT, batch=1, snapshots=(1, 5))
     with pytest.raises(MaximizationInterrupted) as stopped:
         maximize(model := small(), SECOND, options, seeds=(0, 1), progress=Bars(press_at=7))
-    kept, whole = stopped.value.activation, maximize(small(), SECOND, options, seeds=(0, 1))
-    assert kept.seeds == (0, 1) and np.isfinite(kept.shown).all()
+    kept, whole = stopped.value.result, maximize(small(), SECOND, options, seeds=(0, 1))
+    assert kept.seeds == (0, 1) and np.isfinite(kept.activations).all()
     np.testing.assert_array_equal(kept.pictures[0], whole.pictures[0])
     np.testing.assert_array_equal(kept.curve[1, :2], whole.curve[1, :2])
     assert np.isnan(kept.curve[1, 2:]).all() and np.isnan(kept.snapshots[1, 1]).all()
@@ -245,7 +245,7 @@ def test_weights_that_are_not_finite_are_told_with_the_unit() -> None:
 
 @pytest.mark.parametrize(("objectives", "seeds"), [([], (0,)), (SECOND, ()), (SECOND, (1, 1)), (SECOND, (-1,))])
 def test_nothing_to_do_or_seeds_that_are_none_are_told(objectives: list[Objective], seeds: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match=r"needed at least one|seeds are different whole numbers"):
+    with pytest.raises(UserError, match=r"needs at least one objective|seeds must be different whole numbers"):
         maximize(small(), objectives, SHORT, seeds=seeds)
 
 

@@ -61,8 +61,8 @@ def test_a_study_file_may_hold_one() -> None:
     [
         ({"iteratons": 3}, "did you mean 'iterations'"),
         ({"wrap": 0.05}, "wrap moves pixels"),
-        ({"snapshots": (600,)}, "snapshots are after 0 to 512 iterations"),
-        ({"parametrization": {"kind": "pixels"}}, "transforms fill with mid-grey"),
+        ({"snapshots": (600,)}, "snapshots must lie between 0 and 512 iterations"),
+        ({"parametrization": {"kind": "pixels"}}, "transforms fill with the mid-grey"),
         ({"optimizer": {"kind": "sgd"}}, "optimizer"),
     ],
 )
@@ -79,6 +79,6 @@ def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
 def test_a_picture_converged_where_no_real_image_does_more() -> None:
     reference = np.arange(200.0)
     verdict = assess_convergence(198.5, reference)
-    assert (verdict.above, verdict.most, verdict.converged) == (0.995, 199.0, False)
+    assert (verdict.share_below, verdict.highest, verdict.converged) == (0.995, 199.0, False)
     assert verdict.percentile_99 == pytest.approx(197.01) and str(verdict) == "did not converge"
     assert assess_convergence(199.0, reference).converged and str(assess_convergence(250.0, reference)) == "converged"

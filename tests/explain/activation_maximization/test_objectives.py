@@ -121,7 +121,7 @@ def test_a_layer_that_never_runs_and_one_without_a_map_are_told() -> None:
 
 
 def test_a_second_logit_is_refused() -> None:
-    with pytest.raises(ValidationError, match="there is one logit"):
+    with pytest.raises(ValidationError, match="the logit has one channel, 0; got"):
         Unit(channel=1)
     with pytest.raises(UserError, match="unknown key"):
         parse(Objective, {"unit": []}, "[figure]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cxrlens.explain.activation_maximization.am_options import Adam, RMSProp
+from cxrlens.explain.activation_maximization.maximize_options import Adam, RMSProp
 
 
 def test_two_steps_of_rmsprop_are_those_by_hand() -> None:

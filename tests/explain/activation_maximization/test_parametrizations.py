@@ -50,8 +50,8 @@ def test_each_picture_is_shown_in_its_own_range() -> None:
 
 def test_what_the_network_gets_is_divided_only_where_asked() -> None:
     x = torch.full((1, 3, 2, 2), 51.0)
-    assert Pixels().given(x).unique().item() == 51.0
-    assert Pixels(divided_by=255.0).given(x).unique().item() == pytest.approx(0.2)
+    assert Pixels().network_input(x).unique().item() == 51.0
+    assert Pixels(divided_by=255.0).network_input(x).unique().item() == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize("size", [8, 9])

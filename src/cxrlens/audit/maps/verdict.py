@@ -191,7 +191,7 @@ def evaluate_maps(
     kept = sanity(case.model, given, who, method, generator(seed, 1), networks=NETWORKS, level=level)
     evidence, images = found.enlarged().numpy(), some[:, 0].numpy()
     # A magnitude says that a place matters, not for what: there the score is the one that the network decided for.
-    signs = np.where(case.logits[rows] < 0, -1.0, 1.0) if found.shown == "magnitude" else None
+    signs = np.where(case.logits[rows] < 0, -1.0, 1.0) if found.displayed == "magnitude" else None
     order = tuple(
         faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, one_of) for each in chances
     )

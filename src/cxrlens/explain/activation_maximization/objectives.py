@@ -1,4 +1,4 @@
-"""What is maximised: the logit, a channel of a layer, several at once, or one against another."""
+"""The objectives that are maximised: the logit, a channel of a layer, or weighted sums of these."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LOGIT = "logit"
 
 
 class Unit(Config):
-    """One channel of one layer, averaged over its map.
+    """One channel of one layer; its value is the mean over its map.
 
     Attributes:
         layer: "logit", or the name of a module (see `measuring`).
-        channel: which of its channels, from 0; the logit has one.
-        weight: what the mean is multiplied by; negative to have less of it.
+        channel: index of the channel, from 0; the logit has one channel.
+        weight: factor of the mean in an objective; a negative one minimises the channel.
     """
 
     layer: str = Field(default=LOGIT, min_length=1)
@@ -35,14 +35,14 @@ class Unit(Config):
     weight: float = Field(default=1.0, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def _the_logit_is_one(self) -> Unit:
+    def _check_channel(self) -> Unit:
         if self.layer == LOGIT and self.channel:
-            raise ValueError("there is one logit, channel 0")
+            raise ValueError(f"the logit has one channel, 0; got {self.channel}")
         return self
 
     @property
     def title(self) -> str:
-        """For a person, such as "conv_head 17"."""
+        """The unit's name for figures and messages, such as "conv_head 17"."""
         return LOGIT if self.layer == LOGIT else f"{self.layer} {self.channel}"
 
 
@@ -62,7 +62,7 @@ class Objective(Config):
 
     @classmethod
     def channel(cls, layer: str, channel: int) -> Objective:
-        """The mean over the map of one channel of a layer."""
+        """The mean of one channel of a layer over its map."""
         return cls(units=(Unit(layer=layer, channel=channel),))
 
     def __add__(self, other: Objective) -> Objective:
@@ -72,80 +72,80 @@ class Objective(Config):
         return self + -1.0 * other
 
     def __rmul__(self, factor: float) -> Objective:
-        return Objective(units=tuple(each.model_copy(update={"weight": factor * each.weight}) for each in self.units))
+        return Objective(units=tuple(unit.model_copy(update={"weight": factor * unit.weight}) for unit in self.units))
 
     @property
     def layers(self) -> frozenset[str]:
-        """The layers that it asks."""
+        """The layers whose channels the objective needs."""
         return frozenset(unit.layer for unit in self.units)
 
     @property
     def title(self) -> str:
-        """For a person."""
-        words: list[str] = []
+        """The objective as a sum, for figures and messages."""
+        terms: list[str] = []
         for unit in self.units:
             size = "" if abs(unit.weight) == 1 else f"{abs(unit.weight):g} "
-            sign = "- " if unit.weight < 0 else "+ " if words else ""
-            words.append(f"{sign}{size}{unit.title}")
-        return " ".join(words)
+            sign = "- " if unit.weight < 0 else "+ " if terms else ""
+            terms.append(f"{sign}{size}{unit.title}")
+        return " ".join(terms)
 
 
 def value_of(objective: Objective, means: Mapping[str, Tensor]) -> Tensor:
-    """One objective on every image of a batch.
+    """The value of one objective on every image of a batch.
 
     Args:
-        objective: any.
-        means: of each layer that it asks, its channels' means [b, c].
+        objective: the objective.
+        means: layer → means of its channels, [b, c]; all layers of the objective are needed.
 
     Returns:
-        [b].
+        The objective of each image, [b].
 
     Raises:
-        UserError: a layer did not run, or has no such channel.
+        UserError: a layer did not run, or does not have the channel.
     """
     for unit in objective.units:
         if unit.layer not in means:
-            raise UserError(f"layer '{unit.layer}' never runs in this network's forward pass; name another")
+            raise UserError(f"layer '{unit.layer}' never runs in this network's forward pass; name another layer")
         if unit.channel >= means[unit.layer].shape[1]:
-            most = means[unit.layer].shape[1] - 1
-            raise UserError(f"layer '{unit.layer}' has channels 0 to {most}; got {unit.channel}")
-    parts = [unit.weight * means[unit.layer][:, unit.channel] for unit in objective.units]
-    return torch.stack(parts).sum(0)
+            last = means[unit.layer].shape[1] - 1
+            raise UserError(f"layer '{unit.layer}' has channels 0 to {last}; got {unit.channel}")
+    terms = [unit.weight * means[unit.layer][:, unit.channel] for unit in objective.units]
+    return torch.stack(terms).sum(0)
 
 
-def values_of(rows: Sequence[Objective], means: Mapping[str, Tensor]) -> Tensor:
-    """[b]: of each image its own objective, one a row."""
-    return torch.stack([value_of(objective, means)[row] for row, objective in enumerate(rows)])
+def values_of(objectives: Sequence[Objective], means: Mapping[str, Tensor]) -> Tensor:
+    """The value of each image's own objective, [b]; `objectives` has one for each image."""
+    return torch.stack([value_of(objective, means)[image] for image, objective in enumerate(objectives)])
 
 
-# A forward pass that ends at the last layer asked for: what lies behind it costs nothing, in time or in graph.
+# A forward pass that ends at the last layer needed: later layers cost neither time nor memory.
 
 Measure = Callable[[Tensor], dict[str, Tensor]]
 
 
-class _Reached(Exception):
-    """Every layer asked for has run."""
+class _AllMeasured(Exception):
+    """Every layer that the objectives need has run."""
 
 
 @contextmanager
 def measuring(model: Classifier, objectives: Iterable[Objective]) -> Iterator[Measure]:
-    """Within the block, the given function tells what the channels of the objectives' layers do on images.
+    """Gives a function that measures the channels of the objectives' layers on images.
 
-    The model is in evaluation mode, and its pass ends at the last of the layers.
+    Within the block the model is in evaluation mode, and its forward pass ends at the last of these layers.
 
     A layer is named as in the backbone's network (`conv_head`, `features.norm5`), or as in the classifier (`head.0`). A
-    module that runs more than once in a pass counts the first time. A layer gives a map [b, c, h, w] (a network that
-    keeps its channels last: [b, h, w, c]), tokens [b, n, c] or a vector [b, c]; the mean is over all but b and c.
+    module that runs more than once in a pass counts the first time. A layer gives a map [b, c, h, w] (or [b, h, w, c],
+    in a network that keeps channels last), tokens [b, n, c] or a vector [b, c]; the mean is over all axes but b and c.
 
     Args:
-        model: left as it was found: modes, gradients, hooks.
-        objectives: all that will be asked.
+        model: the network; its modes, gradients and hooks are left unchanged.
+        objectives: all objectives that will be computed from the measurements.
 
     Yields:
-        images [b, 3 or 1, size, size] as `(x - mean) / std` wants them → each layer's channel means [b, c].
+        A function: images [b, 3 or 1, size, size] before the model's `(x - mean) / std` → layer → channel means [b, c].
 
     Raises:
-        UserError: no layer has that name; when measuring, it gives no map, tokens or vector.
+        UserError: no layer has that name; or, when measuring, its output is no map, tokens or vector.
     """
     layers = sorted({layer for objective in objectives for layer in objective.layers} - {LOGIT})
     modules = {layer: find_module(model, layer) for layer in layers}
@@ -157,15 +157,15 @@ def measuring(model: Classifier, objectives: Iterable[Objective]) -> Iterator[Me
             # Reduced at once: a later in-place ReLU may overwrite the map itself.
             means[layer] = _channel_means(layer, output, _keeps_channels_last(model, module))
         if not whole and len(means) == len(modules):
-            raise _Reached
+            raise _AllMeasured
 
     def measure(images: Tensor) -> dict[str, Tensor]:
         means.clear()
-        with suppress(_Reached):
+        with suppress(_AllMeasured):
             means[LOGIT] = model.logits(model.backbone(model.prepare(images)))[:, None]
-        found = dict(means)
-        means.clear()  # or the graph would live on
-        return found
+        measured = dict(means)
+        means.clear()  # so that the graph is freed
+        return measured
 
     modes = {module: module.training for module in model.modules()}
     handles = [
@@ -183,77 +183,79 @@ def measuring(model: Classifier, objectives: Iterable[Objective]) -> Iterator[Me
 
 
 def find_module(model: Classifier, layer: str) -> nn.Module:
-    """The module of a name.
+    """The module of a name, in the backbone's network or in the classifier.
 
     Raises:
-        UserError: there is none; the nearest is named.
+        UserError: there is no such module; the error gives the nearest name.
     """
     network = model.backbone.inner
-    inside = {name: module for name, module in network.named_modules() if name}
-    known = {**{name: module for name, module in model.named_modules() if name}, **inside}
-    if layer not in known:
-        raise UserError(near_miss("layer", layer, [LOGIT, *inside, *(name for name in known if name[:4] == "head")]))
-    return known[layer]
+    in_network = {name: module for name, module in network.named_modules() if name}
+    modules = {**{name: module for name, module in model.named_modules() if name}, **in_network}
+    if layer not in modules:
+        in_head = [name for name in modules if name[:4] == "head"]
+        raise UserError(near_miss("layer", layer, [LOGIT, *in_network, *in_head]))
+    return modules[layer]
 
 
 def _keeps_channels_last(model: Classifier, module: nn.Module) -> bool:
     network = model.backbone.inner
-    last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(module, nn.Conv2d)
-    return last and any(each is module for each in network.modules())
+    channels_last = getattr(network, "output_fmt", "NCHW") == "NHWC" and not isinstance(module, nn.Conv2d)
+    return channels_last and any(other is module for other in network.modules())
 
 
 def _channel_means(layer: str, output: Any, channels_last: bool) -> Tensor:
     if not isinstance(output, Tensor) or output.ndim not in (2, 3, 4):
-        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise UserError(f"layer '{layer}' has to give a map, tokens or a vector; it gives {came}")
+        actual = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise UserError(f"layer '{layer}' must give a map, tokens or a vector; it gives {actual}")
     if output.ndim == 4:
         return output.mean((1, 2) if channels_last else (2, 3))
     return output.mean(1) if output.ndim == 3 else output
 
 
-# Which channels of a layer Figure 3 shows: those that move the logit most, or a random few.
+# The choice of channels for Figure 3: those that change the logit most, or a random sample.
 
 
 def contributions(model: Classifier, images: Tensor, layer: str, batch: int = 8, progress: Progress = SILENT) -> Tensor:
-    """What each channel of a layer adds to the logit: its map times the logit's gradient by it, summed over the map.
+    """What each channel of a layer adds to the logit: the sum over the map of activation × gradient of the logit.
 
     Args:
-        model: of one logit; left as it was found.
+        model: a network with one logit; it is left unchanged.
         images: float [n, 1, h, w] in [0, 1].
-        layer: a name from `model.named_modules()`.
-        batch: images in one pass.
-        progress: who watches.
+        layer: name of a module, from `model.named_modules()`.
+        batch: number of images in one forward pass.
+        progress: receiver of the progress.
 
     Returns:
-        float32 [n, c]. Where only linear layers follow, a row sums to the logit less the biases' part.
+        float32 [n, c]. If only linear layers follow, a row sums to the logit minus what the biases add.
     """
-    found, size = [], (images.shape[2], images.shape[3])
+    parts, size = [], (images.shape[2], images.shape[3])
     module = find_layer(model, layer)
     with torch.enable_grad(), evaluating(model), progress.task("effect of units", len(images)) as task:
-        for some in images.split(batch):
-            with captured(module) as seen:
-                logits = model(some.to(model.mean))
-                gradient = torch.autograd.grad(select(logits, None).sum(), seen[0])[0]
-            maps = [as_map(each.detach(), module, model, size, layer) for each in (seen[0], gradient)]
-            found.append((maps[0] * maps[1]).sum((2, 3)).float().cpu())
-            task.update(sum(map(len, found)))
-    return torch.cat(found)
+        for part in images.split(batch):
+            with captured(module) as outputs:
+                logits = model(part.to(model.mean))
+                gradient = torch.autograd.grad(select(logits, None).sum(), outputs[0])[0]
+            maps = [as_map(tensor.detach(), module, model, size, layer) for tensor in (outputs[0], gradient)]
+            parts.append((maps[0] * maps[1]).sum((2, 3)).float().cpu())
+            task.update(sum(map(len, parts)))
+    return torch.cat(parts)
 
 
-def choose_units(added: Tensor, count: int, by: Literal["effect", "seed"], seed: int) -> list[int]:
-    """Channels for Figure 3.
+def choose_units(effects: Tensor, count: int, by: Literal["effect", "seed"], seed: int) -> list[int]:
+    """The channels that Figure 3 shows.
 
     Args:
-        added: see `contributions`, [n, c].
-        count: how many, or all there are.
-        by: "effect": the largest mean |contribution|, the largest first; "seed": at random, in order.
-        seed: of the random choice.
+        effects: what each channel adds to the logit of each image, [n, c] (see `contributions`).
+        count: number of channels; all channels if there are fewer.
+        by: "effect": the channels with the largest mean |contribution|, the largest first; "seed": a random sample, in
+            the order of the channels.
+        seed: seed of the random sample.
 
     >>> choose_units(torch.tensor([[0.0, -3.0, 1.0], [0.0, 3.0, 1.0]]), 2, "effect", 0)
     [1, 2]
     """
-    channels = added.shape[1]
+    channels = effects.shape[1]
     count = min(count, channels)
     if by == "effect":
-        return added.abs().mean(0).argsort(descending=True, stable=True)[:count].tolist()
+        return effects.abs().mean(0).argsort(descending=True, stable=True)[:count].tolist()
     return sorted(generator(seed).choice(channels, count, replace=False).tolist())

@@ -1,4 +1,4 @@
-"""How a picture is written down while it is optimised: pixels (keras-vis) or a spectrum (Olah 2017, lucid)."""
+"""What is optimised: the pixels of a picture (keras-vis) or its spectrum (Olah et al. 2017, lucid)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from torch import Tensor
 
 from cxrlens.config import Config
 
-# Colours: the directions in which those of photographs vary (lucid), and keras-vis' way to show any range.
-
 # lucid's square root of the colour covariance of ImageNet's photographs: rows are red, green, blue; columns are
 # brightness, blue-to-red and green-to-magenta.
 ROOT = torch.tensor([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]])
@@ -20,25 +18,25 @@ CORRELATION = ROOT / ROOT.norm(dim=0).max()
 
 
 def correlated(picture: Tensor) -> Tensor:
-    """Decorrelated channels [b, 3, h, w] as red, green and blue: a step in brightness is the longest."""
+    """Decorrelated channels [b, 3, h, w] as red, green and blue; a step along brightness is the longest."""
     return torch.einsum("ij,bjhw->bihw", CORRELATION.to(picture), picture)
 
 
 def standardised(image: Tensor, deviation: float = 0.1, epsilon: float = 1e-7) -> Tensor:
-    """Each picture [3, h, w] less its mean, by its standard deviation, × `deviation`, + 0.5, clipped to [0, 1]."""
+    """Pictures [b, 3, h, w], each rescaled to mean 0.5 and standard deviation `deviation` and clipped to [0, 1]."""
     mean = image.mean((1, 2, 3), keepdim=True)
     spread = image.std((1, 2, 3), keepdim=True, correction=0)
     return ((image - mean) / (spread + epsilon) * deviation + 0.5).clamp(0, 1)
 
 
 class Pixels(Config):
-    """The pixels themselves, as keras-vis has them: about 0 to 255, never clipped.
+    """The pixels themselves, as in keras-vis: about 0 to 255, never clipped.
 
     Attributes:
-        mean: of the noise at the start (half of 255).
-        deviation: its standard deviation (a twentieth of 255).
-        divided_by: what the network gets is the picture divided by this.
-        colour: three channels, or one for all three.
+        mean: mean of the noise at the start (half of 255).
+        deviation: standard deviation of the noise at the start (a twentieth of 255).
+        divided_by: divisor of the picture before it enters the network.
+        colour: "rgb": three channels; "grey": one channel for all three.
     """
 
     kind: Literal["pixels"] = "pixels"
@@ -48,36 +46,36 @@ class Pixels(Config):
     colour: Literal["rgb", "grey"] = "rgb"
 
     def start(self, size: int, rng: np.random.Generator) -> Tensor:
-        """[c, size, size]: uniform noise with exactly this mean and deviation."""
+        """The start: uniform noise [c, size, size] with exactly this mean and deviation."""
         noise = rng.random((1 if self.colour == "grey" else 3, size, size))
         noise = (noise - noise.mean()) / (noise.std() + 1e-7)
         return torch.from_numpy((noise * self.deviation + self.mean).astype(np.float32))
 
     def image(self, x: Tensor) -> Tensor:
-        """What the regularizers see [b, 3, h, w]: the pixels."""
+        """The picture that the regularizers see: the pixels, [b, 3, h, w]."""
         return x.expand(-1, 3, -1, -1)
 
-    def given(self, image: Tensor) -> Tensor:
-        """What the model's `(x - mean) / std` gets [b, 3, h, w]."""
+    def network_input(self, image: Tensor) -> Tensor:
+        """The input of the model's `(x - mean) / std`, [b, 3, h, w]."""
         return image / self.divided_by if self.divided_by != 1 else image
 
-    def shown(self, image: Tensor) -> Tensor:
-        """The picture for the eye [b, 3, h, w] in [0, 1]: each one's mean at 0.5, deviation 0.1, clipped."""
+    def display(self, image: Tensor) -> Tensor:
+        """The pictures as displayed, [b, 3, h, w] in [0, 1]: each with mean 0.5 and deviation 0.1, clipped."""
         return standardised(image)
 
 
 class Fourier(Config):
-    """A spectrum whose frequencies all have the same reach: what is scaled by 1 / frequency is easy to move.
+    """The spectrum of the picture, scaled by 1 / frequency, so that low frequencies change as easily as high ones.
 
-    Gradient ascent on pixels makes high frequencies, because a network lets them through and nothing stops them. Here a
-    step of the same length moves a frequency f in proportion to 1 / f. Constants are lucid's:
-    the lowest frequency, the division by 4, the sigmoid. Not so the start: lucid's deviation of 0.01 is an all but even
-    grey, where a network trained on X-rays alone may be flat to the last bit (DenseNet121: no picture ever moved).
+    Gradient ascent on pixels produces high frequencies, because the network passes them and nothing suppresses them.
+    Here a step of a given length changes a frequency f in proportion to 1 / f. The lowest frequency, the division by 4
+    and the sigmoid are lucid's. The start is not: lucid's deviation of 0.01 gives an almost even grey, where the
+    gradient of a network trained on X-rays alone may be exactly 0 (with DenseNet121 no picture ever changed).
 
     Attributes:
-        deviation: of the spectrum at the start.
-        decay: the power of 1 / frequency.
-        colour: "decorrelated" (see `colour`), "rgb", or "grey": one channel for all three.
+        deviation: standard deviation of the spectrum at the start.
+        decay: exponent of 1 / frequency.
+        colour: "decorrelated": lucid's decorrelated colours; "rgb"; or "grey": one channel for all three.
     """
 
     kind: Literal["fourier"] = "fourier"
@@ -86,12 +84,12 @@ class Fourier(Config):
     colour: Literal["decorrelated", "rgb", "grey"] = "decorrelated"
 
     def start(self, size: int, rng: np.random.Generator) -> Tensor:
-        """[c, size, size // 2 + 1, 2]: real and imaginary parts of half a spectrum, normal noise."""
+        """The start: normal noise, the real and imaginary parts of half a spectrum, [c, size, size // 2 + 1, 2]."""
         shape = (1 if self.colour == "grey" else 3, size, size // 2 + 1, 2)
         return torch.from_numpy((rng.standard_normal(shape) * self.deviation).astype(np.float32))
 
     def image(self, x: Tensor) -> Tensor:
-        """The picture [b, 3, size, size] in (0, 1)."""
+        """The picture of a spectrum, [b, 3, size, size] in (0, 1)."""
         size = x.shape[2]
         spectrum = torch.view_as_complex(x.contiguous()) * frequency_scale(size, self.decay).to(x)
         picture = torch.fft.irfft2(spectrum, s=(size, size), norm="ortho") / 4
@@ -99,12 +97,12 @@ class Fourier(Config):
             picture = correlated(picture)
         return torch.sigmoid(picture).expand(-1, 3, -1, -1)
 
-    def given(self, image: Tensor) -> Tensor:
-        """The picture."""
+    def network_input(self, image: Tensor) -> Tensor:
+        """The input of the model's `(x - mean) / std`: the picture itself."""
         return image
 
-    def shown(self, image: Tensor) -> Tensor:
-        """The picture."""
+    def display(self, image: Tensor) -> Tensor:
+        """The pictures as displayed: unchanged."""
         return image
 
 
@@ -112,6 +110,6 @@ Parametrization = Pixels | Fourier
 
 
 def frequency_scale(size: int, decay: float) -> Tensor:
-    """[size, size // 2 + 1]: 1 / frequency ** decay, in cycles a pixel; the mean counts as the lowest frequency."""
+    """The factors 1 / frequency ** decay, [size, size // 2 + 1]; frequency in cycles a pixel, at least 1 / size."""
     frequency = torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)[None, :])
     return frequency.clamp(min=1 / size) ** -decay

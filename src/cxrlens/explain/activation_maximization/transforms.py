@@ -1,7 +1,8 @@
-"""What happens to a picture before the network sees it, so that it works from more than one place (Olah 2017, lucid).
+"""Random transforms of the network's input, and keras-vis' regularizers.
 
-Every transform draws its numbers first and is then applied to them, one draw a picture, so a picture's fate does not
-depend on its neighbours in the batch. What comes into view from outside is mid-grey.
+With transforms a picture must activate the unit at more than one place and scale (Olah et al. 2017, lucid). Every
+transform draws its numbers first, one draw for each picture, so a picture's transforms do not depend on the others in
+the batch. The area outside a picture is mid-grey.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ GREY = 0.5
 
 
 class Pad(Config):
-    """A rim of grey.
+    """Adds a grey border.
 
     Attributes:
-        pixels: its width.
+        pixels: width of the border.
     """
 
     kind: Literal["pad"] = "pad"
     pixels: int = Field(default=12, ge=0)
 
     def draw(self, rng: np.random.Generator) -> tuple[float, float]:
-        """Nothing to draw."""
+        """No draw is needed."""
         return 0.0, 0.0
 
     def apply(self, images: Tensor, drawn: Sequence[tuple[float, float]]) -> Tensor:
@@ -41,17 +42,17 @@ class Pad(Config):
 
 
 class Jitter(Config):
-    """A window that is smaller by some pixels, at a random place.
+    """Crops the picture at a random place.
 
     Attributes:
-        pixels: by how many.
+        pixels: number of rows and of columns that are cut off.
     """
 
     kind: Literal["jitter"] = "jitter"
     pixels: int = Field(default=8, ge=0)
 
     def draw(self, rng: np.random.Generator) -> tuple[float, float]:
-        """The window's upper left corner, each of 0 to `pixels` as likely."""
+        """Row and column of the crop's upper left corner, uniform from 0 to `pixels`."""
         down, right = rng.integers(0, self.pixels + 1, 2)
         return float(down), float(right)
 
@@ -59,16 +60,16 @@ class Jitter(Config):
         """[b, c, h, w] → [b, c, h - pixels, w - pixels]."""
         height, width = images.shape[2] - self.pixels, images.shape[3] - self.pixels
         corners = [(int(down), int(right)) for down, right in drawn]
-        windows = zip(images, corners, strict=True)
-        return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in windows])
+        crops = zip(images, corners, strict=True)
+        return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in crops])
 
 
 class Scale(Config):
-    """Larger or smaller about the centre.
+    """Scales the picture about its centre.
 
     Attributes:
-        low: the smallest factor.
-        high: the largest.
+        low: smallest factor.
+        high: largest factor.
     """
 
     kind: Literal["scale"] = "scale"
@@ -76,38 +77,38 @@ class Scale(Config):
     high: float = Field(default=1.1, gt=0)
 
     def draw(self, rng: np.random.Generator) -> tuple[float, float]:
-        """A factor, uniform, and no angle."""
+        """A uniform factor, and the angle 0."""
         return float(rng.uniform(min(self.low, self.high), max(self.low, self.high))), 0.0
 
     def apply(self, images: Tensor, drawn: Sequence[tuple[float, float]]) -> Tensor:
-        """The same shape."""
-        return _turned(images, drawn)
+        """The transformed pictures, in the shape of `images`."""
+        return _scaled_and_rotated(images, drawn)
 
 
 class Rotate(Config):
-    """Turned about the centre.
+    """Rotates the picture about its centre.
 
     Attributes:
-        degrees: the largest angle either way.
+        degrees: largest angle in either direction.
     """
 
     kind: Literal["rotate"] = "rotate"
     degrees: float = Field(default=10.0, ge=0)
 
     def draw(self, rng: np.random.Generator) -> tuple[float, float]:
-        """No factor, and an angle in degrees, uniform, counter-clockwise."""
+        """The factor 1, and a uniform angle in degrees, counter-clockwise."""
         return 1.0, float(rng.uniform(-self.degrees, self.degrees))
 
     def apply(self, images: Tensor, drawn: Sequence[tuple[float, float]]) -> Tensor:
-        """The same shape."""
-        return _turned(images, drawn)
+        """The transformed pictures, in the shape of `images`."""
+        return _scaled_and_rotated(images, drawn)
 
 
 Transform = Annotated[Pad | Jitter | Scale | Rotate, Field(discriminator="kind")]
 
 
-def _turned(images: Tensor, drawn: Sequence[tuple[float, float]]) -> Tensor:
-    """Square images [b, c, h, h] enlarged by a factor and turned by an angle in degrees, bilinear."""
+def _scaled_and_rotated(images: Tensor, drawn: Sequence[tuple[float, float]]) -> Tensor:
+    """Square images [b, c, h, h], each scaled by its factor and rotated by its angle in degrees, bilinear."""
     rows = []
     for factor, degrees in drawn:
         cosine, sine = math.cos(math.radians(degrees)) / factor, math.sin(math.radians(degrees)) / factor
@@ -117,54 +118,56 @@ def _turned(images: Tensor, drawn: Sequence[tuple[float, float]]) -> Tensor:
 
 
 def fitted(images: Tensor, size: int) -> Tensor:
-    """The middle [b, c, size, size], grey around it where there is too little."""
-    lack = size - images.shape[3]
-    before = lack // 2
-    return functional.pad(images, [before, lack - before] * 2, value=GREY) if lack else images
+    """Square images cropped to their centre or padded with grey, [b, c, size, size]."""
+    missing = size - images.shape[3]
+    before = missing // 2
+    return functional.pad(images, [before, missing - before] * 2, value=GREY) if missing else images
 
 
 def wrap_offsets(share: float, size: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Offsets of keras-vis' jitter, down and right: whole pixels, uniform within `share` of the side either way."""
-    reach = int(share * size)
-    down, right = rng.integers(-reach, reach + 1, 2)
+    """Offsets of keras-vis' jitter, down and right: whole pixels, uniform within ± `share` of the side."""
+    limit = int(share * size)
+    down, right = rng.integers(-limit, limit + 1, 2)
     return int(down), int(right)
 
 
 def wrapped(x: Tensor, offsets: Sequence[tuple[int, int]]) -> Tensor:
-    """Each picture [c, h, w] moved down and right; what leaves on one side comes in on the other.
+    """Each picture [c, h, w] shifted down and right; what leaves at one edge enters at the opposite one.
 
-    keras-vis calls scipy's `shift(mode="wrap")`, whose period is one pixel short of the side: the line at the seam
-    is lost and its neighbour doubled. Here nothing is lost.
+    keras-vis calls scipy's `shift(mode="wrap")`, whose period is one pixel shorter than the side: it loses the
+    line at the seam and doubles its neighbour. This function loses nothing.
     """
-    return torch.stack([torch.roll(image, move, (1, 2)) for image, move in zip(x, offsets, strict=True)])
+    return torch.stack([torch.roll(image, offset, (1, 2)) for image, offset in zip(x, offsets, strict=True)])
 
 
-# keras-vis 0.4.1's two priors, for each picture: total variation and the L6 norm, both by the number of values.
+# The two regularizers of keras-vis 0.4.1: total variation and the L6 norm, both divided by the number of values.
 
 
 def total_variation(images: Tensor) -> Tensor:
-    """Sum of squared steps to the pixel below and to the right, by C·H·W (Mahendran and Vedaldi 2016, beta 2).
+    """Squared differences to the pixels below and to the right, summed and divided by C·H·W.
+
+    This is the total variation of Mahendran and Vedaldi 2016 with beta 2.
 
     Args:
         images: [b, c, h, w], in the range in which they are optimised.
 
     Returns:
-        [b]. The last row and column only end steps.
+        The total variation of each image, [b]. The last row and column have no differences of their own.
     """
-    here = images[:, :, :-1, :-1]
-    down, right = images[:, :, 1:, :-1] - here, images[:, :, :-1, 1:] - here
+    inner = images[:, :, :-1, :-1]
+    down, right = images[:, :, 1:, :-1] - inner, images[:, :, :-1, 1:] - inner
     return (down.square() + right.square()).sum((1, 2, 3)) / images[0].numel()
 
 
 def lp_norm(images: Tensor) -> Tensor:
-    """The L6 norm (sum |x|^6)^(1/6) by C·H·W.
+    """The L6 norm (sum |x|^6)^(1/6), divided by C·H·W.
 
     Args:
         images: [b, c, h, w], in the range in which they are optimised.
 
     Returns:
-        [b].
+        The norm of each image, [b].
     """
-    # In double precision: PyTorch sums one by one, and 150,528 sixth powers lose four digits in single.
+    # Double precision: in single precision, the sum of 150,528 sixth powers loses four digits.
     norm = torch.linalg.vector_norm(images, 6, (1, 2, 3), dtype=torch.float64)
     return norm.to(images.dtype) / images[0].numel()

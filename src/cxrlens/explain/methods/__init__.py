@@ -1,4 +1,4 @@
-"""One file = one method of attribution; the file's name is the method's."""
+"""Attribution methods: one method in each file, which has the method's name."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pydantic import Field
 from torch import Tensor
 
 from cxrlens.config import Config
-from cxrlens.explain.base import Shown
+from cxrlens.explain.base import DisplayedPart
 from cxrlens.models.classifier import Classifier
 from cxrlens.registry import Registry
 
 
 class Method(Config, ABC):
-    """A way to say where in an image a logit comes from; the fields are its options.
+    """An attribution method: it computes how much each place of an image contributes to a logit. Fields are options.
 
     Attributes:
-        name: the name in the registry, which sets it.
-        title: what the field calls the method, for figures and sentences.
+        name: name in the registry, which sets it.
+        title: the method's usual name, for figures and sentences.
         citation: authors, year and identifier of the work that the method comes from.
-        shown: the part of the signed maps that this work displays.
-        warning: what a reader of the maps must know; empty where there is nothing.
-        trial: options of least work, to find out whether a network can have its maps.
+        displayed: the part of the signed maps that this work displays: "positive", "magnitude" or "signed".
+        warning: what a reader of the maps must know; empty if there is nothing.
+        trial: options with the least work, for a test whether the method works for a network.
         batch: largest number of images that go through the network at once; it bounds the memory and changes no map.
     """
 
     name: ClassVar[str] = ""
     title: ClassVar[str]
     citation: ClassVar[str]
-    shown: ClassVar[Shown] = "signed"
+    displayed: ClassVar[DisplayedPart] = "signed"
     warning: ClassVar[str] = ""
     trial: ClassVar[Mapping[str, int]] = {}
     batch: int = Field(default=8, ge=1)
 
     def layer_of(self, model: Classifier) -> str | None:
-        """The layer that is explained; None where the method needs none."""
+        """The name of the layer whose map is used; None for a method without a layer."""
         return None
 
     def margin_of(self, model: Classifier) -> tuple[int, int]:
@@ -49,9 +49,9 @@ class Method(Config, ABC):
         """Raw signed maps [b, h', w'] of at most `batch` images.
 
         Args:
-            model: in evaluation mode; left as it was found.
-            images: [b, 1, h, w] in [0, 1], where the model is and in its precision.
-            target: index of the explained logit for each image, [b]; None where there is only one.
+            model: network in evaluation mode; it is left unchanged.
+            images: [b, 1, h, w] in [0, 1], on the model's device and in its precision.
+            target: index of the explained logit for each image, [b]; None if the network has only one logit.
         """
 
 

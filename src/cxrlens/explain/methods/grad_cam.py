@@ -14,9 +14,9 @@ from cxrlens.explain.methods import METHODS
 class GradCam(ActivationMap):
     """Each channel's map, weighted by the mean of the logit's gradient over it.
 
-    The ReLU of equation 2 is left to `Attribution.evidence`: the raw map keeps what speaks against the target. Exact
-    where the layer is averaged and then weighted (it is CAM / (h'·w')); elsewhere, as before the benchmark's dense
-    layer, the mean forgets where the gradient was, and `hires_cam` does not.
+    `Attribution.evidence` applies the ReLU of equation 2, so the raw map keeps the evidence against the target. The map
+    is exact if the layer is averaged and then weighted (it is CAM / (h'·w')). Elsewhere, as before the benchmark's
+    dense layer, the mean loses the position of the gradient; `hires_cam` keeps it.
     """
 
     title: ClassVar[str] = "Grad-CAM"

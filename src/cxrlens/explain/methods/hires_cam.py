@@ -1,4 +1,4 @@
-"""HiResCAM (Draelos and Carin 2020, arXiv:2011.08891): the gradient stays where it was."""
+"""HiResCAM (Draelos and Carin 2020, arXiv:2011.08891): the gradient keeps its position."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cxrlens.explain.methods import METHODS
 
 @METHODS.register("hires_cam")
 class HiResCam(ActivationMap):
-    """Each channel's map times the gradient by it, cell by cell.
+    """Each channel's map times the gradient with respect to it, cell by cell.
 
-    The one variant of Grad-CAM that is here, because it mends what is wrong with it: through whatever piecewise linear
-    layers follow, the map sums to the logit less the biases' part, also where a dense layer reads each cell with
-    another weight. Under a pooled linear head it is Grad-CAM times h'·w'. Grad-CAM++ and its kin weigh whole channels.
+    It corrects a fault of Grad-CAM: if piecewise linear layers follow, the map sums to the logit minus what the biases
+    add, even if a dense layer has a different weight for each cell. With a pooled linear head, it is Grad-CAM times
+    h'·w'. Grad-CAM++ and similar variants weight whole channels, so they do not correct this fault and are not here.
     """
 
     title: ClassVar[str] = "HiResCAM"

@@ -17,15 +17,15 @@ from cxrlens.models.classifier import Classifier
 
 @METHODS.register("integrated_gradients")
 class IntegratedGradients(Method):
-    """The gradient along the straight way from a baseline to the image, times the difference.
+    """The mean gradient along the straight path from a baseline to the image, times their difference.
 
-    A map sums to the logit of the image minus the baseline's, as closely as the steps allow. What equals the baseline
-    gets nothing: with a black one, black pixels cannot be evidence. By the grey pixel: the sum over what the network
-    is given in each channel is the same.
+    A map sums to the image's logit minus the baseline's, up to the error of the integration. A pixel that equals the
+    baseline gets 0: with a black baseline, black pixels cannot be evidence. The gradient is with respect to the grey
+    pixel, which equals the sum over the network's three input channels.
 
     Attributes:
-        steps: points of the Gauss-Legendre rule.
-        baseline: the grey that counts as no evidence, in [0, 1]; 0 is black.
+        steps: number of points of the Gauss-Legendre rule.
+        baseline: grey value that counts as no evidence, in [0, 1]; 0 is black.
     """
 
     title: ClassVar[str] = "Integrated gradients"
@@ -35,14 +35,15 @@ class IntegratedGradients(Method):
     baseline: float = Field(default=0.0, ge=0, le=1)
 
     def maps(self, model: Classifier, images: Tensor, target: Tensor | None) -> Tensor:
-        """Shares of the logit's difference, [b, h, w]."""
-        at, weights = np.polynomial.legendre.leggauss(self.steps)  # on [-1, 1]
-        points, shares = (torch.from_numpy(each / 2).to(images) for each in (at + 1, weights))
-        way = images - self.baseline
+        """Each pixel's part of the difference between the two logits, [b, h, w]."""
+        nodes, node_weights = np.polynomial.legendre.leggauss(self.steps)  # on [-1, 1]
+        points, weights = (torch.from_numpy(values / 2).to(images) for values in (nodes + 1, node_weights))
+        difference = images - self.baseline
         total = torch.zeros_like(images)
-        for some in groups(self.steps, len(images), self.batch):
-            inner = self.baseline + points[some.start : some.stop].view(-1, 1, 1, 1, 1) * way  # [s, b, 1, h, w]
-            wanted = None if target is None else target.repeat(len(some))
-            gradients = pixel_gradient(model, inner.flatten(0, 1), wanted).unflatten(0, inner.shape[:2])
-            total += torch.einsum("s,sbchw->bchw", shares[some.start : some.stop], gradients)
-        return (way * total)[:, 0]  # eq. 1
+        for steps in groups(self.steps, len(images), self.batch):
+            part = slice(steps.start, steps.stop)
+            inner = self.baseline + points[part].view(-1, 1, 1, 1, 1) * difference  # [s, b, 1, h, w]
+            targets = None if target is None else target.repeat(len(steps))
+            gradients = pixel_gradient(model, inner.flatten(0, 1), targets).unflatten(0, inner.shape[:2])
+            total += torch.einsum("s,sbchw->bchw", weights[part], gradients)
+        return (difference * total)[:, 0]  # eq. 1

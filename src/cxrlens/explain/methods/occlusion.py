@@ -1,4 +1,4 @@
-"""Occlusion (Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2): what the logit loses when a window is covered."""
+"""Occlusion (Zeiler and Fergus 2014, arXiv:1311.2901, section 4.2): the fall of the logit if a window is covered."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cxrlens.models.classifier import Classifier
 
 @METHODS.register("occlusion")
 class Occlusion(Method):
-    """At each pixel the mean fall of the logit over the windows that cover it; needs no gradient.
+    """The mean fall of the logit over all windows that cover a pixel; no gradient is needed.
 
-    A covered image is one that the network never saw in training, and a window shows no evidence that another part of
-    the image holds as well.
+    The network never saw a covered image in training. If another part of the image holds the same evidence, covering
+    one of them changes little.
 
     Attributes:
-        window: side of the covering square, in pixels; an eighth of the image's shorter side where none is given.
-        stride: pixels from one window to the next; half a window where none is given. The last one ends at the rim.
-        fill: the grey of the window, in [0, 1], or the image's mean.
+        window: side of the covering square, in pixels; None is an eighth of the image's shorter side.
+        stride: pixels from one window to the next; None is half a window. The last window ends at the image's edge.
+        fill: grey value of the window, in [0, 1], or "mean" for the image's mean.
     """
 
     title: ClassVar[str] = "Occlusion"
@@ -36,7 +36,7 @@ class Occlusion(Method):
     fill: float | Literal["mean"] = "mean"
 
     def maps(self, model: Classifier, images: Tensor, target: Tensor | None) -> Tensor:
-        """Mean falls of the logit, [b, h, w]."""
+        """The mean fall of the logit at each pixel, [b, h, w]."""
         height, width = images.shape[2:]
         window = self.window or max(1, min(height, width) // 8)
         stride = self.stride or max(1, window // 2)
@@ -49,15 +49,15 @@ class Occlusion(Method):
         fill = images.mean((1, 2, 3)).view(-1, 1, 1, 1) if self.fill == "mean" else self.fill
         total, covered = torch.zeros_like(images[:, 0]), torch.zeros_like(images[0, 0])
         with torch.no_grad():
-            whole = select(model(images), target)
-            for some in groups(len(corners), len(images), self.batch):
-                variants = images.repeat(len(some), 1, 1, 1).unflatten(0, (len(some), len(images)))
-                for variant, number in zip(variants, some, strict=True):
+            logits = select(model(images), target)
+            for windows in groups(len(corners), len(images), self.batch):
+                variants = images.repeat(len(windows), 1, 1, 1).unflatten(0, (len(windows), len(images)))
+                for variant, number in zip(variants, windows, strict=True):
                     top, left = corners[number]
                     variant[:, :, top : top + window, left : left + window] = fill
-                wanted = None if target is None else target.repeat(len(some))
-                falls = whole - select(model(variants.flatten(0, 1)), wanted).unflatten(0, variants.shape[:2])
-                for fall, number in zip(falls, some, strict=True):
+                targets = None if target is None else target.repeat(len(windows))
+                falls = logits - select(model(variants.flatten(0, 1)), targets).unflatten(0, variants.shape[:2])
+                for fall, number in zip(falls, windows, strict=True):
                     top, left = corners[number]
                     total[:, top : top + window, left : left + window] += fall[:, None, None]
                     covered[top : top + window, left : left + window] += 1
@@ -65,7 +65,7 @@ class Occlusion(Method):
 
 
 def _starts(side: int, window: int, stride: int) -> list[int]:
-    """Where windows begin along a side; the last one ends at its end.
+    """The first pixel of each window along a side; the last window ends with the side.
 
     >>> _starts(10, 4, 3), _starts(10, 4, 4)
     ([0, 3, 6], [0, 4, 6])

@@ -1,1 +1,1 @@
-"""Fourth stage: what the networks look at. One file a figure; `stage` makes those that a study asks for."""
+"""The stage "explain": Figures 1 to 3 and the spectra of a run; `stage` makes those that the study names."""

@@ -1,4 +1,4 @@
-"""The networks that the figures are of: of each model the first seed's, with the images of its size."""
+"""The networks that figures, gallery and audit explain: the first seed and fold of each model, with its images."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class FigureNetwork:
     """One trained network of a run.
 
     Attributes:
-        run: whose it is.
-        task: which one.
-        prepared: the run's images.
-        device: where it works.
+        run: the run that trained the network.
+        task: the training task of the network: model, seed and fold.
+        prepared: cohort, splits and cached images of the run.
+        device: device on which the network runs.
     """
 
     run: FinishedRun
@@ -38,39 +38,46 @@ class FigureNetwork:
 
     @property
     def name(self) -> str:
-        """The model's."""
+        """The name of the model."""
         return self.task.row.name
 
     @property
     def file(self) -> str:
-        """Its arrays' file."""
+        """The file name of the network's arrays."""
         return f"{folder_name(self.name)}.npz"
 
     @property
     def identity(self) -> str:
-        """What its weights were made from."""
+        """The digest of everything that the network was trained from."""
         return read_record(self.task.unit(self.run.folder))["identity"]
 
     def network(self) -> Classifier:
-        """Whole, in evaluation mode."""
+        """The network with its trained weights, on the device, in evaluation mode."""
         return self.device.place(self.run.model(self.name, seed=self.task.seed, fold=self.task.split.fold))
 
     def cohort_logits(self, progress: Progress) -> np.ndarray:
-        """Its logit of every readable image of the cohort, [images]."""
+        """The network's logit of every readable image of the cohort, [images]."""
         images = self.prepared.cohort.readable["image"].tolist()
         return reference_activations(self.network(), [Objective.logit()], self.pixels(images), progress=progress)[0]
 
     def pixels(self, images: Sequence[str]) -> Tensor:
-        """float32 [n, 1, size, size] in [0, 1], as this network is given validation images."""
+        """Images as this network gets them for validation, float32 [n, 1, size, size] in [0, 1]."""
         cache, _ = self.prepared.pixels.at(self.task.size)
         return torch.from_numpy(cache.batch(list(images)).astype(np.float32) / 255)[:, None]
 
 
 def first_networks(
-    run: FinishedRun, done: Sequence[TrainingTask], prepared: Prepared, device: Device
+    run: FinishedRun, tasks: Sequence[TrainingTask], prepared: Prepared, device: Device
 ) -> list[FigureNetwork]:
-    """Of each model the network of the first seed and fold, in the ladder's order."""
+    """The network of the first seed and fold of each model, in the order of the study.
+
+    Args:
+        run: the run that trained the networks.
+        tasks: the finished training tasks.
+        prepared: cohort, splits and cached images of the run.
+        device: device on which the networks run.
+    """
     first: dict[str, TrainingTask] = {}
-    for task in done:
+    for task in tasks:
         first.setdefault(task.row.name, task)
     return [FigureNetwork(run, task, prepared, device) for task in first.values()]

@@ -1,4 +1,4 @@
-"""Figures 2 and 3: the pictures that a model's logit, and the channels of its last layer, like most."""
+"""Figures 2 and 3 and the spectra of a run: pictures that maximise a model's logit, or channels of its last layer."""
 
 from __future__ import annotations
 
@@ -18,133 +18,178 @@ from cxrlens.explain.attribution_options import ExplainOptions
 from cxrlens.explain.layers import default_layer, units_layer
 from cxrlens.pipeline.array_cache import cached_arrays
 from cxrlens.pipeline.explain.figure_networks import FigureNetwork
-from cxrlens.pipeline.explain.left_out import LeftOut
+from cxrlens.pipeline.explain.omissions import Omissions
 from cxrlens.progress import Progress
 from cxrlens.report import figures
 
-EXAMPLES = 2  # images of the cohort below each unit's picture
+EXAMPLES = 2  # number of images of the cohort below each unit's picture
 Arrays = dict[str, np.ndarray]
 
 
 def figure2(
-    shown: Sequence[FigureNetwork], options: ExplainOptions, folder: Path, progress: Progress, out: LeftOut
+    networks: Sequence[FigureNetwork], options: ExplainOptions, folder: Path, progress: Progress, omissions: Omissions
 ) -> None:
-    """Writes `figure2`: for every model the logit's picture, a without jitter and b with it and without TV."""
-    made: dict[str, dict[str, Arrays]] = {}
-    for each in shown:
-        with out.guarded("Figure 2", model=each.name):
-            real, panels = each.cohort_logits(progress), {}
-            for panel, still in (("a", True), ("b", False)):
-                how = options.maximization(still, options.iterations)
-                path = folder / "figure2" / panel / each.file
-                panels[panel] = logit_pictures(each, how, [options.seed], path, progress) | {"real": real}
-            made[each.name] = panels
-    with out.guarded("Figure 2", folder / "figure2"):
-        figures.save(figures.logit_pictures_figure(_some(made)), folder / "figure2.png")
+    """Writes `figure2`: the logit's picture for every model, in panel a without jitter, in b with jitter and no TV.
+
+    Args:
+        networks: one network of each model.
+        options: the study's `[explain]`.
+        folder: folder of the figures.
+        progress: receiver of the progress.
+        omissions: record of what the figure lacks.
+    """
+    arrays: dict[str, dict[str, Arrays]] = {}
+    for network in networks:
+        with omissions.guarded("Figure 2", model=network.name):
+            real, panels = network.cohort_logits(progress), {}
+            for panel, jitter in (("a", False), ("b", True)):
+                maximization = options.maximization(options.iterations, jitter=jitter)
+                path = folder / "figure2" / panel / network.file
+                panels[panel] = logit_pictures(network, maximization, [options.seed], path, progress) | {"real": real}
+            arrays[network.name] = panels
+    with omissions.guarded("Figure 2", folder / "figure2"):
+        figures.save(figures.logit_pictures_figure(_not_empty(arrays)), folder / "figure2.png")
 
 
 def logit_pictures(
-    shown: FigureNetwork, how: MaximizeOptions, seeds: Sequence[int], path: Path, progress: Progress
+    network: FigureNetwork, options: MaximizeOptions, seeds: Sequence[int], path: Path, progress: Progress
 ) -> Arrays:
-    """The logit's pictures [n, 3, h, w], their `shown` logits [n] and `curve` [n, iterations]."""
+    """Pictures that maximise a network's logit, one for each seed.
+
+    Args:
+        network: the network.
+        options: options of activation maximization.
+        seeds: seeds of the pictures, n of them.
+        path: file of the arrays.
+        progress: receiver of the progress.
+
+    Returns:
+        `pictures` [n, 3, h, w], `raw`, their logits `shown` [n] and the `curve` [n, iterations]
+        (see `MaximizationResult`).
+    """
 
     def make() -> Arrays:
-        found = maximize(shown.network(), Objective.logit(), how, seeds=seeds, progress=progress)
-        return {"pictures": found.pictures, "raw": found.raw, "shown": found.shown, "curve": found.curve}
+        result = maximize(network.network(), Objective.logit(), options, seeds=seeds, progress=progress)
+        return {"pictures": result.pictures, "raw": result.raw, "shown": result.activations, "curve": result.curve}
 
-    told = {"network": shown.identity, "options": how.model_dump(mode="json"), "seeds": list(seeds)}
-    return cached_arrays(path, told, make)
+    made_from = {"network": network.identity, "options": options.model_dump(mode="json"), "seeds": list(seeds)}
+    return cached_arrays(path, made_from, make)
 
 
 def figure3(
-    shown: Sequence[FigureNetwork], options: ExplainOptions, folder: Path, progress: Progress, out: LeftOut
+    networks: Sequence[FigureNetwork], options: ExplainOptions, folder: Path, progress: Progress, omissions: Omissions
 ) -> None:
-    """Writes `figure3`: for every model some channels of the layer before its last, each with the images it likes."""
-    how = options.maximization(False, options.unit_iterations)
-    made: dict[str, Arrays] = {}
-    for each in shown:
+    """Writes `figure3`: channels of the layer before the last, each with the images that activate it most.
 
-        def make(each: FigureNetwork = each) -> Arrays:
-            return _units(each, options, how, progress)
+    Args:
+        networks: one network of each model.
+        options: the study's `[explain]`.
+        folder: folder of the figures.
+        progress: receiver of the progress.
+        omissions: record of what the figure lacks.
+    """
+    maximization = options.maximization(options.unit_iterations, jitter=True)
+    arrays: dict[str, Arrays] = {}
+    for network in networks:
 
-        with out.guarded("Figure 3", model=each.name):
-            told = {
-                "network": each.identity, "options": how.model_dump(mode="json"), "seed": options.seed,
+        def make(network: FigureNetwork = network) -> Arrays:
+            return _unit_pictures(network, options, maximization, progress)
+
+        with omissions.guarded("Figure 3", model=network.name):
+            made_from = {
+                "network": network.identity, "options": maximization.model_dump(mode="json"), "seed": options.seed,
                 "units": options.units, "choose": options.choose, "examples": EXAMPLES,
             }  # fmt: skip
-            made[each.name] = cached_arrays(folder / "figure3" / each.file, told, make)
-    with out.guarded("Figure 3", folder / "figure3"):
-        figures.save(figures.unit_pictures_figure(_some(made), options.choose), folder / "figure3.png")
+            arrays[network.name] = cached_arrays(folder / "figure3" / network.file, made_from, make)
+    with omissions.guarded("Figure 3", folder / "figure3"):
+        figures.save(figures.unit_pictures_figure(_not_empty(arrays), options.choose), folder / "figure3.png")
 
 
-def _some(made: dict[str, Any]) -> dict[str, Any]:
-    if not made:
-        raise UserError("no model has any of its pictures")
-    return made
+def _not_empty(arrays: dict[str, Any]) -> dict[str, Any]:
+    if not arrays:
+        raise UserError("no model has any pictures")
+    return arrays
 
 
-def _units(shown: FigureNetwork, options: ExplainOptions, how: MaximizeOptions, progress: Progress) -> Arrays:
-    model = shown.network()
-    layer, cohort = units_layer(model), shown.prepared.cohort.readable["image"].tolist()
-    added = contributions(model, shown.pixels(shown.task.split.validation), default_layer(model), progress=progress)
-    units = choose_units(added, options.units, options.choose, options.seed)
+def _unit_pictures(
+    network: FigureNetwork, options: ExplainOptions, maximization: MaximizeOptions, progress: Progress
+) -> Arrays:
+    model = network.network()
+    layer, cohort = units_layer(model), network.prepared.cohort.readable["image"].tolist()
+    validation = network.pixels(network.task.split.validation)
+    effects = contributions(model, validation, default_layer(model), progress=progress)
+    units = choose_units(effects, options.units, options.choose, options.seed)
     objectives = [Objective.channel(layer, unit) for unit in units]
-    found = maximize(model, objectives, how, seeds=[options.seed], progress=progress)
-    real = reference_activations(model, objectives, shown.pixels(cohort), progress=progress)
-    liked = np.argsort(-real, axis=1, kind="stable")[:, :EXAMPLES]
-    examples = np.stack([shown.pixels([cohort[place] for place in row])[:, 0].numpy() for row in liked])
+    result = maximize(model, objectives, maximization, seeds=[options.seed], progress=progress)
+    real = reference_activations(model, objectives, network.pixels(cohort), progress=progress)
+    highest = np.argsort(-real, axis=1, kind="stable")[:, :EXAMPLES]
+    names = [[cohort[row] for row in rows] for rows in highest]
+    examples = np.stack([network.pixels(images)[:, 0].numpy() for images in names])
     return {
         "layer": np.array(layer),
         "units": np.array(units),
-        "effect": added[:, units].mean(0).numpy(),
-        "pictures": found.pictures,
-        "raw": found.raw,
-        "shown": found.shown,
-        "curve": found.curve,
+        "effect": effects[:, units].mean(0).numpy(),
+        "pictures": result.pictures,
+        "raw": result.raw,
+        "shown": result.activations,
+        "curve": result.curve,
         "real": real,
-        "liked": np.array([[cohort[place] for place in row] for row in liked]),
+        "liked": np.array(names),
         "examples": np.rint(examples * 255).astype(np.uint8),
     }
 
 
-# Do the models' pictures differ, in numbers: spatial frequency and colour over seeds, every pair of models.
+# The pictures in numbers: spatial frequency and colour over seeds, and their differences for every pair of models.
 
 MEASURES = {"frequency": mean_frequency, "colour": colour_variance}
 
 
 def spectra(
-    shown: Sequence[FigureNetwork],
+    networks: Sequence[FigureNetwork],
     options: ExplainOptions,
     level: float,
     folder: Path,
     progress: Progress,
-    out: LeftOut,
+    omissions: Omissions,
 ) -> dict[str, Any]:
-    """Draws `spectrum` and returns what it shows: each model's means with intervals, and every difference.
+    """Draws `spectrum` and returns its numbers: each model's means with intervals, and all differences.
 
-    {} where no model has pictures. The pictures are Figure 2b's, of more seeds and fewer iterations.
+    The pictures are made as in Figure 2b, with more seeds and fewer iterations.
+
+    Args:
+        networks: one network of each model.
+        options: the study's `[explain]`.
+        level: confidence level of the intervals, between 0 and 1.
+        folder: folder of the figures.
+        progress: receiver of the progress.
+        omissions: record of what the figure lacks.
+
+    Returns:
+        `spectrum` of `explain.json`; {} if no model has pictures.
     """
-    how = options.maximization(False, options.spectrum_iterations)
+    maximization = options.maximization(options.spectrum_iterations, jitter=True)
     seeds = range(options.seed, options.seed + options.spectrum_seeds)
-    made = {}
-    for each in shown:
-        with out.guarded("pictures in numbers", model=each.name):
-            path = folder / "spectrum" / each.file
-            made[each.name] = logit_pictures(each, how, seeds, path, progress)["pictures"]
-    if not made:
+    pictures = {}
+    for network in networks:
+        with omissions.guarded("pictures in numbers", model=network.name):
+            path = folder / "spectrum" / network.file
+            pictures[network.name] = logit_pictures(network, maximization, seeds, path, progress)["pictures"]
+    if not pictures:
         return {}
-    values = {name: {model: measure(made[model]) for model in made} for name, measure in MEASURES.items()}
-    found = {
+    values = {
+        name: {model: measure(of_model) for model, of_model in pictures.items()} for name, measure in MEASURES.items()
+    }
+    numbers = {
         "preset": options.preset,
         "iterations": options.spectrum_iterations,
         "seeds": options.spectrum_seeds,
         "models": [
             {"name": model} | {name: asdict(over_seeds(values[name][model], level)) for name in MEASURES}
-            for model in made
+            for model in pictures
         ],
-        "differences": {name: [asdict(each) for each in seed_differences(values[name], level)] for name in MEASURES},
+        "differences": {name: [asdict(pair) for pair in seed_differences(values[name], level)] for name in MEASURES},
     }
-    with out.guarded("the figure of the pictures in numbers", folder / "spectrum"):
-        rings = {model: radial_spectrum(pictures) for model, pictures in made.items()}
-        figures.save(figures.spectrum_figure(rings, found), folder / "spectrum.png")
-    return found
+    with omissions.guarded("the figure of the pictures in numbers", folder / "spectrum"):
+        rings = {model: radial_spectrum(of_model) for model, of_model in pictures.items()}
+        figures.save(figures.spectrum_figure(rings, numbers), folder / "spectrum.png")
+    return numbers

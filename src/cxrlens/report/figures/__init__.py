@@ -1,6 +1,7 @@
-"""The report's figures: each function takes `results.json` (or an `Evaluation`) and returns a matplotlib `Figure`.
+"""The figures of the report. Each function returns a matplotlib `Figure`.
 
-Those of the explanations take their arrays instead.
+The figures of the results take `results.json` or an `Evaluation`; those of the explanations and of the audit take
+arrays or plain values.
 """
 
 from cxrlens.report.figures.audit import audit_figure, evidence_figure

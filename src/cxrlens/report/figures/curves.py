@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves of all models in one square."""
+"""The figures of the results: ROC and precision-recall curves, calibration, training curves, and the AUC forest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from cxrlens.text import interval, number
 
 
 def roc_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
-    """Sensitivity against 1 - specificity; the legend holds each AUC with its interval by patients."""
+    """The ROC curves of all models; the legend has each AUC with its interval by patients."""
     plain = as_results(results)
     figure, axes = _square(sum(_name(model).count("\n") + 1 for model in plain["models"]))
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, label="chance   0.50", zorder=0)
@@ -48,7 +48,10 @@ def roc_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
 
 
 def precision_recall_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
-    """Precision against recall, as steps, with each average precision; the grey line calls every image positive."""
+    """The precision-recall curves of all models, as steps; the legend has each average precision.
+
+    The grey line is the precision if every image is called positive.
+    """
     plain = as_results(results)
     figure, axes = _square(sum(_name(model).count("\n") + 1 for model in plain["models"]))
     for index, model in enumerate(plain["models"]):
@@ -65,9 +68,9 @@ def precision_recall_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
 
 
 def _name(model: Mapping[str, Any]) -> str:
-    """A model's name for the legend, on one line unless it is a very long one."""
+    """A model's name for the legend, on one line unless it is very long."""
     name = folded(model["name"], 46)
-    return name if name.isascii() else name + "\u200e"  # what follows a name from right to left keeps its order
+    return name if name.isascii() else name + "\u200e"  # text after a right-to-left name keeps its order
 
 
 def _square(lines: int) -> tuple[Figure, Axes]:
@@ -90,11 +93,12 @@ def _legend(axes: Axes, title: str) -> None:
     )
 
 
-# Reliability of the probabilities, a panel a model.
-
-
 def calibration_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
-    """Observed share of positives against the mean probability, with Wilson's intervals; bars: how many images."""
+    """The reliability of the probabilities, a panel for each model.
+
+    Points are the observed share of positives in each bin of probability, with Wilson's intervals. Bars are the number
+    of images in the bin.
+    """
     plain = as_results(results)
     models = plain["models"]
     columns = panel_columns(len(models))
@@ -105,22 +109,23 @@ def calibration_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
         if index >= len(models):
             axes.remove()
             continue
-        _panel(axes, models[index], index, first_column=index % columns == 0)
+        _reliability_panel(axes, models[index], index, first_column=index % columns == 0)
     figure.supxlabel("mean predicted probability", fontsize=SMALL + 1)
     figure.supylabel(f"observed share of positives ({percent(plain)} interval)", fontsize=SMALL + 1)
     return figure
 
 
-def _panel(axes: Any, model: dict[str, Any], index: int, *, first_column: bool) -> None:
+def _reliability_panel(axes: Any, model: dict[str, Any], index: int, *, first_column: bool) -> None:
     bins, fit = model["curves"]["reliability"], model["calibration"]
-    x, y = np.array([b["predicted"] for b in bins]), np.array([b["observed"] for b in bins])
-    sizes = np.array([b["count"] for b in bins], dtype=float)
-    reach = np.clip(np.array([[o - b["low"], b["high"] - o] for o, b in zip(y, bins, strict=True)]).T, 0, None)
+    x, y = np.array([part["predicted"] for part in bins]), np.array([part["observed"] for part in bins])
+    counts_of_images = np.array([part["count"] for part in bins], dtype=float)
+    errors = [[share - part["low"], part["high"] - share] for share, part in zip(y, bins, strict=True)]
+    errors = np.clip(np.array(errors).T, 0, None)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     if len(bins):
-        axes.bar(x, 0.15 * sizes / sizes.max(), width=0.02, color=PALE)
+        axes.bar(x, 0.15 * counts_of_images / counts_of_images.max(), width=0.02, color=PALE)
         colour = COLOURS[index % len(COLOURS)]
-        axes.errorbar(x, y, reach, fmt="o-", color=colour, markersize=4, linewidth=1.2, elinewidth=0.8)
+        axes.errorbar(x, y, errors, fmt="o-", color=colour, markersize=4, linewidth=1.2, elinewidth=0.8)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
     plain_axes(axes, "", "")
     axes.set_title(folded(model["name"]), fontsize=SMALL, loc="left")
@@ -131,23 +136,21 @@ def _panel(axes: Any, model: dict[str, Any], index: int, *, first_column: bool) 
     axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", fontsize=SMALL - 1, bbox=box)
 
 
-# How training went: loss and AUC by epoch, training and validation side.
-
 MEASURES = (("loss", "validation_loss"), ("auc", "validation_auc"))
 
 
 def training_curves_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Small panels, loss over AUC for each model; the networks of one model (its seeds and folds) share a panel.
+    """Loss and AUC by epoch on train and validation set; all seeds and folds of a model share its two panels.
 
     Args:
-        histories: a network's title, such as "vgg16-imagenet (seed 0, fold 1)" → a row an epoch with `epoch`, `loss`,
-            `auc`, `validation_loss`, `validation_auc` (those that are there are drawn).
+        histories: title of a network, such as "vgg16-imagenet (seed 0, fold 1)" → a row for each epoch. The columns
+            `epoch`, `loss`, `auc`, `validation_loss` and `validation_auc` are drawn if they exist.
 
     Raises:
         UserError: there is no history.
     """
     if not histories:
-        raise UserError("training curves need at least one network's history; got none")
+        raise UserError("training curves need the history of at least one network; got none")
     models: dict[str, list[pd.DataFrame]] = {}
     for title, history in histories.items():
         models.setdefault(re.sub(r" \(seed \d+(, fold \d+)?\)$", "", title), []).append(history)
@@ -171,7 +174,7 @@ def training_curves_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
         pair[0].title.set_fontsize(SMALL)
         aucs.append(pair[1])
     lowest = min(axes.get_ylim()[0] for axes in aucs)
-    for axes in aucs:  # losses of different models have no common scale, AUCs do
+    for axes in aucs:  # AUCs of different models have a common scale, losses do not
         axes.set_ylim(lowest, 1.02)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=SMALL, frameon=False)
@@ -180,12 +183,12 @@ def training_curves_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _training_panel(axes: Any, histories: list[pd.DataFrame], measures: tuple[str, str]) -> None:
     looks = (("training", COLOURS[0], "-"), ("validation", COLOURS[1], "--"))
-    for measure, (side, colour, dashes) in zip(measures, looks, strict=True):
+    for measure, (set_name, colour, dashes) in zip(measures, looks, strict=True):
         drawn = [history for history in histories if measure in history and history[measure].notna().any()]
-        for place, history in enumerate(drawn):
+        for index, history in enumerate(drawn):
             epochs = history["epoch"] if "epoch" in history else range(1, len(history) + 1)
             marker = "o" if len(history) == 1 else None
-            label = side if place == 0 else "_"
+            label = set_name if index == 0 else "_"
             axes.plot(
                 epochs, history[measure], dashes, color=colour, marker=marker, markersize=3, linewidth=1.2,
                 alpha=1.0 if len(drawn) == 1 else 0.6, label=label,
@@ -197,29 +200,27 @@ def _training_panel(axes: Any, histories: list[pd.DataFrame], measures: tuple[st
         axes.set_ylim(bottom=0)
 
 
-# Table 1 as a forest plot: each model's AUC with both intervals, beside the paper's.
-
-
 def auc_forest_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
-    """A line a model: the AUC with its interval by patients, that over trainings too below in grey, the paper's as a
-    diamond.
+    """Table 1 as a forest plot: a line for each model with its AUC and the interval by patients.
 
-    A model that was not run has the paper's value only.
+    Below it in grey is the interval that includes other trainings, above it the paper's AUC as a diamond. A model that
+    was not run has only the paper's AUC.
     """
     plain = as_results(results)
     rows = [*plain["models"], *plain.get("skipped", [])]
     figure = new_figure(7.2, 1.5 + 0.5 * len(rows))
     axes = figure.add_subplot()
     axes.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":", zorder=0, label="chance")
-    seen: set[str] = set()
+    used: set[str] = set()
 
     def once(label: str) -> str:
-        fresh = label not in seen
-        seen.add(label)
-        return label if fresh else "_"
+        """The label for its first use, so that the legend has it once; afterwards a hidden one."""
+        first = label not in used
+        used.add(label)
+        return label if first else "_"
 
-    for place, row in enumerate(rows):
-        y = len(rows) - 1 - place
+    for index, row in enumerate(rows):
+        y = len(rows) - 1 - index
         if row.get("auc") is not None:
             if row.get("auc_train_low") is not None:
                 ends = [row["auc_train_low"], row["auc_train_high"]]
@@ -234,7 +235,7 @@ def auc_forest_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
         if paper is not None:
             theirs = {"color": COLOURS[1], "marker": "D", "markersize": 5, "markerfacecolor": "white", "linewidth": 0.9}
             _mark(axes, paper.auc, paper.low, paper.high, y + 0.2, once("the paper, 95% Hanley-McNeil"), theirs)
-    axes.set(ylim=(-0.6, len(rows) - 0.4), xlim=(_least(rows), 1.005))
+    axes.set(ylim=(-0.6, len(rows) - 0.4), xlim=(_lowest(rows), 1.005))
     axes.set_yticks(range(len(rows)), [folded(row["name"]) for row in reversed(rows)])
     plain_axes(axes, "AUC", "")
     figure.suptitle(counts(plain), fontsize=NORMAL)
@@ -249,7 +250,7 @@ def _mark(axes: Axes, auc: float, low: float | None, high: float | None, y: floa
     axes.plot(ends, [y] * 3, label=label, markevery=[1], **look)
 
 
-def _least(rows: list[dict[str, Any]]) -> float:
+def _lowest(rows: list[dict[str, Any]]) -> float:
     keys = ("auc_low", "auc_train_low")
     lows = [row[key] for row in rows for key in keys if row.get(key) is not None]
     return max(0.0, min([0.48, *(low - 0.03 for low in lows)]))

@@ -1,9 +1,8 @@
-"""Figures 2 and 3: the pictures that a model's logit, and the units of its last layer, like most."""
+"""Figures of activation maximization: Figures 2 and 3, their spectra, and how the pictures form."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from PIL import Image
 
 from cxrlens.drawing import labelled
 from cxrlens.errors import UserError
-from cxrlens.explain.activation_maximization import Activation, Convergence, Objective, assess_convergence
+from cxrlens.explain.activation_maximization import MaximizationResult, Objective, assess_convergence
 from cxrlens.files import write_atomically
 from cxrlens.report.figures.style import COLOURS, GREY, SMALL, folded, line_of, new_figure, plain_axes
 from cxrlens.text import number
@@ -25,10 +24,13 @@ PANELS = {"a": "a: no jitter", "b": "b: jitter, no TV"}
 
 
 def logit_pictures_figure(models: Mapping[str, Mapping[str, Arrays]]) -> Figure:
-    """A column a model, a row a panel of the paper's Figure 2; below each its logit beside the cohort's highest.
+    """Figure 2: a column for each model and a row for each panel, with the picture that maximises the logit.
+
+    The text below a picture is its logit and the highest logit of any X-ray of the cohort.
 
     Args:
-        models: name → panel "a" or "b" → arrays `pictures` [1, 3, h, w], `shown` [1], `real` [images].
+        models: name → panel "a" or "b" → arrays `pictures` [1, 3, h, w], their logits `shown` [1], and the logits of
+            the cohort `real` [images].
 
     Raises:
         UserError: there is no model.
@@ -38,63 +40,73 @@ def logit_pictures_figure(models: Mapping[str, Mapping[str, Arrays]]) -> Figure:
     lines = max(folded(name, 20).count("\n") + 1 for name in models)
     figure = new_figure(1.5 * len(models) + 0.4, 3.7 + 0.2 * lines)
     panels = figure.subplots(len(PANELS), len(models), squeeze=False)
-    for column, (name, made) in enumerate(models.items()):
+    for column, (name, by_panel) in enumerate(models.items()):
         for row, (panel, title) in enumerate(PANELS.items()):
-            axes, arrays = panels[row, column], made[panel]
+            axes, arrays = panels[row, column], by_panel[panel]
             _picture(axes, arrays["pictures"][0])
             if row == 0:
                 axes.set_title(folded(name, 20), fontsize=SMALL)
             if column == 0:
                 axes.set_ylabel(title, fontsize=SMALL)
-            verdict = assess_convergence(float(arrays["shown"][0]), arrays["real"])
-            _verdict(axes, f"logit {_three(verdict.shown)}; X-rays to {_three(verdict.most)}", verdict)
+            convergence = assess_convergence(float(arrays["shown"][0]), arrays["real"])
+            logit, highest = _three_digits(convergence.activation), _three_digits(convergence.highest)
+            text = f"logit {logit}; X-rays to {highest}"
+            _label(axes, text if convergence.converged else f"{text}\n{convergence}", convergence.converged)
     return figure
 
 
 def unit_pictures_figure(models: Mapping[str, Arrays], choose: str) -> Figure:
-    """A block a model: its units' pictures, and below each the images of the cohort that the unit likes most.
+    """Figure 3: a block for each model with its units' pictures; below each, the images that activate the unit most.
 
     Args:
-        models: name → arrays `layer`, `units` [u], `pictures` [u, 3, h, w], `shown` [u], `real` [u, images], `examples`
-            uint8 [u, k, h, w].
-        choose: "effect" or "seed": how the units were chosen.
+        models: name → arrays `layer`, `units` [u], `pictures` [u, 3, h, w], their activations `shown` [u], the
+            activations of the cohort `real` [u, images], and `examples` uint8 [u, k, h, w].
+        choose: how the units were chosen: "effect" or "seed".
 
     Raises:
         UserError: there is no model.
     """
     if not models:
         raise UserError("Figure 3 needs at least one model; got none")
-    columns = max(len(each["units"]) for each in models.values())
-    deep = 1 + max(each["examples"].shape[1] for each in models.values())
+    columns = max(len(arrays["units"]) for arrays in models.values())
+    rows = 1 + max(arrays["examples"].shape[1] for arrays in models.values())
     side = 0.8
     width = max(4.5, side * columns + 0.3)
-    figure = new_figure(width, len(models) * (deep * side + 0.75) + 0.4)
+    figure = new_figure(width, len(models) * (rows * side + 0.75) + 0.4)
     blocks = np.atleast_1d(np.array(figure.subfigures(len(models), 1, squeeze=True), dtype=object))
+    choice = "those that change the logit most" if choose == "effect" else "chosen at random"
     for block, (name, arrays) in zip(blocks, models.items(), strict=True):
-        said = "those that move the logit most" if choose == "effect" else "chosen at random"
-        title = folded(f"{name}: units of {arrays['layer']}, {said}", int(width * 15))
+        title = folded(f"{name}: units of {arrays['layer']}, {choice}", int(width * 15))
         block.suptitle(title, fontsize=SMALL, x=0.01, ha="left")
-        panels = block.subplots(deep, columns, squeeze=False)
+        panels = block.subplots(rows, columns, squeeze=False)
         for column in range(columns):
-            if column >= len(arrays["units"]):
+            if column < len(arrays["units"]):
+                _draw_unit(panels[:, column], arrays, column)
+            else:
                 for axes in panels[:, column]:
                     axes.axis("off")
-                continue
-            _picture(panels[0, column], arrays["pictures"][column])
-            verdict = assess_convergence(float(arrays["shown"][column]), arrays["real"][column])
-            panels[0, column].set_title(str(arrays["units"][column]), fontsize=SMALL - 1, pad=2)
-            dead = not arrays["real"][column].any() and verdict.shown == 0
-            text = "never on" if dead else f"{verdict.shown:.2g} / {verdict.most:.2g}"
-            _verdict(panels[0, column], text, replace(verdict, converged=verdict.converged and not dead), SMALL - 2)
-            for row in range(1, deep):
-                _bare(panels[row, column])
-                panels[row, column].imshow(arrays["examples"][column, row - 1], cmap="gray", vmin=0, vmax=255)
-    said = (
+    text = (
         "Below a picture: its activation / the highest of the cohort; orange: did not converge. Then the images that "
-        "the unit likes most."
+        "activate the unit most."
     )
-    figure.supxlabel(folded(said, int(width * 15)), fontsize=SMALL)
+    figure.supxlabel(folded(text, int(width * 15)), fontsize=SMALL)
     return figure
+
+
+def _draw_unit(column: np.ndarray, arrays: Arrays, unit: int) -> None:
+    """Draws a unit's picture with its activation, and below it the images that activate the unit most."""
+    top, *below = column
+    _picture(top, arrays["pictures"][unit])
+    top.set_title(str(arrays["units"][unit]), fontsize=SMALL - 1, pad=2)
+    convergence = assess_convergence(float(arrays["shown"][unit]), arrays["real"][unit])
+    if not arrays["real"][unit].any() and convergence.activation == 0:
+        _label(top, "never on", False, SMALL - 2)
+    else:
+        text = f"{convergence.activation:.2g} / {convergence.highest:.2g}"
+        _label(top, text, convergence.converged, SMALL - 2)
+    for row, axes in enumerate(below):
+        _bare(axes)
+        axes.imshow(arrays["examples"][unit, row], cmap="gray", vmin=0, vmax=255)
 
 
 def _picture(axes: Axes, picture: np.ndarray) -> None:
@@ -102,10 +114,9 @@ def _picture(axes: Axes, picture: np.ndarray) -> None:
     axes.imshow(picture.transpose(1, 2, 0).clip(0, 1))
 
 
-def _verdict(axes: Axes, text: str, verdict: Convergence, size: float = SMALL - 1) -> None:
-    if size >= SMALL - 1 and not verdict.converged:
-        text += f"\n{verdict}"
-    axes.set_xlabel(text, fontsize=size, color=GREY if verdict.converged else COLOURS[1], labelpad=2)
+def _label(axes: Axes, text: str, converged: bool, size: float = SMALL - 1) -> None:
+    """Writes below a picture, in orange if it did not converge."""
+    axes.set_xlabel(text, fontsize=size, color=GREY if converged else COLOURS[1], labelpad=2)
 
 
 def _bare(axes: Axes) -> None:
@@ -113,41 +124,41 @@ def _bare(axes: Axes) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _three(value: float) -> str:
-    """Three digits that matter, without an exponent where one is longer."""
+def _three_digits(value: float) -> str:
+    """A number with three significant digits, without an exponent below 100,000."""
     return f"{value:.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.3g}"
 
 
-# How fine and how colourful each model's activation pictures are, over seeds.
+# The pictures in numbers: spatial frequency and colour over seeds.
 
 AXES = {"frequency": "mean frequency, cycles a pixel", "colour": "share of variance that is colour"}
 
 
-def spectrum_figure(rings: Mapping[str, tuple[np.ndarray, np.ndarray]], found: Mapping[str, Any]) -> Figure:
-    """Left, the share of power by spatial frequency (mean and range over seeds); right, two means with intervals.
+def spectrum_figure(rings: Mapping[str, tuple[np.ndarray, np.ndarray]], numbers: Mapping[str, Any]) -> Figure:
+    """Left: the share of power by spatial frequency (mean and range over seeds). Right: two means with intervals.
 
     Args:
-        rings: model → what `radial_spectrum` gives.
-        found: `spectrum` of `explain.json`.
+        rings: model → centres and shares of the rings of its pictures' spectra, from `radial_spectrum`.
+        numbers: `spectrum` of `explain.json`.
     """
     names = list(rings)
     figure = new_figure(9.0, max(3.0, 1.3 + 0.42 * len(names)))
     left, *right = figure.subplots(1, 3, width_ratios=[1.5, 1, 1])
-    for place, (name, (middles, shares)) in enumerate(rings.items()):
-        look = line_of(place)
-        left.plot(middles, shares.mean(0), label=labelled(folded(name, 26)), **look)
-        left.fill_between(middles, shares.min(0), shares.max(0), color=look["color"], alpha=0.15, linewidth=0)
+    for index, (name, (centres, shares)) in enumerate(rings.items()):
+        style = line_of(index)
+        left.plot(centres, shares.mean(0), label=labelled(folded(name, 26)), **style)
+        left.fill_between(centres, shares.min(0), shares.max(0), color=style["color"], alpha=0.15, linewidth=0)
     left.set_yscale("log")
     left.set_ylim(bottom=1e-5)
     left.yaxis.set_major_formatter(FuncFormatter(_power))
-    plain_axes(left, "cycles a pixel", "share of power", f"{found['seeds']} seeds: mean and range")
+    plain_axes(left, "cycles a pixel", "share of power", f"{numbers['seeds']} seeds: mean and range")
     left.legend(fontsize=SMALL - 2, frameon=False)
     for axes, (key, title) in zip(right, AXES.items(), strict=True):
-        for place, model in enumerate(found["models"]):
-            told, look = model[key], line_of(place)
-            y = len(names) - 1 - place
-            axes.plot([told["low"], told["high"]], [y, y], color=look["color"], linewidth=2)
-            axes.plot(told["mean"], y, "o", color=look["color"])
+        for index, model in enumerate(numbers["models"]):
+            estimate, colour = model[key], line_of(index)["color"]
+            y = len(names) - 1 - index
+            axes.plot([estimate["low"], estimate["high"]], [y, y], color=colour, linewidth=2)
+            axes.plot(estimate["mean"], y, "o", color=colour)
         axes.set_yticks(range(len(names)), [folded(name, 24) for name in reversed(names)] if axes is right[0] else [])
         axes.set_ylim(-0.6, len(names) - 0.4)
         plain_axes(axes, title, "")
@@ -164,80 +175,84 @@ def _power(value: float, _: object = None) -> str:
     return "10" + str(round(np.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
-# How pictures of activation maximization form: a strip, an animation, and the curve of what they reached.
+# How the pictures form: a strip, the curves of their activations, and an animation.
 
 FRAME, LAST_FRAME = 400, 2000  # milliseconds
 
 
-def formation_figure(activation: Activation) -> Figure:
-    """A row a picture: its snapshots from left to right, then the picture with its activation as shown.
+def formation_figure(result: MaximizationResult) -> Figure:
+    """A row for each picture: its snapshots from left to right, then the final picture with its activation.
+
+    Args:
+        result: pictures with snapshots, from `maximize`.
 
     Raises:
-        UserError: no snapshots were taken.
+        UserError: there are no snapshots.
     """
-    _check_snapshots(activation)
-    columns = [*activation.snapshot_iterations, None]
-    rows = len(activation.pictures)
+    _check_snapshots(result)
+    columns = [*result.snapshot_iterations, None]
+    rows = len(result.pictures)
     figure = new_figure(0.9 + 1.0 * len(columns), 0.35 + 1.12 * rows)
     panels = figure.subplots(rows, len(columns), squeeze=False)
-    for row, title in enumerate(activation.titles()):
+    for row, title in enumerate(result.titles()):
         for column, iteration in enumerate(columns):
             axes = panels[row, column]
             last = iteration is None
-            axes.imshow(_rgb(activation.pictures[row] if last else activation.snapshots[row, column]))
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            axes.imshow(_rgb(result.pictures[row] if last else result.snapshots[row, column]))
+            _bare(axes)
             if last:
-                axes.set_xlabel(f"as shown: {number(float(activation.shown[row]))}", fontsize=SMALL)
+                axes.set_xlabel(f"activation {number(float(result.activations[row]))}", fontsize=SMALL)
             if row == 0:
                 axes.set_title("picture" if last else "start" if iteration == 0 else str(iteration), fontsize=SMALL)
         panels[row, 0].set_ylabel(folded(title, 18), fontsize=SMALL)
     return figure
 
 
-def convergence_figure(activation: Activation, reference: Mapping[Objective, np.ndarray] | None = None) -> Figure:
-    """The objective by iteration, a line a picture; a dot at the right is the picture as shown.
+def convergence_figure(result: MaximizationResult, reference: Mapping[Objective, np.ndarray] | None = None) -> Figure:
+    """The objective by iteration: a panel for each objective, a line for each picture.
+
+    The dot at the right end is the activation of the displayed picture.
 
     Args:
-        activation: any; a panel for each objective.
-        reference: what real images reach (see `reference_activations`), where the grey band is to end at their
-            maximum, with a line at their 99th percentile.
+        result: pictures from `maximize`.
+        reference: objective → activations of real images (see `reference_activations`). A grey band is their range, a
+            dotted line their 99th percentile. None draws neither.
     """
-    wanted = list(dict.fromkeys(activation.objectives))
-    columns = min(3, len(wanted))
-    lines = -(-len(wanted) // columns)
+    objectives = list(dict.fromkeys(result.objectives))
+    columns = min(3, len(objectives))
+    lines = -(-len(objectives) // columns)
     figure = new_figure(max(3.4, 2.6 * columns), 2.3 * lines + 0.3)
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in panels[len(wanted) :]:
+    for axes in panels[len(objectives) :]:
         axes.remove()
-    iterations = np.arange(1, activation.curve.shape[1] + 1)
-    for axes, objective in zip(panels, wanted, strict=False):
+    iterations = np.arange(1, result.curve.shape[1] + 1)
+    for axes, objective in zip(panels, objectives, strict=False):
         if reference is not None and objective in reference:
             values = reference[objective]
             axes.axhspan(values.min(), values.max(), color=GREY, alpha=0.2, linewidth=0, label="real images")
-            axes.axhline(np.percentile(values, 99), color=GREY, linewidth=0.8, linestyle=":", label="their 99%")
-        rows = [row for row, each in enumerate(activation.objectives) if each == objective]
-        for place, row in enumerate(rows):
-            look, label = {**line_of(place), "linewidth": 0.9}, f"seed {activation.seeds[row]}"
-            axes.plot(iterations, activation.curve[row], label=label, **look)
-            axes.plot(iterations[-1] * 1.03, activation.shown[row], "o", color=look["color"], markersize=4)
+            axes.axhline(np.percentile(values, 99), color=GREY, linewidth=0.8, linestyle=":", label="99th percentile")
+        rows = [row for row, other in enumerate(result.objectives) if other == objective]
+        for index, row in enumerate(rows):
+            style, label = {**line_of(index), "linewidth": 0.9}, f"seed {result.seeds[row]}"
+            axes.plot(iterations, result.curve[row], label=label, **style)
+            axes.plot(iterations[-1] * 1.03, result.activations[row], "o", color=style["color"], markersize=4)
         plain_axes(axes, "iteration", "activation", folded(objective.title, 34))
     panels[0].legend(fontsize=SMALL - 1, frameon=False)
     return figure
 
 
-def save_formation_gif(activation: Activation, path: Path) -> None:
-    """Writes an animation of the snapshots, all pictures side by side; it ends, and repeats, at the pictures as shown.
+def save_formation_gif(result: MaximizationResult, path: Path) -> None:
+    """Writes an animation of the snapshots, with all pictures side by side; it ends with the final pictures.
 
     Args:
-        activation: with snapshots.
-        path: of the GIF. Its 256 colours are for the eye; the pictures themselves are in `activation`.
+        result: pictures with snapshots, from `maximize`.
+        path: path of the GIF. It has only 256 colours; the exact pictures are in `result`.
 
     Raises:
-        UserError: no snapshots were taken, or the folder cannot be written.
+        UserError: there are no snapshots, or the folder cannot be written.
     """
-    _check_snapshots(activation)
-    frames = [*np.moveaxis(activation.snapshots, 1, 0), activation.pictures]
+    _check_snapshots(result)
+    frames = [*np.moveaxis(result.snapshots, 1, 0), result.pictures]
     images = [Image.fromarray(np.hstack([_rgb(picture) for picture in frame])) for frame in frames]
     times = [FRAME] * (len(images) - 1) + [LAST_FRAME]
     write_atomically(
@@ -249,10 +264,10 @@ def save_formation_gif(activation: Activation, path: Path) -> None:
 
 
 def _rgb(picture: np.ndarray) -> np.ndarray:
-    """A picture [3, h, w] in [0, 1] as uint8 [h, w, 3]; black where an interrupt came before."""
+    """A picture [3, h, w] in [0, 1] as uint8 [h, w, 3]; a picture after an interrupt (NaN) is black."""
     return np.rint(np.nan_to_num(picture).transpose(1, 2, 0) * 255).astype(np.uint8)
 
 
-def _check_snapshots(activation: Activation) -> None:
-    if not activation.snapshot_iterations:
-        raise UserError("how a picture formed needs snapshots; got none: state options.snapshots, e.g. doubling(512)")
+def _check_snapshots(result: MaximizationResult) -> None:
+    if not result.snapshot_iterations:
+        raise UserError("the formation of a picture needs snapshots; got none: set options.snapshots to doubling(512)")

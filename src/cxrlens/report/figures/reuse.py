@@ -1,4 +1,4 @@
-"""What training left of each layer: similarity of features and distance of weights, by block; and between models."""
+"""The figure of reuse: how much training changed each block, and how similar the trained models are."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ KINDS = (
     ("statistics", "BatchNorm's running statistics", "^", COLOURS[2]),
 )
 MARK, HOLLOW = 3.5, "white"
-SPREAD = 0.22  # of a block's width, between kinds
-LEAST = 1e-3  # below it, the axis of distances is linear down to 0
+SPREAD = 0.22  # distance between kinds, as a share of a block's width
+LINEAR_BELOW = 1e-3  # distance below which the logarithmic axis becomes linear, down to 0
 
 
-def reuse_figure(found: Mapping[str, Any]) -> Figure:
-    """For each model CKA over relative distance, by block; in the last panel CKA of every two models' final features.
+def reuse_figure(reuse: Mapping[str, Any]) -> Figure:
+    """CKA and relative distance of each model by block; in the last panel, CKA of the models' final features.
 
     Args:
-        found: what the audit's `reuse` gives: `models` with `blocks`, `between`, `level`.
+        reuse: result of the audit's probe `reuse`: `models` with their `blocks`, `between`, and `level`.
 
     Raises:
         UserError: there is no model.
     """
-    models = found["models"]
+    models = reuse["models"]
     if not models:
-        raise UserError("the figure of what was reused needs at least one model; got none")
-    panels = len(models) + bool(found["between"])
+        raise UserError("the figure of reuse needs at least one model; got none")
+    panels = len(models) + bool(reuse["between"])
     columns = panel_columns(panels)
     rows = -(-panels // columns)
     figure = new_figure(max(4.0, 3.0 * columns), 4.4 * rows + 0.8)
     grid = figure.add_gridspec(2 * rows, columns, height_ratios=[1, 1] * rows)
     pairs = []
-    for place, model in enumerate(models):
-        row, column = divmod(place, columns)
+    for index, model in enumerate(models):
+        row, column = divmod(index, columns)
         above = figure.add_subplot(grid[2 * row, column])
         below = figure.add_subplot(grid[2 * row + 1, column], sharex=above)
-        title = folded(f"{ascii_uppercase[place % 26]}  {model['name']}", 34)
+        title = folded(f"{ascii_uppercase[index % 26]}  {model['name']}", 34)
         start = "\n(started from random weights)" if model["random"] else ""
         plain_axes(above, "", "CKA, before and after" if column == 0 else "", title + start)
         plain_axes(below, "", "relative distance\n‖after − before‖ / ‖before‖" if column == 0 else "")
@@ -58,10 +58,10 @@ def reuse_figure(found: Mapping[str, Any]) -> Figure:
         pairs.append((above, below))
     _similarities([above for above, _ in pairs], models)
     _distances([below for _, below in pairs], models)
-    if found["between"]:
+    if reuse["between"]:
         row, column = divmod(len(models), columns)
-        _matrix(figure.add_subplot(grid[2 * row : 2 * row + 2, column]), found)
-    _legend(figure, models, f"{100 * found.get('level', 0.95):g}%")
+        _matrix(figure.add_subplot(grid[2 * row : 2 * row + 2, column]), reuse)
+    _legend(figure, models, f"{100 * reuse.get('level', 0.95):g}%")
     return figure
 
 
@@ -71,7 +71,7 @@ def _similarities(panels: Sequence[Axes], models: Sequence[Mapping[str, Any]]) -
         axes.set_ylim(max(-1.05, min([-0.05, *(low - 0.05 for low in lows)])), 1.08)
         axes.tick_params(labelbottom=False)
         if not model["blocks"]:
-            _say(axes, folded(model["note"], 36))
+            _write(axes, folded(model["note"], 36))
             axes.set_axis_off()
             continue
         axes.axhline(1, color=PALE, linewidth=0.8, zorder=0)
@@ -79,16 +79,16 @@ def _similarities(panels: Sequence[Axes], models: Sequence[Mapping[str, Any]]) -
         for x, block in enumerate(model["blocks"]):
             _point(axes, x, block, "cka", "o", "black", (block["low"], block["high"]))
         if all(block["cka"] == 1 for block in model["blocks"]):
-            _say(axes, "nothing changed: exactly 1")
+            _write(axes, "nothing changed: exactly 1")
 
 
 def _distances(panels: Sequence[Axes], models: Sequence[Mapping[str, Any]]) -> None:
     values = [block[kind] or 0 for model in models for block in model["blocks"] for kind, *_ in KINDS]
-    most = max([1.0, *values])
-    decades = [10.0**power for power in range(round(np.log10(LEAST)), int(np.ceil(np.log10(most))) + 1)]
+    largest = max([1.0, *values])
+    decades = [10.0**power for power in range(round(np.log10(LINEAR_BELOW)), int(np.ceil(np.log10(largest))) + 1)]
     for axes, model in zip(panels, models, strict=True):
-        axes.set_yscale("symlog", linthresh=LEAST, linscale=0.5)
-        axes.set_ylim(-LEAST / 3, most * 1.8)
+        axes.set_yscale("symlog", linthresh=LINEAR_BELOW, linscale=0.5)
+        axes.set_ylim(-LINEAR_BELOW / 3, largest * 1.8)
         axes.yaxis.set_major_locator(FixedLocator([0, *decades]))
         axes.yaxis.set_minor_locator(FixedLocator([]))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -103,35 +103,41 @@ def _distances(panels: Sequence[Axes], models: Sequence[Mapping[str, Any]]) -> N
             for x, block in enumerate(model["blocks"]):
                 _point(axes, x + shift, block, kind, marker, colour, None)
         if not any(block[kind] for block in model["blocks"] for kind, *_ in KINDS):
-            _say(axes, "nothing moved: exactly 0")
+            _write(axes, "nothing changed: exactly 0")
 
 
 def _point(
-    axes: Axes, x: float, block: Mapping[str, Any], kind: str, marker: str, colour: str, over: tuple[Any, Any] | None
+    axes: Axes,
+    x: float,
+    block: Mapping[str, Any],
+    kind: str,
+    marker: str,
+    colour: str,
+    by_patients: tuple[Any, Any] | None,
 ) -> None:
-    """A value, hollow where nothing at all has changed; a thin bar over patients; a broad pale one over seeds."""
+    """A value with a thin interval over patients and a broad pale one over seeds; hollow if nothing changed at all."""
     if block[kind] is None:
         return
     seeds = (block.get("over_seeds") or {}).get(kind)
     if seeds and None not in (seeds["low"], seeds["high"]):
         axes.plot([x, x], [seeds["low"], seeds["high"]], color=colour, alpha=0.25, linewidth=5, solid_capstyle="butt")
-    if over and None not in over:
-        axes.plot([x, x], over, color=colour, linewidth=1)
-    inside = HOLLOW if block[kind] == (1 if kind == "cka" else 0) else colour
-    axes.plot(x, block[kind], marker, color=colour, markerfacecolor=inside, markersize=MARK, clip_on=False)
+    if by_patients and None not in by_patients:
+        axes.plot([x, x], by_patients, color=colour, linewidth=1)
+    fill = HOLLOW if block[kind] == (1 if kind == "cka" else 0) else colour
+    axes.plot(x, block[kind], marker, color=colour, markerfacecolor=fill, markersize=MARK, clip_on=False)
 
 
-def _matrix(axes: Axes, found: Mapping[str, Any]) -> None:
-    names = [model["name"] for model in found["models"]]
+def _matrix(axes: Axes, reuse: Mapping[str, Any]) -> None:
+    names = [model["name"] for model in reuse["models"]]
     values = np.full((len(names), len(names)), np.nan)
-    for pair in found["between"]:
+    for pair in reuse["between"]:
         first, second = sorted((names.index(pair["a"]), names.index(pair["b"])))
         values[second, first] = np.nan if pair["cka"] is None else pair["cka"]
         dark = pair["cka"] is not None and pair["cka"] < 0.6
-        said = f"{number(pair['cka'])}\n{number(pair['low'])} to\n{number(pair['high'])}"
-        axes.text(first, second, said, ha="center", va="center", fontsize=SMALL - 2, color="white" if dark else "black")
+        text = f"{number(pair['cka'])}\n{number(pair['low'])} to\n{number(pair['high'])}"
+        axes.text(first, second, text, ha="center", va="center", fontsize=SMALL - 2, color="white" if dark else "black")
     axes.imshow(values[1:, :-1], cmap="cividis", vmin=0, vmax=1, extent=(-0.5, len(names) - 1.5, len(names) - 0.5, 0.5))
-    letters = [ascii_uppercase[place % 26] for place in range(len(names))]
+    letters = [ascii_uppercase[index % 26] for index in range(len(names))]
     axes.set_xticks(range(len(names) - 1), letters[:-1])
     axes.set_yticks(range(1, len(names)), letters[1:])
     axes.set_xlim(-0.5, max(3, len(names) - 1) - 0.5)
@@ -153,27 +159,28 @@ def _legend(figure: Figure, models: Sequence[Mapping[str, Any]], level: str) -> 
     ]
     if any(block.get("over_seeds") for model in models for block in model["blocks"]):
         marks.append(Line2D([], [], color=GREY, alpha=0.4, linewidth=5, label=f"{level} over seeds"))
-    hollow = "hollow: exactly as it was"
+    hollow = "hollow: exactly unchanged"
     marks.append(
         Line2D([], [], color="black", marker="o", markersize=MARK, markerfacecolor=HOLLOW, linestyle="", label=hollow)
     )
-    title = "Blocks from input to output. CKA: 1 the same features up to rotation and scale, 0 unrelated."
+    title = "Blocks from input to output. CKA 1: the same features up to rotation and scale; CKA 0: unrelated features."
     figure.legend(
         handles=marks, loc="outside lower center", ncols=3 if wide else 2, fontsize=SMALL - 1, frameon=False,
         title=title if wide else folded(title, 52), title_fontsize=SMALL - 1,
     )  # fmt: skip
 
 
-def _say(axes: Axes, text: str) -> None:
+def _write(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=SMALL - 1, color=GREY)
 
 
 def _short(names: Sequence[str]) -> list[str]:
-    """Blocks' names without what all of them begin with.
+    """The names of the blocks without their common first part.
 
     >>> _short(["features.conv0", "features.denseblock1"])
     ['conv0', 'denseblock1']
     """
     inner = [name.partition(".")[2] for name in names]
-    told = len({name.partition(".")[0] for name in names}) == 1 and not any(each[:1].isdigit() for each in inner)
-    return inner if told and all(inner) else list(names)
+    one_prefix = len({name.partition(".")[0] for name in names}) == 1
+    clear = all(inner) and not any(name[:1].isdigit() for name in inner)
+    return inner if one_prefix and clear else list(names)

@@ -1,4 +1,4 @@
-"""What the figures share: colours for every eye (Okabe and Ito 2008), print sizes, and how they are written."""
+"""The common style of the figures: colours for all kinds of vision (Okabe and Ito 2008), sizes, and file writing."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ DPI = 150
 
 
 def line_of(index: int) -> dict[str, Any]:
-    """Colour and dashes of the model at a position: told apart without colour, too."""
+    """The line style of the model at a position: colour and dashes, so that lines differ without colour too."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)], "linewidth": 1.6}
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A white figure of a size in inches, drawn by Agg, known to no global state."""
+    """A white figure of a size in inches, drawn by Agg, without pyplot's global state."""
     figure = LiteralFigure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
 
 def plain_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
-    """Axis titles at print size, no box."""
+    """Sets the axis titles and the title at print size, and removes the box."""
     axes.set_xlabel(x, fontsize=NORMAL)
     axes.set_ylabel(y, fontsize=NORMAL)
     axes.set_title(title, fontsize=NORMAL, loc="left")
@@ -45,7 +45,7 @@ def plain_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
 
 
 def panel_columns(panels: int, most: int = 3) -> int:
-    """How many panels stand beside each other: full rows where that can be, never a row of one below a full one.
+    """The number of panels in a row: full rows if possible, and 2 × 2 for four panels.
 
     >>> [panel_columns(count) for count in (1, 2, 3, 4, 5, 6, 7)]
     [1, 2, 3, 2, 3, 3, 3]
@@ -54,17 +54,17 @@ def panel_columns(panels: int, most: int = 3) -> int:
 
 
 def folded(name: str, width: int = 30, most: int = 120) -> str:
-    """A model's name on as many lines as it needs above a panel or beside an axis; of a very long one both ends."""
+    """A name wrapped into lines of `width` characters; of a name above `most` characters, both ends are kept."""
     return "\n".join(textwrap.wrap(shortened(name, most), width)) or name
 
 
 def save(figure: Figure, path: Path, command: str = "run") -> None:
-    """Writes PNG (150 dpi) and PDF, each atomically and without a date: the same figure, the same bytes.
+    """Writes a figure as PNG (150 dpi) and PDF, atomically and without a date, so that equal figures have equal bytes.
 
     Args:
-        figure: any.
-        path: of either, with or without its ending; other dots are part of the name.
-        command: of cxrlens, by which the picture is known as its result.
+        figure: the figure.
+        path: path of the PNG or the PDF, with or without its suffix; other dots are part of the name.
+        command: command of cxrlens that makes the figure; it is recorded in the files.
 
     Raises:
         UserError: the folder cannot be written.

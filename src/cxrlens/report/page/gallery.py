@@ -128,7 +128,7 @@ def first_logits(predictions: pd.DataFrame, model: str, images: tuple[str, ...])
 
 
 def _shown(method: str) -> str:
-    return METHODS[method]().shown if method in METHODS else "signed"
+    return METHODS[method]().displayed if method in METHODS else "signed"
 
 
 def _title(method: str) -> str:

@@ -1,4 +1,4 @@
-"""What of `[explain]` a network cannot have: asked before training; named and passed over where it shows later."""
+"""Parts of the explanations that fail: detected before training, or recorded later while the rest goes on."""
 
 from __future__ import annotations
 
@@ -20,67 +20,67 @@ from cxrlens.progress import Progress
 from cxrlens.report.page.explanations import left_out_sentence
 
 
-class LeftOut:
-    """What figures do without, each named once.
+class Omissions:
+    """A record of everything that the figures lack, each entry once.
 
     Attributes:
-        told: `what` is missing, of which `model` (None: of all), and the `reason`.
+        entries: for each omission `what` is missing, of which `model` (None: of all models), and the `reason`.
     """
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.told: list[dict[str, str | None]] = []
+        self.entries: list[dict[str, str | None]] = []
 
-    def note(self, what: str, model: str | None, why: str) -> None:
-        """Keeps it, and says it to whoever watches."""
-        one = {"what": what, "model": model, "reason": why}
-        if one not in self.told:
-            self.told.append(one)
+    def add(self, what: str, model: str | None, why: str) -> None:
+        """Adds an omission, and reports it as a warning."""
+        entry = {"what": what, "model": model, "reason": why}
+        if entry not in self.entries:
+            self.entries.append(entry)
             self.progress.say(f"warning: {left_out_sentence(what, model, why)}")
 
     @contextmanager
     def guarded(self, what: str, figure: Path | None = None, model: str | None = None) -> Iterator[None]:
-        """A block that may fail: then it is noted, and an earlier figure of that name goes, since it is of other maps.
+        """A block that may fail. A failure is recorded, and an earlier figure is deleted, since it shows other maps.
 
         Args:
-            what: of the figures.
-            figure: its path without a suffix.
-            model: whose part of it.
+            what: the part of the figures that the block makes.
+            figure: path of the figure without its suffix; None if the block writes none.
+            model: name of the model; None if the block is about all models.
         """
         try:
             yield
         except Exception as error:
-            self.note(what, model, reason(error))
+            self.add(what, model, reason(error))
             if figure is not None:
                 for suffix in (".png", ".pdf"):
                     figure.with_suffix(suffix).unlink(missing_ok=True)
 
 
-def impossible(model: Classifier, options: ExplainOptions) -> dict[str, str]:
-    """What of the study's figures and gallery a network cannot have → why: tried with as little work as may be.
+def explanation_faults(model: Classifier, options: ExplainOptions) -> dict[str, str]:
+    """What of the study's figures and gallery does not work for a network → reason. The test does as little as it can.
 
     Args:
-        model: as a row builds it; left as it was found.
+        model: an untrained network; it is left unchanged.
         options: the study's `[explain]`.
     """
-    found = {}
+    faults = {}
     if options.gallery or 1 in options.figures:
         for method in options.methods:
-            found[f"maps of {METHODS[method].title}"] = method_fault(model, method)
+            faults[f"maps of {METHODS[method].title}"] = method_fault(model, method)
     if 2 in options.figures or "spectrum" in options.figures:
-        found["pictures of Figure 2"] = _picture_fault(model, options, False)
+        faults["pictures of Figure 2"] = _picture_fault(model, options, of_units=False)
     if 3 in options.figures:
-        found["pictures of Figure 3"] = _picture_fault(model, options, True)
-    return {what: why for what, why in found.items() if why}
+        faults["pictures of Figure 3"] = _picture_fault(model, options, of_units=True)
+    return {what: why for what, why in faults.items() if why}
 
 
-def _picture_fault(model: Classifier, options: ExplainOptions, of_units: bool) -> str:
+def _picture_fault(model: Classifier, options: ExplainOptions, *, of_units: bool) -> str:
     try:
         objective = Objective.logit()
         if of_units:
             contributions(model, torch.full((1, 1, model.size, model.size), 0.5), default_layer(model))
             objective = Objective.channel(units_layer(model), 0)
-        maximize(model, objective, options.maximization(False, 1), seeds=[options.seed])
+        maximize(model, objective, options.maximization(1, jitter=True), seeds=[options.seed])
     except Exception as error:
         return reason(error)
     return ""

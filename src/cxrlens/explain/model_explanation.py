@@ -1,4 +1,4 @@
-"""One network's view of a few images: what Figure 1 shows of it."""
+"""The maps and probabilities of one network for a few images, as Figure 1 shows them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from cxrlens.train.predict import predict_logits, probabilities
 
 
 @dataclass(frozen=True, eq=False)
-class Explained:
-    """Maps and probabilities of one network.
+class ModelExplanation:
+    """Maps and probabilities of one network for n images.
 
     Attributes:
-        model: its name.
-        images: float32 [n, 1, size, size] in [0, 1], as the network was given them.
-        probabilities: float [n] in [0, 1].
-        attributions: one a method, raw and signed.
-        missing: method → why this network has no maps of it.
-        failed: of those, methods that failed for no known reason (memory, say), and may be tried again.
+        model: name of the model.
+        images: float32 [n, 1, size, size] in [0, 1], the network's input.
+        probabilities: float [n] in [0, 1], the network's P of "positive".
+        attributions: raw signed maps, one `Attribution` for each method.
+        missing: method → reason why this network has no maps by it.
+        failed: those of the missing methods that failed for an unforeseen reason, such as memory, and may work later.
     """
 
     model: str
@@ -43,41 +43,48 @@ class Explained:
         return shared_scale(attribution.enlarged())
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What `load` takes."""
-        found = {"pixels": np.rint(self.images[:, 0].numpy() * 255).astype(np.uint8), "probability": self.probabilities}
-        for each in self.attributions:
-            found[each.method] = each.maps.numpy()
-            found[f"{each.method} layer"] = np.array(each.layer or "")
-            found[f"{each.method} margin"] = np.array(each.margin)
-        for method, why in self.missing.items():
-            found[f"{method} missing"] = np.array(why)
-        return found
+        """The record as plain arrays, for `load`."""
+        arrays = {
+            "pixels": np.rint(self.images[:, 0].numpy() * 255).astype(np.uint8),
+            "probability": self.probabilities,
+        }
+        for attribution in self.attributions:
+            arrays[attribution.method] = attribution.maps.numpy()
+            arrays[f"{attribution.method} layer"] = np.array(attribution.layer or "")
+            arrays[f"{attribution.method} margin"] = np.array(attribution.margin)
+        for method, missing_reason in self.missing.items():
+            arrays[f"{method} missing"] = np.array(missing_reason)
+        return arrays
 
     @classmethod
-    def load(cls, model: str, arrays: dict[str, np.ndarray], methods: Sequence[str]) -> Explained:
-        """From arrays."""
+    def load(
+        cls, model: str, arrays: dict[str, np.ndarray], methods: Sequence[str], device: Device
+    ) -> ModelExplanation:
+        """The record of a model from the arrays of `arrays`, with the maps of the given methods."""
         images = torch.from_numpy(arrays["pixels"].astype(np.float32) / 255)[:, None]
         size, count = (images.shape[2], images.shape[3]), len(images)
         attributions = []
         missing = {name: str(arrays[f"{name} missing"]) for name in methods if f"{name} missing" in arrays}
-        for name in (each for each in methods if each not in missing):
+        for name in (method for method in methods if method not in missing):
             method, margin = METHODS[name](), arrays[f"{name} margin"]
             attributions.append(
                 Attribution(
                     maps=torch.from_numpy(arrays[name]), method=name, layer=str(arrays[f"{name} layer"]) or None,
-                    target=(0,) * count, size=size, shown=method.shown, margin=(int(margin[0]), int(margin[1])),
+                    target=(0,) * count, size=size, displayed=method.displayed, margin=(int(margin[0]), int(margin[1])),
                     warning=method.warning,
                 )
             )  # fmt: skip
         return cls(model, images, arrays["probability"], tuple(attributions), missing)
 
 
-def explained(name: str, model: Classifier, images: Tensor, methods: Sequence[str], device: Device) -> Explained:
-    """A network's view of images; a method that this network cannot have is `missing`, and takes no other's maps away.
+def explain_model(
+    name: str, model: Classifier, images: Tensor, methods: Sequence[str], device: Device
+) -> ModelExplanation:
+    """Maps and probabilities of images. A method that does not work for this network is `missing`; the others go on.
 
     Args:
-        name: of the model.
-        model: of one logit; left as it was found.
+        name: name of the model.
+        model: a network with one logit; it is left unchanged.
         images: float32 [n, 1, size, size] in [0, 1].
         methods: names in `METHODS`.
         device: where the model is.
@@ -91,4 +98,4 @@ def explained(name: str, model: Classifier, images: Tensor, methods: Sequence[st
         except Exception as error:
             missing[method] = reason(error)
             failed += [] if isinstance(error, UserError) else [method]
-    return Explained(name, images.cpu(), probabilities(logits), tuple(maps), missing, tuple(failed))
+    return ModelExplanation(name, images.cpu(), probabilities(logits), tuple(maps), missing, tuple(failed))

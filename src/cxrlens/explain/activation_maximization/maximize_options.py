@@ -1,4 +1,7 @@
-"""How pictures are made: one frozen table, so that a study file may hold it."""
+"""The options of activation maximization, their presets, and the two optimizers.
+
+All options are frozen data, so that a study file may hold them.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,16 @@ from cxrlens.explain.activation_maximization.parametrizations import Fourier, Pa
 from cxrlens.explain.activation_maximization.transforms import Jitter, Pad, Rotate, Scale, Transform
 from cxrlens.registry import Registry
 
-# How a step is made of a gradient: keras-vis' RMSProp, or Adam (Kingma and Ba 2015, arXiv:1412.6980).
-
 State = tuple[Tensor, ...]
 
 
 class RMSProp(Config):
-    """keras-vis 0.4.1's: each picture's gradient by its root mean square, and no learning rate.
+    """The RMSProp of keras-vis 0.4.1: each picture's gradient is divided by its root mean square; no learning rate.
 
     Attributes:
-        decay: of the running mean of squares, which starts at 0: the first step is 1 / sqrt(1 - decay) long.
-        epsilon: added to the root mean square, and to the running mean.
+        decay: decay of the running mean of squared gradients. The mean starts at 0, so the first step has the length
+            1 / sqrt(1 - decay).
+        epsilon: constant that is added to the root mean square and to the running mean.
     """
 
     kind: Literal["rmsprop"] = "rmsprop"
@@ -30,22 +32,22 @@ class RMSProp(Config):
     epsilon: float = Field(default=1e-7, gt=0)
 
     def step(self, x: Tensor, gradient: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """The next x, downhill, and what has to be kept for the step after; `state` is None at the first."""
+        """The next x, one step downhill, and the optimizer's next state; `state` is None at the first step."""
         others = tuple(range(1, x.ndim))
         gradient = gradient / (gradient.square().mean(others, keepdim=True).sqrt() + self.epsilon)
-        before = state[0] * self.decay if state else 0.0
-        cache = before + (1 - self.decay) * gradient.square()
+        previous = state[0] * self.decay if state else 0.0
+        cache = previous + (1 - self.decay) * gradient.square()
         return x - gradient / (cache + self.epsilon).sqrt(), (cache,)
 
 
 class Adam(Config):
-    """Adam with its usual constants.
+    """Adam (Kingma and Ba 2015, arXiv:1412.6980) with its usual constants.
 
     Attributes:
-        rate: the learning rate.
-        decay: of the running mean of gradients.
-        square_decay: of the running mean of squares.
-        epsilon: added to the root.
+        rate: learning rate.
+        decay: decay of the running mean of gradients.
+        square_decay: decay of the running mean of squared gradients.
+        epsilon: constant that is added to the root of the mean square.
     """
 
     kind: Literal["adam"] = "adam"
@@ -55,7 +57,7 @@ class Adam(Config):
     epsilon: float = Field(default=1e-8, gt=0)
 
     def step(self, x: Tensor, gradient: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """The next x, downhill, and what has to be kept for the step after; `state` is None at the first."""
+        """The next x, one step downhill, and the optimizer's next state; `state` is None at the first step."""
         zero = x.new_zeros(())
         first, second, count = state or (zero, zero, zero.double())  # double: 1 - 0.999 loses digits otherwise
         count = count + 1
@@ -70,20 +72,21 @@ Optimizer = RMSProp | Adam
 
 
 class MaximizeOptions(Config):
-    """What is left out has the defaults of the preset "modern".
+    """How activation maximization optimises its pictures. The defaults are the preset "modern".
 
     Attributes:
-        parametrization: "pixels" or "fourier", each with its own options.
-        transforms: applied in this order to what the network sees, at every iteration anew.
-        wrap: keras-vis' jitter: the pixels themselves move, by up to this share of the side, wrapped, never undone.
-        tv: weight of total variation, on the picture as it is optimised (keras-vis: 0 to 255).
-        lp: weight of the L6 norm, on the same.
+        parametrization: what is optimised: "pixels" or "fourier", each with its own options.
+        transforms: random transforms of the network's input, applied in this order and drawn anew at every iteration.
+        wrap: largest shift of keras-vis' jitter, as a share of the side. It moves the pixels themselves, wraps them
+            around the edges and is never undone.
+        tv: weight of the total variation of the picture as it is optimised (keras-vis: 0 to 255).
+        lp: weight of the L6 norm of the picture as it is optimised.
         optimizer: "adam" or "rmsprop", each with its own options.
-        iterations: how many.
-        keep: "last" keeps the last picture; "best" the one with the lowest loss; "after best", as keras-vis does, the
-            one that the step from there led to.
-        snapshots: after how many iterations to keep a picture as shown; 0 is the start.
-        batch: pictures in one pass.
+        iterations: number of optimisation steps.
+        keep: which picture is the result. "last": the last one; "best": the one with the lowest loss; "after best": the
+            one a step after the lowest loss, as in keras-vis.
+        snapshots: iterations after which a copy of the displayed picture is kept; 0 is the start.
+        batch: number of pictures that are optimised together.
     """
 
     parametrization: Parametrization = Field(default=Fourier(), discriminator="kind")
@@ -101,17 +104,19 @@ class MaximizeOptions(Config):
     def _fit_together(self) -> MaximizeOptions:
         pixels = isinstance(self.parametrization, Pixels)
         if self.wrap and not pixels:
-            raise ValueError("wrap moves pixels; it needs parametrization = { kind = 'pixels' }")
+            raise ValueError("wrap moves pixels, so it needs parametrization = { kind = 'pixels' }")
         if self.transforms and isinstance(self.parametrization, Pixels) and self.parametrization.divided_by == 1:
-            raise ValueError("transforms fill with mid-grey of [0, 1]; they need pixels with divided_by = 255, or none")
+            raise ValueError(
+                "transforms fill with the mid-grey of [0, 1]; pixels need divided_by = 255 for that, or no transforms"
+            )
         beyond = [number for number in self.snapshots if not 0 <= number <= self.iterations]
         if beyond:
-            raise ValueError(f"snapshots are after 0 to {self.iterations} iterations; {beyond} are not")
+            raise ValueError(f"snapshots must lie between 0 and {self.iterations} iterations; got {beyond}")
         return self
 
 
 def doubling(iterations: int) -> tuple[int, ...]:
-    """Iterations for snapshots, since a picture changes fastest at first.
+    """Iterations for snapshots, at doubling distances, since a picture changes fastest at first.
 
     >>> doubling(200)
     (0, 1, 2, 4, 8, 16, 32, 64, 128, 200)
@@ -119,12 +124,12 @@ def doubling(iterations: int) -> tuple[int, ...]:
     return (0, *(2**power for power in range(iterations.bit_length()) if 2**power < iterations), iterations)
 
 
-# Named settings: the paper's tool as it was, the same with its inputs mended, and what is used today.
+# Presets: the paper's tool as it was, the same with its input scaled correctly, and today's practice.
 
 PRESETS: Registry[MaximizeOptions] = Registry("preset")
 
 # keras-vis 0.4.1 with its default weights, for the paper's Figure 2a (the output unit, 2048 iterations, no jitter).
-# Figure 2b is this with wrap 0.05 and tv 0; Figure 3 that with 200 iterations. The numbers 0 to 255 go into the network
+# Figure 2b is this with wrap 0.05 and tv 0; Figure 3 is 2b with 200 iterations. The values 0 to 255 go into the network
 # undivided, although the paper's networks were trained on [0, 1].
 KERAS_VIS = PRESETS.register("keras-vis")(
     MaximizeOptions(
@@ -138,7 +143,7 @@ KERAS_VIS = PRESETS.register("keras-vis")(
     )
 )
 
-# The same, with what goes into the network divided by 255. The regularizers see 0 to 255 as before.
+# The same, with the network's input divided by 255. The regularizers see 0 to 255 as before.
 KERAS_VIS_SCALED = PRESETS.register("keras-vis-scaled")(
     KERAS_VIS.model_copy(update={"parametrization": Pixels(divided_by=255.0)})
 )
