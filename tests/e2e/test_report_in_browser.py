@@ -108,7 +108,7 @@ def test_nothing_is_wider_than_the_window_with_all_unfolded(opened: Opened) -> N
 
 
 def test_text_from_data_is_shown_as_text(wide: Opened) -> None:
-    told = wide.text("#g-told")
+    told = wide.text("#g-facts")
     assert EVIL in told and wide.text("#g-name") == "röntgen 0 " + EVIL
     assert not wide.evaluate("[...document.querySelectorAll('img')].some((each) => each.getAttribute('src') === 'x')")
     assert EVIL in wide.locator("#g-model").inner_text()
@@ -147,7 +147,7 @@ def test_the_gallery_works_by_keys_alone(wide: Opened) -> None:
 
 def test_the_threshold_moves_the_matrix_and_what_is_wrong(wide: Opened) -> None:
     start, count = wide.matrix(), wide.text("#g-count")
-    assert sum(start) == 24 and f"{start[1] + start[2]} of them wrong" in count
+    assert sum(start) == 24 and f"{start[1] + start[2]} of them misclassified" in count
     assert wide.text("#g-threshold-value") == "0.400"
     slider = wide.locator("#g-threshold")
     slider.focus()
@@ -169,12 +169,12 @@ def test_a_network_that_is_sure_of_all_is_called_as_its_table_says(
 ) -> None:
     usual, sure = (made(images=24, models={"m": 0.8}, shift=each) for each in (0, shift))
     matrices = []
-    for name, reading in (("usual", usual), ("sure", sure)):
+    for name, report in (("usual", usual), ("sure", sure)):
         path = tmp_path / f"{name}.html"
-        path.write_text(page(reading), encoding="utf-8")
+        path.write_text(page(report), encoding="utf-8")
         opened = Opened(browser, path, "wide")
         matrices.append(opened.matrix())
-        threshold, first = opened.text("#g-threshold-value"), opened.text("#g-thumbs li .said")
+        threshold, first = opened.text("#g-threshold-value"), opened.text("#g-thumbs li .caption")
         opened.close()
     assert matrices[0] == matrices[1] and min(matrices[0][0], matrices[0][3]) > 0
     assert threshold.startswith(shown) and "P 0.00," not in first and "P 1.00," not in first
@@ -192,7 +192,7 @@ def test_filters_choose_and_say_how_many(wide: Opened) -> None:
     wide.locator("#g-label").select_option("1")
     assert shown.count() == 12
     wide.locator("#g-view").select_option("PA")  # the made-up negatives are PA
-    assert shown.count() == 0 and wide.text("#g-count") == "No image fits."
+    assert shown.count() == 0 and wide.text("#g-count") == "No image matches the filter."
     wide.locator("#g-view").select_option("AP")
     wide.locator("#g-order").select_option("high")
     values = [float(text.split("P ")[1].split(",")[0]) for text in shown.all_inner_texts()]
@@ -230,6 +230,6 @@ def test_print_opens_what_is_folded_and_leaves_the_grid(wide: Opened) -> None:
     assert wide.locator("details:not([open])").count() == 0
     hidden = ("nav", ".controls", "#g-viewer")
     assert not any(wide.locator(each).first.is_visible() for each in hidden)
-    assert wide.locator("#g-thumbs li").count() == 24 and wide.locator("#g-thumbs .said").first.is_visible()
+    assert wide.locator("#g-thumbs li").count() == 24 and wide.locator("#g-thumbs .caption").first.is_visible()
     wide.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert wide.locator("details:not([open])").count() > 0

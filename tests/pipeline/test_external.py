@@ -150,10 +150,10 @@ def test_the_runs_own_page_has_it_from_then_on(
 ) -> None:
     monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
     run = shutil.copytree(finished.folder.path, tmp_path / "run")
-    assert "On images from elsewhere" not in (run / "report.html").read_text(encoding="utf-8")
+    assert "External validation" not in (run / "report.html").read_text(encoding="utf-8")
     assert CliRunner().invoke(app, ["evaluate", str(run)]).exit_code == 0
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert "On images from elsewhere" in page and f"{elsewhere.models[0].outside.auc:.3f}" in page
+    assert "External validation" in page and f"{elsewhere.models[0].outside.auc:.3f}" in page
 
 
 def test_the_file_is_called_after_the_other_images(

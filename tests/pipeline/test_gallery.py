@@ -129,7 +129,7 @@ def test_a_run_is_read_whole(shown: cxrlens.Run) -> None:
     found = read_run(shown.folder)
     assert found.gallery is not None and set(found.gallery.maps) == set(NAMES)
     assert set(found.gallery.thresholds) == set(NAMES) and set(found.cohort["side"]) == {"train", "validation"}
-    assert found.results["cohort"].get("left_out", {}) == {} and found.audited is None and found.explained is None
+    assert found.results["cohort"].get("left_out", {}) == {} and found.audit is None and found.explanations is None
     assert found.environment["stages"][-1]["name"] == "gallery"
     own = arrays(shown.folder.path / "maps" / "small-network.npz")
     np.testing.assert_allclose(

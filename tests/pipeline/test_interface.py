@@ -169,7 +169,7 @@ def test_other_images_and_a_page_without_names_are_in_the_runs_folder(written: d
     assert outside.file == Path("runs/my-study/external/other.json") and (run.folder.path / "external").is_dir()
     assert table["model"].tolist() == NAMES and table["outside"].between(0, 1).all()
     assert "two sizes on other: " in repr(outside) and f"AUC {table['inside'][0]:.3f} inside" in repr(outside)
-    assert "On images from elsewhere" in (run.folder.path / "report.html").read_text(encoding="utf-8")
+    assert "External validation" in (run.folder.path / "report.html").read_text(encoding="utf-8")
     page = run.folder.path / "report-shared.html"
     assert written["page"].name == page.name and run.split()["image"][0] not in page.read_text(encoding="utf-8")
 

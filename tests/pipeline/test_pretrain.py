@@ -182,7 +182,7 @@ def test_a_teacher_leaves_a_head_of_findings_only(study: PretrainStudy, tmp_path
     raw = study.model_dump() | {"teacher": teacher, "data": study.data, "training": {"batch": 32, "epochs": 1}}
     done = pretrain(PretrainStudy.model_validate(raw), out=tmp_path / "taught", device="cpu")
     assert [each["finding"] for each in done.results["findings"]] == ["Opacity", "even"]
-    assert "its pooled features are learned too" in (done.folder / "MODEL_CARD.md").read_text()
+    assert "its pooled features are a second training target" in (done.folder / "MODEL_CARD.md").read_text()
 
 
 @pytest.mark.parametrize(("asked", "mean", "std"), [('"unit"', 0.0, 1.0), ("{ mean = 0.5, std = 0.25 }", 0.5, 0.25)])

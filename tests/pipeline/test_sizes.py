@@ -142,8 +142,8 @@ def test_what_the_weights_were_not_made_for_is_recorded_and_said(sized: cxrlens.
     said = [line for line in to_markdown(sized.results).splitlines() if line.startswith("- ")]
     assert said[:3] == [
         "- smaller: given [0, 1] images at 64, where its weights were trained at 96 on RGB, (x \\* 255 - 127) / 128",
-        f"- wanted another: 'wanted' is not on this machine; '{OWN}' stands in",
-        f"- auto: 'auto' came to '{OWN}', the best in reach",
+        f"- wanted another: 'wanted' is not on this machine; '{OWN}' is used instead",
+        f"- auto: 'auto' selected '{OWN}', the best weights on this machine",
     ]
     assert said[3].startswith("- Not run: nowhere") and len(said) == 4
     assert said[1] in (sized.folder.path / "results.md").read_text(encoding="utf-8").splitlines()

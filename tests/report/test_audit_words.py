@@ -10,7 +10,7 @@ import pytest
 
 from cxrlens.audit.probes import PROBES
 from cxrlens.errors import UserError
-from cxrlens.report.audit_words import COHORT_TITLE, CONTROL, NOTICE, OF_MAPS, WORDS, cohort_cells, summary
+from cxrlens.report.audit_words import COHORT_TITLE, CONTROL, MAP_PROBES, NOTICE, PROBE_TEXTS, cohort_cells, summary
 from cxrlens.report.figures import audit_figure
 
 
@@ -35,8 +35,8 @@ def of_model(*findings: dict[str, Any]) -> dict[str, Any]:
 
 def test_every_probe_has_words() -> None:
     named = set(PROBES)
-    assert named - {CONTROL} == set(WORDS) and CONTROL in named and not named & set(OF_MAPS)
-    for probe, words in WORDS.items():
+    assert named - {CONTROL} == set(PROBE_TEXTS) and CONTROL in named and not named & set(MAP_PROBES)
+    for probe, words in PROBE_TEXTS.items():
         assert words.title and (probe.startswith("lungs_only") or (words.meaning and words.advice))
 
 
@@ -46,44 +46,42 @@ def test_flags_make_the_headline_with_what_they_mean_and_what_to_do() -> None:
     assert part["flags"] == 2 and part["points"][0].startswith("Sentence of corners.")
     assert part["next"][0] == "Fill or crop the corners, train again and compare."
     assert part["auc"] == "AUC 0.81 [0.70, 0.90]"
-    assert "Nothing worth minding by: letters and signs." in part["points"]
+    assert "No relevant shortcut in these tests: letters and signs." in part["points"]
 
 
 def test_the_plainest_flag_comes_first_and_three_are_a_list() -> None:
     part = of_model(finding("severity", "flag"), finding("within_source", "flag"), finding("corners", "flag"))
     assert [point.split()[2] for point in part["points"]] == ["corners.", "within_source.", "severity."]
-    assert part["headline"].count(",") == 1 and " and something else than" in part["headline"]
+    assert part["headline"].count(",") == 1 and " and something other than" in part["headline"]
 
 
 def test_two_findings_of_one_probe_are_said_once_in_the_headline() -> None:
     part = of_model(finding("source_probe", "flag"), finding("source_probe", "flag", statistic="another"))
-    assert part["headline"].count("knowledge") == 1 and part["flags"] == 2 and len(part["next"]) == 1
+    assert part["headline"].count("the source of an image") == 1 and part["flags"] == 2 and len(part["next"]) == 1
 
 
 def test_open_questions_are_no_all_clear() -> None:
     part = of_model(finding("corners", "clear"), finding("text", "undecided"))
-    assert part["headline"] == "No shortcut was shown, but not every question could be settled."
+    assert part["headline"] == "No shortcut was found, but some tests are undecided."
     assert any(point.startswith("Undecided") and "letters and signs" in point for point in part["points"])
-    assert part["flags"] == 0 and "on images from elsewhere" in part["next"][0]
+    assert part["flags"] == 0 and "on external images" in part["next"][0]
 
 
 def test_a_probe_that_is_open_in_one_column_is_not_also_clear() -> None:
     part = of_model(finding("within_source", "clear"), finding("within_source", "undecided", statistic="another"))
-    assert not any(point.startswith("Nothing worth minding") for point in part["points"])
+    assert not any(point.startswith("No relevant shortcut") for point in part["points"])
 
 
 def test_all_clear_is_said_of_these_questions_alone_and_nothing_asked_is_no_all_clear() -> None:
-    assert of_model(finding("corners", "clear"))["headline"] == (
-        "None of these questions found a shortcut worth minding."
-    )
+    assert of_model(finding("corners", "clear"))["headline"] == ("None of these tests found a relevant shortcut.")
     for findings in ((), (finding("map_trust", "clear"), finding("planted_marker", "clear"))):
-        assert of_model(*findings)["headline"] == "Nothing was asked here that could show a shortcut."
+        assert of_model(*findings)["headline"] == "No test that could find a shortcut was run."
 
 
 def test_of_the_cohort_it_is_said_before_training_and_to_no_model() -> None:
     page = told(finding("prevalence", "flag", model=None), finding("corners", "clear"))
     assert page["cohort"]["name"] == COHORT_TITLE and page["cohort"]["flags"] == 1 and page["models"][0]["flags"] == 0
-    assert page["cohort"]["headline"].startswith("Before any training, the label can be told")
+    assert page["cohort"]["headline"].startswith("Before any training, these can predict the label")
     assert told(finding("corners", "clear"))["cohort"]["next"] == []
 
 
@@ -96,7 +94,7 @@ def test_how_sure_a_flag_is_is_said(p: float, said: str) -> None:
 
 def test_what_speaks_for_the_lungs_is_said_as_it_is_and_no_shortcut_excluded() -> None:
     part = of_model(finding("corners", "clear"), finding("lungs_only", "clear"))
-    assert part["points"] == ["Nothing worth minding by: corners.", "Sentence of lungs_only."]
+    assert part["points"] == ["No relevant shortcut in these tests: corners.", "Sentence of lungs_only."]
 
 
 def test_a_flag_without_a_p_says_nothing_of_chance() -> None:
@@ -105,7 +103,7 @@ def test_a_flag_without_a_p_says_nothing_of_chance() -> None:
 
 def test_a_control_that_failed_is_said_and_one_that_passed_is_not() -> None:
     blind = of_model(finding("corners", "clear"), finding("planted_marker", "undecided", reason="it did not show"))
-    assert "The audit's own control: it did not show." in blind["points"] and blind["flags"] == 0
+    assert "The control test of the audit did not pass: it did not show." in blind["points"] and blind["flags"] == 0
     seen = of_model(finding("corners", "clear"), finding("planted_marker", "clear"))
     assert not any("control" in point for point in seen["points"])
 
@@ -150,7 +148,7 @@ def test_the_figure_draws_many_models_of_long_names_and_what_is_unknown() -> Non
     findings = [
         finding(probe, verdict, model=name)
         for name in names
-        for probe, verdict in zip(WORDS, ("flag", "clear", "undecided") * 6, strict=False)
+        for probe, verdict in zip(PROBE_TEXTS, ("flag", "clear", "undecided") * 6, strict=False)
     ]
     findings.append(finding("text", "undecided", model=names[0], statistic="x" * 90, value=None, low=None, high=None))
     figure = audit_figure(findings)

@@ -21,14 +21,14 @@ from cxrlens.report.redact import (
     without_salt,
 )
 from cxrlens.report.report_data import ReportData
-from support.handmade_run import IMAGES, LICENCES, PATIENTS, reading
+from support.handmade_run import IMAGES, LICENCES, PATIENTS, report_data
 
 OLD = [*IMAGES, *(Path(image).name for image in IMAGES), *(Path(image).stem for image in IMAGES), *set(PATIENTS)]
 
 
 @pytest.fixture
 def whole() -> ReportData:
-    return reading()
+    return report_data()
 
 
 def named_in(text: str) -> list[str]:
@@ -47,17 +47,17 @@ def test_renamed_no_name_stands_anywhere_on_the_page_or_in_the_reading(whole: Re
     assert not named_in(text) and "image 1" in text and "/home/me" not in text
     for table in (changed.cohort, changed.predictions):
         assert not named_in(table.to_csv())
-    assert not named_in(f"{changed.results}{changed.audited}{changed.explained}{changed.environment}{changed.study}")
+    assert not named_in(f"{changed.results}{changed.audit}{changed.explanations}{changed.environment}{changed.study}")
 
 
 def test_renamed_tables_gallery_and_audit_go_together(whole: ReportData) -> None:
     changed = renamed(whole)
-    assert changed.gallery is not None and changed.audited is not None
+    assert changed.gallery is not None and changed.audit is not None
     assert changed.gallery.images == tuple(f"image {number}" for number in range(1, 9))
     assert changed.cohort["patient"].tolist()[:4] == ["patient 1", "patient 1", "patient 2", "patient 2"]
     join = changed.predictions.merge(changed.cohort, on="image", suffixes=("", "_listed"))
     assert len(join) == len(whole.predictions) and (join["patient"] == join["patient_listed"]).all()
-    finding = changed.audited["findings"][0]
+    finding = changed.audit["findings"][0]
     assert finding["sentence"] == "image 1 of patient 1 is also image 2."
     assert finding["evidence"]["pairs"][0]["patients"] == ["patient 1", "patient 2"]
     assert changed.results["cohort"]["missing"] == [{"image": "image 40", "reason": "image 40 is not there"}]
@@ -72,10 +72,10 @@ def test_renamed_figures_with_names_and_hashes_of_files_stay_at_home(whole: Repo
 
 
 def test_the_reading_itself_is_left_as_it_was(whole: ReportData) -> None:
-    before = reading()
+    before = report_data()
     for change in (without_images, without_notes, renamed):
         change(whole)
-    assert whole.results == before.results and whole.audited == before.audited
+    assert whole.results == before.results and whole.audit == before.audit
     pd.testing.assert_frame_equal(whole.cohort, before.cohort)
 
 
@@ -155,7 +155,9 @@ def test_images_that_may_not_go_are_counted_by_licence(whole: ReportData) -> Non
         licence or "": 2 for licence in LICENCES
     }
     warnings, conditions = licence_sentences(gallery_only)
-    assert warnings[0].startswith("4 of the 8 images that this page may show are not known to be free to pass on: ")
+    assert warnings[0].startswith(
+        "4 of the 8 images that this page may show have no licence that is known to allow sharing: "
+    )
     assert "2 without a licence (no licence is stated)" in warnings[0] and "2 “ask the author”" in warnings[0]
     assert [each.split(":")[0] for each in conditions] == ["terms of CC BY-NC-SA, 2 images"]
 

@@ -17,14 +17,14 @@ from cxrlens.evaluate.calibration import choose_threshold
 from cxrlens.report.export import operating_cells
 from cxrlens.report.page import PICTURES, page
 from cxrlens.report.page.blocks import as_island, map_images, map_side, outline, picture_side, picture_uri
-from cxrlens.report.page.cohort import flow, sides
+from cxrlens.report.page.cohort import flow, set_cells
 from cxrlens.report.page.gallery import first_logits
-from cxrlens.report.page.summary import asked, believed, how_sure, who_won
+from cxrlens.report.page.summary import comparison, reliability, uncertainty, who_won
 from cxrlens.report.report_data import ReportData
 from support.synthetic_report_data import EVIL, PNG, made
 
 ALL = {
-    "found", "cohort", "table1", "curves", "groups", "training", "explanations", "audit", "transfer", "gallery",
+    "summary", "cohort", "table1", "curves", "subgroups", "training", "explanations", "audit", "transfer", "gallery",
     "methods", "reproduce", "limits",
 }  # fmt: skip
 
@@ -62,13 +62,13 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def reading() -> ReportData:
+def report() -> ReportData:
     return made(flags=("strong",))
 
 
 @pytest.fixture(scope="module")
-def whole(reading: ReportData) -> Tags:
-    return Tags(page(reading))
+def whole(report: ReportData) -> Tags:
+    return Tags(page(report))
 
 
 def test_every_section_is_there_in_the_contents_and_once(whole: Tags) -> None:
@@ -78,17 +78,17 @@ def test_every_section_is_there_in_the_contents_and_once(whole: Tags) -> None:
 
 
 def test_a_bare_run_has_a_page_without_what_it_lacks() -> None:
-    bare = replace(made(audited=False, maps=False, pictures={}), explained=None, environment={})
+    bare = replace(made(audited=False, maps=False, pictures={}), explanations=None, environment={})
     tags = Tags(page(bare))
     assert set(tags.sections()) == ALL - {"training", "explanations", "transfer", "gallery"}
-    assert not tags.all("img") and "`cxrlens audit RUN` makes one" in tags.text()
+    assert not tags.all("img") and "This run has not been audited." in tags.text()
 
 
-def test_it_asks_no_host_and_has_one_script_named_by_its_hash(whole: Tags, reading: ReportData) -> None:
+def test_it_asks_no_host_and_has_one_script_named_by_its_hash(whole: Tags, report: ReportData) -> None:
     sources = [told[key] or "" for _, told in whole.tags for key in ("src", "href", "action", "data") if key in told]
     assert all(each.startswith(("data:image/png;base64,", "#")) for each in sources)
     assert [told.get("type") for told in whole.all("script")] == ["application/json", None]
-    assert not whole.all("link") and not whole.all("iframe") and "url(" not in page(reading)
+    assert not whole.all("link") and not whole.all("iframe") and "url(" not in page(report)
     policy = next(told["content"] for told in whole.all("meta") if "http-equiv" in told) or ""
     assert "default-src 'none'" in policy and "script-src 'sha256-" in policy and "unsafe-eval" not in policy
 
@@ -112,53 +112,57 @@ def test_whatever_data_says_is_text() -> None:
     assert "<script>alert" not in text and "<img src=x" not in text
     assert len(tags.all("script")) == 2 and not [told for told in tags.all("img") if told.get("src") == "x"]
     told = json.loads(tags.island)
-    assert told["images"][0]["told"]["notes"] == EVIL and told["images"][3]["name"] == EVIL + "3"
+    assert told["images"][0]["facts"]["notes"] == EVIL and told["images"][3]["name"] == EVIL + "3"
     assert told["models"][0]["name"] == EVIL
     assert "</" not in tags.island and "<!--" not in as_island(["<!--"]) and "\u2028" not in as_island(["\u2028"])
 
 
-def test_a_winner_is_named_with_its_lead_and_how_sure() -> None:
+def test_a_winner_is_named_with_its_lead_and_uncertainty() -> None:
     results = made(images=60, models={"weak": 0.0, "strong": 2.0}, maps=False).results
     assert results["winner"]["name"] == "strong"
     said, pair = who_won(results), results["comparisons"][0]
-    assert said.startswith("strong wins with an AUC of ") and said.endswith(", the next.")
-    assert f"{-pair['difference']:.3f} [{-pair['high']:.3f}, {-pair['low']:.3f}] above weak" in said
-    assert how_sure(results).startswith("This difference can be told from chance (95%")
-    assert "one seed each" in how_sure(results)
+    assert said.startswith("strong wins with an AUC of ") and "Its lead over the next model, weak (" in said
+    assert said.endswith(f" is {-pair['difference']:.3f} [{-pair['high']:.3f}, {-pair['low']:.3f}].")
+    assert uncertainty(results).startswith("This difference is significant at the 5% level (p ")
+    assert "with one seed, so the variation between trainings is unknown" in uncertainty(results)
 
 
-def test_where_no_winner_can_be_named_it_says_so_and_by_how_little(reading: ReportData) -> None:
-    results = reading.results
+def test_where_no_winner_can_be_named_it_says_so_and_by_how_little(report: ReportData) -> None:
+    results = report.results
     assert results["winner"]["name"] is None
     assert who_won(results).startswith("No winner can be named: strong has the highest AUC, ")
-    assert f"p {results['comparisons'][0]['p_holm']:.3f}" in how_sure(results)
-    assert "cannot be told from chance" in how_sure(results)
+    assert f"p = {results['comparisons'][0]['p_holm']:.3f}" in uncertainty(results)
+    assert "is not significant at the 5% level" in uncertainty(results)
     three = made(images=40, models={"a": 0.1, "b": 0.2, "c": 3.0}, maps=False).results
     left = sum(pair["p_holm"] <= 0.05 for pair in three["comparisons"])
-    assert how_sure(three).startswith(f"{left} of the 3 differences")
+    assert uncertainty(three).startswith(f"{left} of the 3 differences")
 
 
 def test_one_model_alone_has_nothing_to_win() -> None:
     results = made(models={"only": 1.0}, maps=False).results
-    assert "there is no other model" in who_won(results) and "its AUC is between" in how_sure(results)
-    assert asked(results).startswith("One model was trained and judged by AUC on 12 validation images (6 positive)")
+    assert "There is no other model" in who_won(results) and "its AUC is between" in uncertainty(results)
+    assert comparison(results).startswith(
+        "One model was trained and evaluated by AUC on 12 validation images (6 positive)"
+    )
 
 
 def test_whether_to_believe_it_leaks_come_first_then_the_audit() -> None:
     best, other = ("strong",), ("weak",)
     said = {
-        "leaky": believed(made(leaking=5, maps=False)),
-        "open": believed(made(audited=False, maps=False)),
-        "flagged": believed(made(flags=best, maps=False)),
-        "other": believed(made(flags=other, maps=False)),
-        "clean": believed(made(maps=False)),
-        "old": believed(replace(made(maps=False), audited={"schema_version": 0})),
+        "leaky": reliability(made(leaking=5, maps=False)),
+        "open": reliability(made(audited=False, maps=False)),
+        "flagged": reliability(made(flags=best, maps=False)),
+        "other": reliability(made(flags=other, maps=False)),
+        "clean": reliability(made(maps=False)),
+        "old": reliability(replace(made(maps=False), audit={"schema_version": 0})),
     }
-    assert said["leaky"][0].startswith("Not as it stands: 5 of 12 validation images are of patients who are also in")
+    assert said["leaky"][0].startswith("Not reliable as it stands: 5 of 12 validation images are of patients who ")
     assert "has not been audited" in said["open"][0] and "another version" in said["old"][0]
-    assert said["flagged"][0] == "With reserve. The audit on strong: strong may be using the corners."
-    assert said["other"][0] == "The audit on strong: No question found a shortcut. It flagged 1 of 2 models."
-    assert said["clean"] == ("The audit on strong: No question found a shortcut.", False)
+    assert said["flagged"][0] == "Doubtful: the audit flagged strong. strong may be using the corners."
+    assert said["other"][0] == (
+        "Audit of strong: No question found a shortcut. In total, the audit flagged 1 of 2 models."
+    )
+    assert said["clean"] == ("Audit of strong: No question found a shortcut.", False)
     assert all(doubt for name, (_, doubt) in said.items() if name != "clean")
 
 
@@ -168,43 +172,45 @@ PARTS = {"cohort": {}, "models": [], "notice": ""}
 @pytest.mark.parametrize(
     "audited", [{}, {"schema_version": 0}, {"schema_version": 1}, {"schema_version": 1, "summary": PARTS}]
 )
-def test_an_audit_of_another_version_is_said_and_breaks_nothing(reading: ReportData, audited: dict) -> None:
-    tags = Tags(page(replace(reading, audited=audited, gallery=None)))
+def test_an_audit_of_another_version_is_said_and_breaks_nothing(report: ReportData, audited: dict) -> None:
+    tags = Tags(page(replace(report, audit=audited, gallery=None)))
     assert "transfer" not in tags.sections() and tags.text().count("another version of cxrlens") == 2
 
 
 def test_the_cohorts_flow_adds_up_and_leaks_are_counted() -> None:
     leaky = made(leaking=5, maps=False)
     rows = {row[0]: row[1] for row in flow(leaky.results["cohort"], leaky.cohort)[1]}
-    assert rows["rows of the source"] == "32" and rows["− left out: view L"] == "7" and rows["listed images"] == "25"
+    assert (
+        rows["rows of the source table"] == "32" and rows["− excluded: view L"] == "7" and rows["listed images"] == "25"
+    )
     assert rows["− missing: no such file"] == "1" and rows["used"] == "24"
     told = leaky.results["cohort"] | {"left_out": {"view L": 7, "no DICOM": 2}, "left_out_origins": {"no DICOM": "why"}}
     why = {row[0]: row[2] for row in flow(told, leaky.cohort)[1]}
-    assert why["− left out: view L"] == "the study's choice" and why["− not used: no DICOM"] == "why"
+    assert why["− excluded: view L"] == "the study's choice" and why["− not used: no DICOM"] == "why"
     unknown = leaky.cohort.assign(label=leaky.cohort["label"].where(leaky.cohort["image"] != "train 0"))
     rows = {row[0]: row[1] for row in flow(leaky.results["cohort"], unknown)[1]}
     assert rows["− label unknown"] == "1" and rows["used"] == "23"
-    table = {row[0]: row[1:] for row in sides(unknown)[1]}
+    table = {row[0]: row[1:] for row in set_cells(unknown)[1]}
     assert table == {
         "training": ["6 (6)", "5 (5)", "11 (11)"], "validation": ["6 (6)", "6 (6)", "12 (12)"],
         "both": ["12 (12)", "11 (11)", "23 (23)"],
     }  # fmt: skip
-    assert "5 of 12 validation images are of 5 patients who are also in training" in Tags(page(leaky)).text()
+    assert "5 of 12 validation images are of 5 patients who are also in the training set" in Tags(page(leaky)).text()
 
 
-def test_the_methods_are_those_of_the_study(whole: Tags, reading: ReportData) -> None:
+def test_the_methods_are_those_of_the_study(whole: Tags, report: ReportData) -> None:
     said = whole.text()
-    assert "drawn by the phantom" in said and "augmented by horizontal flip, brightness [0.5, 1.2]" in said
+    assert "generated by the phantom" in said and "augmented by horizontal flip, brightness [0.5, 1.2]" in said
     assert "Obuchowski 1997" in said and "arXiv:1610.02391" in said
-    assert "a network of two convolutions (West, Jha and Tsang 2020" in said and "Adam (Kingma and Ba 2014" in said
+    assert "a network with two convolutions (West, Jha and Tsang 2020" in said and "Adam (Kingma and Ba 2014" in said
     assert "Nadeau and Bengio" not in said
-    models = [model | {"auc_train_low": 0.5, "auc_train_high": 0.9} for model in reading.results["models"]]
-    folds = reading.results["evaluation"] | {"trainings": "folds"}
-    by_folds = replace(reading, results=reading.results | {"models": models, "evaluation": folds}, gallery=None)
+    models = [model | {"auc_train_low": 0.5, "auc_train_high": 0.9} for model in report.results["models"]]
+    folds = report.results["evaluation"] | {"trainings": "folds"}
+    by_folds = replace(report, results=report.results | {"models": models, "evaluation": folds}, gallery=None)
     assert Tags(page(by_folds)).text().count("Nadeau and Bengio 2003") == 2, "where it is cited, and in the list"
-    once = reading.study.replace('name = "weak"', 'name = "weak"\nepochs = 1\nsteps = 1')
-    assert "1 epoch of 1 step" in Tags(page(replace(reading, study=once, gallery=None))).text()
-    other = Tags(page(replace(reading, study="name = 1", gallery=None))).text()
+    once = report.study.replace('name = "weak"', 'name = "weak"\nepochs = 1\nsteps = 1')
+    assert "1 epoch of 1 step" in Tags(page(replace(report, study=once, gallery=None))).text()
+    other = Tags(page(replace(report, study="name = 1", gallery=None))).text()
     assert "study file is of another version" in other
 
 
@@ -254,12 +260,12 @@ def test_an_outline_runs_around_the_lungs() -> None:
     assert outline(np.zeros((8, 8), bool)) == ""
 
 
-def test_the_gallerys_logits_are_the_first_networks(reading: ReportData, whole: Tags) -> None:
-    later = reading.predictions.assign(seed=1, logit=0.123)
-    both = type(later)(np.r_[reading.predictions.to_numpy(), later.to_numpy()], columns=later.columns)
-    images = reading.gallery.images if reading.gallery else ()
+def test_the_gallerys_logits_are_the_first_networks(report: ReportData, whole: Tags) -> None:
+    later = report.predictions.assign(seed=1, logit=0.123)
+    both = type(later)(np.r_[report.predictions.to_numpy(), later.to_numpy()], columns=later.columns)
+    images = report.gallery.images if report.gallery else ()
     first = first_logits(both, "strong", images)
-    assert first == first_logits(reading.predictions, "strong", images) and 0.123 not in first
+    assert first == first_logits(report.predictions, "strong", images) and 0.123 not in first
     assert first_logits(both, "strong", (*images, "another"))[-1] is None
     told = json.loads(whole.island)
     assert told["models"][1]["logit"] == first
@@ -288,8 +294,8 @@ def test_a_threshold_that_is_not_0_is_never_written_as_0() -> None:
         assert said in row[1] and row[1] not in ("0.000", "1.000")
 
 
-def test_a_picture_is_on_the_page_as_it_is(reading: ReportData) -> None:
-    tags = Tags(page(replace(reading, pictures={"roc": PNG, "unknown": PNG})))
+def test_a_picture_is_on_the_page_as_it_is(report: ReportData) -> None:
+    tags = Tags(page(replace(report, pictures={"roc": PNG, "unknown": PNG})))
     shown = [told["src"] for told in tags.all("img") if "id" not in told]
     assert shown == ["data:image/png;base64," + base64.b64encode(PNG).decode()]
 
@@ -315,11 +321,13 @@ def external(**more: object) -> dict[str, object]:
 
 
 def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None:
-    assert "elsewhere" not in Tags(page(made())).sections()
-    read = Tags(page(replace(made(), elsewhere=[external()])))
-    assert read.sections().index("elsewhere") == read.sections().index("audit") + 1
+    assert "external" not in Tags(page(made())).sections()
+    read = Tags(page(replace(made(), external=[external()])))
+    assert read.sections().index("external") == read.sections().index("audit") + 1
     text = read.text()
-    assert "another <b>place</b>: 40 of 45 images judge, 20 of them positive; left out: same patient 5." in text
+    assert (
+        "another <b>place</b>: 40 of 45 images were evaluated, 20 of them positive; excluded: same patient 5." in text
+    )
     for cell in ("0.800 [0.70, 0.90]", "0.600 [0.50, 0.70]", "0.200 [0.05, 0.35]", "0.012", "0.50 / –", "not why"):
         assert cell in text, cell
 
@@ -328,11 +336,11 @@ def test_intervals_that_there_are_not_elsewhere_have_their_reasons_once() -> Non
     few, none = "an interval needs at least 5 patients; got 4", {"auc_low": None, "auc_high": None}
     told = external()
     (model,) = told["models"]
-    assert "got 4" not in Tags(page(replace(made(), elsewhere=[told]))).text()
+    assert "got 4" not in Tags(page(replace(made(), external=[told]))).text()
     outside, gap = model["outside"] | none | {"reason": few}, {"low": None, "high": None, "reason": few}
     model |= {"inside": model["inside"] | {"rough": True}, "outside": outside, "difference": model["difference"] | gap}
-    text = Tags(page(replace(made(), elsewhere=[told | {"models": [model, model | {"name": "b"}]}]))).text()
-    assert text.count(few) == 1 and f"Outside: {few}." in text and "0.800 [0.70, 0.90] rough" in text
+    text = Tags(page(replace(made(), external=[told | {"models": [model, model | {"name": "b"}]}]))).text()
+    assert text.count(few) == 1 and f"External images: {few}." in text and "0.800 [0.70, 0.90] rough" in text
 
 
 def test_a_large_figure_is_a_jpeg_of_its_size_and_a_small_one_is_left_as_it_is() -> None:

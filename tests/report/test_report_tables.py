@@ -7,7 +7,7 @@ from rich.console import Console
 
 from cxrlens.report.export import RATES, table_files
 from cxrlens.report.page.summary import who_won
-from cxrlens.report.tables import comparisons_table, how_judged, render, table1, to_markdown
+from cxrlens.report.tables import comparisons_table, render, table1, table1_note, to_markdown
 
 DETAILS = {
     "subgroups": [],
@@ -72,7 +72,7 @@ def test_the_terminal_shows_every_number_at_any_width(results, width):
     text = shown(results, width)
     for part in (
         "warning: 45 of 96", "589,953", "0.700", "[0.60, 0.80]", "0.672", "[0.53, 0.79]", "3 × 5 folds",
-        "-0.100",        "not run: vgg16 [x]: its weights are not in reach", "no winner can be named", "by patients",
+        "-0.100",        "not run: vgg16 [x]: its weights are not in reach", "no winner can be named", "by patient",
         "never for diagnosis",
     ):  # fmt: skip
         assert part in text
@@ -94,12 +94,12 @@ def test_results_read_back_from_their_file_print_the_same(results):
 def test_one_model_without_the_papers_value_needs_no_word_of_the_paper(results):
     alone = {"models": [model("only", 0.6)], "comparisons": [], "winner": {"name": None, "sentence": "one model only"}}
     text = shown(alone, 120)
-    assert "Hanley-McNeil" not in text and "Every pair" not in text and "one model only" in text
+    assert "Hanley" not in text and "Every pair" not in text and "one model only" in text
 
 
 def test_a_study_of_no_paper_has_no_column_for_one(results):
     bare = results | {"models": [model("a", 0.7)], "skipped": [], "comparisons": []}
-    assert "paper" not in shown(bare, 80) and "paper" not in to_markdown(bare)
+    assert "ublished" not in shown(bare, 80) and "ublished" not in to_markdown(bare)
     assert "0.700" in shown(bare, 80)
 
 
@@ -111,7 +111,7 @@ def test_with_3_trainings_the_second_interval_stands_beside_the_first_in_every_f
     )
     assert "[-0.31, 0.11] | 0.210 |" in to_markdown(results) and "patients and trainings" in to_markdown(results)
     assert table1(results).loc[1, ["auc_train_low", "auc_train_high"]].tolist() == [0.61, 0.97]
-    for part in ("[0.61, 0.97]", "[-0.31, 0.11]", "0.210", "with other"):
+    for part in ("[0.61, 0.97]", "[-0.31, 0.11]", "0.210", "incl."):
         assert part in shown(results, 100)
     files = table_files({**results, "models": [model | DETAILS for model in results["models"]]})
     assert "0.61" in files["table1.csv"] and "[0.61, 0.97]" in files["table1.tex"]
@@ -121,7 +121,7 @@ def test_with_3_trainings_the_second_interval_stands_beside_the_first_in_every_f
 def test_the_sentence_says_what_the_second_interval_is_of(results, trainings):
     results["models"][1] |= {"auc_train_low": 0.61, "auc_train_high": 0.97}
     results["evaluation"]["trainings"] = trainings
-    assert f"over patients and trainings ({trainings}) together" in how_judged(results)
+    assert f"over patients and trainings ({trainings}) together" in table1_note(results)
 
 
 def test_few_patients_are_called_rough_and_fewer_have_a_dash_and_the_reason_in_every_form(results):
@@ -141,12 +141,12 @@ def test_few_patients_have_no_interval_and_one_sentence_says_why() -> None:
         "auc_high": None,
         "reason": "an interval needs at least 5 patients; got 3",
     }
-    said = how_judged({"models": [few, few | {"name": "b"}], "evaluation": {}})
-    assert "patients, without an interval. An interval needs at least 5 patients; got 3." in said
-    assert "with an interval by patients" not in said
-    seeds = how_judged({"models": [few | {"seeds": 5}], "evaluation": {}})
-    assert "it takes 3" not in seeds and "got 3." in seeds
-    assert "it takes 3 to say more" in how_judged({"models": [model("a", 0.8, seeds=2)], "evaluation": {}})
+    said = table1_note({"models": [few, few | {"name": "b"}], "evaluation": {}})
+    assert "patients. Without interval: an interval needs at least 5 patients; got 3." in said
+    assert "computed by patient" not in said
+    seeds = table1_note({"models": [few | {"seeds": 5}], "evaluation": {}})
+    assert "needs at least 3 seeds" not in seeds and "got 3." in seeds
+    assert "needs at least 3 seeds" in table1_note({"models": [model("a", 0.8, seeds=2)], "evaluation": {}})
     assert (
         who_won({"models": [few, few | {"name": "b"}]}) == "No winner can be named: a and b have the same AUC, 1.000."
     )

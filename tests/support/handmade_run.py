@@ -1,5 +1,4 @@
-"""A finished run's folder, and a page's reading, without any training: predictions that are drawn, names that are not
-numbers."""
+"""The folder of a finished run and a `ReportData` without any training: random predictions, names that are no numbers."""
 
 from __future__ import annotations
 
@@ -124,8 +123,8 @@ def study(row: str = "") -> str:
     return STUDY.format(image=IMAGES[1], patient=PATIENTS[2], row=row)
 
 
-def reading() -> ReportData:
-    """A page's reading with everything in it: figures of one byte, a gallery of 8 grey images."""
+def report_data() -> ReportData:
+    """A `ReportData` with all parts: figures of one byte, a gallery of 8 grey images."""
     made = predictions()
     pixels = np.full((8, 16, 16), 99, dtype=np.uint8)
     maps = {name: {"grad_cam": np.ones((8, 4, 4), dtype=np.float32)} for name in ("weak", "strong")}
@@ -136,8 +135,8 @@ def reading() -> ReportData:
         study=study(),
         cohort=cohort(),
         predictions=made,
-        explained={"schema_version": 1, "note": f"of {IMAGES[2]}"},
-        audited=audited(),
+        explanations={"schema_version": 1, "note": f"of {IMAGES[2]}"},
+        audit=audited(),
         pictures={name: f"the figure {name}".encode() for name in figures},
         gallery=Gallery(tuple(IMAGES[:8]), pixels, maps, {name: {"grad_cam": (0, 0)} for name in maps}),
     )

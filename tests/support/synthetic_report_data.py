@@ -43,21 +43,21 @@ def made(
     shift: float = 0.0,
     pictures: dict[str, bytes] | None = None,
 ) -> ReportData:
-    """A reading.
+    """A made-up report.
 
     Args:
-        images: validation images; as many are in training.
-        models: name → how far its logits tell the classes apart.
-        size: of the images, in pixels; saliency's maps are of this size too, at most 112.
+        images: number of validation images; the training set has as many.
+        models: name → distance between the mean logits of the classes, halved.
+        size: side length of the images in pixels, and of the saliency maps (at most 112).
         maps: whether there is a gallery.
         audited: whether there is an audit.
-        flags: models that it flags.
-        leaking: validation images of patients in training.
-        name: of the images.
-        notes: of every image.
-        question: of the study.
-        shift: added to every logit, and to the gallery's threshold on them.
-        pictures: all of them where none are given.
+        flags: models that the audit flags.
+        leaking: number of validation images of patients in the training set.
+        name: name of the images, with a place for their number.
+        notes: notes of every image.
+        question: question of the study.
+        shift: value added to every logit and to the threshold of the gallery.
+        pictures: name of a figure → PNG; by default, all figures.
     """
     models = models or {"weak": 0.3, "strong": 0.6}
     random = np.random.default_rng(0)
@@ -104,8 +104,8 @@ def made(
         study=STUDY + "".join(f"[[models]]\nname = {_toml(model)}\n" for model in models),
         cohort=cohort,
         predictions=predictions,
-        explained={"schema_version": 1},
-        audited=audit(list(models), flags) if audited else None,
+        explanations={"schema_version": 1},
+        audit=audit(list(models), flags) if audited else None,
         pictures=dict.fromkeys(PICTURES, PNG) if pictures is None else pictures,
         gallery=gallery(names, list(models), size, random, shift) if maps else None,
     )  # fmt: skip
@@ -125,7 +125,7 @@ def audit(models: list[str], flags: tuple[str, ...]) -> dict[str, Any]:
         }
         for model in models
     ]  # fmt: skip
-    summary = {"cohort": part("The images and their table", False), "notice": "a notice"}
+    summary = {"cohort": part("Images and metadata", False), "notice": "a notice"}
     summary["models"] = [part(model, model in flags) for model in models]
     between = [{"a": "a", "b": "b", "cka": 0.5, "low": 0.4, "high": 0.6}]
     return {"schema_version": 1, "findings": findings, "summary": summary, "reuse": {"models": [], "between": between}}

@@ -41,11 +41,18 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     """Prints the models, every two of them, and how the table was read."""
     from cxrlens.cli.terminal import say
     from cxrlens.report.results_text import estimate
-    from cxrlens.report.tables import ANEW, Fitted, comparison_cells
+    from cxrlens.report.tables import RETRAINING, Fitted, comparison_cells
     from cxrlens.text import interval
 
     again = any(model["train_low"] is not None for model in found["models"])
-    head = ["model", "positive", "negative", "patients", f"AUC [{100 * found['level']:g}%]", *([ANEW] if again else [])]
+    head = [
+        "model",
+        "positive",
+        "negative",
+        "patients",
+        f"AUC [{100 * found['level']:g}%]",
+        *([RETRAINING] if again else []),
+    ]
     rows = []
     for model in found["models"]:
         ends = {"auc": model["auc"], "auc_low": model["low"], "auc_high": model["high"], "rough": model["rough"]}

@@ -63,7 +63,7 @@ def show(found: ExternalResult, console: Console) -> None:
 
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline.external import LIMITS
-    from cxrlens.report.page.audit import without_interval
+    from cxrlens.report.page.audit import missing_interval_reasons
     from cxrlens.text import interval, number
 
     settings, first = found.evaluation.settings, found.models[0].outside
@@ -90,7 +90,7 @@ def show(found: ExternalResult, console: Console) -> None:
         f"Outside: {first.positive} positive and {first.negative} negative images of {first.patients} patients; "
         f"{found.images.sentence}.",
     )
-    for reason in without_interval(found.to_json()):
+    for reason in missing_interval_reasons(found.to_json()):
         say(console, reason)
     for note in found.images.notes:
         say(console, f"warning: {note}")

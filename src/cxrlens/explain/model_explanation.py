@@ -57,9 +57,7 @@ class ModelExplanation:
         return arrays
 
     @classmethod
-    def load(
-        cls, model: str, arrays: dict[str, np.ndarray], methods: Sequence[str], device: Device
-    ) -> ModelExplanation:
+    def load(cls, model: str, arrays: dict[str, np.ndarray], methods: Sequence[str]) -> ModelExplanation:
         """The record of a model from the arrays of `arrays`, with the maps of the given methods."""
         images = torch.from_numpy(arrays["pixels"].astype(np.float32) / 255)[:, None]
         size, count = (images.shape[2], images.shape[3]), len(images)

@@ -68,9 +68,9 @@ def read_run(run: RunFolder) -> ReportData:
         study=without_salt(study),
         cohort=_with_sides(run, run.read_table(run.path / "cohort.csv")),
         predictions=run.read_table(run.path / "predictions.csv"),
-        explained=_optional(run, "explain.json"),
-        audited=_optional(run, "audit.json"),
-        elsewhere=_elsewhere(run),
+        explanations=_optional(run, "explain.json"),
+        audit=_optional(run, "audit.json"),
+        external=_elsewhere(run),
         pictures={name: file.read_bytes() for name, file in files.items() if file.exists()},
         gallery=read_gallery(run, [model["name"] for model in results["models"]]) if wanted else None,
     )

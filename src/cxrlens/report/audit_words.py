@@ -1,4 +1,4 @@
-"""The audit on one page, in words: what a model may be using, how sure that is, what to do next."""
+"""The audit's summary as text: which shortcuts a model may rely on, how certain that is, and what to do next."""
 
 from __future__ import annotations
 
@@ -10,176 +10,193 @@ from cxrlens.report.results_text import estimate
 from cxrlens.report.tables import Cells, markdown_text
 from cxrlens.text import interval, joined, number
 
-Findings = Sequence[dict[str, Any]]
+Results = Sequence[dict[str, Any]]  # audit results as plain values, as in `audit.json`
 
-COHORT_TITLE = "The images and their table"
+COHORT_TITLE = "Images and metadata"
 NOTICE = (
-    "For research only; never for diagnosis. Nothing here says that a model is safe to use: it says how it could be "
-    "fooled. p is how often chance alone gives as much, all questions of its kind counted."
+    "For research only; never for diagnosis. No result says that a model is safe to use. The results say how it could "
+    "be misled. p is the probability that chance alone gives an effect as large, corrected for all tests of its kind."
 )
 
 
 @dataclass(frozen=True)
-class Words:
-    """A probe in words: what it looks for, what a model may be using where it flags, and what to do about it."""
+class ProbeText:
+    """How the summary speaks of a probe.
+
+    Attributes:
+        title: name of the test, as an item of a list.
+        meaning: what a flagged model may be using; "" if a flag of this probe is no shortcut.
+        advice: what to do about a flag.
+    """
 
     title: str
     meaning: str
     advice: str
 
 
-WORDS = {
-    "patient_leak": Words(
-        "patients on both sides",
-        "patients who are on both sides of the split",
+PROBE_TEXTS = {
+    "patient_leak": ProbeText(
+        "patients in both sets",
+        "patients who are in both the training and the validation set",
         "split by patient, and read the AUC as an upper bound",
     ),
-    "duplicates": Words(
-        "images there twice", "images that are there twice", "leave one of each pair out, or keep both on one side"
+    "duplicates": ProbeText(
+        "duplicate images", "duplicate images", "remove one image of each pair, or keep both in the same set"
     ),
-    "metadata_only": Words(
-        "the table alone", "what the table says of an image", "match the classes by what tells them apart"
+    "metadata_only": ProbeText(
+        "metadata alone", "the metadata of the images", "match the classes on the metadata that separate them"
     ),
-    "file_facts": Words("file facts", "the kind of file", "bring all files to one size, mode and format"),
-    "prevalence": Words(
-        "one column of the table",
+    "file_facts": ProbeText(
+        "file properties", "the properties of the image files", "convert all files to one size, mode and format"
+    ),
+    "prevalence": ProbeText(
+        "one column of the metadata",
         "the group that an image comes from",
-        "compare within groups, or collect both classes there",
+        "compare within groups, or collect images of both classes in each group",
     ),
-    "corners": Words("corners", "marks in the corners", "fill or crop the corners, train again and compare"),
-    "text": Words("letters and signs", "letters and signs", "fill letters in before training, train again and compare"),
-    "border_only": Words("the border alone", "the border of the image", "crop to the chest, train again and compare"),
-    "lungs_removed": Words(
-        "lungs removed", "something outside the lungs", "train on images cropped to the lungs and compare"
+    "corners": ProbeText("corners", "marks in the corners", "fill or crop the corners, train again and compare"),
+    "text": ProbeText(
+        "letters and signs", "letters and signs", "fill in letters and signs before training, train again and compare"
     ),
-    "lungs_only": Words("the lungs alone", "", ""),
-    "source_probe": Words(
-        "sources in the features",
-        "knowledge of where an image comes from, which its features hold",
+    "border_only": ProbeText("border alone", "the border of the image", "crop to the chest, train again and compare"),
+    "lungs_removed": ProbeText(
+        "lungs removed", "regions outside the lungs", "train on images cropped to the lungs and compare"
+    ),
+    "lungs_only": ProbeText("lungs alone", "", ""),
+    "source_probe": ProbeText(
+        "source in the features",
+        "the source of an image, which its features encode",
         "test within one source, or on a new one",
     ),
-    "within_source": Words(
-        "within one source", "traits by which sources differ", "report the AUC within sources beside the whole one"
+    "within_source": ProbeText(
+        "within one source",
+        "differences between sources",
+        "report the AUC within sources together with the overall AUC",
     ),
-    "leave_one_source_out": Words(
-        "another source", "traits of the sources that it was trained on", "test on images of a source never seen"
+    "leave_one_source_out": ProbeText(
+        "unseen source", "features that are specific to its training sources", "test on images of an unseen source"
     ),
-    "permuted_labels": Words(
-        "shuffled labels", "patients whom it has seen in training", "split by patient and train again"
+    "permuted_labels": ProbeText(
+        "shuffled labels", "patients that it has seen in training", "split by patient and train again"
     ),
-    "permuted_labels_retrained": Words(
-        "shuffled labels, trained anew", "a fault of the pipeline itself", "look for what tells the sides apart"
+    "permuted_labels_retrained": ProbeText(
+        "retrained with shuffled labels",
+        "a fault of the pipeline",
+        "look for patients or other information that the training and the validation set share",
     ),
-    "lungs_removed_retrained": Words(
-        "trained without lungs", "what is outside the lungs", "match the classes by source and view"
+    "lungs_removed_retrained": ProbeText(
+        "retrained without lungs", "regions outside the lungs", "match the classes by source and view"
     ),
-    "border_only_retrained": Words(
-        "trained on borders", "the border of the image", "crop to the chest, train again and compare"
+    "border_only_retrained": ProbeText(
+        "retrained on the border", "the border of the image", "crop to the chest, train again and compare"
     ),
-    "lungs_only_retrained": Words("trained on lungs alone", "", ""),
-    "severity": Words(
-        "severity", "something else than how ill the lungs are", "look at the mildest and the most severe images"
+    "lungs_only_retrained": ProbeText("retrained on the lungs alone", "", ""),
+    "severity": ProbeText(
+        "severity", "something other than the severity of the disease", "look at the mildest and the most severe images"
     ),
 }
-OF_MAPS, CONTROL = ("map_trust", "lung_enrichment"), "planted_marker"  # these speak of maps, and of the audit itself
+MAP_PROBES, CONTROL = ("map_trust", "lung_enrichment"), "planted_marker"  # about maps; about the audit itself
 STRONGEST = ("corners", "text", "border_only", "lungs_removed", "within_source", "permuted_labels")
 
 
-def summary(findings: Findings, results: dict[str, Any]) -> dict[str, Any]:
-    """What the page says: `cohort` and `models` (each `name`, `headline`, `points`, `next`), and `markdown` of it all.
+def summary(results: Results, run_results: dict[str, Any]) -> dict[str, Any]:
+    """The audit's summary: `notice`, `cohort` and `models`, and all of it as `markdown`.
+
+    Each part has `name`, `auc`, `headline`, `flags` (their number), `points` and `next`.
 
     Args:
-        findings: of `audit.json`.
-        results: `results.json`.
+        results: results of all probes, as in `audit.json`.
+        run_results: the run's `results.json`.
     """
-    cohort = _part(COHORT_TITLE, [each for each in findings if each["model"] is None], cohort=True)
+    cohort = _part(COHORT_TITLE, [result for result in results if result["model"] is None], cohort=True)
     models = []
-    for model in results["models"]:
+    for model in run_results["models"]:
         name = model["name"]
-        part = _part(name, [each for each in findings if each["model"] == name])
-        part["points"] += _of_maps(name, findings)
+        part = _part(name, [result for result in results if result["model"] == name])
+        part["points"] += _map_sentences(name, results)
         models.append(part | {"auc": f"AUC {estimate(model, digits=2)}"})
-    told = {"cohort": cohort, "models": models, "notice": NOTICE}
-    return told | {"markdown": _markdown(results["study"], told)}
+    parts = {"cohort": cohort, "models": models, "notice": NOTICE}
+    return parts | {"markdown": _markdown(run_results["study"], parts)}
 
 
-def cohort_cells(findings: Findings) -> Cells:
-    """The findings before training as a table: what was asked, the value with its interval, the verdict."""
+def cohort_cells(results: Results) -> Cells:
+    """One row per test before training: test, value with interval, verdict."""
     rows = []
-    for each in findings:
-        if each["model"] is None:
-            ends = interval(each["low"], each["high"]).replace("–", "")
-            value = number(each["value"]) if each["value"] is not None else "not measured"
-            rows.append([each["statistic"], f"{value} {ends}".strip(), each["verdict"]])
-    return ["images and table", "value [interval]", "verdict"], rows
+    for result in results:
+        if result["model"] is None:
+            ends = interval(result["low"], result["high"]).replace("–", "")
+            value = number(result["value"]) if result["value"] is not None else "not measured"
+            rows.append([result["statistic"], f"{value} {ends}".strip(), result["verdict"]])
+    return ["test", "value [interval]", "verdict"], rows
 
 
-def _part(name: str, findings: Findings, cohort: bool = False) -> dict[str, Any]:
-    judged = [each for each in findings if each["probe"] not in (*OF_MAPS, CONTROL)]
-    by = {
-        verdict: [each for each in judged if each["verdict"] == verdict] for verdict in ("flag", "clear", "undecided")
-    }
-    flags = sorted(by["flag"], key=_weight)
-    meant = list(dict.fromkeys(WORDS[each["probe"]].meaning for each in flags))
-    if meant and cohort:
-        headline = f"Before any training, the label can be told, or is flattered, by {joined(meant)}."
-    elif meant:
-        headline = f"This model may be using {joined(meant)}."
-    elif by["undecided"]:
-        headline = "No shortcut was shown, but not every question could be settled."
-    elif judged:
-        headline = "None of these questions found a shortcut worth minding."
+def _part(name: str, results: Results, cohort: bool = False) -> dict[str, Any]:
+    """The part of a model, or of the cohort, from its own results."""
+    decisive = [result for result in results if result["probe"] not in (*MAP_PROBES, CONTROL)]
+    flags, clear, undecided = (
+        [result for result in decisive if result["verdict"] == verdict] for verdict in ("flag", "clear", "undecided")
+    )
+    flags.sort(key=_rank)
+    meanings = list(dict.fromkeys(PROBE_TEXTS[result["probe"]].meaning for result in flags))
+    if meanings and cohort:
+        headline = f"Before any training, these can predict the label or inflate the AUC: {joined(meanings)}."
+    elif meanings:
+        headline = f"This model may be using {joined(meanings)}."
+    elif undecided:
+        headline = "No shortcut was found, but some tests are undecided."
+    elif decisive:
+        headline = "None of these tests found a relevant shortcut."
     else:
-        headline = "Nothing was asked here that could show a shortcut."
-    points = [each["sentence"].removesuffix(".") + _sure(each) + "." for each in flags]
-    open_ones = _titles(by["undecided"])
-    if open_ones:
-        points.append(f"Undecided, for want of images or of what would have to be known: {', '.join(open_ones)}.")
-    shortcuts = [each for each in by["clear"] if WORDS[each["probe"]].meaning]
-    closed = [title for title in _titles(shortcuts) if title not in (*open_ones, *_titles(flags))]
-    if closed:
-        points.append(f"Nothing worth minding by: {', '.join(closed)}.")
-    points += [each["sentence"] for each in by["clear"] if each not in shortcuts]  # what speaks for the lungs
-    control = next((each for each in findings if each["probe"] == CONTROL), None)
+        headline = "No test that could find a shortcut was run."
+    points = [result["sentence"].removesuffix(".") + _p_note(result) + "." for result in flags]
+    open_titles = _titles(undecided)
+    if open_titles:
+        points.append(
+            f"Undecided, because there are too few images or information is missing: {', '.join(open_titles)}."
+        )
+    shortcuts = [result for result in clear if PROBE_TEXTS[result["probe"]].meaning]
+    excluded = [title for title in _titles(shortcuts) if title not in (*open_titles, *_titles(flags))]
+    if excluded:
+        points.append(f"No relevant shortcut in these tests: {', '.join(excluded)}.")
+    points += [result["sentence"] for result in clear if result not in shortcuts]  # evidence from the lungs
+    control = next((result for result in results if result["probe"] == CONTROL), None)
     if control and control["verdict"] != "clear":
-        points.append(f"The audit's own control: {control['reason'] or control['sentence']}.")
-    steps = list(dict.fromkeys(WORDS[each["probe"]].advice for each in flags))
+        points.append(f"The control test of the audit did not pass: {control['reason'] or control['sentence']}.")
+    steps = list(dict.fromkeys(PROBE_TEXTS[result["probe"]].advice for result in flags))
     if not steps and not cohort:
-        steps = ["test on images from elsewhere: `cxrlens evaluate RUN --data OTHER`"]
-    told = {"name": name, "auc": "", "headline": headline, "flags": len(flags), "points": points}
-    return told | {"next": [_sentence(step) for step in steps]}
+        steps = ["test on external images: `cxrlens evaluate RUN --data OTHER`"]
+    part = {"name": name, "auc": "", "headline": headline, "flags": len(flags), "points": points}
+    return part | {"next": [_sentence(step) for step in steps]}
 
 
-def _of_maps(name: str, findings: Findings) -> list[str]:
-    mine = [each for each in findings if each["model"] == name]
-    return [
-        each["sentence"] for probe in OF_MAPS for each in mine if each["probe"] == probe and each["value"] is not None
-    ]
+def _map_sentences(name: str, results: Results) -> list[str]:
+    of_model = [result for result in results if result["model"] == name and result["value"] is not None]
+    return [result["sentence"] for probe in MAP_PROBES for result in of_model if result["probe"] == probe]
 
 
-def _sure(finding: dict[str, Any]) -> str:
-    """How sure a flag is: its p after Holm's correction over all questions of its kind to all models."""
-    p = finding["p_holm"]
+def _p_note(result: dict[str, Any]) -> str:
+    """The p of a flag after Holm's correction over all tests of its kind and all models."""
+    p = result["p_holm"]
     if p is None:
         return ""
     return " (p < 0.01)" if p < 0.01 else f" (p = {number(p)})"
 
 
-def _weight(finding: dict[str, Any]) -> int:
-    return STRONGEST.index(finding["probe"]) if finding["probe"] in STRONGEST else len(STRONGEST)
+def _rank(result: dict[str, Any]) -> int:
+    return STRONGEST.index(result["probe"]) if result["probe"] in STRONGEST else len(STRONGEST)
 
 
-def _titles(findings: Findings) -> list[str]:
-    return list(dict.fromkeys(WORDS[each["probe"]].title for each in findings))
+def _titles(results: Results) -> list[str]:
+    return list(dict.fromkeys(PROBE_TEXTS[result["probe"]].title for result in results))
 
 
 def _sentence(step: str) -> str:
     return step[0].upper() + step[1:] + "."
 
 
-def _markdown(study: str, told: dict[str, Any]) -> str:
-    lines = [f"# Audit of {markdown_text(study)}", "", f"*{told['notice']}*", ""]
-    for part in (told["cohort"], *told["models"]):
+def _markdown(study: str, parts: dict[str, Any]) -> str:
+    lines = [f"# Audit of {markdown_text(study)}", "", f"*{parts['notice']}*", ""]
+    for part in (parts["cohort"], *parts["models"]):
         title = part["name"] + (f" ({part['auc']})" if part["auc"] else "")
         lines += [f"## {markdown_text(title)}", "", f"**{markdown_text(part['headline'])}**", ""]
         lines += [f"- {markdown_text(point)}" for point in part["points"]]

@@ -1,4 +1,4 @@
-"""Contact sheet of augmentations: some images as rows, what each augmentation makes of them as columns."""
+"""Contact sheet of augmentations: one row per image, one column per augmentation."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from cxrlens.names import shortened
 def augment_sheet(
     images: Sequence[np.ndarray], names: Sequence[str], augmentation_by_name: Mapping[str, Augmentation], seed: int
 ) -> Figure:
-    """Draws each image as it is, then once for each augmentation, with what was drawn for it underneath.
+    """Draws each image without augmentation, then once per augmentation, with the drawn parameters below.
 
-    The draws are spread evenly over each range (a Latin hypercube), so that a few rows show its whole width; where all
-    that an augmentation can do is a flip, every row is flipped.
+    The parameters are spread evenly over their ranges (a Latin hypercube), so that a few rows show the full range. An
+    augmentation that can only flip flips every row.
 
     Args:
-        images: float32 [height, width] in [0, 1], as the network gets them, before augmentation.
-        names: of the images.
-        augmentation_by_name: heading of a column → what is drawn there.
-        seed: the same seed draws the same sheet; a column's draws do not depend on the other columns.
+        images: images before augmentation, float32 [height, width] in [0, 1], as the network receives them.
+        names: names of the images.
+        augmentation_by_name: heading of a column → its augmentation.
+        seed: seed of the draws. The draws of one column do not depend on the other columns.
 
     Raises:
-        UserError: there is no image.
+        UserError: `images` is empty.
     """
     if not images:
         raise UserError("a contact sheet needs at least one image; got none")
@@ -50,7 +50,7 @@ def augment_sheet(
 
 
 def caption(parameters: Parameters) -> str:
-    """What was done to one image, in short.
+    """The augmentation of one image as a short text.
 
     >>> caption(Parameters(flip=True, shift=-0.031, brightness=0.8))
     'flipped, shift -3.1%, brightness × 0.80'
@@ -64,22 +64,22 @@ def caption(parameters: Parameters) -> str:
     }
     if parameters.brightness is not None:
         parts[f"brightness × {parameters.brightness:.2f}"] = True
-    return ", ".join(text for text, done in parts.items() if done) or "unchanged"
+    return ", ".join(text for text, applied in parts.items() if applied) or "unchanged"
 
 
 def _spread(count: int, rng: np.random.Generator) -> list[list[float]]:
-    """`count` draws of six numbers in [0, 1), one in each `count`-th part of every range."""
+    """`count` draws of six numbers in [0, 1), with one draw in each `count`-th part of every range."""
     parts = rng.permuted(np.tile(np.arange(count), (6, 1)), axis=1).T
     return ((parts + rng.random((count, 6))) / count).tolist()
 
 
 def _panel(axes: Axes, image: np.ndarray, below: str, above: str) -> None:
-    axes.imshow(image, cmap="gray", vmin=0, vmax=1)  # one scale for all, or a change of brightness would not show
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1)  # a fixed scale, so that a change of brightness shows
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_xlabel(_broken(below), fontsize=6)
+    axes.set_xlabel(_wrapped(below), fontsize=6)
     axes.set_title(above, fontsize=7)
 
 
@@ -93,7 +93,7 @@ def _strength(augmentation: Augmentation) -> str:
     return " + ".join(options) if len(options) == 2 else f"{len(options)} together"
 
 
-def _broken(text: str) -> str:
-    """Two parts a line, to fit under a panel."""
+def _wrapped(text: str) -> str:
+    """The text with two parts per line, to fit under a panel."""
     parts = text.split(", ")
     return "\n".join(", ".join(parts[start : start + 2]) for start in range(0, len(parts), 2))

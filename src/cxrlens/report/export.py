@@ -1,4 +1,4 @@
-"""The report's tables as files: CSV in full, Markdown and LaTeX as they are printed."""
+"""The tables of the report as files: CSV with full precision, Markdown and LaTeX with rounded text."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ from cxrlens.report.results_text import estimate
 from cxrlens.report.tables import Cells, comparison_cells, comparisons_table, markdown_table, table1, table1_cells
 from cxrlens.text import number, probability
 
-# Behind an AUC: the threshold chosen on training images, calibration, and the same by sex, age, view and source.
-
 RATES = ("sensitivity", "sensitivity_low", "sensitivity_high", "specificity", "specificity_low", "specificity_high")
 
 
 def operating_table(results: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a model, NaN where unknown, intervals by patients.
+    """One row per model, NaN where unknown; intervals are computed by patient.
 
-    Columns: model, threshold (a probability), sensitivity and specificity at it with `_low` and `_high`, calibration's
-    intercept, slope and brier.
+    Columns: model, threshold (a probability, chosen on training images), sensitivity and specificity at the threshold
+    with `_low` and `_high`, and intercept, slope and brier of the calibration.
     """
     rows = [
         [model["name"], model["threshold"]["value"], *(model["threshold"][name] for name in RATES)]
@@ -35,10 +33,10 @@ def operating_table(results: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def subgroups_table(results: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a model and group of validation images, NaN where `reason` says why.
+    """One row per model and group of validation images, NaN where `reason` says why a value is missing.
 
     Columns: model, by, group, images, patients, positive, negative, auc, auc_low, auc_high, sensitivity and specificity
-    with `_low` and `_high`, rough (5 to 9 patients of a class), reason.
+    with `_low` and `_high`, rough (a class has 5 to 9 patients), reason.
     """
     counts = ["by", "group", "images", "patients", "positive", "negative"]
     values = ["auc", "auc_low", "auc_high", *RATES]
@@ -52,26 +50,36 @@ def subgroups_table(results: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def details_markdown(results: Mapping[str, Any]) -> str:
-    """Both tables as Markdown; a group too small for an AUC shows its counts and a dash."""
-    parts = ["## At a threshold chosen on training images", markdown_table(*operating_cells(results)), "## By group"]
+    """Operating points and subgroups as Markdown. A group that is too small for an AUC has its counts and a dash."""
+    parts = [
+        "## Sensitivity and specificity at the threshold chosen on training images",
+        markdown_table(*operating_cells(results)),
+        "## Subgroups",
+    ]
     return "\n\n".join([*parts, markdown_table(*subgroup_cells(results))]) + "\n"
 
 
 def operating_cells(results: Mapping[str, Any]) -> Cells:
-    """A row a model, as text: its threshold, the rates there, its calibration."""
+    """One row per model as text: threshold, sensitivity and specificity there, calibration."""
     head = ["model", "threshold", "sensitivity", "specificity", "calibration intercept", "slope", "Brier"]
     rows = []
     for model in results["models"]:
-        at, calibration = model["threshold"], model["calibration"]
+        threshold, calibration = model["threshold"], model["calibration"]
         fitted = [number(calibration[name], 3) for name in ("intercept", "slope", "brier")]
         rows.append(
-            [model["name"], probability(at["value"]), rate(at, "sensitivity"), rate(at, "specificity"), *fitted]
+            [
+                model["name"],
+                probability(threshold["value"]),
+                rate(threshold, "sensitivity"),
+                rate(threshold, "specificity"),
+                *fitted,
+            ]
         )
     return head, rows
 
 
 def subgroup_cells(results: Mapping[str, Any]) -> Cells:
-    """A row a model and group, as text."""
+    """One row per model and group, as text."""
     head = ["model", "group", "images", "positive", "negative", "AUC", "sensitivity", "specificity"]
     rows = []
     for model in results["models"]:
@@ -83,17 +91,17 @@ def subgroup_cells(results: Mapping[str, Any]) -> Cells:
 
 
 def rate(row: Mapping[str, Any], name: str) -> str:
-    """A value with its interval by patients; a dash where it is unknown."""
+    """A value with its interval by patient, in two decimals; a dash if it is unknown."""
     return estimate(row, name, 2)
 
 
-TABLES = {  # a file's name → the table in numbers, and in words
+TABLES = {  # name of the files → the table as numbers, and as text
     "table1": (table1, table1_cells),
     "comparisons": (comparisons_table, comparison_cells),
     "subgroups": (subgroups_table, subgroup_cells),
     "operating_points": (operating_table, operating_cells),
 }
-# What LaTeX would run, and what the usual encoding of its fonts prints as another sign.
+# Signs with a meaning in LaTeX, and signs that the usual font encoding prints as another sign.
 SIGNS = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$", "|": "$|$", '"': "''",
@@ -103,11 +111,11 @@ SIGNS = {
 
 
 def write_tables(folder: Path, results: Mapping[str, Any]) -> None:
-    """Writes each table into a folder under its name: `.csv`, `.md` and `.tex`.
+    """Writes each table into a folder as `.csv`, `.md` and `.tex`. A table without rows is not written.
 
     Args:
-        folder: made where it is not there.
-        results: `results.json`; a table without rows is not written.
+        folder: folder of the tables; it is created if it does not exist.
+        results: content of `results.json`.
 
     Raises:
         UserError: the folder cannot be written.
@@ -117,12 +125,12 @@ def write_tables(folder: Path, results: Mapping[str, Any]) -> None:
 
 
 def table_files(results: Mapping[str, Any]) -> dict[str, str]:
-    """File's name → its text."""
+    """The name of each file → its text."""
     files = {}
-    for name, (numbers, words) in TABLES.items():
-        table = numbers(results)
+    for name, (to_table, to_cells) in TABLES.items():
+        table = to_table(results)
         if len(table):
-            cells = words(results)
+            cells = to_cells(results)
             files[f"{name}.csv"] = table.to_csv(index=False, lineterminator="\n")
             files[f"{name}.md"] = markdown_table(*cells) + "\n"
             files[f"{name}.tex"] = latex_table(*cells)
@@ -130,7 +138,7 @@ def table_files(results: Mapping[str, Any]) -> dict[str, str]:
 
 
 def latex_table(header: list[str], rows: list[list[str]]) -> str:
-    r"""A table for `\input`, with booktabs' rules; its first column to the left and the others to the right.
+    r"""A table for `\input` with the rules of booktabs. The first column is aligned left, the others right.
 
     >>> print(latex_table(["model", "AUC [95%]"], [["a_b", "0.816 [0.70, 0.89]"]]), end="")
     % needs \usepackage{booktabs}
@@ -150,15 +158,16 @@ def latex_table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def latex_text(text: str) -> str:
-    r"""Text as LaTeX prints it, on one line.
+    r"""Text on one line, escaped for LaTeX.
 
     >>> latex_text("-0.05 of 5% & more_or_less")
     '$-$0.05 of 5\\% \\& more\\_or\\_less'
     """
-    said = "".join(SIGNS.get(sign, sign) for sign in " ".join(text.split()))
-    return re.sub(r"(?<![\w.\]})-])-(?=\d)", "$-$", said)  # a minus, not a hyphen
+    escaped = "".join(SIGNS.get(sign, sign) for sign in " ".join(text.split()))
+    return re.sub(r"(?<![\w.\]})-])-(?=\d)", "$-$", escaped)  # a minus, not a hyphen
 
 
 def _row(cells: list[str]) -> str:
-    said = " & ".join(map(latex_text, cells))
-    return ("{}" if said.startswith(("[", "*")) else "") + said + r" \\"  # after "\\" these would be its options
+    row = " & ".join(map(latex_text, cells))
+    # LaTeX would read "[" or "*" after the "\\" of the row above as its options.
+    return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"

@@ -1,4 +1,4 @@
-"""Under which terms an image may be passed on, as far as its licence is one that is known here."""
+"""The terms under which an image may be shared, for the licences that cxrlens knows."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from cxrlens.report.redact import images_shown
 from cxrlens.report.report_data import ReportData
+from cxrlens.text import many
 
-NAMED, ALIKE = "with its author named", "under the same licence"
-NOT_SOLD = "not for commercial use"
-CHANGED = "may not be passed on changed, and a page shows images resized, with maps over them"
+NAMED, ALIKE = "with credit to the author", "under the same licence"
+NON_COMMERCIAL = "not for commercial use"
+CHANGED = "allows no modified versions, and the page shows resized images with maps over them"
 
-# A licence's words, in small letters and without signs, as a whole → whether a page that shows the image may be passed
-# on, and how. Whatever is not here is not known: a phrase around a licence may take away what the licence gives.
+# The complete text of a licence in lower case, without punctuation → whether a page that shows the image may be shared,
+# and how. The whole text must match: words around a known licence may restrict what the licence allows.
 VERSION = r"(?: [1-4] [05])?(?: (?:international|unported|generic|igo))?(?: license)?"
 CC = r"(?:cc|creative commons|https? (?:www )?creativecommons org licenses)"
 CC0 = r"(?:cc ?0|cc zero|https? creativecommons org publicdomain zero)"
@@ -22,8 +23,8 @@ LICENCES: tuple[tuple[str, bool, str], ...] = (
     (r"public domain|pddl|unlicense|https? creativecommons org publicdomain mark 1 0", True, ""),
     (rf"{CC} by{VERSION}", True, NAMED),
     (rf"{CC} by sa{VERSION}", True, f"{NAMED}, {ALIKE}"),
-    (rf"{CC} by nc{VERSION}", True, f"{NOT_SOLD}, {NAMED}"),
-    (rf"{CC} by nc sa{VERSION}", True, f"{NOT_SOLD}, {NAMED}, {ALIKE}"),
+    (rf"{CC} by nc{VERSION}", True, f"{NON_COMMERCIAL}, {NAMED}"),
+    (rf"{CC} by nc sa{VERSION}", True, f"{NON_COMMERCIAL}, {NAMED}, {ALIKE}"),
     (rf"{CC} by(?: nc)? nd{VERSION}", False, CHANGED),
     (r"apache(?: license)?(?: v| version)? 2 0|mit(?: license)?|bsd(?: [234] clause)?(?: license)?", True, NAMED),
 )  # fmt: skip
@@ -35,7 +36,7 @@ LONG = {
 
 @dataclass(frozen=True)
 class Terms:
-    """What a licence lets one do with a page that shows the image: whether to pass it on, and how, or why not."""
+    """Whether a licence allows sharing a page that shows the image, and under which conditions, or why not."""
 
     allowed: bool
     how: str
@@ -43,7 +44,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class Licensed:
-    """Images of one licence, as the cohort's table words it ("" where it states none), and its terms."""
+    """The images of one licence, as written in the cohort table ("" if none is stated), and its terms."""
 
     licence: str
     terms: Terms
@@ -51,10 +52,10 @@ class Licensed:
 
 
 def terms(licence: str | None) -> Terms:
-    """The terms of a licence as a table words it; one that is not known allows nothing.
+    """The terms of a licence as written in a table. An unknown licence allows nothing.
 
     >>> terms("CC BY-NC-SA 4.0")
-    Terms(allowed=True, how='not for commercial use, with its author named, under the same licence')
+    Terms(allowed=True, how='not for commercial use, with credit to the author, under the same licence')
     >>> terms("CC BY, but ask first").allowed, terms(None).how
     (False, 'no licence is stated')
     """
@@ -66,48 +67,49 @@ def terms(licence: str | None) -> Terms:
     for pattern, allowed, how in LICENCES:
         if re.fullmatch(pattern, words):
             return Terms(allowed, how)
-    return Terms(False, "a licence that is not known here")
+    return Terms(False, "cxrlens does not know this licence")
 
 
-def licences_shown(reading: ReportData) -> list[Licensed]:
-    """The licences of the images that a page of this reading may show, those of most images first."""
-    stated = dict(zip(reading.cohort["image"], reading.cohort["license"], strict=True))
-    of: dict[str, list[str]] = {}
-    for image in images_shown(reading):
+def licences_shown(report: ReportData) -> list[Licensed]:
+    """The licences of the images that the page may show, sorted by number of images."""
+    stated = dict(zip(report.cohort["image"], report.cohort["license"], strict=True))
+    images_by_licence: dict[str, list[str]] = {}
+    for image in images_shown(report):
         cell = stated.get(image)
-        of.setdefault(cell.strip() if isinstance(cell, str) else "", []).append(image)
-    found = [Licensed(licence, terms(licence), tuple(images)) for licence, images in of.items()]
-    return sorted(found, key=lambda each: (-len(each.images), each.licence))
+        images_by_licence.setdefault(cell.strip() if isinstance(cell, str) else "", []).append(image)
+    licences = [Licensed(licence, terms(licence), tuple(images)) for licence, images in images_by_licence.items()]
+    return sorted(licences, key=lambda licence: (-len(licence.images), licence.licence))
 
 
-def may_not_be_redistributed(reading: ReportData) -> list[str]:
-    """The images that a page of this reading may show and whose licence is not known to allow passing them on."""
-    refused = {image for each in licences_shown(reading) if not each.terms.allowed for image in each.images}
-    return [image for image in images_shown(reading) if image in refused]
+def may_not_be_redistributed(report: ReportData) -> list[str]:
+    """The images that the page may show although their licence is not known to allow sharing them."""
+    refused = {image for group in licences_shown(report) if not group.terms.allowed for image in group.images}
+    return [image for image in images_shown(report) if image in refused]
 
 
-def licence_sentences(reading: ReportData) -> tuple[list[str], list[str]]:
-    """What to tell before the page goes to others: what speaks against it, and the terms of what may go.
+def licence_sentences(report: ReportData) -> tuple[list[str], list[str]]:
+    """What to know before the page is shared: warnings about licences, and the conditions of those that allow it.
 
     Returns:
-        Warnings and conditions, sentences each; none where no image is shown.
+        Warnings and conditions, as sentences; both are empty if the page shows no image.
     """
-    found = licences_shown(reading)
-    refused = [each for each in found if not each.terms.allowed]
-    total, count = (sum(len(each.images) for each in some) for some in (found, refused))
+    licences = licences_shown(report)
+    refused = [group for group in licences if not group.terms.allowed]
+    total, count = (sum(len(group.images) for group in groups) for groups in (licences, refused))
     warnings = []
     if refused:
-        told = "; ".join(f"{len(e.images)} {_called(e)} ({e.terms.how})" for e in refused)
+        reasons = "; ".join(f"{len(group.images)} {_quoted(group)} ({group.terms.how})" for group in refused)
         warnings.append(
-            f"{count} of the {total} images that this page may show are not known to be free to pass on: {told}. "
-            "--no-images leaves all images out"
+            f"{count} of the {total} images that this page may show have no licence that is known to allow sharing: "
+            f"{reasons}. --no-images leaves out all images"
         )
-    bound = [each for each in found if each.terms.allowed and each.terms.how]
-    return warnings, [
-        f"terms of {e.licence}, {len(e.images)} {'image' if len(e.images) == 1 else 'images'}: {e.terms.how}"
-        for e in bound
+    conditions = [
+        f"terms of {group.licence}, {many(len(group.images), 'image')}: {group.terms.how}"
+        for group in licences
+        if group.terms.allowed and group.terms.how
     ]
+    return warnings, conditions
 
 
-def _called(each: Licensed) -> str:
-    return f"“{each.licence}”" if each.licence else "without a licence"
+def _quoted(group: Licensed) -> str:
+    return f"“{group.licence}”" if group.licence else "without a licence"

@@ -13,35 +13,39 @@ from cxrlens.text import many
 
 
 def model_card(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any]) -> str:
-    """What the weights are, what they learned from, how well, and what they are not good for.
+    """The model card as Markdown: description, training data, performance and limitations of the weights.
 
     Args:
-        study: the pretraining.
-        card: of the weights.
-        results: its `results.json`.
+        study: pretraining study that made the weights.
+        card: weight card of the weights.
+        results: content of the `results.json` of the pretraining.
     """
-    findings = [_row(each) for each in results["findings"]]
-    probes = [[*_row(each["after"])[:2], _row(each["before"])[2], _row(each["after"])[2]] for each in results["probes"]]
+    findings = [_cells(finding) for finding in results["findings"]]
+    probes = [
+        [*_cells(probe["after"])[:2], _cells(probe["before"])[2], _cells(probe["after"])[2]]
+        for probe in results["probes"]
+    ]
+    probed = any(data.probe_only for data in study.data)
     parts = [
         f"# {card.name}",
         f"{card.title}. For research only; never for diagnosis.",
-        markdown_table(["what", "is"], _facts(study, card, results), words=True, markup=True),
+        markdown_table(["item", "value"], _facts(study, card, results), words=True, markup=True),
         "## Data",
         "\n".join(f"- {line}" for line in study.card.data) or "See the pretraining file.",
         markdown_table(
-            ["set", "training images (patients)", "held-out images (patients)", "only probed", "unreadable"],
+            ["set", "training images (patients)", "held-out images (patients)", "only for probes", "unreadable"],
             _sets(results),
         ),
-        "Patients are apart. A label that a set does not know is masked, not taken as absent."
-        + (" Of a set that is only probed nothing was learned." if any(each.probe_only for each in study.data) else ""),
+        "No patient is in more than one of these columns. A label that a set does not know is masked, not counted as "
+        "negative." + (" Images in the column “only for probes” were not used for training." if probed else ""),
         "## Held-out patients: AUC of each finding",
-        markdown_table(["finding", "with / without", "AUC [interval by patients]"], findings),
-        "## Patients not learned from: linear probes of the frozen features",
-        "Logistic regression on the pooled last feature map, each image scored by a model that has not seen its "
-        "patient, before the training (the weights it started from) and after. A source that can be read off is a "
-        "shortcut that a classifier on these features may take.",
+        markdown_table(["finding", "with / without", "AUC [interval by patient]"], findings),
+        "## Patients outside the training set: linear probes of the frozen features",
+        "Logistic regression on the pooled last feature map. Each image is scored by a regression that was fitted "
+        "without its patient, before the training (initial weights) and after it. If the source can be predicted from "
+        "the features, a classifier on these features may use it as a shortcut.",
         markdown_table(["probe", "with / without", "before", "after"], probes),
-        "## Limits",
+        "## Limitations",
         "\n".join(f"- {line}" for line in study.card.limits) or "Not stated.",
     ]
     if card.citation:
@@ -56,41 +60,44 @@ def _facts(study: PretrainStudy, card: WeightCard, results: Mapping[str, Any]) -
         f"({training.schedule.replace('_', ' ')}), weight decay {training.weight_decay:g}, seed {study.seed}"
     )
     facts = {
-        "architecture": f"`{card.architecture}` (timm's names), without its top",
-        "start": results["started_from"],
+        "architecture": f"`{card.architecture}` (name in timm), without its classifier",
+        "initial weights": results["started_from"],
         "input": f"{card.input}; (x − {_once(card.preprocessing.mean)}) / {_once(card.preprocessing.std)} "
         "of x in [0, 1]",
         "training": steps,
-        "teacher": f"{teacher.name} ({teacher.weights}): its pooled features are learned too" if teacher else "",
+        "teacher": f"{teacher.name} ({teacher.weights}): its pooled features are a second training target"
+        if teacher
+        else "",
         "augmentation": _augmentation(study),
         "licence": card.licence,
         "made by": f"cxrlens {results['cxrlens']}, `cxrlens pretrain`; {study.precision} precision",
     }
-    return [[name, told] for name, told in facts.items() if told]
+    return [[name, value] for name, value in facts.items() if value]
 
 
 def _sets(results: Mapping[str, Any]) -> list[list[str]]:
-    def counted(side: Mapping[str, int]) -> str:
-        return f"{side['images']:,} ({side['patients']:,})" if side["images"] else "none"
+    def counts(part: Mapping[str, int]) -> str:
+        return f"{part['images']:,} ({part['patients']:,})" if part["images"] else "none"
 
-    sides = ("train", "validation", "probe")
-    return [[s["set"], *(counted(s[side]) for side in sides), str(s["missing"])] for s in results["sets"]]
+    parts = ("train", "validation", "probe")
+    return [[row["set"], *(counts(row[part]) for part in parts), str(row["missing"])] for row in results["sets"]]
 
 
-def _row(each: Mapping[str, Any]) -> list[str]:
-    counts = f"{each['n_positive']} / {each['n_negative']}"
-    if each["auc"] is None:
-        return [each["finding"], counts, "too few"]
-    told = {"auc": each["auc"], "auc_low": each["low"], "auc_high": each["high"], "rough": each.get("rough")}
-    return [each["finding"], counts, estimate(told)]
+def _cells(result: Mapping[str, Any]) -> list[str]:
+    counts = f"{result['n_positive']} / {result['n_negative']}"
+    if result["auc"] is None:
+        return [result["finding"], counts, "too few"]
+    ends = {"auc_low": result["low"], "auc_high": result["high"], "rough": result.get("rough")}
+    return [result["finding"], counts, estimate({"auc": result["auc"], **ends})]
 
 
 def _once(values: Sequence[float]) -> str:
-    shown = [f"{value:.4g}" for value in values]
-    return shown[0] if len(set(shown)) == 1 else f"({', '.join(shown)})"
+    """The values of the channels as text; one value if they are equal."""
+    texts = [f"{value:.4g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else f"({', '.join(texts)})"
 
 
 def _augmentation(study: PretrainStudy) -> str:
-    told = study.augment.model_dump(mode="json", exclude_defaults=True)
-    words = (name.replace("_", " ") + ("" if value is True else f" {value}") for name, value in told.items())
-    return ", ".join(words) or "none"
+    options = study.augment.model_dump(mode="json", exclude_defaults=True)
+    texts = (name.replace("_", " ") + ("" if value is True else f" {value}") for name, value in options.items())
+    return ", ".join(texts) or "none"

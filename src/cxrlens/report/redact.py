@@ -1,6 +1,6 @@
-"""What of a run may leave: a reading without its images, without its notes, or with every name replaced.
+"""Removes images, notes or names from the data of a report before it is shared.
 
-None of it makes a page anonymous: dates, places, ages and findings stay, and so does what is burnt into an image.
+None of this makes a page anonymous: dates, places, ages and findings stay, and so does text burnt into an image.
 """
 
 from __future__ import annotations
@@ -19,25 +19,24 @@ from tomlkit.exceptions import TOMLKitError
 from cxrlens.data.cohort import COLUMNS
 from cxrlens.report.report_data import Gallery, ReportData
 
-# Patients and images under other names, in tables, in plain values and within sentences.
-
-STARTS = re.compile(r"(?<![^\W_])\S")  # a sign without a letter or digit before it
+STARTS = re.compile(r"(?<![^\W_])\S")  # a character that follows no letter or digit
 
 
 @dataclass(frozen=True)
 class Names:
-    """New names for old.
+    """New names of images and patients.
 
-    A name is replaced wherever it stands as one: in columns and under keys of images or of patients. Within sentences
-    it is replaced where it can be told from a word: not a plain lower-case word, not a number of fewer than 5 digits
-    ("2" is a patient of the covid-chestxray collection), not two letters ("PA" is a view). An image's name is also
-    known without its folder and without its suffix.
+    In columns and under keys of images or patients, every name is replaced. Within sentences, a name is replaced if it
+    cannot be confused with a word: not a plain lower-case word, not a number of fewer than 5 digits ("2" is a patient
+    of the covid-chestxray collection), and not two letters ("PA" is a view). An image is also recognised without its
+    folder and without its suffix.
 
     Attributes:
-        images: old → new.
-        patients: old → new; a patient who is called after an image, as where none is known, is still so.
-        within: every old name that can be told within a sentence → new.
-        lengths: of those, longest first.
+        images: old name of each image → its new name.
+        patients: old name of each patient → the new name. A patient named after an image, as for unknown patients, gets
+            the new name of that image.
+        within: every old name that is recognised within sentences → its new name.
+        lengths: lengths of the names in `within`, longest first.
     """
 
     images: Mapping[str, str]
@@ -47,7 +46,7 @@ class Names:
 
     @classmethod
     def of(cls, images: Sequence[str], patients: Sequence[str]) -> Names:
-        """Numbers both in their order.
+        """New names with numbers in the given order.
 
         >>> names = Names.of(["a-7.png", "3"], ["P 1", "2"])
         >>> names.text("P 1 (a-7.png) is 1 of 2"), names.plain({"image": "3", "patients": ["2"], "p": "3 of 2"})
@@ -60,73 +59,75 @@ class Names:
         within: dict[str, str] = {}
         for name, new in new_images.items():
             path = PurePosixPath(name.replace("\\", "/"))
-            for each in (path.name, path.stem):
-                if re.search(r"[.\d]", each):
-                    within.setdefault(each, new)
+            for short in (path.name, path.stem):
+                if re.search(r"[.\d]", short):
+                    within.setdefault(short, new)
         within |= new_patients | new_images
-        within = {name: new for name, new in within.items() if _can_be_told(name)}
+        within = {name: new for name, new in within.items() if _is_distinctive(name)}
         return cls(new_images, new_patients, within, tuple(sorted({len(name) for name in within}, reverse=True)))
 
     def text(self, text: str) -> str:
-        """A sentence, a model's name or a whole file."""
-        said, done = [], 0
-        for found in STARTS.finditer(text):
-            start = found.start()
-            if start < done:
+        """A text with all names in it replaced: a sentence, a model's name or a whole file."""
+        parts, position = [], 0
+        for match in STARTS.finditer(text):
+            start = match.start()
+            if start < position:
                 continue
-            for end in (start + length for length in self.lengths):  # thousands of names have few lengths
+            for end in (start + length for length in self.lengths):  # thousands of names have only a few lengths
                 if text[start:end] in self.within and not text[end : end + 1].isalnum():
-                    said += [text[done:start], self.within[text[start:end]]]
-                    done = end
+                    parts += [text[position:start], self.within[text[start:end]]]
+                    position = end
                     break
-        return "".join([*said, text[done:]])
+        return "".join([*parts, text[position:]])
 
     def plain(self, value: Any, key: str = "") -> Any:
-        """Plain values of JSON: what stands under a key with "image" or "patient" in it is a name."""
+        """Plain values of JSON with all names replaced. A value under a key with "image" or "patient" in it is a "
+        "name.
+        """
         if isinstance(value, Mapping):
-            return {self.text(name): self.plain(each, name) for name, each in value.items()}
+            return {self.text(name): self.plain(item, name) for name, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self.plain(each, key) for each in value]
+            return [self.plain(item, key) for item in value]
         if not isinstance(value, str):
             return value
-        for what, names in (("image", self.images), ("patient", self.patients)):
-            if what in key and value in names:
+        for kind, names in (("image", self.images), ("patient", self.patients)):
+            if kind in key and value in names:
                 return names[value]
         return self.text(value)
 
     def table(self, table: pd.DataFrame) -> pd.DataFrame:
-        """A table: its columns `image` and `patient` are names, the others text."""
+        """A table with all names replaced. The columns `image` and `patient` hold names, the others text."""
         texts = [str(name) for name in table if not pd.api.types.is_numeric_dtype(table[name])]
         return table.assign(**{name: [self.plain(cell, name) for cell in table[name]] for name in texts})
 
 
-def _can_be_told(name: str) -> bool:
+def _is_distinctive(name: str) -> bool:
     if name.isdigit():
         return len(name) >= 5
     return len(name) >= (2 if re.search(r"\d", name) else 3) and not re.fullmatch("[a-z_]+", name)
 
 
-# Named where they may stay, not where they may not: a figure that is added later stays at home until it is looked at.
+# Figures that may stay on the page. A figure added later is removed until it is listed here.
 WITHOUT_XRAYS = frozenset(
     {"auc", "roc", "precision_recall", "calibration", "training", "figure2", "spectrum", "audit", "reuse"}
 )
-WITHOUT_NAMES = WITHOUT_XRAYS | {"figure3", "audit_evidence"}  # Figure 1 has file names below its images
+WITHOUT_NAMES = WITHOUT_XRAYS | {"figure3", "audit_evidence"}  # Figure 1 shows file names below its images
 FACTS = (
     "width", "height", "bytes", "mode", "format", "bits", "depth", "depth_alone", "sha256", "steps", "missing", "side",
     "fold", "patient_known",
 )  # fmt: skip
 
 
-def images_shown(reading: ReportData) -> list[str]:
-    """The images that a page of this reading may show: the gallery's, and any, where a figure with X-rays is there."""
-    if reading.pictures.keys() - WITHOUT_XRAYS:
-        readable = reading.cohort["missing"].isna() if "missing" in reading.cohort else slice(None)
-        return reading.cohort.loc[readable, "image"].tolist()
-    return list(reading.gallery.images) if reading.gallery else []
+def images_shown(report: ReportData) -> list[str]:
+    """The images that the page may show: those of the gallery, and all readable ones if a figure shows X-rays."""
+    if report.pictures.keys() - WITHOUT_XRAYS:
+        readable = report.cohort["missing"].isna() if "missing" in report.cohort else slice(None)
+        return report.cohort.loc[readable, "image"].tolist()
+    return list(report.gallery.images) if report.gallery else []
 
 
 def without_salt(study: str) -> str:
-    r"""A study file's text without the secret of its patient ids, which stays in the run's folder.
+    r"""The text of a study file without the salt of its patient ids, which stays in the run's folder.
 
     >>> without_salt('[data]\nsalt = "abc"\n')
     '[data]\nsalt = "kept in the folder of the run"\n'
@@ -143,51 +144,51 @@ def without_salt(study: str) -> str:
     return tomlkit.dumps(tables)
 
 
-def without_images(reading: ReportData) -> ReportData:
-    """Without the gallery and every figure that shows X-rays. Pictures that a network made stay: they show nobody."""
-    return replace(reading, gallery=None, pictures=_kept(reading, WITHOUT_XRAYS))
+def without_images(report: ReportData) -> ReportData:
+    """The report without the gallery and without figures that show X-rays. Synthetic images stay: they show no one."""
+    return replace(report, gallery=None, pictures=_pictures(report, WITHOUT_XRAYS))
 
 
-def without_notes(reading: ReportData) -> ReportData:
-    """Without the notes, and without the columns that are not the cohort's own: notes may stand in any of them."""
-    table = _own_columns(reading.cohort)
+def without_notes(report: ReportData) -> ReportData:
+    """The report without notes, and without columns that cxrlens does not use, because they may hold notes."""
+    table = _own_columns(report.cohort)
     if "notes" in table:
         table = table.assign(notes=np.nan)
-    return replace(reading, cohort=table)
+    return replace(report, cohort=table)
 
 
-def renamed(reading: ReportData) -> ReportData:
-    """Patients are "patient 1", "patient 2"..., images "image 1"..., in the order of `cohort.csv`, everywhere.
+def renamed(report: ReportData) -> ReportData:
+    """The report with patients called "patient 1", "patient 2"... and images "image 1"..., as in `cohort.csv`.
 
-    Whoever has the run's folder can so find them again. A file's hash names the file, so hashes go; so do figures that
-    print names, columns that are not the cohort's own, and the paths on the machine of the run. See `Names` on names
-    within sentences.
+    The order allows anyone with the run's folder to identify them. Everything else that identifies a file is removed:
+    hashes, figures that show names, columns that cxrlens does not use, and paths. `Names` describes how names within
+    sentences are recognised.
     """
-    names = Names.of(*_named(reading))
-    environment = {name: told for name, told in reading.environment.items() if name not in ("command", "data", "near")}
-    table = _own_columns(reading.cohort).drop(columns="sha256", errors="ignore")
-    gallery = reading.gallery
+    names = Names.of(*_all_names(report))
+    environment = {name: value for name, value in report.environment.items() if name not in ("command", "data", "near")}
+    table = _own_columns(report.cohort).drop(columns="sha256", errors="ignore")
+    gallery = report.gallery
     return replace(
-        reading,
-        results=names.plain(reading.results),
+        report,
+        results=names.plain(report.results),
         environment=names.plain(environment),
-        study=names.text(reading.study),
+        study=names.text(report.study),
         cohort=names.table(table),
-        predictions=names.table(reading.predictions),
-        explained=names.plain(reading.explained),
-        audited=names.plain(reading.audited),
-        elsewhere=names.plain(reading.elsewhere),
-        pictures=_kept(reading, WITHOUT_NAMES),
+        predictions=names.table(report.predictions),
+        explanations=names.plain(report.explanations),
+        audit=names.plain(report.audit),
+        external=names.plain(report.external),
+        pictures=_pictures(report, WITHOUT_NAMES),
         gallery=gallery and _renamed_gallery(gallery, names),
     )
 
 
-def _named(reading: ReportData) -> tuple[list[str], list[str]]:
-    tables = (reading.cohort, reading.predictions)
+def _all_names(report: ReportData) -> tuple[list[str], list[str]]:
+    tables = (report.cohort, report.predictions)
     images = [*(image for table in tables for image in table["image"])]
-    images += reading.gallery.images if reading.gallery else ()
+    images += report.gallery.images if report.gallery else ()
     patients = [patient for table in tables for patient in table["patient"]]
-    return list(dict.fromkeys(images)), list(dict.fromkeys(each for each in patients if isinstance(each, str)))
+    return list(dict.fromkeys(images)), list(dict.fromkeys(name for name in patients if isinstance(name, str)))
 
 
 def _renamed_gallery(gallery: Gallery, names: Names) -> Gallery:
@@ -208,5 +209,5 @@ def _own_columns(table: pd.DataFrame) -> pd.DataFrame:
     return table[[name for name in table if name in (*COLUMNS, *FACTS)]]
 
 
-def _kept(reading: ReportData, figures: Collection[str]) -> dict[str, bytes]:
-    return {name: picture for name, picture in reading.pictures.items() if name in figures}
+def _pictures(report: ReportData, figures: Collection[str]) -> dict[str, bytes]:
+    return {name: picture for name, picture in report.pictures.items() if name in figures}

@@ -1,4 +1,4 @@
-"""What a page is made from: a run's files as read, and what of them may leave."""
+"""The data of a report: the files of a run, as read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from scipy.special import logit
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Every validation image with its maps, as the run keeps them.
+    """The validation images with their maps, as the run keeps them.
 
     Attributes:
-        images: names, [n].
-        pixels: uint8 [n, size, size].
-        maps: model → method → raw signed maps, float [n, h, w], at the method's own resolution or less.
-        margins: model → method → cells (rows, columns) that the maps lack on each side.
-        lungs: bool [n, size, size], all false where unknown; None where nobody knows any.
-        thresholds: model → the logit from which its first network, whose maps these are, calls an image positive:
-            chosen on its training images. A model without one has no entry.
-        missing: model → method → why the model has no maps of it.
+        images: names of the images, [n].
+        pixels: grey values of the images, uint8 [n, size, size].
+        maps: model → method → raw signed maps, float [n, h, w], at the resolution of the method or lower.
+        margins: model → method → cells (rows, columns) that are missing on each side of the maps.
+        lungs: masks of the lungs, bool [n, size, size], all false for an image without mask; None without any mask.
+        thresholds: model → logit from which its first network, which made the maps, classifies an image as positive. It
+            was chosen on training images. A model without a threshold has no entry.
+        missing: model → method → why the model has no maps of this method.
     """
 
     images: tuple[str, ...]
@@ -37,20 +37,20 @@ class Gallery:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """A run's files.
+    """The files of a run.
 
     Attributes:
-        results: `results.json`.
-        environment: `environment.json`.
-        study: the study file's text.
-        cohort: `cohort.csv`: a row a listed image; `side`, from `splits.csv`, is "train", "validation", "fold 0" where
-            it was validated in one of several folds, or unknown.
-        predictions: `predictions.csv`.
-        explained: `explain.json`; None where nothing was explained.
-        audited: `audit.json`; None where the run was not audited.
-        elsewhere: files of `external/`: the run's models on images from elsewhere.
-        pictures: figure's name → PNG.
-        gallery: None where the run keeps no maps, or images must not leave.
+        results: content of `results.json`.
+        environment: content of `environment.json`.
+        study: text of the study file.
+        cohort: `cohort.csv` with one row per listed image. Its column `side`, from `splits.csv`, is "train",
+            "validation", "fold 0" (validated in this one of several folds), or unknown.
+        predictions: table of `predictions.csv`.
+        explanations: content of `explain.json`; None if there are no explanations.
+        audit: content of `audit.json`; None if the run was not audited.
+        external: contents of the files in `external/`: evaluations of the run's models on external images.
+        pictures: name of a figure → PNG.
+        gallery: the validation images with their maps; None if the run keeps no maps, or if images must not be shared.
     """
 
     results: Mapping[str, Any]
@@ -58,15 +58,15 @@ class ReportData:
     study: str
     cohort: pd.DataFrame
     predictions: pd.DataFrame
-    explained: Mapping[str, Any] | None = None
-    audited: Mapping[str, Any] | None = None
-    elsewhere: Sequence[Mapping[str, Any]] = ()
+    explanations: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] | None = None
+    external: Sequence[Mapping[str, Any]] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     gallery: Gallery | None = None
 
 
 def as_logit(probability: float | None) -> float | None:
-    """The logit of a probability, always finite; None where it is unknown.
+    """The logit of a probability, always finite; None for an unknown probability.
 
     >>> as_logit(0.5), as_logit(1.0) > 36, as_logit(None)
     (0.0, True, None)

@@ -1,4 +1,4 @@
-"""What the results of a run say as text: estimates with intervals, the level, the numbers of images and patients."""
+"""The results of a run as text: estimates with intervals, the confidence level, counts of images and patients."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from cxrlens.text import interval, number
 def as_results(results: Mapping[str, Any] | Evaluation) -> dict[str, Any]:
     """The results as plain values.
 
+    Args:
+        results: an evaluation, or the content of `results.json`.
+
     Raises:
-        UserError: they hold no model.
+        UserError: the results hold no model.
     """
     plain = results.to_json() if isinstance(results, Evaluation) else dict(results)
     if not plain.get("models"):
@@ -23,7 +26,13 @@ def as_results(results: Mapping[str, Any] | Evaluation) -> dict[str, Any]:
 
 
 def estimate(row: Mapping[str, Any], name: str = "auc", digits: int = 3) -> str:
-    """A value of a record with its interval; one of 5 to 9 patients is called rough, one of fewer is a dash.
+    """A value with its interval, as text. A dash replaces a missing interval, and “rough” marks one from 5 to 9
+    patients.
+
+    Args:
+        row: a record with the value, and its interval under the same name with `_low` and `_high`.
+        name: key of the value.
+        digits: number of decimals of the value.
 
     >>> estimate({"auc": 0.8163, "auc_low": 0.53, "auc_high": 0.79, "rough": True})
     '0.816 [0.53, 0.79] rough'
@@ -36,12 +45,12 @@ def estimate(row: Mapping[str, Any], name: str = "auc", digits: int = 3) -> str:
 
 
 def percent(results: Mapping[str, Any]) -> str:
-    """The intervals' level as text, such as "95%"."""
+    """The confidence level of the intervals as text, such as "95%"."""
     return f"{100 * results.get('evaluation', {}).get('level', 0.95):g}%"
 
 
 def counts(results: Mapping[str, Any]) -> str:
-    """Who was judged, in words."""
+    """The numbers of validation images and patients, as text."""
     first = results["models"][0]
-    said = (f"{first['positive']} positive and {first['negative']} negative validation images", first["patients"])
-    return f"{said[0]} of {said[1]} patients"
+    images = f"{first['positive']} positive and {first['negative']} negative validation images"
+    return f"{images} of {first['patients']} patients"

@@ -1,4 +1,4 @@
-"""Table 1 beside the paper's numbers, and every pair of models: as data frames, for the terminal and as Markdown."""
+"""Table 1 and the pairs of models: as data frames, as text cells, for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -19,61 +19,66 @@ from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_i
 from cxrlens.report.results_text import estimate, percent
 from cxrlens.text import interval, number, p_value
 
-# What is said below Table 1: which weights a row got, and what they were given that they were not made for.
+Cells = tuple[list[str], list[list[str]]]  # a table as text: header, rows
+RETRAINING = "incl. retraining"  # header of an interval over patients and trainings
 
 
 def weight_note_sentences(results: Mapping[str, Any]) -> list[str]:
-    """A sentence a model in another's place, one whose weights are a stand-in or of "auto", one that overrides theirs.
+    """Notes below Table 1 on models that replace others, and on weights that differ from what the study names.
+
+    A model has a note if it replaces another model, if its weights are a substitute or were selected by "auto", and if
+    its images differ from those that its weights were trained on.
 
     Args:
         results: `results.json`.
     """
-    told = (_place, _taken, _overridden)
-    found = (tell(model) for model in results["models"] for tell in told)
-    return [sentence for sentence in found if sentence]
+    notes = (note(model) for model in results["models"] for note in (_replacement, _selected_weights, _input_override))
+    return [note for note in notes if note]
 
 
-def _place(model: Mapping[str, Any]) -> str:
+def _replacement(model: Mapping[str, Any]) -> str:
     other = model.get("instead_of")
-    return f"{model['name']}: in place of '{other}', whose weights are not on this machine" if other else ""
+    return f"{model['name']}: used in place of '{other}', whose weights are not on this machine" if other else ""
 
 
-def _taken(model: Mapping[str, Any]) -> str:
+def _selected_weights(model: Mapping[str, Any]) -> str:
     weights = model.get("weights", {})
-    name, asked = weights.get("name"), weights.get("asked")
-    if asked in (None, name):
+    name, requested = weights.get("name"), weights.get("asked")
+    if requested in (None, name):
         return ""
-    if asked == "auto":
-        return f"{model['name']}: 'auto' came to '{name}', the best in reach"
-    return f"{model['name']}: '{asked}' is not on this machine; '{name}' stands in"
+    if requested == "auto":
+        return f"{model['name']}: 'auto' selected '{name}', the best weights on this machine"
+    return f"{model['name']}: '{requested}' is not on this machine; '{name}' is used instead"
 
 
-def _overridden(model: Mapping[str, Any]) -> str:
+def _input_override(model: Mapping[str, Any]) -> str:
     changed = model.get("overridden", [])
     if not changed:
         return ""
     weights = model["weights"]
-    images = "[0, 1] images" if "preprocessing" in changed else "images"
-    at = f" at {weights['size']}" if weights["size"] else ""
-    on = f" on {weights['input'] or _formula(weights['preprocessing'])}" if "preprocessing" in changed else ""
-    return f"{model['name']}: given {images} at {model['size']}, where its weights were trained{at}{on}"
+    scaling = trained_scaling = ""
+    if "preprocessing" in changed:
+        scaling = " in [0, 1]"
+        trained_scaling = f" (input: {weights['input'] or _formula(weights['preprocessing'])})"
+    trained_size = f" at {weights['size']} pixels" if weights["size"] else ""
+    return (
+        f"{model['name']}: received images of {model['size']} pixels{scaling}, but its weights were trained"
+        f"{trained_size}{trained_scaling}"
+    )
 
 
 def _formula(preprocessing: Mapping[str, Any]) -> str:
-    mean, std = (", ".join(f"{each:g}" for each in preprocessing[key]) for key in ("mean", "std"))
+    mean, std = (", ".join(f"{value:g}" for value in preprocessing[key]) for key in ("mean", "std"))
     return f"(x - [{mean}]) / [{std}]"
 
 
-Cells = tuple[list[str], list[list[str]]]
-ANEW = "with other trainings"
-
-
 def table1(results: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a model, NaN where unknown; a model that was not run has the paper's numbers only.
+    """One row per model, NaN where unknown. A model that was not run has the published numbers only.
 
-    Columns: model, parameters, trainable_parameters, seeds, auc, auc_low, auc_high (by patients), auc_train_low,
-    auc_train_high (over patients and trainings), auc_seed_sd, rough (5 to 9 patients of a class), reason (why there is
-    no interval), paper_auc, paper_low, paper_high (Hanley and McNeil, 79 positive and 17 negative images).
+    Columns: model, parameters, trainable_parameters, seeds, auc, auc_low, auc_high (interval by patient),
+    auc_train_low, auc_train_high (interval over patients and trainings), auc_seed_sd (standard deviation over seeds),
+    rough (a class has 5 to 9 patients), reason (why there is no interval), paper_auc, paper_low, paper_high (published
+    AUC with the interval of Hanley and McNeil for 79 positive and 17 negative images).
     """
     own = [
         "parameters",
@@ -94,16 +99,16 @@ def table1(results: Mapping[str, Any]) -> pd.DataFrame:
         values = [model.get(name) for name in own[:-1]] + [model.get(own[-1]) or None]
         rows.append([model["name"], *values, *((paper.auc, paper.low, paper.high) if paper else (None, None, None))])
     table = pd.DataFrame(rows, columns=pd.Index(["model", *own, "paper_auc", "paper_low", "paper_high"]))
-    whole = dict.fromkeys(table.columns[1:4], "Int64")
-    told = {"rough": "boolean", "reason": "string"}
-    return table.astype(dict.fromkeys(table.columns[4:], float) | whole | told)
+    integers = dict.fromkeys(table.columns[1:4], "Int64")
+    others = {"rough": "boolean", "reason": "string"}
+    return table.astype(dict.fromkeys(table.columns[4:], float) | integers | others)
 
 
 def comparisons_table(results: Mapping[str, Any]) -> pd.DataFrame:
-    """A row a pair of models, NaN where unknown.
+    """One row per pair of models, NaN where unknown.
 
-    Columns: a, b, difference, low, high, p, p_holm (by patients), train_low, train_high, train_p, train_p_holm (over
-    patients and trainings), reason (why there is no interval).
+    Columns: a, b, difference (AUC of a minus AUC of b), low, high, p, p_holm (by patient), train_low, train_high,
+    train_p, train_p_holm (over patients and trainings), reason (why there is no interval).
     """
     columns = ["a", "b", "difference", "low", "high", "p", "p_holm"]
     columns += ["train_low", "train_high", "train_p", "train_p_holm", "reason"]
@@ -116,12 +121,12 @@ def comparisons_table(results: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def render(results: Mapping[str, Any]) -> list[RenderableType]:
-    """What the terminal shows: warnings, Table 1, how it was made, of what, what was not run, the pairs, who won."""
+    """The results for the terminal: warnings, Table 1 with notes, models not run, pairs of models, and the winner."""
     parts: list[RenderableType] = [
         Text(f"warning: {sentence}", style="yellow") for sentence in results.get("warnings", [])
     ]
     parts.append(Fitted("Table 1", *table1_cells(results)))
-    parts.append(Text(how_judged(results), style="dim"))
+    parts.append(Text(table1_note(results), style="dim"))
     parts += [Text(sentence, style="yellow") for sentence in weight_note_sentences(results)]
     parts += [Text(f"not run: {row['name']}: {row['reason']}", style="yellow") for row in results.get("skipped", [])]
     if results.get("comparisons"):
@@ -133,9 +138,9 @@ def render(results: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def to_markdown(results: Mapping[str, Any]) -> str:
-    """The same, as Markdown."""
+    """The results as Markdown: warnings, Table 1 with notes, models not run, pairs of models, and the winner."""
     parts = [f"> {markdown_text(sentence)}" for sentence in results.get("warnings", [])]
-    parts += [markdown_table(*table1_cells(results)), how_judged(results)]
+    parts += [markdown_table(*table1_cells(results)), table1_note(results)]
     notes = [f"- {markdown_text(sentence)}" for sentence in weight_note_sentences(results)]
     notes += [f"- Not run: {markdown_text(row['name'] + ': ' + row['reason'])}" for row in results.get("skipped", [])]
     parts += ["\n".join(notes)] if notes else []
@@ -148,74 +153,88 @@ def to_markdown(results: Mapping[str, Any]) -> str:
 
 def table1_cells(results: Mapping[str, Any]) -> Cells:
     """Table 1 as text: header and rows."""
-    again = over_trainings(results)
-    header = ["model", "trained", "seeds", f"AUC [{percent(results)}]", *([ANEW] if again else []), "the paper"]
+    retrained = over_trainings(results)
+    header = [
+        "model",
+        "trained",
+        "seeds",
+        f"AUC [{percent(results)}]",
+        *([RETRAINING] if retrained else []),
+        "published AUC",
+    ]
     rows = []
     for model in [*results["models"], *results.get("skipped", [])]:
         paper = published_interval(model.get("paper_auc"))
-        shown = f"{number(paper.auc, 3)} {interval(paper.low, paper.high)}" if paper else "–"
+        published = f"{number(paper.auc, 3)} {interval(paper.low, paper.high)}" if paper else "–"
         if model.get("auc") is None:
-            rows.append([model["name"], "–", "–", "not run", *(["–"] if again else []), shown])
+            rows.append([model["name"], "–", "–", "not run", *(["–"] if retrained else []), published])
             continue
         trained = model.get("trainable_parameters")
         folds = model.get("folds", 1)
         seeds = str(model["seeds"]) if folds == 1 else f"{model['seeds']} × {folds} folds"
-        anew = [interval(model.get("auc_train_low"), model.get("auc_train_high"))] if again else []
-        rows.append([model["name"], "–" if trained is None else f"{trained:,}", seeds, estimate(model), *anew, shown])
-    return (header, rows) if _names_the_paper(results) else (header[:-1], [row[:-1] for row in rows])
+        training_interval = [interval(model.get("auc_train_low"), model.get("auc_train_high"))] if retrained else []
+        parameters = "–" if trained is None else f"{trained:,}"
+        rows.append([model["name"], parameters, seeds, estimate(model), *training_interval, published])
+    return (header, rows) if _has_published(results) else (header[:-1], [row[:-1] for row in rows])
 
 
-def _names_the_paper(results: Mapping[str, Any]) -> bool:
+def _has_published(results: Mapping[str, Any]) -> bool:
     return any(row.get("paper_auc") is not None for row in [*results["models"], *results.get("skipped", [])])
 
 
 def comparison_cells(results: Mapping[str, Any]) -> Cells:
-    """Every pair of models as text: header and rows."""
-    again = any(pair.get("train_p") is not None for pair in results["comparisons"])
+    """All pairs of models as text: header and rows."""
+    retrained = any(pair.get("train_p") is not None for pair in results["comparisons"])
     header = ["AUC of a − b", f"difference [{percent(results)}]", "p", "p (Holm)"]
-    header += [ANEW, "p (Holm)"] if again else []
+    header += [RETRAINING, "p (Holm)"] if retrained else []
     rows = []
     for pair in results["comparisons"]:
         gap = f"{pair['difference']:+.3f} {interval(pair['low'], pair['high'])}"
         row = [f"{pair['a']} − {pair['b']}", gap, *(p_value(pair.get(key)) for key in ("p", "p_holm"))]
-        if again:
+        if retrained:
             row += [interval(pair.get("train_low"), pair.get("train_high")), p_value(pair.get("train_p_holm"))]
         rows.append(row)
     return header, rows
 
 
 def over_trainings(results: Mapping[str, Any]) -> bool:
-    """Whether a model has an interval over patients and trainings."""
+    """Whether any model has an interval over patients and trainings."""
     return any(model.get("auc_train_low") is not None for model in results["models"])
 
 
-def how_judged(results: Mapping[str, Any]) -> str:
-    """What the numbers of Table 1 are of, in a few sentences."""
+def table1_note(results: Mapping[str, Any]) -> str:
+    """The note below Table 1: which images and patients the AUCs are from, and what the intervals cover."""
     first, models = results["models"][0], results["models"]
-    reason = next((model["reason"] for model in models if model.get("reason")), "")
-    sentence = (
+    reasons = [model["reason"] for model in models if model.get("reason")]
+    sentences = [
         f"AUC on {first['images']} validation images ({first['positive']} positive, {first['negative']} negative) of "
-        f"{first['patients']} patients" + (", without an interval." if reason else ", with an interval by patients.")
-    )
+        f"{first['patients']} patients."
+    ]
+    if len(reasons) < len(models):
+        sentences.append("Intervals are computed by patient.")
     if over_trainings(results):
-        folds = results.get("evaluation", {}).get("trainings") == "folds"
-        sentence += f" “{ANEW}”: the interval over patients and trainings ({'folds' if folds else 'seeds'}) together."
-    elif not reason and any(model["seeds"] > 1 for model in models):
-        sentence += " Of two seeds: the mean; the interval is of the networks as trained, since it takes 3 to say more."
-    if any(model.get("rough") for model in models):
-        sentence += " Rough: a class has fewer than 10 patients."
-    if reason:
-        sentence += f" {reason[0].upper()}{reason[1:]}."
-    if _names_the_paper(results):
-        sentence += (
-            f" The paper's interval: Hanley-McNeil, {PAPER_POSITIVE} positive and {PAPER_NEGATIVE} negative images."
+        source = "folds" if results.get("evaluation", {}).get("trainings") == "folds" else "seeds"
+        sentences.append(f"“{RETRAINING}”: interval over patients and trainings ({source}) together.")
+    elif not reasons and any(model["seeds"] > 1 for model in models):
+        sentences.append(
+            "AUCs are means over the seeds. The intervals describe the networks as trained; an interval that includes "
+            "retraining needs at least 3 seeds."
         )
-    return sentence
+    if any(model.get("rough") for model in models):
+        sentences.append("“Rough”: a class has fewer than 10 patients.")
+    if reasons:
+        sentences.append(f"Without interval: {reasons[0]}.")
+    if _has_published(results):
+        sentences.append(
+            "Published AUCs have the interval of Hanley and McNeil for "
+            f"{PAPER_POSITIVE} positive and {PAPER_NEGATIVE} negative images."
+        )
+    return " ".join(sentences)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A table on one line a row where the terminal is wide enough, else with the intervals below the values."""
+    """A table for the terminal: one line per row if it fits, else with the intervals below the values."""
 
     title: str
     header: list[str]
@@ -233,7 +252,7 @@ class Fitted:
             table.add_column(Text(name), justify="right" if place else "left", no_wrap=place > 0, overflow="fold")
         for row in self.rows:
             cells = list(map(visible, row))
-            if fold:  # brackets in a name are no interval
+            if fold:  # brackets in a model's name are no interval
                 cells = [cells[0], *(cell.replace(" [", "\n[") for cell in cells[1:])]
                 cells = [cell.replace(" − ", " −\n") for cell in cells]
             table.add_row(*map(Text, cells))
@@ -241,21 +260,23 @@ class Fitted:
 
 
 def markdown_table(header: list[str], rows: list[list[str]], words: bool = False, markup: bool = False) -> str:
-    """A Markdown table: its first column to the left, the others to the right, or to the left where they are words.
+    """A Markdown table. Its first column is aligned left; the others are aligned right, or left if they hold words.
 
     Args:
-        header: a text a column.
-        rows: likewise; shown as it is, unless it is `markup`.
-        words: the columns after the first hold words.
-        markup: the cells are Markdown already, but for the bars.
+        header: titles of the columns.
+        rows: cells of each row, escaped so that they are shown as they are.
+        words: whether the columns after the first hold words, not numbers.
+        markup: whether the cells are Markdown already; then only vertical bars are escaped.
     """
-    said = [[cell.replace("|", "\\|") if markup else markdown_text(cell) for cell in line] for line in (header, *rows)]
-    lines = [said[0], ["---", *["---" if words else "---:"] * (len(header) - 1)], *said[1:]]
+    escaped = [
+        [cell.replace("|", "\\|") if markup else markdown_text(cell) for cell in line] for line in (header, *rows)
+    ]
+    lines = [escaped[0], ["---", *["---" if words else "---:"] * (len(header) - 1)], *escaped[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def markdown_text(text: str) -> str:
-    r"""Text that Markdown shows as it is, on one line; signs that mean nothing where they stand are left alone.
+    r"""Text on one line, escaped so that Markdown shows it as it is. Signs without a meaning in their place stay.
 
     >>> markdown_text("a|b <i> $x$ _c_ d_e [0.1, 0.2]")
     'a\\|b &lt;i> \\$x\\$ \\_c\\_ d_e [0.1, 0.2]'

@@ -1,7 +1,7 @@
-"""The report as one page that stands alone: one file = one section; what it shows is inside, and it asks no host.
+"""The report as one self-contained HTML page, which loads nothing from any host.
 
-A new section is a function from a `ReportData` to a `Section` (or None, where the run has nothing to say there) in a
-file here, and its place in `SECTIONS`.
+A section is a function from a `ReportData` to a `Section`, or to None if the run has nothing to show there. To add one,
+write the function in a file of this package and give it a place in `SECTIONS`.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cxrlens import __version__
-from cxrlens.report.page.audit import audit, elsewhere, transfer
+from cxrlens.report.page.audit import audit, external, transfer
 from cxrlens.report.page.blocks import Section
 from cxrlens.report.page.cohort import cohort
-from cxrlens.report.page.curves import curves, groups, ranking, training
+from cxrlens.report.page.curves import curves, ranking, subgroups, training
 from cxrlens.report.page.explanations import explanations
 from cxrlens.report.page.gallery import gallery
 from cxrlens.report.page.methods import methods
 from cxrlens.report.page.reproduce import limits, reproduce
-from cxrlens.report.page.summary import found
+from cxrlens.report.page.summary import summary
 from cxrlens.report.report_data import ReportData
 
-# In the order in which a reader asks.
+# From the answer to the details.
 SECTIONS: tuple[Callable[[ReportData], Section | None], ...] = (
-    found,
+    summary,
     cohort,
     ranking,
     curves,
-    groups,
+    subgroups,
     training,
     explanations,
     audit,
-    elsewhere,
+    external,
     transfer,
     gallery,
     methods,
     reproduce,
     limits,
 )
-# Files of `figures/` that the sections show.
+# Names of the files in `figures/` that the sections show.
 PICTURES = (
     "auc",
     "roc",
@@ -61,15 +61,16 @@ PICTURES = (
 )
 
 
-def page(reading: ReportData) -> str:
+def page(report: ReportData) -> str:
     """The page as HTML.
 
-    Its only script is the gallery's own; a content policy names it by its hash and allows no other, no host, no form.
+    The gallery's script is the only one. The page's content security policy allows it by its hash, and forbids other
+    scripts, hosts and forms.
 
     Args:
-        reading: a run's files, less what may not leave.
+        report: the run's files, without the parts that must not be shared.
     """
-    made = [section for make in SECTIONS if (section := make(reading)) is not None]
+    sections = [section for build in SECTIONS if (section := build(report)) is not None]
     static = files("cxrlens.report") / "templates"
     style, script = ((static / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -79,9 +80,9 @@ def page(reading: ReportData) -> str:
     )  # fmt: skip
     return environment.get_template("page.html.j2").render(
         version=__version__,
-        study=reading.results["study"],
-        question=reading.results.get("question", ""),
-        sections=made,
+        study=report.results["study"],
+        question=report.results.get("question", ""),
+        sections=sections,
         style=Markup(style),
         script=Markup(script),
         digest=digest,

@@ -1,4 +1,4 @@
-"""The audit's findings with their verdicts: what may stand in for the lungs."""
+"""Three sections: the audit for shortcuts, what training changed in the networks, and the external validation."""
 
 from __future__ import annotations
 
@@ -7,141 +7,140 @@ from typing import Any
 
 from cxrlens.report.audit_words import cohort_cells
 from cxrlens.report.page.blocks import Block, Note, Section, Words, figure, table
-from cxrlens.report.page.summary import audited_summary, findings
+from cxrlens.report.page.summary import audit_results, audit_summary
 from cxrlens.report.report_data import ReportData
 from cxrlens.report.results_text import estimate
 from cxrlens.report.tables import Cells
 from cxrlens.text import interval, number
 
-TITLE = "The audit: what may stand in for the lungs"
+TITLE = "Audit: possible shortcuts"
 
 
-def audit(reading: ReportData) -> Section:
-    """The audit in words, as a figure and in full; or that there is none, and how to get one."""
-    told = audited_summary(reading.audited)
-    if told is None or reading.audited is None:
-        made = (
-            "was made by another version of cxrlens, and is not shown"
-            if reading.audited is not None
-            else "has not been made"
+def audit(report: ReportData) -> Section:
+    """The audit as text, figures and tables; without one, a note on how to run it."""
+    summary = audit_summary(report.audit)
+    if summary is None or report.audit is None:
+        state = (
+            "This run was audited by another version of cxrlens, so the audit is not shown."
+            if report.audit is not None
+            else "This run has not been audited."
         )
-        sentence = (
-            f"The audit of this run {made}: `cxrlens audit RUN` makes one. Until then shortcuts are not excluded."
-        )
+        sentence = f"{state} To audit it, run `cxrlens audit RUN`. Until then, shortcuts cannot be excluded."
         return Section("audit", TITLE, [Words([sentence], "warning")])
-    every = findings(reading.audited)
+    results = audit_results(report.audit)
     flags = [
-        each["statistic"] + " of " + each["model"] for each in every if each["model"] and each["verdict"] == "flag"
+        f"{result['statistic']} of {result['model']}"
+        for result in results
+        if result["model"] and result["verdict"] == "flag"
     ]
-    alt = f"Every question to every model. Flagged: {'; '.join(flags) or 'none'}."
-    blocks: list[Block] = [Words([told["notice"]], "soft")]
-    blocks += [Note({"auc": "", **part}) for part in (told["cohort"], *told["models"])]
+    blocks: list[Block] = [Words([summary["notice"]], "soft")]
+    blocks += [Note({"auc": "", **part}) for part in (summary["cohort"], *summary["models"])]
     blocks += figure(
-        reading,
+        report,
         "audit",
-        alt,
-        "Every question to every model. ▲ flagged: more than chance, all questions of its kind counted. ○ a shortcut "
-        "worth minding is excluded. ? undecided, or not measured.",
+        f"Results of all tests of all models. Flagged: {'; '.join(flags) or 'none'}.",
+        "All tests of all models. ▲ flag: the effect is larger than chance explains, corrected for all tests of its "
+        "kind. ○ clear: a relevant shortcut is excluded. ? undecided, or not measured.",
     )
     blocks += figure(
-        reading,
+        report,
         "audit_evidence",
-        "Pairs of X-rays, whole and with a part filled in, with P of both.",
-        "What was flagged, to look at: images as they are and, below, as the probe showed them, with P of both. Where "
-        "a part was filled, those that moved most; where a part alone is left, the surest that are still right.",
+        "Pairs of X-rays, the original and a version with a part filled in, each with P.",
+        "Images behind the flags: the original above, the altered image below, each with P. Where a test filled in a "
+        "part, these are the images whose P changed most. Where it kept only a part, these are the correctly "
+        "classified images with the most certain P.",
     )
-    blocks.append(table("Before any training: what the images and their table tell.", cohort_cells(every)))
-    blocks.append(table("Every finding of a model, with what it does not show.", model_cells(every), folded=True))
+    blocks.append(table("Tests before any training, on the images and their metadata.", cohort_cells(results)))
+    blocks.append(table("All test results of the models, with their limits.", model_cells(results), folded=True))
     return Section("audit", TITLE, blocks)
 
 
-def model_cells(every: Sequence[dict[str, Any]]) -> Cells:
-    """A row a finding of a model."""
+def model_cells(results: Sequence[dict[str, Any]]) -> Cells:
+    """One row per test result of a model: test, model, value with interval, verdict, limits."""
     rows = []
-    for each in every:
-        if each["model"] is None:
+    for result in results:
+        if result["model"] is None:
             continue
-        ends = interval(each["low"], each["high"]).replace("–", "")
-        value = "not measured" if each["value"] is None else f"{number(each['value'])} {ends}".strip()
-        rows.append([each["statistic"], each["model"], value, each["verdict"], each["limits"]])
-    return ["question", "model", "value [95%]", "verdict", "what it does not show"], rows
+        ends = interval(result["low"], result["high"]).replace("–", "")
+        value = "not measured" if result["value"] is None else f"{number(result['value'])} {ends}".strip()
+        rows.append([result["statistic"], result["model"], value, result["verdict"], result["limits"]])
+    return ["test", "model", "value [95%]", "verdict", "limits"], rows
 
 
-# What transfer changed: how much of its start each layer kept.
-
-
-def transfer(reading: ReportData) -> Section | None:
-    """The audit's comparison of the trained networks with their starts; None without an audit."""
-    if reading.audited is None or audited_summary(reading.audited) is None:
+def transfer(report: ReportData) -> Section | None:
+    """How far training changed each layer, and how similar the trained networks are; None without an audit."""
+    if report.audit is None or audit_summary(report.audit) is None:
         return None
-    told = reading.audited.get("reuse") or {}
+    reuse = report.audit.get("reuse") or {}
     blocks: list[Block] = []
     blocks += figure(
-        reading,
+        report,
         "reuse",
-        "For every model, layer by layer: likeness of its features to those it started with, and how far its weights "
-        "moved.",
-        "What each layer kept of its start: likeness of its features (CKA, 1 is unchanged) and how far its weights "
-        "moved; and how alike the trained networks' features are.",
+        "For every model, layer by layer: similarity of its features before and after training, and relative change of "
+        "its weights.",
+        "Change of each layer during training: similarity of its features before and after (CKA; 1 means unchanged) "
+        "and relative change of its weights. Also shown: similarity of features between the trained networks.",
     )
-    if told.get("between"):
-        rows = [[f"{p['a']} and {p['b']}", number(p["cka"]), interval(p["low"], p["high"])] for p in told["between"]]
-        cells = ["trained networks", "CKA", "interval"], rows
-        blocks.append(table("How alike the features of two trained networks are (CKA; 1 is the same).", cells))
-    notes = [f"{model['name']}: {model['note']}" for model in told.get("models", []) if model.get("note")]
+    if reuse.get("between"):
+        rows = [
+            [f"{pair['a']} and {pair['b']}", number(pair["cka"]), interval(pair["low"], pair["high"])]
+            for pair in reuse["between"]
+        ]
+        caption = "Similarity of the features of two trained networks (CKA; 1 means identical)."
+        blocks.append(table(caption, (["trained networks", "CKA", "interval"], rows)))
+    notes = [f"{model['name']}: {model['note']}" for model in reuse.get("models", []) if model.get("note")]
     if notes:
         blocks.append(Words(notes, "soft"))
-    return Section("transfer", "What transfer changed", blocks) if blocks else None
+    return Section("transfer", "What training changed in the networks", blocks) if blocks else None
 
 
-# Images from elsewhere: every model inside and outside, and how far it fell.
-
-
-def elsewhere(reading: ReportData) -> Section | None:
-    """A table a set of other images; None where the run was judged on none."""
-    if not reading.elsewhere:
+def external(report: ReportData) -> Section | None:
+    """One table per set of external images; None if the run was evaluated on no such set."""
+    if not report.external:
         return None
     blocks: list[Block] = []
-    for told in reading.elsewhere:
-        caption = f"AUC inside, and on {told['data']['name']}: {_who(told)}."
-        blocks.append(table(caption, external_cells(told), folded=False))
-        if reasons := without_interval(told):
+    for evaluation in report.external:
+        caption = f"AUC on the validation set and on {evaluation['data']['name']}: {_image_counts(evaluation)}."
+        blocks.append(table(caption, external_cells(evaluation), folded=False))
+        if reasons := missing_interval_reasons(evaluation):
             blocks.append(Words(reasons, "soft"))
-        if told["notes"]:
-            blocks.append(Words(told["notes"], "warning"))
-    blocks.append(Words([reading.elsewhere[0]["limits"]], "soft"))
-    return Section("elsewhere", "On images from elsewhere", blocks)
+        if evaluation["notes"]:
+            blocks.append(Words(evaluation["notes"], "warning"))
+    blocks.append(Words([report.external[0]["limits"]], "soft"))
+    return Section("external", "External validation", blocks)
 
 
-def external_cells(told: Mapping[str, Any]) -> Cells:
-    """A row a model: AUC inside, outside and their difference; rates outside, at the threshold of its training."""
+def external_cells(evaluation: Mapping[str, Any]) -> Cells:
+    """One row per model: both AUCs, their difference, and the rates on external images at the training threshold."""
     rows = []
-    for model in told["models"]:
-        inside, outside, change = model["inside"], model["outside"], model["difference"]
-        at = outside["threshold"]
+    for model in evaluation["models"]:
+        change, threshold = model["difference"], model["outside"]["threshold"]
         rows.append(
             [
                 model["name"],
-                estimate(inside),
-                estimate(outside),
+                estimate(model["inside"]),
+                estimate(model["outside"]),
                 f"{number(change['difference'], 3)} {interval(change['low'], change['high'])}",
                 number(change["p_holm"], 3),
-                f"{number(at['sensitivity'])} / {number(at['specificity'])}",
+                f"{number(threshold['sensitivity'])} / {number(threshold['specificity'])}",
             ]
         )
-    return ["model", "inside", "outside", "inside − outside", "p (Holm)", "sensitivity / specificity outside"], rows
+    header = ["model", "validation set", "external images", "validation − external", "p (Holm)"]
+    return [*header, "sensitivity / specificity, external"], rows
 
 
-def without_interval(told: Mapping[str, Any]) -> list[str]:
-    """Why intervals are dashes: a sentence a reason."""
-    where = {"inside": "Inside", "outside": "Outside", "difference": "Differences"}
-    found = {side: {model[side].get("reason") for model in told["models"]} - {"", None} for side in where}
-    found["difference"] -= found["inside"] | found["outside"]
-    return [f"{word}: {reason}." for side, word in where.items() for reason in sorted(found[side])]
+def missing_interval_reasons(evaluation: Mapping[str, Any]) -> list[str]:
+    """Why intervals are missing from an external evaluation: one sentence per reason."""
+    titles = {"inside": "Validation set", "outside": "External images", "difference": "Differences"}
+    reasons = {key: {model[key].get("reason") for model in evaluation["models"]} - {"", None} for key in titles}
+    reasons["difference"] -= reasons["inside"] | reasons["outside"]
+    return [f"{title}: {reason}." for key, title in titles.items() for reason in sorted(reasons[key])]
 
 
-def _who(told: Mapping[str, Any]) -> str:
-    images, left = told["images"], {why: count for why, count in told["left_out"].items() if count}
-    who = f"{images['judged']} of {images['listed']} images judge, {images['positive']} of them positive"
-    reasons = ", ".join(f"{why.replace('_', ' ')} {count}" for why, count in left.items())
-    return who + (f"; left out: {reasons}" if left else "")
+def _image_counts(evaluation: Mapping[str, Any]) -> str:
+    images = evaluation["images"]
+    counts = f"{images['judged']} of {images['listed']} images were evaluated, {images['positive']} of them positive"
+    excluded = ", ".join(
+        f"{reason.replace('_', ' ')} {count}" for reason, count in evaluation["left_out"].items() if count
+    )
+    return counts + (f"; excluded: {excluded}" if excluded else "")

@@ -1,4 +1,7 @@
-"""What a section is made of: paragraphs, tables, figures, notes. The template knows these and nothing of a run."""
+"""The building blocks of a section: paragraphs, tables, figures, notes, and the images that the page embeds.
+
+The template knows these blocks and nothing about a run.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,19 @@ from cxrlens.explain.base import enlarge, scaled, shared_scale
 from cxrlens.report.report_data import ReportData
 from cxrlens.report.tables import Cells
 
-# Images, maps and outlines as a page can hold them: JPEG, 8-bit PNG, a path; and JSON that data cannot leave.
-
-SMOOTH, FINE = 56, 112  # sides of coarse maps, made smooth, and of fine ones, in pixels
-MAP_BUDGET, IMAGE_BUDGET = 12.5e6, 5.1e6  # pixels on one page, which keep it below 15 MB
+SMOOTH, FINE = 56, 112  # side lengths in pixels: of coarse maps after smoothing, and of fine maps
+MAP_BUDGET, IMAGE_BUDGET = 12.5e6, 5.1e6  # pixels on one page; they keep it below 15 MB
 SIDE, OUTLINE_SIDE = 224, 128
-LARGE = 400_000  # bytes of a PNG, above which it holds photographs and not lines
+LARGE = 400_000  # bytes; a larger PNG holds photographs, not lines
 
 
 def picture_side(pixels: np.ndarray) -> int:
-    """At which size images [n, size, size] are shown."""
+    """The side length in pixels at which images [n, size, size] are shown."""
     return int(min(pixels.shape[1], SIDE, (IMAGE_BUDGET / len(pixels)) ** 0.5))
 
 
 def map_side(maps: int) -> int:
-    """The largest side of so many maps.
+    """The largest side length in pixels that a page can afford for a number of maps.
 
     >>> map_side(960), map_side(4000)
     (112, 55)
@@ -42,7 +43,7 @@ def map_side(maps: int) -> int:
 
 
 def jpeg(pixels: np.ndarray, side: int) -> str:
-    """Base64 of an image [h, w] at a size."""
+    """An image [h, w] as base64 of a JPEG with a given side length in pixels."""
     image = Image.fromarray(pixels)
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.LANCZOS)
@@ -50,24 +51,24 @@ def jpeg(pixels: np.ndarray, side: int) -> str:
 
 
 def picture_uri(png: bytes) -> str:
-    """A figure as a data URI: its PNG as it is, or a JPEG where that is large; `figures/` keeps it in full."""
+    """A figure as a data URI: the PNG itself, or a JPEG if the PNG is large. `figures/` keeps the full quality."""
     if len(png) <= LARGE:
         return f"data:image/png;base64,{base64.b64encode(png).decode()}"
     with Image.open(io.BytesIO(png)) as opened:
         return f"data:image/jpeg;base64,{_base64(opened.convert('RGB'), format='JPEG', quality=88)}"
 
 
-def map_images(raw: np.ndarray, shown: str, side: int, margin: tuple[int, int] = (0, 0)) -> list[str]:
-    """Base64 of a PNG for each map: shares of the scale that all maps of a model and method have in common.
+def map_images(raw: np.ndarray, display: str, side: int, margin: tuple[int, int] = (0, 0)) -> list[str]:
+    """Maps as base64 of 8-bit PNGs. A pixel is the share of the scale that all maps of one model and method share.
 
     Args:
         raw: signed maps, [n, h, w].
-        shown: "positive", "magnitude" or "signed"; of these 0 is 0, 0 and 128.
-        side: of the fine maps; coarse ones are made smooth, at most at `SMOOTH`.
-        margin: cells (rows, columns) that the maps lack on each side.
+        display: "positive", "magnitude" or "signed"; a value of 0 becomes 0, 0 or 128.
+        side: side length of fine maps in pixels; coarse maps are smoothed to at most `SMOOTH` pixels.
+        margin: cells (rows, columns) that are missing on each side of the maps.
     """
     maps = torch.from_numpy(np.ascontiguousarray(raw, dtype=np.float32))
-    evidence = maps if shown == "signed" else maps.abs() if shown == "magnitude" else maps.clamp(min=0)
+    evidence = maps if display == "signed" else maps.abs() if display == "magnitude" else maps.clamp(min=0)
     cells = max(raw.shape[1] + 2 * margin[0], raw.shape[2] + 2 * margin[1])
     if cells <= SMOOTH // 2:
         size = min(SMOOTH, side)
@@ -76,15 +77,15 @@ def map_images(raw: np.ndarray, shown: str, side: int, margin: tuple[int, int] =
         size = min(cells, side)
         whole = enlarge(evidence, (cells, cells), "bilinear", margin)
         evidence = functional.adaptive_avg_pool2d(whole[:, None], size)[:, 0]
-    evidence = evidence if shown == "signed" else evidence.clamp(min=0)
+    evidence = evidence if display == "signed" else evidence.clamp(min=0)
     shares = scaled(evidence, shared_scale(evidence)).numpy()
-    # 64 steps of brightness are more than an overlay shows, and half the bytes of 256.
-    steps = np.rint(shares * 31) * 4 + 128 if shown == "signed" else np.rint(shares * 63) * 4
-    return [_base64(Image.fromarray(each), format="PNG", compress_level=6) for each in steps.astype(np.uint8)]
+    # An overlay shows fewer than 64 levels of brightness, and 64 levels need half the bytes of 256.
+    steps = np.rint(shares * 31) * 4 + 128 if display == "signed" else np.rint(shares * 63) * 4
+    return [_base64(Image.fromarray(level), format="PNG", compress_level=6) for level in steps.astype(np.uint8)]
 
 
 def outline(mask: np.ndarray) -> str:
-    """The edge of a mask [h, w] as an SVG path in a square of `OUTLINE_SIDE`; "" where there is none."""
+    """The outline of a mask [h, w] as an SVG path in a square of side `OUTLINE_SIDE`; "" for an empty mask."""
     if not mask.any():
         return ""
     image = Image.fromarray(np.pad(mask, 1).astype(np.uint8) * 255).resize((OUTLINE_SIDE, OUTLINE_SIDE))
@@ -99,7 +100,7 @@ def outline(mask: np.ndarray) -> str:
 
 
 def as_island(data: Any) -> str:
-    """JSON for inside a script element: no text in it can end the element or begin a comment."""
+    """JSON that is safe inside a script element: no text in it can end the element or begin a comment."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
@@ -112,7 +113,7 @@ def _base64(image: Image.Image, **options: Any) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-LONG = 14  # rows, above which a table starts folded
+LONG = 14  # rows; a longer table starts folded
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Words:
 
 @dataclass(frozen=True)
 class Answers:
-    """Short titles with a sentence each, and a look: "main", "doubt" or "": the first thing that is read."""
+    """Rows of a short title, its text, and a look ("main", "doubt" or "")."""
 
     rows: Sequence[tuple[str, str, str]]
     kind: ClassVar[str] = "answers"
@@ -134,7 +135,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption; one that is `folded` opens on a click."""
+    """A table with its caption. A `folded` table opens on a click."""
 
     caption: str
     cells: Cells
@@ -143,14 +144,14 @@ class Table:
 
     @property
     def looks(self) -> list[str]:
-        """For each column "number", "text", or "long" text; numbers stand right, text left."""
+        """The look of each column: "number" (aligned right), "text" (aligned left) or "long" text."""
         columns = list(zip(*self.cells[1], strict=True)) or [()] * len(self.cells[0])
         return ["text", *(_look(column) for column in columns[1:])]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture: its data URI, what a reader who can't see it is told, and what is written below."""
+    """A picture: its data URI, the text for readers who cannot see it, and the caption."""
 
     source: str
     alt: str
@@ -160,7 +161,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Pair:
-    """Figures beside each other, where there is room."""
+    """Figures side by side on a wide screen."""
 
     figures: Sequence[Figure]
     kind: ClassVar[str] = "pair"
@@ -168,15 +169,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Note:
-    """One of the audit's parts: `name`, `auc`, `headline`, `flags`, `points`, `next`."""
+    """One part of the audit's summary, with `name`, `auc`, `headline`, `flags`, `points` and `next`."""
 
-    told: Mapping[str, Any]
+    part: Mapping[str, Any]
     kind: ClassVar[str] = "note"
 
 
 @dataclass(frozen=True)
 class Verbatim:
-    """Text as it is, folded."""
+    """Preformatted text, folded."""
 
     title: str
     text: str
@@ -185,7 +186,7 @@ class Verbatim:
 
 @dataclass(frozen=True)
 class Island:
-    """The gallery's data as JSON that is safe inside a page, and the names for its selectors."""
+    """The data of the gallery as JSON that is safe inside a page, and the names for its selectors."""
 
     data: str
     models: Sequence[str]
@@ -199,7 +200,7 @@ Block = Words | Answers | Table | Figure | Pair | Note | Verbatim | Island
 
 @dataclass(frozen=True)
 class Section:
-    """One section of the page."""
+    """One section of the page: its HTML id, title and blocks."""
 
     id: str
     title: str
@@ -207,25 +208,25 @@ class Section:
 
 
 def _look(column: Sequence[str]) -> str:
-    if all(cell[:1] in "0123456789+-−–<" for cell in column):  # "" is, too
+    if all(cell[:1] in "0123456789+-−–<" for cell in column):  # true for "" as well
         return "number" if any(column) else "text"
     return "long" if max(map(len, column)) > 42 else "text"
 
 
 def table(caption: str, cells: Cells, folded: bool | None = None) -> Table:
-    """A table, folded where it is long unless said otherwise."""
+    """A table; by default it is folded if it is long."""
     return Table(caption, cells, len(cells[1]) > LONG if folded is None else folded)
 
 
-def figure(reading: ReportData, name: str, alt: str, caption: str) -> list[Figure]:
-    """The figure of a name, or nothing where the run has none.
+def figure(report: ReportData, name: str, alt: str, caption: str) -> list[Figure]:
+    """A list with one figure, or an empty list if the run has no such figure.
 
     Args:
-        reading: the run's files.
-        name: of the figure's file.
-        alt: what it shows, with its numbers where it has few.
-        caption: what is written below.
+        report: the run's files.
+        name: name of the figure's file in `figures/`, without suffix.
+        alt: text for readers who cannot see the figure, with its key numbers.
+        caption: text below the figure.
     """
-    if name not in reading.pictures:
+    if name not in report.pictures:
         return []
-    return [Figure(picture_uri(reading.pictures[name]), alt, caption)]
+    return [Figure(picture_uri(report.pictures[name]), alt, caption)]

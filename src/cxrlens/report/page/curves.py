@@ -1,131 +1,134 @@
-"""ROC, precision and recall, calibration, and the threshold that was chosen on training images."""
+"""Sections with performance: Table 1, curves and calibration, subgroups, and training curves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cxrlens.report.export import operating_cells, rate, subgroup_cells
 from cxrlens.report.page.blocks import Block, Pair, Section, Words, figure, table
 from cxrlens.report.report_data import ReportData
 from cxrlens.report.results_text import estimate, percent
-from cxrlens.report.tables import Cells, comparison_cells, how_judged, table1_cells, weight_note_sentences
+from cxrlens.report.tables import Cells, comparison_cells, table1_cells, table1_note, weight_note_sentences
 from cxrlens.text import number
 
 
-def curves(reading: ReportData) -> Section:
-    """The three figures and the operating points."""
-    models = reading.results["models"]
+def curves(report: ReportData) -> Section:
+    """ROC, precision and recall, calibration, and the rates at the threshold chosen on training images."""
+    models = report.results["models"]
 
-    def each(value: object) -> str:
-        return "; ".join(f"{model['name']} {number(value(model))}" for model in models)  # type: ignore[operator]
+    def by_model(value: Callable[[Mapping[str, Any]], float | None]) -> str:
+        return "; ".join(f"{model['name']} {number(value(model))}" for model in models)
 
     pair = [
         *figure(
-            reading,
+            report,
             "roc",
-            f"ROC curves, sensitivity against 1 − specificity. AUC: {each(lambda m: m['auc'])}.",
+            f"ROC curves, sensitivity against 1 − specificity. AUC: {by_model(lambda m: m['auc'])}.",
             "ROC curves on the validation images.",
         ),
         *figure(
-            reading,
+            report,
             "precision_recall",
-            f"Precision against recall. Average precision: {each(lambda m: m['curves']['average_precision'])}.",
-            "Precision and recall. The grey line calls every image positive: precision depends on how many are.",
+            f"Precision against recall. Average precision: {by_model(lambda m: m['curves']['average_precision'])}.",
+            "Precision and recall. The grey line is the precision if every image is called positive. It equals the "
+            "share of positives.",
         ),
     ]
     blocks: list[Block] = [
         Pair(pair),
         *figure(
-            reading,
+            report,
             "calibration",
-            f"Observed share of positives against predicted P. Slope (1 is right): "
-            f"{each(lambda m: m['calibration']['slope'])}.",
-            "Calibration: whether of the images with P 0.8 eight in ten are positive. On the diagonal it is so.",
+            f"Observed share of positives against predicted P. Slope (1 is ideal): "
+            f"{by_model(lambda m: m['calibration']['slope'])}.",
+            "Calibration: observed share of positives against P. On the diagonal, P is a true probability: of the "
+            "images with P 0.8, eight in ten are positive.",
         ),
         table(
-            "At the threshold chosen on training images (Youden), and calibration.", operating_cells(reading.results)
+            "Sensitivity and specificity at the threshold chosen on training images (Youden), and calibration.",
+            operating_cells(report.results),
         ),
     ]
     return Section("curves", "Curves and calibration", blocks)
 
 
-# The same numbers by sex, age, view and source.
-
-
-def groups(reading: ReportData) -> Section | None:
-    """AUC by group, a column a model; then all rates, folded."""
-    results = reading.results
+def subgroups(report: ReportData) -> Section | None:
+    """AUC by sex, age, view and source with one column per model, then all rates, folded; None without subgroups."""
+    results = report.results
     if not any(model["subgroups"] for model in results["models"]):
         return None
     blocks: list[Block] = [
         table(
-            "AUC by group of validation images [interval by patients]. “Rough”: a class has 5 to 9 patients. A dash: "
-            "fewer, or too few images for an AUC.",
+            f"AUC in subgroups of the validation images [{percent(results)} interval by patient]. “Rough”: a class has "
+            "5 to 9 patients. A dash: a class has fewer patients, or too few images for an AUC.",
             auc_by_group(results),
         ),
         Words(
-            ["Groups are small and many: a difference between two of them is a question to ask of more images."], "soft"
+            [
+                "There are many groups, and they are small. A difference between two groups is a hypothesis to test on "
+                "more images."
+            ],
+            "soft",
         ),
         table(
-            "The same with sensitivity and specificity at each model's threshold.", subgroup_cells(results), folded=True
+            "AUC, sensitivity and specificity in subgroups, at each model's threshold.",
+            subgroup_cells(results),
+            folded=True,
         ),
     ]
-    return Section("groups", "By sex, age, view and source", blocks)
+    return Section("subgroups", "Subgroups: sex, age, view and source", blocks)
 
 
 def auc_by_group(results: Mapping[str, Any]) -> Cells:
-    """A row a group, a column a model."""
+    """One row per group, one column per model."""
     models = results["models"]
     rows: dict[tuple[str, str], list[str]] = {}
-    for place, model in enumerate(models):
+    for column, model in enumerate(models, start=3):
         for row in model["subgroups"]:
             key = (row["by"], row["group"])
             counts = [f"{row['by']}: {row['group']}", f"{row['images']}", f"{row['positive']} / {row['negative']}"]
-            rows.setdefault(key, counts + ["–"] * len(models))[3 + place] = rate(row, "auc")
+            rows.setdefault(key, counts + ["–"] * len(models))[column] = rate(row, "auc")
     return ["group", "images", "positive / negative", *(model["name"] for model in models)], list(rows.values())
 
 
-# How training went.
-
-
-def training(reading: ReportData) -> Section | None:
-    """The curves; None where they were not drawn."""
-    names = ", ".join(model["name"] for model in reading.results["models"])
-    shown = figure(
-        reading,
+def training(report: ReportData) -> Section | None:
+    """The training curves; None if there is no such figure."""
+    names = ", ".join(model["name"] for model in report.results["models"])
+    figures = figure(
+        report,
         "training",
-        f"Loss by epoch on training and validation images, a panel a model: {names}.",
-        "Training curves. Where the validation loss rises while the training loss falls, the model learns its images "
-        "by heart; no epoch was chosen by them.",
+        f"Loss by epoch on training and validation images, one panel per model: {names}.",
+        "Training curves. A validation loss that rises while the training loss falls is a sign of overfitting. No "
+        "epoch was selected by these curves.",
     )
-    return Section("training", "Training", shown) if shown else None
+    return Section("training", "Training", figures) if figures else None
 
 
-# Table 1 with its intervals beside the paper's values, and every pair of models.
-
-
-def ranking(reading: ReportData) -> Section:
-    """Table 1, how it was made, what was not run; the figure of it; the paired differences."""
-    results = reading.results
+def ranking(report: ReportData) -> Section:
+    """Table 1 with its notes, models that were not run, its forest plot, and the paired differences."""
+    results = report.results
     blocks: list[Block] = [
-        table(f"Table 1. AUC of every model, with {percent(results)} intervals by patients.", table1_cells(results)),
-        Words([how_judged(results), *weight_note_sentences(results)], "soft"),
+        table(
+            f"Table 1. AUC of every model, with {percent(results)} confidence intervals by patient.",
+            table1_cells(results),
+        ),
+        Words([table1_note(results), *weight_note_sentences(results)], "soft"),
     ]
-    skipped = [f"Not run: {row['name']}: {row['reason']}" for row in results.get("skipped", [])]
+    skipped = [f"Not run: {row['name']} ({row['reason']})." for row in results.get("skipped", [])]
     if skipped:
         blocks.append(Words(skipped, "list"))
-    each = "; ".join(f"{m['name']} {estimate(m, digits=2)}" for m in results["models"])
+    aucs = "; ".join(f"{model['name']} {estimate(model, digits=2)}" for model in results["models"])
     blocks += figure(
-        reading,
+        report,
         "auc",
-        f"Forest plot of the AUCs: {each}.",
-        "Table 1 as a picture: AUC with its intervals, beside the paper's where it has one.",
+        f"Forest plot of the AUCs: {aucs}.",
+        "Table 1 as a forest plot: AUC and interval of every model, with the published value if there is one.",
     )
     if results.get("comparisons"):
         caption = (
-            "Paired differences: every two models on the same patients. “p (Holm)” counts all pairs; an interval is of "
-            "its pair alone."
+            "Differences between all pairs of models, on the same patients. “p (Holm)” is corrected for the number of "
+            "pairs. The intervals and “p” are not."
         )
         blocks.append(table(caption, comparison_cells(results), folded=False))
-    return Section("table1", "Table 1: who is better, and how sure", blocks)
+    return Section("table1", "Table 1: comparison of the models", blocks)

@@ -1,4 +1,4 @@
-"""Figures 1 to 3 and the pictures in numbers."""
+"""Figures 1 to 3, and the synthetic images of Figure 2 in numbers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from cxrlens.report.report_data import ReportData
 from cxrlens.report.tables import Cells
 from cxrlens.text import interval, number
 
-# `explain.json` for a reader: the pictures' numbers as a table, and whether the models' differ in a sentence each.
-
-MEASURES = {"frequency": ("mean frequency [cycles a pixel]", 3), "colour": ("colour's share of variance", 3)}
+MEASURES = {"frequency": ("mean frequency [cycles per pixel]", 3), "colour": ("share of colour in the variance", 3)}
 
 
-def picture_table(spectrum: Mapping[str, Any]) -> Cells:
-    """A row a model: each measure's mean over seeds with its interval."""
+def synthetic_image_cells(spectrum: Mapping[str, Any]) -> Cells:
+    """One row per model: the mean of each measure over seeds, with its interval."""
     rows = [
         [model["name"]]
         + [
@@ -25,16 +23,21 @@ def picture_table(spectrum: Mapping[str, Any]) -> Cells:
         ]
         for model in spectrum["models"]
     ]
-    return ["activation pictures", *(title for title, _ in MEASURES.values())], rows
+    return ["model", *(title for title, _ in MEASURES.values())], rows
 
 
-def picture_sentences(spectrum: Mapping[str, Any], alpha: float = 0.05) -> list[str]:
-    """What was measured, and for each measure how many pairs differ after Holm's correction, and the widest of them."""
-    found = [
-        f"Of each model {spectrum['seeds']} pictures of the logit (preset {spectrum['preset']}, "
-        f"{spectrum['iterations']} iterations, a seed each): means over seeds with Student's interval. They are of "
-        "this one trained network's pictures, not of networks trained anew. White noise, of which nothing was made, "
-        "has a mean frequency of 0.333 and a colour's share of 0.667."
+def synthetic_image_sentences(spectrum: Mapping[str, Any], alpha: float = 0.05) -> list[str]:
+    """What was measured, then one sentence per measure: how many pairs of models differ, and which pair differs most.
+
+    Args:
+        spectrum: the `spectrum` of `explain.json`.
+        alpha: significance level of the tests, after Holm's correction over all pairs.
+    """
+    sentences = [
+        f"For each model, {spectrum['seeds']} synthetic images that maximise the logit were made (preset "
+        f"{spectrum['preset']}, {spectrum['iterations']} iterations, one seed each). The table shows means over these "
+        "seeds with Student's interval. The intervals describe images of one trained network, not of retrained "
+        "networks. For comparison, white noise has a mean frequency of 0.333 and a share of colour of 0.667."
     ]
     for key, (title, digits) in MEASURES.items():
         pairs = spectrum["differences"][key]
@@ -45,61 +48,69 @@ def picture_sentences(spectrum: Mapping[str, Any], alpha: float = 0.05) -> list[
         if differ:
             most = max(differ, key=lambda pair: abs(pair["difference"]))
             sentence += (
-                f", most of all {most['a']} − {most['b']} ({most['difference']:+.{digits}f} "
+                f", most of all {most['a']} and {most['b']} (difference {most['difference']:+.{digits}f} "
                 f"{interval(most['low'], most['high'], digits)})"
             )
-        found.append(f"{sentence} (Welch's test, Holm's correction, {alpha:g}).")
-    return found
+        sentences.append(f"{sentence} (Welch's test with Holm's correction, level {alpha:g}).")
+    return sentences
 
 
 def left_out_sentence(what: str, model: str | None, why: str) -> str:
-    """What figures do without, of which model, and why.
+    """What is missing from the figures, for which model, and why.
 
-    >>> left_out_sentence("maps of Grad-CAM", "a row", "no such layer")
-    "no maps of Grad-CAM of 'a row': no such layer"
+    >>> left_out_sentence("maps of Grad-CAM", "VGG16", "no such layer")
+    "no maps of Grad-CAM for 'VGG16': no such layer"
     >>> left_out_sentence("Figure 2", None, "no memory")
     'no Figure 2: no memory'
     """
-    return f"no {what} of '{model}': {why}" if model else f"no {what}: {why}"
+    return f"no {what} for '{model}': {why}" if model else f"no {what}: {why}"
 
 
 FIGURES = {
     "figure1": (
-        "A few X-rays in rows, each with every model's maps in colour beside it and the model's P.",
-        "Figure 1. Where each model's logit comes from. Images chosen by the model with the highest AUC, or named by "
-        "the study. A map says where the evidence is, not whether it is right.",
+        "X-rays in rows, each with the coloured maps of every model and the P of the model.",
+        "Figure 1. Where each model finds evidence for its logit. The images were selected with the model that has the "
+        "highest AUC, or are named in the study. A map shows where the evidence is, not whether it is right.",
     ),
     "figure1_also": (
-        "Further X-rays that the study names, with every model's maps in colour and its P.",
-        "The same of further images that the study names; see above each on which side it is.",
+        "Further X-rays that the study names, each with the coloured maps of every model and the P of the model.",
+        "Figure 1 for further images that the study names. The title of each image says whether it is in the training "
+        "or the validation set.",
     ),
     "figure2": (
-        "For every model the picture that raises its logit most, and the logit that it reaches.",
-        "Figure 2. The picture that raises each model's logit most, without jitter (a) and with it (b). Below: its "
-        "logit, and the highest of any X-ray of the cohort; a picture below that explains nothing.",
+        "For every model the synthetic image that maximises its logit, and the logit that the image reaches.",
+        "Figure 2. Synthetic images that maximise the logit of each model, made without jitter (a) and with jitter "
+        "(b). Below each image: its logit, and the highest logit of any X-ray of the cohort. An image whose logit is "
+        "lower than that explains nothing.",
     ),
     "figure3": (
-        "For every model the pictures that single units like most, with the X-rays that excite each most.",
-        "Figure 3. What single units like most, and the X-rays that excite each most.",
+        "For every model the synthetic images that maximise single units, with the X-rays that activate each unit "
+        "most.",
+        "Figure 3. Synthetic images that maximise single units, and the X-rays that activate each unit most.",
     ),
     "spectrum": (
-        "For every model the mean spatial frequency and the share of colour of its pictures, with intervals.",
-        "The pictures of Figure 2b in numbers, over seeds: how fine, and how colourful.",
+        "For every model the mean spatial frequency and the share of colour of its synthetic images, with intervals.",
+        "The synthetic images of Figure 2b in numbers: mean spatial frequency and share of colour, over seeds.",
     ),
 }
 
 
-def explanations(reading: ReportData) -> Section | None:
-    """The figures that the run has; None where nothing was explained."""
+def explanations(report: ReportData) -> Section | None:
+    """The figures and numbers that the run has; None if it has none."""
     blocks: list[Block] = []
     for name, (alt, caption) in FIGURES.items():
-        blocks += figure(reading, name, alt, caption)
-    numbers = (reading.explained or {}).get("spectrum")
-    if numbers:
-        blocks.append(table("Activation pictures in numbers, mean over seeds [interval].", picture_table(numbers)))
-        blocks.append(Words(picture_sentences(numbers), "soft"))
-    left_out = (reading.explained or {}).get("left_out", [])
+        blocks += figure(report, name, alt, caption)
+    spectrum = (report.explanations or {}).get("spectrum")
+    if spectrum:
+        blocks.append(
+            table(
+                "Synthetic images that maximise the logit, in numbers: mean over seeds [interval].",
+                synthetic_image_cells(spectrum),
+            )
+        )
+        blocks.append(Words(synthetic_image_sentences(spectrum), "soft"))
+    left_out = (report.explanations or {}).get("left_out", [])
     if left_out:
-        said = [left_out_sentence(one["what"], one["model"], one["reason"]) for one in left_out]
-        blocks.insert(0, Words([f"{each[:1].upper()}{each[1:]}." for each in said], "warning"))
-    return Section("explanations", "Figures 1 to 3: where they look, what they answer to", blocks) if blocks else None
+        sentences = [left_out_sentence(part["what"], part["model"], part["reason"]) for part in left_out]
+        blocks.insert(0, Words([f"{text[:1].upper()}{text[1:]}." for text in sentences], "warning"))
+    return Section("explanations", "Explanations: Figures 1 to 3", blocks) if blocks else None

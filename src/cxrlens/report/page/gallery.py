@@ -1,4 +1,4 @@
-"""The gallery: every validation image with every model's maps, as data for the page's script."""
+"""The gallery: all validation images with the maps of every model, as data for the page's script."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cxrlens.report.page.explanations import left_out_sentence
 from cxrlens.report.page.summary import ranked
 from cxrlens.report.report_data import Gallery, ReportData, as_logit
 
-TOLD = {
+FACTS = {  # column of the cohort → name in the gallery
     "finding": "finding",
     "view": "view",
     "source": "source",
@@ -34,107 +34,108 @@ TOLD = {
     "license": "licence",
     "notes": "notes",
 }
-COLOURS, SIGNED_COLOURS = "inferno", "coolwarm"  # perceptually even
+COLOURS, SIGNED_COLOURS = "inferno", "coolwarm"  # perceptually uniform
 
 
-def gallery(reading: ReportData) -> Section | None:
-    """The section; None where no maps were kept, or images must not leave."""
-    shown = reading.gallery
-    if shown is None or not shown.images:
+def gallery(report: ReportData) -> Section | None:
+    """The gallery; None if the run kept no maps, or if the page must not show images."""
+    content = report.gallery
+    if content is None or not content.images:
         return None
-    names = [model["name"] for model in reading.results["models"]]
-    methods = list(dict.fromkeys(method for model in names for method in shown.maps.get(model, {})))
+    names = [model["name"] for model in report.results["models"]]
+    methods = list(dict.fromkeys(method for model in names for method in content.maps.get(model, {})))
     data = {
-        "images": _images(reading, shown),
-        "first": names.index(ranked(reading.results)[0]["name"]),
+        "images": _images(report, content),
+        "first": names.index(ranked(report.results)[0]["name"]),
         "models": [
-            _model(reading, shown, name, model) for name, model in zip(names, reading.results["models"], strict=True)
+            _model(content, name, model, report.predictions)
+            for name, model in zip(names, report.results["models"], strict=True)
         ],
-        "methods": {method: {"title": _title(method), "signed": _shown(method) == "signed"} for method in methods},
-        "colours": {"positive": _table(COLOURS), "signed": _table(SIGNED_COLOURS)},
+        "methods": {method: {"title": _title(method), "signed": _display(method) == "signed"} for method in methods},
+        "colours": {"positive": _colour_table(COLOURS), "signed": _colour_table(SIGNED_COLOURS)},
     }
     blocks: list[Block] = [
         Words(
             [
-                "Every validation image as each model's first network saw it. Colour is evidence for “positive”, on "
-                "one scale for each model and method; none leaves the image bare. A map says where the evidence is, "
-                "not whether it is right.",
-                "Keys: the arrows move among the images, Enter goes to the large view, Escape comes back.",
+                "All validation images, with the maps and P of each model's first network. Colour shows evidence for "
+                "“positive”, on one scale per model and method. Without evidence, the image stays grey. A map shows "
+                "where the evidence is, not whether it is right.",
+                "Keyboard: the arrow keys move between images, Enter goes to the large view, Escape goes back.",
             ],
             "soft",
         ),
-        *_missing(shown),
-        Island(as_island(data), names, [(method, _title(method)) for method in methods], shown.lungs is not None),
+        *_missing(content),
+        Island(as_island(data), names, [(method, _title(method)) for method in methods], content.lungs is not None),
     ]
     return Section("gallery", "Gallery", blocks)
 
 
-def _missing(shown: Gallery) -> list[Block]:
-    """Which maps are not there, and why."""
-    said = [
+def _missing(content: Gallery) -> list[Block]:
+    """Which maps are missing, and why."""
+    sentences = [
         left_out_sentence(f"maps of {_title(method)}", model, why)
-        for model, reasons in shown.missing.items()
+        for model, reasons in content.missing.items()
         for method, why in reasons.items()
     ]
-    return [Words([f"{each[:1].upper()}{each[1:]}." for each in said], "warning")] if said else []
+    return [Words([f"{text[:1].upper()}{text[1:]}." for text in sentences], "warning")] if sentences else []
 
 
-def _images(reading: ReportData, shown: Gallery) -> list[dict[str, Any]]:
-    """Of each image: its name, label, what the table says of it, its pixels and the outline of its lungs."""
-    table = reading.cohort.drop_duplicates("image").set_index("image").reindex(list(shown.images))
-    side = picture_side(shown.pixels)
-    found = []
-    for row, name in enumerate(shown.images):
-        told = {title: str(table[column].iloc[row]) for column, title in TOLD.items() if _known(table, column, row)}
+def _images(report: ReportData, content: Gallery) -> list[dict[str, Any]]:
+    """For each image: name, label, facts from the cohort table, JPEG, and outline of the lungs."""
+    table = report.cohort.drop_duplicates("image").set_index("image").reindex(list(content.images))
+    side = picture_side(content.pixels)
+    images = []
+    for row, name in enumerate(content.images):
+        facts = {title: str(table[column].iloc[row]) for column, title in FACTS.items() if _known(table, column, row)}
         label = float(table["label"].iloc[row]) if _known(table, "label", row) else None
-        lungs = outline(shown.lungs[row]) if shown.lungs is not None else ""
-        found.append(
-            {"name": name, "label": label, "told": told, "jpeg": jpeg(shown.pixels[row], side), "lungs": lungs}
+        lungs = outline(content.lungs[row]) if content.lungs is not None else ""
+        images.append(
+            {"name": name, "label": label, "facts": facts, "jpeg": jpeg(content.pixels[row], side), "lungs": lungs}
         )
-    return found
+    return images
 
 
 def _known(table: pd.DataFrame, column: str, row: int) -> bool:
     return column in table and not pd.isna(table[column].iloc[row])
 
 
-def _model(reading: ReportData, shown: Gallery, name: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a model: the logit of each image by its first network, the threshold on them, and its maps.
+def _model(content: Gallery, name: str, results: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, Any]:
+    """For one model: the logit of each image by its first network, the threshold on logits, and its maps.
 
-    Logits in full, so that the page calls each image as the tables do: P is 0 or 1 in many digits where a network is
-    sure.
+    The logits are not rounded, so that the page classifies each image as the tables do: P of a very certain network is
+    0 or 1 in many digits.
     """
-    maps = shown.maps.get(name, {})
-    side = map_side(len(shown.images) * sum(len(each) for each in shown.maps.values()))
+    maps = content.maps.get(name, {})
+    side = map_side(len(content.images) * sum(len(methods) for methods in content.maps.values()))
     return {
         "name": name,
-        "threshold": shown.thresholds.get(name, as_logit(told["threshold"]["value"])),
-        "logit": first_logits(reading.predictions, name, shown.images),
+        "threshold": content.thresholds.get(name, as_logit(results["threshold"]["value"])),
+        "logit": first_logits(predictions, name, content.images),
         "maps": {
-            method: map_images(raw, _shown(method), side, shown.margins.get(name, {}).get(method, (0, 0)))
+            method: map_images(raw, _display(method), side, content.margins.get(name, {}).get(method, (0, 0)))
             for method, raw in maps.items()
         },
     }
 
 
 def first_logits(predictions: pd.DataFrame, model: str, images: tuple[str, ...]) -> list[float | None]:
-    """Each image's logit by a model's first seed; of several folds, by the one that validated it. None: unknown."""
-    mine = predictions[predictions["model"] == model]
-    if mine.empty:
+    """The logit of each image by a model's first seed and the fold that validated the image; None if unknown."""
+    rows = predictions[predictions["model"] == model]
+    if rows.empty:
         return [None] * len(images)
-    mine = mine[mine["seed"] == mine["seed"].iloc[0]].drop_duplicates("image").set_index("image")["logit"]
-    values = mine.reindex(list(images)).to_numpy(dtype=float)
+    logits = rows[rows["seed"] == rows["seed"].iloc[0]].drop_duplicates("image").set_index("image")["logit"]
+    values = logits.reindex(list(images)).to_numpy(dtype=float)
     return [None if np.isnan(value) else float(value) for value in values]
 
 
-def _shown(method: str) -> str:
-    return METHODS[method]().displayed if method in METHODS else "signed"
+def _display(method: str) -> str:
+    return METHODS[method].displayed if method in METHODS else "signed"
 
 
 def _title(method: str) -> str:
     return METHODS[method].title if method in METHODS else method
 
 
-def _table(name: str) -> str:
-    """256 colours as hexadecimal digits, six a colour."""
+def _colour_table(name: str) -> str:
+    """256 colours of a colour map as hexadecimal digits, six per colour."""
     return bytes(np.rint(matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)).hex()

@@ -1,4 +1,4 @@
-"""Reproducibility: versions, hashes, seeds, command, device, timings, and the study file itself."""
+"""Reproducibility (versions, hashes, seeds, command, device, timings, study file) and limitations."""
 
 from __future__ import annotations
 
@@ -6,55 +6,59 @@ import shlex
 from pathlib import PurePosixPath, PureWindowsPath
 
 from cxrlens.report.page.blocks import Block, Section, Verbatim, Words, table
-from cxrlens.report.page.summary import audited_summary
+from cxrlens.report.page.summary import audit_summary
 from cxrlens.report.report_data import ReportData
 
 
-def reproduce(reading: ReportData) -> Section:
+def reproduce(report: ReportData) -> Section:
     """What is needed to get the same numbers again."""
-    told, results = reading.environment, reading.results
-    inputs, device = told.get("inputs", {}), told.get("device", {})
-    seeds = [str(each["seed"]) for each in results["models"][0].get("seed_aucs", [])]
+    environment, results = report.environment, report.results
+    inputs, device = environment.get("inputs", {}), environment.get("device", {})
+    seeds = [str(training["seed"]) for training in results["models"][0].get("seed_aucs", [])]
     facts = {
-        "cxrlens": told.get("cxrlens"),
-        "Python": told.get("python"),
-        "platform": told.get("platform"),
+        "cxrlens": environment.get("cxrlens"),
+        "Python": environment.get("python"),
+        "platform": environment.get("platform"),
         "device": device.get("title"),
-        # The page may go to others: where the user's files lie is no business of theirs; `environment.json` has it.
-        "command": shlex.join(map(without_folder, told["command"])) if told.get("command") else None,
-        "images": without_folder(told["data"]) if told.get("data") else None,
-        "seeds of training": ", ".join(seeds),
+        # The page may be shared, so it does not show the user's folders. `environment.json` has the full paths.
+        "command": shlex.join(map(without_folder, environment["command"])) if environment.get("command") else None,
+        "images": without_folder(environment["data"]) if environment.get("data") else None,
+        "training seeds": ", ".join(seeds),
         "SHA-256 of the study file": inputs.get("study_sha256"),
         "SHA-256 of the images": inputs.get("images_sha256"),
         "readable images": inputs.get("images"),
     }
     rows = [[name, str(value)] for name, value in facts.items() if value not in (None, "")]
-    blocks: list[Block] = [table("How this run was made.", (["what", "is"], rows), folded=False)]
-    if told.get("packages"):
-        cells = ["package", "version"], [[name, str(value)] for name, value in told["packages"].items()]
-        blocks.append(table("Versions.", cells, folded=True))
+    blocks: list[Block] = [table("How this run was made.", (["item", "value"], rows), folded=False)]
+    if environment.get("packages"):
+        cells = ["package", "version"], [[name, str(value)] for name, value in environment["packages"].items()]
+        blocks.append(table("Package versions.", cells, folded=True))
     weights = [
         [model["name"], model["weights"]["title"], model["weights"].get("sha256") or "–"]
         for model in results["models"]
         if model.get("weights")
     ]
     if weights:
-        blocks.append(table("Weights that the models started from.", (["model", "weights", "SHA-256"], weights), True))
-    if told.get("stages"):
-        rows = [[stage["name"], f"{stage['seconds']:.1f}"] for stage in told["stages"]]
-        rows.append(["all", f"{sum(stage['seconds'] for stage in told['stages']):.1f}"])
-        blocks.append(table("Timings, in seconds.", (["stage", "seconds"], rows), folded=True))
-    blocks.append(Verbatim("The study file", reading.study))
+        blocks.append(table("Initial weights of the models.", (["model", "weights", "SHA-256"], weights), True))
+    if environment.get("stages"):
+        rows = [[stage["name"], f"{stage['seconds']:.1f}"] for stage in environment["stages"]]
+        rows.append(["all", f"{sum(stage['seconds'] for stage in environment['stages']):.1f}"])
+        blocks.append(table("Time per stage, in seconds.", (["stage", "seconds"], rows), folded=True))
+    blocks.append(Verbatim("The study file", report.study))
     blocks.append(
         Words(
-            ["The same study, images and seeds give the same numbers on the same kind of device and versions."], "soft"
+            [
+                "The same study, images and seeds give the same numbers on the same kind of device with the same "
+                "versions."
+            ],
+            "soft",
         )
     )
-    return Section("reproduce", "To do it again", blocks)
+    return Section("reproduce", "Reproducibility", blocks)
 
 
 def without_folder(argument: str) -> str:
-    """An argument of a command, of an absolute path the last name alone.
+    """An argument of a command; an absolute path is reduced to its last part.
 
     >>> without_folder("/home/me/xrays"), without_folder("--data=C:/Users/me/xrays"), without_folder("runs/demo")
     ('xrays', '--data=xrays', 'runs/demo')
@@ -66,32 +70,36 @@ def without_folder(argument: str) -> str:
     return argument
 
 
-# What this page cannot say.
-
-FEW = 200  # validation images, below which intervals of an AUC are wide
+FEW = 200  # validation images; with fewer, the interval of an AUC is wide
 
 
-def limits(reading: ReportData) -> Section:
-    """The limits of this run first, then those of every such page."""
-    results, first = reading.results, reading.results["models"][0]
-    of_this = []
+def limits(report: ReportData) -> Section:
+    """The limitations of this run, then those of every report."""
+    results, first = report.results, report.results["models"][0]
+    specific = []
     if first["images"] < FEW:
-        of_this.append(
-            f"It rests on {first['images']} validation images of {first['patients']} patients: intervals are wide, and "
-            "what differs little cannot be told apart."
+        specific.append(
+            f"The results rest on {first['images']} validation images of {first['patients']} patients. Intervals are "
+            "wide, and small differences cannot be detected."
         )
     if results["cohort"].get("validation_images_of_training_patients"):
-        of_this.append("Patients are on both sides of the split: the AUCs say how well patients are recognised, too.")
+        specific.append(
+            "Some patients are in both the training and the validation set. The AUCs also measure how well patients "
+            "are recognised."
+        )
     if first["seeds"] == 1:
-        of_this.append("One seed a model: how far a result moves when training is repeated was not measured.")
-    if audited_summary(reading.audited) is None:
-        of_this.append("Not audited: a high AUC may come from marks, borders or the kind of file.")
+        specific.append(
+            "Each model was trained with one seed. How much the results vary between trainings was not measured."
+        )
+    if audit_summary(report.audit) is None:
+        specific.append("The run was not audited. A high AUC may come from marks, borders or the type of file.")
     general = [
-        "Intervals are of patients like these, drawn again. They say nothing of another hospital, scanner or year.",
-        "Labels are those of the source; an image may be wrongly labelled, and the models learn that, too.",
-        "A map says where a logit comes from, not whether the reason is right. Its colours are scaled for each model "
-        "and method: they compare images, not models.",
-        "An audit that finds nothing excludes what it asked, at the size it could see; not every shortcut.",
-        "Nothing here was tested in care, and nothing here may decide about a patient.",
+        "The intervals hold for similar patients. They say nothing about another hospital, scanner or year.",
+        "The labels come from the source. Some may be wrong, and the models learn these errors, too.",
+        "A map shows where a logit comes from, not whether the reason is right. Its colours are scaled per model and "
+        "method, so they can be compared between images, but not between models.",
+        "An audit without flags excludes only the shortcuts that it tested for, and only those large enough for it to "
+        "detect. Other shortcuts remain possible.",
+        "Nothing here was tested in clinical care. It must not be used for decisions about patients.",
     ]
-    return Section("limits", "Limits", [Words([*of_this, *general], "list")])
+    return Section("limits", "Limitations", [Words([*specific, *general], "list")])

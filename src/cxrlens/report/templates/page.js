@@ -2,42 +2,42 @@
 (() => {
   const by = (id) => document.getElementById(id);
   if (window.matchMedia("(min-width: 66rem)").matches) by("contents").open = true;
-  // Print shows all that is folded, then folds it again.
+  // Printing unfolds everything, then folds it again.
   let folded = [];
   window.addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details:not([open])")];
-    folded.forEach((each) => { each.open = true; });
+    folded.forEach((details) => { details.open = true; });
   });
-  window.addEventListener("afterprint", () => folded.forEach((each) => { each.open = false; }));
+  window.addEventListener("afterprint", () => folded.forEach((details) => { details.open = false; }));
 
   const island = by("gallery-data");
   if (!island) return;
   const data = JSON.parse(island.textContent);
   const { images, models, methods } = data;
-  const START = 0;  // of a model that has no threshold
-  // Thresholds and images are compared as logits: P is 0 or 1 in all its digits where a network is sure.
+  const START = 0;  // for a model without a threshold
+  // Thresholds and images are compared as logits: P of a very certain network is 0 or 1 in all digits.
   const thresholds = models.map((model) => model.threshold ?? START);
   const colours = Object.fromEntries(Object.entries(data.colours).map(
     ([name, text]) => [name, text.match(/../g).map((two) => parseInt(two, 16))]));
   const state = { model: data.first, chosen: 0, shown: images.map((_, row) => row), drawn: 0 };
 
   const element = (name, text, className) => {
-    const made = document.createElement(name);
-    if (text !== undefined) made.textContent = text;  // data is text, never markup
-    if (className) made.className = className;
-    return made;
+    const node = document.createElement(name);
+    if (text !== undefined) node.textContent = text;  // data is text, never markup
+    if (className) node.className = className;
+    return node;
   };
   const model = () => models[state.model];
   const logit = (row, of = model()) => of.logit[row];
-  const share = (value) => 1 / (1 + Math.exp(-value));  // a logit as P; of -logit, 1 - P
+  const share = (value) => 1 / (1 + Math.exp(-value));  // a logit as P; a negated logit as 1 - P
   const called = (row, which = state.model) => logit(row, models[which]) >= thresholds[which];
   const isWrong = (row) => logit(row) !== null && images[row].label !== null && called(row) !== (images[row].label === 1);
   const sureness = (row) => {
-    // How much of the way from the threshold to P of 1, or of 0.
+    // The share of the way from the threshold to P = 1, or to P = 0.
     const value = logit(row), t = thresholds[state.model], side = called(row) ? -1 : 1;
     return value === null ? -1 : 1 - share(side * value) / Math.max(Number.MIN_VALUE, share(side * t));
   };
-  // P of a logit; never 0 or 1 of what is not: 3.9e-07, or 1 − 3.9e-07.
+  // A logit as the text of P. A P that is neither 0 nor 1 is never written as 0 or 1: 3.9e-07, or 1 − 3.9e-07.
   const number = (value, digits = 2) => {
     if (value === null) return "unknown";
     const text = share(value).toFixed(digits), rest = Math.min(share(value), share(-value));
@@ -46,17 +46,17 @@
   };
   const label = (row) => (images[row].label === null ? "label unknown" : images[row].label === 1 ? "positive" : "negative");
 
-  // The map of an image in colour; its alpha is the share of the scale, so that no evidence is empty.
+  // The map of an image in colour. Alpha is the share of the scale, so that no evidence is transparent.
   const paint = async (canvas, row, drawing) => {
     const method = by("g-method").value, pngs = method && model().maps[method];
     const context = canvas.getContext("2d", { willReadFrequently: true });
     const note = canvas === by("g-canvas") ? by("g-empty") : null;
-    if (note) note.textContent = method && !pngs ? "No such map of this model." : "";
+    if (note) note.textContent = method && !pngs ? "This model has no such map." : "";
     if (!pngs) { context.clearRect(0, 0, canvas.width, canvas.height); return; }
     const picture = new Image();
     picture.src = "data:image/png;base64," + pngs[row];
     await picture.decode();
-    if (drawing !== state.drawn) return;  // another model or map was asked for meanwhile
+    if (drawing !== state.drawn) return;  // another model or map was selected meanwhile
     canvas.width = picture.naturalWidth;
     canvas.height = picture.naturalHeight;
     context.drawImage(picture, 0, 0);
@@ -73,17 +73,17 @@
       bytes[at + 3] = Math.round(255 * Math.min(1, Math.abs(share)));
     }
     context.putImageData(pixels, 0, 0);
-    if (note && most < 0.02) note.textContent = "No evidence on this map.";
+    if (note && most < 0.02) note.textContent = "This map shows no evidence.";
   };
 
   const thumbs = images.map((image, row) => {
     const item = element("li"), button = element("button"), stack = element("span", undefined, "stack");
-    const picture = element("img"), canvas = element("canvas"), said = element("span", "", "said");
+    const picture = element("img"), canvas = element("canvas"), caption = element("span", "", "caption");
     button.type = "button";
     button.tabIndex = -1;
     stack.style.display = "block";
     picture.src = "data:image/jpeg;base64," + image.jpeg;
-    picture.alt = "";  // the button's own name says it
+    picture.alt = "";  // the name of the button says it
     canvas.setAttribute("aria-hidden", "true");
     stack.append(picture, canvas);
     if (image.lungs) {
@@ -96,7 +96,7 @@
       svg.append(path);
       stack.append(svg);
     }
-    button.append(stack, said);
+    button.append(stack, caption);
     item.append(button);
     by("g-thumbs").append(item);
     button.addEventListener("click", (event) => {
@@ -104,7 +104,7 @@
       if (event.detail === 0) by("g-viewer").focus();
       else if (!window.matchMedia("(min-width: 48rem)").matches) by("g-viewer").scrollIntoView();
     });
-    return { item, button, canvas, said };
+    return { item, button, canvas, caption };
   });
 
   const choose = (row) => {
@@ -118,12 +118,12 @@
     by("g-image").alt = `X-ray ${image.name}, ${label(row)}`;
     by("g-outline").setAttribute("d", image.lungs || "");
     by("g-name").textContent = image.name;
-    const told = [["label", label(row)], ...Object.entries(image.told)];
-    by("g-told").replaceChildren(...told.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-    by("g-all").replaceChildren(...models.map((each, place) => {
-      const line = element("tr", undefined, place === state.model ? "now" : ""), name = element("th", each.name);
+    const facts = [["label", label(row)], ...Object.entries(image.facts)];
+    by("g-facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
+    by("g-all").replaceChildren(...models.map((model, place) => {
+      const line = element("tr", undefined, place === state.model ? "now" : ""), name = element("th", model.name);
       name.scope = "row";
-      const value = logit(row, each);
+      const value = logit(row, model);
       line.append(name, element("td", number(value)), element("td", value === null ? "–" : called(row, place) ? "positive" : "negative"));
       return line;
     }));
@@ -154,17 +154,17 @@
       (!by("g-wrong").checked || isWrong(row))
       && (!by("g-sure").checked || (sureness(row) >= least && sureness(row) >= 0))
       && (side === "" || images[row].label === Number(side))
-      && Object.entries(wanted).every(([name, value]) => value === "" || images[row].told[name] === value));
+      && Object.entries(wanted).every(([name, value]) => value === "" || images[row].facts[name] === value));
     if (order) state.shown.sort((a, b) => (order === "high" ? -1 : 1) * (logit(a) - logit(b)));
     by("g-thumbs").replaceChildren(...state.shown.map((row) => thumbs[row].item));
     const wrong = state.shown.filter(isWrong).length;
     by("g-count").textContent = state.shown.length
-      ? `${state.shown.length} of ${images.length} images, ${wrong} of them wrong (✗).` : "No image fits.";
-    thumbs.forEach((each, row) => {
-      each.item.classList.toggle("wrong", isWrong(row));
-      const said = `${isWrong(row) ? "✗ " : ""}P ${number(logit(row))}, ${label(row)}`;
-      each.said.textContent = said;  // and, word for word, in the name that is read aloud
-      each.button.setAttribute("aria-label", `${images[row].name}: ${said}${isWrong(row) ? ", wrong" : ""}`);
+      ? `${state.shown.length} of ${images.length} images, ${wrong} of them misclassified (✗).` : "No image matches the filter.";
+    thumbs.forEach((thumb, row) => {
+      thumb.item.classList.toggle("wrong", isWrong(row));
+      const text = `${isWrong(row) ? "✗ " : ""}P ${number(logit(row))}, ${label(row)}`;
+      thumb.caption.textContent = text;  // the name that a screen reader reads has the same words
+      thumb.button.setAttribute("aria-label", `${images[row].name}: ${text}${isWrong(row) ? ", misclassified" : ""}`);
     });
     if (state.shown.length && !state.shown.includes(state.chosen)) choose(state.shown[0]); else choose(state.chosen);
     matrix();
@@ -172,7 +172,7 @@
 
   const redraw = () => {
     state.drawn += 1;
-    thumbs.forEach((each, row) => paint(each.canvas, row, state.drawn));
+    thumbs.forEach((thumb, row) => paint(thumb.canvas, row, state.drawn));
     filter();
   };
 
@@ -205,7 +205,7 @@
   by("g-back").addEventListener("click", back);
 
   for (const name of ["view", "source"]) {
-    const values = [...new Set(images.map((image) => image.told[name]).filter((value) => value !== undefined))].sort();
+    const values = [...new Set(images.map((image) => image.facts[name]).filter((value) => value !== undefined))].sort();
     by("g-" + name).append(...values.map((value) => Object.assign(element("option", value), { value })));
     by("g-" + name).closest("label").hidden = values.length < 2;
   }
