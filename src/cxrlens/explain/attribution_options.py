@@ -1,4 +1,4 @@
-"""The study's `[explain]`: which figures are made, of which images, with how much work."""
+"""The study's `[explain]`: which figures are made, of which images, with how many steps."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ from cxrlens.registry import Registry
 
 
 class ExplainOptions(Config):
-    """What a run is explained with; the networks don't depend on it.
+    """Options of a run's figures. The networks do not depend on them.
 
     Attributes:
-        figures: which of the paper's figures are made, and "spectrum": the pictures of Figure 2 in numbers.
-        methods: the maps of Figure 1, by name.
-        images: the images of Figure 1; where none are named, a choice from validation.
-        also: more images, in a figure of their own, `figure1_also`.
-        display: how maps are coloured: "shared" has one scale for a model and method, "paper" stretches each map to its
-            own range, as the paper did.
-        preset: of the pictures of Figures 2 and 3.
-        iterations: of Figure 2.
-        unit_iterations: of Figure 3.
-        units: how many of a layer's channels Figure 3 shows.
-        choose: "effect" shows the units that move the logit most, "seed" a random choice, as the paper did.
-        seed: of the pictures, and of that choice.
-        spectrum_seeds: pictures a model whose spectra and colours are measured.
-        spectrum_iterations: of those.
-        gallery: whether the report shows every validation image with its maps by every model.
+        figures: figures of the paper that are made. "spectrum" measures spectra and colours of synthetic images like
+            those of Figure 2.
+        methods: attribution methods whose maps Figure 1 shows.
+        images: images in Figure 1, by name; an empty list lets the run choose up to four validation images.
+        also: further images, by name, for a separate figure, `figure1_also`.
+        display: colour scale of the maps: "shared" has one scale for each model and method, "paper" stretches each map
+            to its own range, as the paper did.
+        preset: settings of the activation maximization that makes the synthetic images of Figures 2 and 3.
+        iterations: number of optimization steps for each synthetic image of Figure 2.
+        unit_iterations: number of optimization steps for each synthetic image of Figure 3.
+        units: number of channels that Figure 3 shows of a layer.
+        choose: choice of the channels in Figure 3: "effect" takes those that change the logit most, "seed" takes random
+            ones, as the paper did.
+        seed: seed of the synthetic images, and of the random choice of channels in Figure 3.
+        spectrum_seeds: number of synthetic images per model that "spectrum" measures.
+        spectrum_iterations: number of optimization steps for each synthetic image of "spectrum".
+        gallery: whether the report shows every validation image with the maps of every model.
     """
 
     figures: tuple[Literal[1, 2, 3, "spectrum"], ...] = (1, 2, 3, "spectrum")
@@ -74,9 +76,13 @@ class ExplainOptions(Config):
         return name
 
     def maximization(self, still: bool, iterations: int) -> MaximizeOptions:
-        """How the pictures of Figure 2a (`still`: no jitter) or of 2b and Figure 3 (jitter, no TV) are made.
+        """Options of the activation maximization of the paper's figures, from the preset.
 
-        Of a preset on pixels the jitter is keras-vis' own, 0.05 of the side; of one on a spectrum, its transforms.
+        Args:
+            still: True for Figure 2a, without jitter; False for Figures 2b and 3, with jitter and without total
+                variation. A preset on pixels has keras-vis' jitter, 0.05 of the side; one on a spectrum has its own
+                transforms.
+            iterations: number of optimization steps.
         """
         chosen = PRESETS[self.preset]
         if isinstance(chosen.parametrization, Pixels):
@@ -89,20 +95,17 @@ class ExplainOptions(Config):
 def _known(registry: Registry[Any], name: str) -> None:
     try:
         registry[name]
-    except UserError as error:  # the same words; the study's place comes before them
+    except UserError as error:  # pydantic puts the place in the study before the message
         raise ValueError(str(error)) from error
-
-
-# Which images Figure 1 shows where the study names none.
 
 
 @dataclass(frozen=True)
 class Picked:
-    """An image of Figure 1.
+    """An image of Figure 1 that the run chose.
 
     Attributes:
-        image: its name in the cohort.
-        why: what it is, and why it is here, for the figure.
+        image: name of the image in the cohort.
+        why: class of the image and reason for the choice, such as "positive, highest P", for the figure.
     """
 
     image: str
@@ -110,23 +113,23 @@ class Picked:
 
 
 def pick(predictions: pd.DataFrame) -> list[Picked]:
-    """The positive and the negative image that a network is surest of, and those where it errs most.
+    """Chooses the images of Figure 1: the best and the worst predicted image of each class.
 
     Args:
-        predictions: of one network on its validation side: image, label, probability.
+        predictions: predictions of one network on its validation set, with the columns image, label and probability.
 
     Returns:
-        At most four: the surest first. One that would come twice comes once.
+        At most four images, the best predicted ones first. No image is given twice.
     """
-    found: dict[str, Picked] = {}
+    chosen: dict[str, Picked] = {}
     for label, name in ((1, "positive"), (0, "negative")):
-        side = predictions[predictions["label"] == label].sort_values(["probability", "image"])
-        if len(side):
-            right = side["image"].iloc[-1 if label else 0]
-            found[right] = Picked(right, f"{name}, {'highest' if label else 'lowest'} P")
+        ranked = predictions[predictions["label"] == label].sort_values(["probability", "image"])
+        if len(ranked):
+            best = ranked["image"].iloc[-1 if label else 0]
+            chosen[best] = Picked(best, f"{name}, {'highest' if label else 'lowest'} P")
     for label, name in ((1, "positive"), (0, "negative")):
-        side = predictions[predictions["label"] == label].sort_values(["probability", "image"])
-        if len(side) > 1:
-            wrong = side["image"].iloc[0 if label else -1]
-            found.setdefault(wrong, Picked(wrong, f"{name}, {'lowest' if label else 'highest'} P"))
-    return list(found.values())
+        ranked = predictions[predictions["label"] == label].sort_values(["probability", "image"])
+        if len(ranked) > 1:
+            worst = ranked["image"].iloc[0 if label else -1]
+            chosen.setdefault(worst, Picked(worst, f"{name}, {'lowest' if label else 'highest'} P"))
+    return list(chosen.values())
