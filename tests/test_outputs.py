@@ -43,7 +43,7 @@ def test_explain_never_draws_over_the_image_that_it_explains(out: str, run, xray
     if out == "P1.PNG" and not (xray.parent / "P1.png").exists():
         pytest.skip("capitals count on this file system")
     for force in (False, True):
-        with pytest.raises(UserError, match=r"would be written over .*, which is read here"):
+        with pytest.raises(UserError, match=r"would overwrite .*, which this command reads"):
             run.explain([xray], out=xray.parent / out, force=force)
     assert xray.read_bytes() == before and not (xray.parent / "p1.pdf").exists()
 
@@ -51,7 +51,7 @@ def test_explain_never_draws_over_the_image_that_it_explains(out: str, run, xray
 def test_explain_leaves_strangers_files_and_folders_alone(run, xray: Path) -> None:
     other = xray.with_name("notes.pdf")
     other.write_bytes(b"%PDF-1.4 of somebody's")
-    with pytest.raises(UserError, match=r"notes\.pdf is there already.*--force"):
+    with pytest.raises(UserError, match=r"notes\.pdf exists already.*--force"):
         run.explain([xray], out=other)
     patients = xray.parent / "patients"
     patients.mkdir()
@@ -69,7 +69,7 @@ def test_an_own_earlier_picture_is_drawn_over_and_dots_are_part_of_its_name(tmp_
             check_output(tmp_path / name, "the figure", picture_by("explain"))
         save(Figure(), tmp_path / "maps.v1.2", "explain")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["maps.v1.2.pdf", "maps.v1.2.png"]
-    with pytest.raises(UserError, match="no earlier result"):
+    with pytest.raises(UserError, match="not an earlier result"):
         check_output(tmp_path / "maps.v1.2.png", "the sheet", picture_by("augment-sheet"))
 
 
@@ -77,12 +77,12 @@ def test_a_table_beside_the_result_is_safe_too(run, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     table = tmp_path / "data" / "labels.csv"
     table.write_text("image,label\n")
-    with pytest.raises(UserError, match=r"labels\.csv is there already"):
+    with pytest.raises(UserError, match=r"labels\.csv exists already"):
         check_external(run, tmp_path / "data" / "labels.json")
-    with pytest.raises(UserError, match=r"labels\.csv, a file of what is read here"):
+    with pytest.raises(UserError, match=r"labels\.csv, which this command reads"):
         check_external(run, tmp_path / "data" / "labels.json", folders=[tmp_path / "data"], force=True)
     for force in (False, True):
-        with pytest.raises(UserError, match=r"predictions\.csv, which is read here"):
+        with pytest.raises(UserError, match=r"predictions\.csv, which this command reads"):
             check_external(run, run.folder.path / "predictions.json", force=force)
     check_external(run, table.with_name("labels.v2.json"))
 
@@ -99,9 +99,9 @@ def test_a_table_is_known_by_its_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["study.toml", "results.json", "cohort.csv"])
 def test_no_file_of_a_run_is_written_over_by_a_page_or_a_sheet(name: str, run) -> None:
     path = run.folder.path / name
-    with pytest.raises(UserError, match="which is read here"):
+    with pytest.raises(UserError, match="which this command reads"):
         check_output(path, "the table", lambda _: True, run.folder.own_files(), force=True)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         other = run.folder.path / "mine.html"
         other.write_text("<html>mine")
         run.report(other)
@@ -114,7 +114,7 @@ def test_a_run_takes_an_empty_folder_or_its_own_and_no_other(tmp_path: Path) -> 
     mine.mkdir()
     (mine / "cohort.csv").write_text("my own table")
     study = cxrlens.Study.of({"name": "s", "data": {"source": "phantom"}, "models": [{"name": "m"}]})
-    with pytest.raises(UserError, match=r"is no run folder and is not empty \(cohort\.csv\)"):
+    with pytest.raises(UserError, match=r"is not a run folder and is not empty \(cohort\.csv\)"):
         cxrlens.run(study, out=mine)
     assert [path.name for path in mine.iterdir()] == ["cohort.csv"]
     with pytest.raises(UserError, match="is a file"):
@@ -129,13 +129,13 @@ def test_a_run_takes_an_empty_folder_or_its_own_and_no_other(tmp_path: Path) -> 
 
 
 def test_a_folder_where_a_file_is_due_is_told_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a folder, and the table is a file: name one in it"):
+    with pytest.raises(UserError, match="is a folder, but the table is a file; name a file in it"):
         check_output(tmp_path, "the table", lambda _: True)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
         check_output(tmp_path / "file" / "a.csv", "the table", lambda _: True)
     (tmp_path / "gone.csv").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         check_output(tmp_path / "gone.csv", "the table", lambda path: path.exists())
     check_output(tmp_path / "new" / "folders" / "a.csv", "the table", lambda _: False)
 
@@ -160,7 +160,7 @@ def test_the_maps_of_a_runs_gallery_are_the_runs_own(run, xray: Path) -> None:
     maps.mkdir(exist_ok=True)
     for name in ("images", "weak", "strong"):
         (maps / f"{name}.npz").write_bytes(b"of the gallery")
-    with pytest.raises(UserError, match=r"would be written over .*maps"):
+    with pytest.raises(UserError, match=r"would overwrite .*maps"):
         run.explain([xray], out=maps, force=True)
     assert {path.read_bytes() for path in maps.iterdir()} == {b"of the gallery"}
 

@@ -61,7 +61,7 @@ def test_a_study_is_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"model": []}, "unknown key 'model'; did you mean 'models'"),
         ({"images": {"sise": 64}}, "unknown key in images 'sise'; did you mean 'size'"),
@@ -73,10 +73,10 @@ def test_a_study_is_frozen() -> None:
         ({"data": {"source": "phantom", "patient": 3}}, "did you mean 'patients'"),
         ({"data": {}}, r"\[data\] needs source = NAME"),
         ({"models": []}, "models"),
-        ({"models": [{"name": "a"}, {"name": "a"}]}, "'a' comes twice"),
+        ({"models": [{"name": "a"}, {"name": "a"}]}, "'a' is given twice"),
         ({"models": [{"name": "a"}, {"name": "A"}]}, "'a' and 'A' would share 'a'"),
-        ({"models": [{"name": "a\x1b[2J"}]}, r"one line of signs that can be seen; got 'a\\x1b"),
-        ({"seeds": [1, 1]}, "all different"),
+        ({"models": [{"name": "a\x1b[2J"}]}, r"one line of visible characters; got 'a\\x1b"),
+        ({"seeds": [1, 1]}, "seeds are different whole numbers"),
         ({"images": {"size": 8}}, r"images\.size: .*from 32 to 1024, or 'weights'.*got 8"),
         ({"images": {"size": True}}, r"images\.size: .*got True"),
         ({"models": [{"name": "a", "size": "weight"}]}, r"\[\[models\]\] 1 \(a\): size: .*got 'weight'$"),
@@ -85,8 +85,8 @@ def test_a_study_is_frozen() -> None:
         ({"split": {"kind": "random"}}, r"split\.kind"),
     ],
 )
-def test_a_fault_names_the_key_and_what_was_meant(changes: dict, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_a_fault_names_the_key_and_what_was_meant(changes: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         study(**changes)
 
 
@@ -118,7 +118,7 @@ def test_a_row_in_another_ones_place_names_a_row() -> None:
 @pytest.mark.parametrize("path", PRETRAININGS, ids=lambda path: path.stem)
 def test_every_shipped_pretraining_loads_and_is_no_study(path: Path) -> None:
     assert PretrainStudy.load(path).name == path.stem
-    with pytest.raises(UserError, match="`cxrlens pretrain` runs it"):
+    with pytest.raises(UserError, match="run it with `cxrlens pretrain`"):
         Study.load(path)
 
 

@@ -1,8 +1,8 @@
 """cxrlens: does transfer learning help on these chest X-rays, and what did the network learn to look at?
 
-The map, in the order that data flows: `study` (one file says everything) → `data` (sources, images, splits,
-augmentation) → `models` (backbones, weights, heads) → `train` → `evaluate` → `explain` → `report`; `pipeline` runs them
-into a run folder, `cli` is the command line. For research only; never for diagnosis.
+The packages in the order in which data flows: `study` (the study file) → `data` (sources, images, splits, augmentation)
+→ `models` (backbones, weights, heads) → `train` → `evaluate` → `explain` → `audit` → `report`. `pipeline` runs them and
+fills a run folder; `cli` is the command line. For research only; never for diagnosis.
 
     import cxrlens as cx
 

@@ -1,4 +1,4 @@
-"""Frozen, validated configuration: every room declares its own options, the study file composes them."""
+"""Frozen, validated options, read from TOML. Each package declares its own; the study file composes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cxrlens.errors import UserError, near_miss, nearest_file
 
 
 class Config(BaseModel):
-    """A frozen table of options; an unknown key is an error that names the nearest known one."""
+    """Base class of a table of options: frozen, and an unknown key is an error that names the nearest known key."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,7 +25,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """Reads a TOML file.
 
     Raises:
-        UserError: the file is absent, not UTF-8 or not TOML; the message holds the line.
+        UserError: the file is absent, not UTF-8 or not TOML; the message names the byte or the line.
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
@@ -34,21 +34,21 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read the file {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: byte {error.start}") from error
+        raise UserError(f"{path} is not UTF-8 text (at byte {error.start}); save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is not valid TOML: {error}") from error
 
 
 def parse(kind: type[C], raw: Mapping[str, Any], where: str) -> C:
-    """Validates `raw` as a `kind`.
+    """Makes options of the class `kind` from a table of a file.
 
     Args:
-        kind: the configuration class.
-        raw: what the file says.
-        where: how to call the place in an error, such as `[data] of studies/demo.toml`.
+        kind: class of the options.
+        raw: keys and values of the table.
+        where: name of the place in error messages, such as `[data] of studies/demo.toml`.
 
     Raises:
-        UserError: one line for each fault, with the key, what was needed and what came.
+        UserError: a key is unknown or missing, or a value is wrong. The message names each such key with its value.
     """
     try:
         return kind.model_validate(dict(raw))
@@ -72,8 +72,8 @@ def _explain(kind: type[BaseModel], fault: Any) -> str:
 
 
 def _keys(raw: Any, fault: Any) -> tuple[Any, ...]:
-    """Where a fault is, in what the author of the file writes: keys and places, not the branches of a union."""
-    kept = []
+    """Location of a fault as the file's author knows it: keys and list indices, without pydantic's union branches."""
+    location = []
     for part in fault["loc"]:
         if isinstance(raw, Mapping) and part in raw:
             raw = raw[part]
@@ -81,12 +81,12 @@ def _keys(raw: Any, fault: Any) -> tuple[Any, ...]:
             raw = raw[part] if part < len(raw) else None
         elif fault["type"] != "missing" or part != fault["loc"][-1]:
             continue
-        kept.append(part)
-    return tuple(kept)
+        location.append(part)
+    return tuple(location)
 
 
 def _owner(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel] | None:
-    """The configuration class that the key at `location` belongs to, where that can be told."""
+    """The options class that the key at `location` belongs to; None where it belongs to none."""
     owner: type[BaseModel] | None = kind
     for part in location:
         if isinstance(part, int):
@@ -99,4 +99,5 @@ def _owner(kind: type[BaseModel], location: tuple[Any, ...]) -> type[BaseModel] 
 def _config_class(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in getattr(annotation, "__args__", ()) if (found := _config_class(part))), None)
+    classes = map(_config_class, getattr(annotation, "__args__", ()))
+    return next((kind for kind in classes if kind), None)

@@ -1,4 +1,4 @@
-"""A matplotlib figure whose texts are what they say: no sign of a name is mathematics, markup or a secret mark."""
+"""A matplotlib figure that draws every text literally: no character of a name is read as mathematics or markup."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 from cxrlens.names import visible
 
-# Fonts that have what matplotlib's own lacks, where the machine has them.
+# Fonts with characters that matplotlib's own font lacks; those installed on the machine are used.
 MORE_FONTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans CJK KR", "Source Han Sans", "WenQuanYi Zen Hei",
     "WenQuanYi Micro Hei", "Microsoft YaHei", "SimHei", "PingFang SC", "Hiragino Sans", "Yu Gothic", "MS Gothic",
@@ -22,18 +22,18 @@ MORE_FONTS = (
     "Nirmala UI", "Leelawadee UI", "Noto Sans Symbols", "Noto Sans Symbols 2", "Symbola", "Segoe UI Symbol",
     "Arial Unicode MS", "Unifont",
 )  # fmt: skip
-SHOWN = "\u200b"  # before a legend's label that begins with "_", which matplotlib would hide; taken away when drawn
+VISIBLE_MARK = "\u200b"  # before a legend label that begins with "_", which matplotlib would hide; not drawn
 
 
 class LiteralFigure(Figure):
-    r"""A figure that draws every text sign by sign.
+    r"""A figure that draws every text literally.
 
-    matplotlib takes what stands between two `$` for mathematics. Signs that no font of this machine has are drawn as
-    their escapes, such as `\u80ba`: two models whose names have none in common with the font stay apart.
+    matplotlib reads text between two `$` as mathematics. Characters that no font of this machine has are drawn as
+    escapes such as `\u80ba`, so that the names of two models never look alike.
     """
 
     def draw(self, renderer: Any) -> None:
-        """Draws it, its texts made literal."""
+        """Draws the figure with literal texts."""
         for axis in self.findobj(Axis):
             _make_ticks_literal(axis)
         for text in self.findobj(Text):
@@ -42,65 +42,65 @@ class LiteralFigure(Figure):
 
 
 def labelled(name: str) -> str:
-    """A name as the label of a line, shown in the legend whatever it begins with."""
-    return SHOWN + name if name.startswith("_") else name
+    """A name as the label of a line; the legend shows it even if it begins with "_"."""
+    return VISIBLE_MARK + name if name.startswith("_") else name
 
 
 def without_font(names: Iterable[str]) -> list[str]:
-    """The signs of names that no font of this machine has, in order."""
-    signs = {sign for name in names for sign in name if not sign.isascii()}
-    return sorted(sign for sign in signs if not _family(sign))
+    """Characters of names that no font of this machine has, sorted."""
+    characters = {char for name in names for char in name if not char.isascii()}
+    return sorted(char for char in characters if not _family(char))
 
 
 def _make_literal(text: Artist) -> None:
     assert isinstance(text, Text)
     text.set_parse_math(False)
-    said = text.get_text()
-    drawn = _drawn(said)
-    more = {family for sign in drawn if not sign.isascii() and (family := _family(sign)) != _own()}
-    if more:
-        text.set_fontfamily([_own(), *sorted(more)])
-    if drawn != said:
-        text.set_text(drawn)
+    original = text.get_text()
+    literal = _literal(original)
+    families = {family for char in literal if not char.isascii() and (family := _family(char)) != _default_family()}
+    if families:
+        text.set_fontfamily([_default_family(), *sorted(families)])
+    if literal != original:
+        text.set_text(literal)
 
 
 def _make_ticks_literal(axis: Artist) -> None:
-    """The texts of ticks are set anew from their formatter whenever they are drawn."""
+    """Wraps the formatter of an axis, since matplotlib sets the texts of ticks from it at every drawing."""
     assert isinstance(axis, Axis)
     formatter: Any = axis.get_major_formatter()
     if not hasattr(formatter, "literal"):
         formatter.literal = formatter.format_ticks
-        formatter.format_ticks = lambda values: [_drawn(text) for text in formatter.literal(values)]
+        formatter.format_ticks = lambda values: [_literal(text) for text in formatter.literal(values)]
     axis.get_majorticklabels()  # sets them
 
 
-def _drawn(text: str) -> str:
+def _literal(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
-    lines = (visible(line.removeprefix(SHOWN)) for line in text.split("\n"))
-    return "\n".join("".join(sign if _family(sign) else escape(sign) for sign in line) for line in lines)
+    lines = (visible(line.removeprefix(VISIBLE_MARK)) for line in text.split("\n"))
+    return "\n".join("".join(char if _family(char) else escape(char) for char in line) for line in lines)
 
 
-def escape(sign: str) -> str:
-    """A sign's code, as a figure shows it where no font has the sign."""
-    return sign.encode("unicode_escape").decode("ascii")
+def escape(char: str) -> str:
+    """Escape of a character, which figures show where no font has the character."""
+    return char.encode("unicode_escape").decode("ascii")
 
 
 @functools.cache
-def _own() -> str:
+def _default_family() -> str:
     return next(iter(rcParams["font.sans-serif"]), "DejaVu Sans")
 
 
 @functools.cache
 def _fonts() -> dict[str, Any]:
     files = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
-    names = [_own(), *(name for name in MORE_FONTS if name in files)]
+    names = [_default_family(), *(name for name in MORE_FONTS if name in files)]
     return {name: font_manager.get_font(files[name]) for name in names if name in files}
 
 
 @functools.cache
-def _family(sign: str) -> str:
-    """The first font that has a sign; "" where none has."""
-    if sign.isascii():
-        return _own()
-    return next((name for name, font in _fonts().items() if font.get_char_index(ord(sign))), "")
+def _family(char: str) -> str:
+    """The first font that has a character; "" where none has it."""
+    if char.isascii():
+        return _default_family()
+    return next((name for name, font in _fonts().items() if font.get_char_index(ord(char))), "")

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: the command line prints them without a traceback."""
+"""Errors that the user can correct. The command line prints them without a traceback."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """What was needed, what came, and what to do, in one message."""
+    """An error that the user can correct; the message says what was needed, what came and what to do."""
 
 
 def reason(error: Exception) -> str:
-    """An exception as one line: the user's errors speak for themselves, any other is named.
+    """One line for an exception: the message of a `UserError`, and class and message of any other.
 
     >>> reason(UserError("no layer 'x'")), reason(ValueError("of no use"))
     ("no layer 'x'", 'ValueError: of no use')
@@ -23,7 +23,13 @@ def reason(error: Exception) -> str:
 
 
 def near_miss(kind: str, name: object, known: Iterable[str], most: int = 40) -> str:
-    """One sentence for a name that is not known, with the nearest one that is; of more than `most`, the nearest few.
+    """Message for an unknown name, with the nearest known name.
+
+    Args:
+        kind: kind of thing that the name is of, such as "method".
+        name: the unknown name.
+        known: the known names.
+        most: largest number of known names that the message lists; of more, it lists the nearest ones.
 
     >>> near_miss("method", "gradcma", ["saliency", "grad_cam"])
     "unknown method 'gradcma'; did you mean 'grad_cam'? Known: grad_cam, saliency"
@@ -39,17 +45,17 @@ def near_miss(kind: str, name: object, known: Iterable[str], most: int = 40) -> 
 
 
 def nearest_file(path: str | os.PathLike[str]) -> str:
-    """A question that names the file or folder most like one that is not there, to be put behind an error; else "".
+    """Question that names the file or folder with the most similar name, for the end of an error message; else "".
 
     Args:
-        path: of the absent file; where a folder above it is absent too, the nearest name to that folder is given.
+        path: path of the absent file. If a folder above it is absent too, the question names the folder most like it.
     """
     absent = Path(path)
     while not absent.parent.exists() and absent.parent != absent:
         absent = absent.parent
     try:
-        names = sorted(each.name for each in absent.parent.iterdir())
-    except OSError:  # may not be looked into
+        names = sorted(entry.name for entry in absent.parent.iterdir())
+    except OSError:  # the folder may not be read
         return ""
     close = difflib.get_close_matches(absent.name, names, n=1)
     return f"; did you mean {absent.parent / close[0]}?" if close else ""

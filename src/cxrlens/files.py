@@ -1,4 +1,4 @@
-"""Writing files so that a final name never holds half a file, whatever happens in between."""
+"""Writes files atomically: an interrupted write never leaves half a file under the final name."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cxrlens.names import PERCENT, short_name
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` make the file beside `path`, then gives it its name.
+    """Writes a file under a temporary name in the same folder, then renames it.
 
     Args:
-        path: the final name; its folder is made.
-        write: is given another path in the same folder, and writes there.
+        path: final path of the file; its folder is created.
+        write: function that writes the file at the temporary path it is called with.
 
     Raises:
-        UserError: the disk is full or the folder cannot be written; nothing new is under the final name.
+        UserError: the disk is full or the folder cannot be written; the file at `path` is as it was.
     """
     suffix = path.suffix if len(path.suffix) < 20 else ""
     draft = path.with_name(f".{short_name(path.name)}.{os.getpid()}.part{suffix}")
@@ -28,7 +28,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         write(draft)
         mask = os.umask(0)
         os.umask(mask)
-        draft.chmod(0o666 & ~mask)  # some writers make files that their owner alone can read
+        draft.chmod(0o666 & ~mask)  # some writers create files that only their owner can read
         with draft.open("rb") as file:
             os.fsync(file.fileno())
         draft.replace(path)
@@ -37,10 +37,10 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
         ) from error
     finally:
-        with suppress(OSError):  # where the folder is no folder, told already
+        with suppress(OSError):  # the folder is a file: the error above says so
             draft.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes UTF-8 text, atomically; bytes of file names that are no UTF-8 are written as `names.name_of` does."""
+    """Writes UTF-8 text atomically; bytes of file names that are not UTF-8 are written as in `names.name_of`."""
     write_atomically(path, lambda draft: draft.write_text(text, encoding="utf-8", errors=PERCENT, newline="\n"))

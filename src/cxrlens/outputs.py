@@ -1,7 +1,7 @@
-"""Where results may be written: over nothing that is read, and over nothing that cxrlens did not write itself.
+"""Where results may be written: never over a file that is read, and only over earlier results of cxrlens.
 
-A file is known as an earlier result of the same command by a mark inside it: the program's name in a picture, the same
-header in a table, the same keys in a JSON file; a folder by a small file that says what it holds.
+A mark inside a file identifies it as an earlier result of the same command: the program's name in a picture, the header
+of a table, the keys of a JSON file. A folder is identified by a small file that names its kind.
 """
 
 from __future__ import annotations
@@ -17,8 +17,13 @@ from cxrlens.text import first_few
 
 PROGRAM = "cxrlens"
 FOLDER_MARK = ".cxrlens.json"
-NOISE = {".lock", ".DS_Store", "Thumbs.db", "desktop.ini"}  # of the folder's viewer; says nothing of who wrote it
-MOST_TEXT = 2**28  # bytes of a JSON file that is looked into
+NOISE = {
+    ".lock",
+    ".DS_Store",
+    "Thumbs.db",
+    "desktop.ini",
+}  # files of viewers and locks, which do not tell who wrote the folder
+MAX_BYTES = 2**28  # of a file that is searched for its mark
 
 
 def check_output(
@@ -29,72 +34,72 @@ def check_output(
     folders: Iterable[Path] = (),
     force: bool = False,
 ) -> None:
-    """Refuses, before any work is done, a file that must not be written.
+    """Checks, before any work is done, that an output file may be written.
 
     Args:
-        path: of the file to be.
-        what: such as "the table", for the message.
-        written_by_us: whether a file that is there is an earlier result of the same command.
-        inputs: files that are read; never written over.
-        folders: folders whose files are read; no file in them is written over unless it is an earlier result.
-        force: another file that is there may be written over.
+        path: path of the output file.
+        what: name of the output in messages, such as "the table".
+        written_by_us: function that tells whether an existing file is an earlier result of the same command.
+        inputs: files that the command reads; they are never overwritten.
+        folders: folders that the command reads; a file in them is only overwritten if it is an earlier result.
+        force: whether any other existing file may be overwritten.
 
     Raises:
-        UserError: the path is a folder, a file that is read, or a file of another kind and `force` is not set; or its
-            folder cannot be there.
+        UserError: the path is a folder, an input, or a file of another kind without `force`; or its folder cannot be
+            created or written.
     """
     _check_name(path)
     if path.is_dir():
-        raise UserError(f"{path} is a folder, and {what} is a file: name one in it, such as {path / 'NAME'}")
+        raise UserError(f"{path} is a folder, but {what} is a file; name a file in it, such as {path / 'NAME'}")
     _check_parent(path)
-    for each in inputs:
-        if same_file(path, each):
-            raise UserError(f"{what} would be written over {each}, which is read here; choose another --out")
+    for source in inputs:
+        if same_file(path, source):
+            raise UserError(f"{what} would overwrite {source}, which this command reads; choose another --out")
     if not os.path.lexists(path) or written_by_us(path):
         return
     for folder in folders:
         if path.exists() and _real(path).is_relative_to(_real(folder)):
-            raise UserError(f"{what} would be written over {path}, a file of what is read here; choose another --out")
+            raise UserError(f"{what} would overwrite {path}, which this command reads; choose another --out")
     if not force:
         raise UserError(
-            f"{path} is there already, and is no earlier result of this command; choose another --out, or write over "
-            "it with --force"
+            f"{path} exists already and is not an earlier result of this command; choose another --out, or "
+            "overwrite it with --force"
         )
 
 
 def check_folder(path: Path, kind: str, is_older: Callable[[], bool] = lambda: False) -> None:
-    """Refuses a folder that holds somebody's files; a new one, an empty one and one of the same kind are taken.
+    """Checks that an output folder is new, empty, or an earlier result of the same kind.
 
     Args:
-        path: of the folder.
-        kind: such as "run".
-        is_older: asked where the folder does not say what it is.
+        path: path of the folder.
+        kind: kind of the folder, such as "run".
+        is_older: function that tells whether a folder without a mark is a result of an older version.
 
     Raises:
-        UserError: it is a file, or holds something else.
+        UserError: the path is a file, or the folder holds other files.
     """
     _check_name(path)
     if not os.path.lexists(path):
         return
     if not path.is_dir():
-        raise UserError(f"{path} is a file; the {kind} needs a folder: choose another --out")
+        raise UserError(f"{path} is a file, but the {kind} needs a folder; choose another --out")
     try:
         names = sorted(entry.name for entry in os.scandir(path) if entry.name not in NOISE)
     except OSError as error:
-        raise UserError(f"cannot look into {path}: {error.strerror}; choose another --out") from error
+        raise UserError(f"cannot read the folder {path}: {error.strerror}; choose another --out") from error
     if FOLDER_MARK in names:
-        held = _json(path / FOLDER_MARK).get("kind")
-        if held != kind:
-            raise UserError(f"{path} is a {held or 'damaged'} folder, not a {kind} folder; choose another --out")
+        own_kind = _json(path / FOLDER_MARK).get("kind")
+        if own_kind != kind:
+            raise UserError(f"{path} is a {own_kind or 'damaged'} folder, not a {kind} folder; choose another --out")
     elif names and not is_older():
         raise UserError(
-            f"{path} is no {kind} folder and is not empty ({first_few(names, 3)}); choose a new or an empty folder "
+            f"{path} is not a {kind} folder and is not empty ({first_few(names, 3)}); choose a new or an empty folder "
             "with --out"
         )
 
 
 def same_file(one: Path, other: Path) -> bool:
-    """Whether two paths are one file, by whatever links and spellings."""
+    """Whether two paths lead to one file, through links or by another spelling."""
     try:
         return one.samefile(other)
     except (OSError, ValueError):
@@ -102,7 +107,7 @@ def same_file(one: Path, other: Path) -> bool:
 
 
 def picture_by(command: str) -> Callable[[Path], bool]:
-    """Whether a PNG, PDF or SVG was drawn by a command, such as "explain"."""
+    """Makes a function that tells whether a PNG, PDF or SVG was drawn by a command, such as "explain"."""
 
     def written(path: Path) -> bool:
         mark = drawn_by(command).encode()
@@ -117,12 +122,12 @@ def picture_by(command: str) -> Callable[[Path], bool]:
 
 
 def drawn_by(command: str) -> str:
-    """What a picture says of who drew it."""
+    """Mark in the metadata of a picture that a command draws."""
     return f"{PROGRAM} {command}"
 
 
 def picture_facts(path: Path, command: str) -> dict[str, str | None]:
-    """Matplotlib's `metadata` of a picture, by its ending: who drew it, and no date."""
+    """Metadata of a picture for matplotlib, by the suffix of its file: the command that draws it, and no date."""
     mark, suffix = drawn_by(command), path.suffix.lower()
     if suffix == ".png":
         return {"Software": mark}
@@ -132,56 +137,56 @@ def picture_facts(path: Path, command: str) -> dict[str, str | None]:
 
 
 def table_of(columns: Sequence[str]) -> Callable[[Path], bool]:
-    """Whether a CSV has these columns, as cxrlens writes them (others may follow, or stand between)."""
-    wanted = list(columns)
+    """Makes a function that tells whether a CSV has these columns, the first one first; it may have others too."""
+    required = list(columns)
 
     def written(path: Path) -> bool:
         import csv
         import io
 
-        first = _bytes(path, 2**20).decode("utf-8", "replace")
-        row = next(csv.reader(io.StringIO(first)), [])
-        return row[:1] == wanted[:1] and set(wanted) <= set(row)
+        start = _bytes(path, 2**20).decode("utf-8", "replace")
+        header = next(csv.reader(io.StringIO(start)), [])
+        return header[:1] == required[:1] and set(required) <= set(header)
 
     return written
 
 
 def json_of(*keys: str) -> Callable[[Path], bool]:
-    """Whether a JSON file is an object with these keys."""
+    """Makes a function that tells whether a JSON file is an object with these keys."""
     return lambda path: set(keys) <= _json(path).keys()
 
 
 def text_with(mark: str) -> Callable[[Path], bool]:
-    """Whether a text says this within its first lines."""
+    """Makes a function that tells whether a text file has `mark` in its first 4096 bytes."""
     return lambda path: mark.encode() in _bytes(path, 4096)
 
 
 def _check_name(path: Path) -> None:
-    """Refuses a name that the file system cannot have: too long, or with a zero in it."""
+    """Raises an error for a name that the file system cannot have: too long, or with a null character."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return  # said in words of their own
+        return  # the checks that follow have their own messages
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"cannot write {shortened(str(path), 120)}: {why}; choose another --out") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot write {shortened(str(path), 120)}: {reason}; choose another --out") from error
 
 
 def _check_parent(path: Path) -> None:
-    above = path.absolute().parent
-    while not os.path.lexists(above) and above != above.parent:
-        above = above.parent
-    if not above.is_dir():
-        raise UserError(f"cannot write {path}: {above} is no folder; choose another --out")
-    if not os.access(above, os.W_OK):
-        raise UserError(f"cannot write {path}: {above} may not be written; choose another --out")
+    folder = path.absolute().parent
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise UserError(f"cannot write {path}: {folder} is not a folder; choose another --out")
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write {path}: no permission to write in {folder}; choose another --out")
 
 
 def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _bytes(path: Path, most: int = MOST_TEXT) -> bytes:
+def _bytes(path: Path, most: int = MAX_BYTES) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(most)
@@ -191,7 +196,7 @@ def _bytes(path: Path, most: int = MOST_TEXT) -> bytes:
 
 def _json(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(_bytes(path))
+        value = json.loads(_bytes(path))
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""What long work tells whoever watches: silent unless the command line (or a notebook) listens."""
+"""Progress of long work: bars and lines that the command line or a notebook shows; silent by default."""
 
 from __future__ import annotations
 
@@ -8,38 +8,44 @@ from typing import Any, Protocol
 
 
 class Task(Protocol):
-    """One bar."""
+    """A progress bar."""
 
-    def update(self, done: int, total: int | None = None, **shown: Any) -> None:
-        """Says how many steps are done (and of how many, where that has changed), and what to show beside the bar."""
+    def update(self, done: int, total: int | None = None, **values: Any) -> None:
+        """Sets the state of the bar.
+
+        Args:
+            done: number of steps that are done.
+            total: number of all steps, where it has changed.
+            values: names and values to show beside the bar.
+        """
 
 
 class Progress(Protocol):
-    """Where work in progress is shown."""
+    """Display of progress."""
 
     def task(self, title: str, total: int) -> AbstractContextManager[Task]:
-        """A bar of `total` steps, gone when the block ends."""
+        """Shows a bar of `total` steps until the block ends."""
         ...
 
     def say(self, line: str) -> None:
-        """One line that stays."""
+        """Shows one line that stays."""
 
 
 class _SilentTask:
-    def update(self, done: int, total: int | None = None, **shown: Any) -> None:
+    def update(self, done: int, total: int | None = None, **values: Any) -> None:
         pass
 
 
 class Silent:
-    """Shows nothing."""
+    """A display that shows nothing."""
 
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[Task]:
-        """A bar that nobody sees."""
+        """Gives a bar that is not shown."""
         yield _SilentTask()
 
     def say(self, line: str) -> None:
-        """Nothing."""
+        """Shows nothing."""
 
 
 SILENT = Silent()

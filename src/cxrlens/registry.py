@@ -1,4 +1,4 @@
-"""One small registry: a part is named beside its code, and a misspelt name is answered with the nearest one."""
+"""A registry of parts by name. A part registers beside its code; an unknown name is an error with the nearest one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names to parts. Every module of `package` is imported at the first look-up, so a new file is a new part.
+    """Parts by name. The first look-up imports every module of `package`, so that a new file adds its part.
+
+    Args:
+        kind: kind of the parts in error messages, such as "probe".
+        package: package whose modules register the parts; without it, nothing is imported.
+
 
     >>> probes = Registry("probe")
     >>> @probes.register("border")
@@ -30,13 +35,13 @@ class Registry(Generic[T]):
         self._parts: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that files a part under `name`, and tells a class that declares a `name` what it is called."""
+        """Decorator that registers a part under `name`; a class with an attribute `name` gets it set to that name."""
 
         def add(part: T) -> T:
             assert name not in self._parts, f"two parts are called {name!r}"
             self._parts[name] = part
             if isinstance(part, type) and hasattr(part, "name"):
-                setattr(part, "name", name)  # noqa: B010 - of some kinds of parts alone
+                setattr(part, "name", name)  # noqa: B010 - only some kinds of parts have it
             return part
 
         return add

@@ -1,4 +1,4 @@
-"""The only reader and writer of a run's folder: atomic, locked, resumable."""
+"""A run's folder: its files, its lock, and how its tables and JSON files are written and read."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from cxrlens.names import PERCENT
 from cxrlens.outputs import FOLDER_MARK, check_folder
 
 SCHEMA_VERSION = 1
-# Beside the networks' folders: what later commands read.
+# The files of a run beside its networks' folders. Later commands read them.
 OWN_FILES = (
     FOLDER_MARK, "study.toml", "cohort.csv", "splits.csv", "predictions.csv", "results.json", "results.md",
     "exclusions.json", "environment.json", "explain.json", "audit.json", "audit.md",
 )  # fmt: skip
 
-# The columns of a run's tables that hold numbers, and true or false. Every other column is text.
+# Columns of a run's tables with numbers, with true or false, and with text.
 NUMBERS = frozenset(
     {
         "label", "age", "seed", "fold", "probability", "logit", "epoch", "loss", "auc", "validation_loss",
@@ -51,17 +51,17 @@ class NetworkFolder:
 
     @property
     def weights(self) -> Path:
-        """The trained network, whole."""
+        """File of the trained network, with all its tensors."""
         return self.folder / "weights.safetensors"
 
     @property
     def checkpoint(self) -> Path:
-        """Where training stands; gone when it is done."""
+        """Checkpoint of an unfinished training; deleted when the training is done."""
         return self.folder / "checkpoint.safetensors"
 
     @property
     def record(self) -> Path:
-        """Written last: where it is, the network is trained and all else is whole."""
+        """Record of a finished network. It is written last, so where it exists the other files are complete."""
         return self.folder / "unit.json"
 
 
@@ -72,35 +72,41 @@ class RunFolder:
     path: Path
 
     def unit(self, model: str, seed: int, fold: int) -> NetworkFolder:
-        """The folder of one network; `model` is its folder's name."""
+        """Folder of one network.
+
+        Args:
+            model: folder name of the model, see `study.folder_name`.
+            seed: seed of the training.
+            fold: number of the fold, from 0.
+        """
         return NetworkFolder(self.path / "models" / model / f"seed-{seed}" / f"fold-{fold}")
 
     @property
     def study(self) -> Path:
-        """The study file that the run is of."""
+        """The run's copy of its study file."""
         return self.path / "study.toml"
 
     @property
     def has_networks(self) -> bool:
-        """Whether any network is trained, or begun."""
+        """Whether the training of any network has begun."""
         return (self.path / "models").exists()
 
     @contextmanager
     def locked(self, kind: str) -> Iterator[None]:
-        """Holds the folder, so that two runs never write into it at once.
+        """Creates and locks the folder, so that two runs never write into it at once.
 
         Args:
-            kind: what it is a folder of: "run", "pretraining" or "augmentation search".
+            kind: kind of the folder: "run", "pretraining" or "augmentation search".
 
         Raises:
-            UserError: the folder holds something else, another run holds it, or it cannot be made.
+            UserError: the folder holds other files, another run has locked it, or it cannot be created.
         """
         check_folder(self.path, kind, lambda: self._is_older(kind))
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"cannot make the run's folder {self.path}: {error.strerror}; choose another --out"
+                f"cannot create the run's folder {self.path}: {error.strerror}; choose another --out"
             ) from error
         lock = FileLock(self.path / ".lock")
         try:
@@ -117,7 +123,7 @@ class RunFolder:
             lock.release()
 
     def _is_older(self, kind: str) -> bool:
-        """Whether it was made before folders said what they are."""
+        """Whether the folder was made by a version that wrote no mark of its kind."""
         marks = {
             "run": ("models/*/seed-*/fold-*/*", "predictions.csv"),
             "pretraining": ("trained.safetensors", "checkpoint.safetensors"),
@@ -128,37 +134,39 @@ class RunFolder:
         return any(any(self.path.glob(mark)) for mark in marks[kind])
 
     def own_files(self) -> list[Path]:
-        """The files that the run is: no command writes its results over one of them."""
-        folders = (self.path / "models", self.path / "maps")  # of the networks, and of the gallery's maps
-        return [*(self.path / name for name in OWN_FILES), *(file for each in folders for file in each.rglob("*"))]
+        """The run's own files, which no later command may overwrite with its results."""
+        folders = (self.path / "models", self.path / "maps")
+        return [*(self.path / name for name in OWN_FILES), *(file for folder in folders for file in folder.rglob("*"))]
 
     def write_json(self, name: str, value: Any) -> None:
-        """Writes a JSON file: keys in the order given, NaN refused."""
+        """Writes a JSON file with the keys in their order; NaN is an error."""
         write_text(self.path / name, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:
         """Reads a JSON file.
 
         Raises:
-            UserError: it is absent or damaged.
+            UserError: the file is absent or damaged.
         """
         path = self.path / name
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{self.path} holds no {name}: it is no finished run; `cxrlens run` makes one") from None
+            raise UserError(
+                f"{self.path} has no {name}, so it is not a finished run; `cxrlens run` makes one"
+            ) from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} is damaged ({error}); run the study again to write it anew") from error
+            raise UserError(f"{path} is damaged ({error}); run the study again to restore it") from error
 
     def write_table(self, path: Path, table: pd.DataFrame) -> None:
-        """Writes a CSV file, numbers in full."""
+        """Writes a CSV file with numbers in full precision."""
         write_atomically(path, lambda draft: write_csv(draft, table))
 
     def read_table(self, path: Path) -> pd.DataFrame:
         """Reads a CSV file of a run, see `read_csv`.
 
         Raises:
-            UserError: it is absent or damaged.
+            UserError: the file is absent or damaged.
         """
         try:
             return read_csv(path)
@@ -169,24 +177,24 @@ class RunFolder:
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Writes a table as CSV that `read_csv` reads back as it was: numbers in full, unknown as an empty cell."""
+    """Writes a table as CSV that `read_csv` reads back unchanged: full precision, an empty cell for unknown."""
     returns = any("\r" in cell for name in table for cell in table[name].tolist() if isinstance(cell, str))
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # minimal quotes "\n", but not a lone "\r"
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # QUOTE_MINIMAL does not quote a lone "\r"
     text = table.to_csv(index=False, lineterminator="\n", quoting=quoting)
     path.write_text(text, encoding="utf-8", errors=PERCENT, newline="\n")
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Reads a table that `write_csv` wrote, without a guess at what a column holds.
+    """Reads a table that `write_csv` wrote, with column types from their names and not from guesses.
 
-    Text stays the text that it was: the views "01" and "1" are two, and a model, site or patient may be called "18",
-    "007", "NA" or "null". `NUMBERS` are int64, or float64 where a cell is empty or has a fraction; `FLAGS` are bool.
-    An empty cell of text is None. A column that only the source knows is float64 where every filled cell is a float as
-    `write_csv` writes one ("1.0"), else text.
+    Text stays unchanged: the views "01" and "1" differ, and a model, site or patient may be called "18", "007", "NA" or
+    "null". Columns in `NUMBERS` are int64, or float64 where a cell is empty or has a fraction. Columns in `FLAGS` are
+    bool. An empty cell of text is None. Any other column is float64 if every filled cell is a float as `write_csv`
+    writes it ("1.0"), else text.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no such table, or a number in it is none.
+        OSError: the file cannot be read.
+        ValueError: the file is not such a table, or a cell of a column of numbers is not a number.
     """
     cells = pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
     return pd.DataFrame({name: _typed(str(name), cells[name].tolist()) for name in cells}, columns=cells.columns)
@@ -195,7 +203,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 def _typed(name: str, cells: list[str]) -> pd.Series:
     if name in FLAGS:
         if wrong := {*cells} - {"True", "False"}:
-            raise ValueError(f"{name} is True or False; got {sorted(wrong)[0]!r}")
+            raise ValueError(f"the column {name} holds True or False; got {sorted(wrong)[0]!r}")
         return pd.Series([cell == "True" for cell in cells], dtype=bool)
     if name in NUMBERS or (name not in TEXTS and _floats(cells)):
         if cells and all(cell.removeprefix("-").isdecimal() for cell in cells):
@@ -205,6 +213,6 @@ def _typed(name: str, cells: list[str]) -> pd.Series:
 
 
 def _floats(cells: list[str]) -> bool:
-    """Whether there is a filled cell, and each is written as a float is: "1.0", but not "1", "01" or "1.10"."""
+    """Whether some cells are filled, and all of them hold floats as Python writes them: "1.0", not "1" or "1.10"."""
     filled = {*cells} - {""}
     return bool(filled) and all(_FLOAT.fullmatch(cell) and repr(float(cell)) == cell for cell in filled)

@@ -1,4 +1,4 @@
-"""The study: one file that says which images, which split, which models, trained how, judged how."""
+"""The study file: the images, the split, the models, their training, and the evaluation, explanation and audit."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from cxrlens.names import on_disk, short_name, visible
 from cxrlens.train.training_options import TrainingOptions
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
-# The gallery's own file, and what Windows takes for a device.
-TAKEN = {"images", "con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
-USUAL_SIZE = 224  # pixels: the paper's, and ImageNet's
+# Names that no model's folder may have: the gallery's own file, and the names of devices in Windows.
+PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in range(10))
+RESERVED = {"images", "con", "prn", "aux", "nul", *PORTS}
+USUAL_SIZE = 224  # pixels, in the paper and for most ImageNet weights
 
 
 def _size(raw: object) -> object:
     if raw == "weights" or (type(raw) is int and 32 <= raw <= 1024):
         return raw
-    raise ValueError("needs a whole number from 32 to 1024, or 'weights' for the size that they were trained at")
+    raise ValueError("needs a whole number from 32 to 1024, or 'weights' for the size that the weights were trained at")
 
 
 Pixels = Annotated[int, Field(ge=32, le=1024)]
@@ -41,10 +42,10 @@ class ImageOptions(Config):
     """The study's `[images]`.
 
     Attributes:
-        size: side of the square that networks see, in pixels; "weights" is the side that each row's weights were
-            trained at, 224 for those that say nothing of it. A row may have a size of its own.
-        interpolation: how images are resized.
-        train_interpolation: the same for training images, where it differs.
+        size: side of the square images that the networks see, in pixels. "weights" takes the size that each row's
+            weights were trained at, or 224 where the weights do not state one. A row may set its own size.
+        interpolation: method that resizes the images.
+        train_interpolation: method that resizes the training images; without it, `interpolation` holds for them too.
     """
 
     size: Size = USUAL_SIZE
@@ -53,20 +54,21 @@ class ImageOptions(Config):
 
     @property
     def reference(self) -> int:
-        """The size at which images are compared with each other and looked at.
+        """Size in pixels at which images are compared with each other and displayed.
 
-        The study alone decides it, not the weights that are in reach, so that the sides are the same everywhere.
+        It depends on the study alone and not on the weights available on this machine. So every machine finds the same
+        duplicates and makes the same split.
         """
         return USUAL_SIZE if self.size == "weights" else self.size
 
 
 class ModelRow(ModelOptions, TrainingOptions):
-    """One of the study's `[[models]]`: what it is, how it is trained, and what the paper found.
+    """One of the study's `[[models]]`: the network, its training, and the paper's result.
 
     Attributes:
-        size: side of its images, where it isn't the study's.
-        instead_of: name of another row; this one is run only where that one's weights are out of reach.
-        paper_auc: the validation AUC to print beside ours.
+        size: side of this model's images in pixels, or "weights"; without it, the size in `[images]` holds.
+        instead_of: name of another row. This row is trained only where the weights of that row are not available.
+        paper_auc: validation AUC of the paper, printed beside the AUC of the run.
     """
 
     size: Size | None = None
@@ -78,9 +80,9 @@ class EvaluationOptions(Config):
     """The study's `[evaluation]`.
 
     Attributes:
-        level: of the intervals.
-        draws: of the bootstrap over patients, which the audit's rank correlations need; AUCs need none.
-        seed: of the bootstrap, and of the audit's own draws.
+        level: confidence level of the intervals.
+        draws: number of bootstrap draws over patients for the audit's rank correlations. AUCs need no bootstrap.
+        seed: seed of the bootstrap and of the audit's other random draws.
     """
 
     level: float = Field(default=0.95, gt=0, lt=1)
@@ -89,13 +91,13 @@ class EvaluationOptions(Config):
 
     @model_validator(mode="after")
     def _enough_draws(self) -> EvaluationOptions:
-        if self.draws < (least := least_draws(self.level)):
-            raise ValueError(f"an interval at level {self.level} needs at least {least} draws; got {self.draws}")
+        if self.draws < (minimum := least_draws(self.level)):
+            raise ValueError(f"an interval at level {self.level} needs at least {minimum} draws; got {self.draws}")
         return self
 
 
 def least_draws(level: float) -> int:
-    """The fewest draws that an interval at this level, between 0 and 1, can be read from.
+    """Smallest number of bootstrap draws that give an interval at a confidence level between 0 and 1.
 
     >>> least_draws(0.95), least_draws(0.999)
     (39, 1999)
@@ -107,17 +109,18 @@ class Study(Config):
     """A whole study, frozen.
 
     Attributes:
-        name: short.
-        question: what it asks, in a sentence.
-        seeds: each model is trained once a seed (and once a fold, where the split has folds).
-        data: the source and its options.
-        images: how they are resized.
-        split: training and validation sides.
-        augment: of the training images, for the models that want it.
-        models: the ladder.
-        evaluation: intervals.
-        explain: figures of what the networks look at.
-        audit: what a finished run is audited with.
+        name: short name of the study, the title of its report.
+        question: question that the study asks, in one sentence.
+        seeds: seeds of the training. Each model is trained once with each seed; where the split has folds, once with
+            each seed in each fold.
+        data: source of the images, and the options of that source.
+        images: size of the images and the method that resizes them.
+        split: division of the images into a training and a validation set.
+        augment: augmentation of the training images, for the models whose `augment` is true.
+        models: the models that are trained and compared.
+        evaluation: options of the intervals.
+        explain: figures that show what the networks look at.
+        audit: options of the audit of a finished run.
     """
 
     name: str = Field(min_length=1)
@@ -137,20 +140,20 @@ class Study(Config):
         """Reads a study file.
 
         Raises:
-            UserError: no such file, not TOML, or a key or value that is not a study's; the nearest key is named.
+            UserError: the file is absent or not TOML, or has an unknown key or a bad value; the nearest key is named.
         """
         return cls.of(read_toml(path), str(path))
 
     @classmethod
     def of(cls, raw: Mapping[str, Any], where: str = "the study") -> Study:
-        """A study from the tables of a study file; `[training]` holds what all `[[models]]` share."""
+        """Makes a study from the tables of a study file; `[training]` holds the keys that all `[[models]]` share."""
         raw = dict(raw)
         shared = raw.pop("training", {})
         models = raw.get("models")
         if not isinstance(shared, Mapping):
-            raise UserError(f"{where}: [training] is one table of keys; got {shared!r}")
+            raise UserError(f"{where}: [training] must be one table; got {shared!r}")
         if isinstance(raw.get("data"), list):
-            raise UserError(f"{where} has several [[data]] tables, as a pretraining has: `cxrlens pretrain` runs it")
+            raise UserError(f"{where} has [[data]] tables, so it is a pretraining file: run it with `cxrlens pretrain`")
         if not isinstance(models, list) or not all(isinstance(row, Mapping) for row in models):
             raise UserError(f"{where}: needs at least one [[models]] table")
         for key in shared:
@@ -171,7 +174,7 @@ class Study(Config):
         if "source" not in options:
             raise UserError(f"[data] needs source = NAME; known: {', '.join(SOURCES)}")
         if not isinstance(options["source"], str):
-            raise UserError(f"[data] needs source = NAME, a text; got {options['source']!r}")
+            raise UserError(f"[data] needs source = NAME, and the name is a text; got {options['source']!r}")
         kind = SOURCES[options.pop("source")]
         return parse(kind, options, f"[data] of source '{_source_name(kind)}'")
 
@@ -179,7 +182,7 @@ class Study(Config):
     @classmethod
     def _seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
-            raise ValueError("needs at least one seed, all different, whole numbers from 0")
+            raise ValueError("needs at least one seed; seeds are different whole numbers from 0 to 4294967295")
         return seeds
 
     @model_validator(mode="after")
@@ -188,18 +191,18 @@ class Study(Config):
         for name in names:
             if not name.strip() or visible(name) != name:
                 raise ValueError(
-                    f"a model's name is one line of signs that can be seen; got {name!r} (tabs, line ends and other "
-                    "control characters have no place in it)"
+                    f"a model's name must be one line of visible characters; got {name!r} (tabs, line ends and other "
+                    "control characters are not allowed)"
                 )
         by_folder: dict[str, str] = {}
         for name in names:
             other = by_folder.setdefault(folder_name(name), name)
             if names.count(name) > 1:
-                raise ValueError(f"each model needs a name of its own; '{name}' comes twice")
+                raise ValueError(f"each model needs its own name; '{name}' is given twice")
             if other != name:
                 raise ValueError(
-                    f"each model needs a folder of its own, and '{other}' and '{name}' would share "
-                    f"'{folder_name(name)}': capitals and most signs do not count; tell them apart by a letter or digit"
+                    f"each model needs its own folder, but '{other}' and '{name}' would share '{folder_name(name)}': "
+                    "folder names ignore capitals and most punctuation; make the names differ in a letter or digit"
                 )
         for row in self.models:
             if row.instead_of is not None and row.instead_of not in {*names} - {row.name}:
@@ -216,35 +219,38 @@ class Study(Config):
     __str__ = __repr__
 
     def to_toml(self) -> str:
-        """The whole study as a file, defaults written out; `Study.of` of it is the same study."""
+        """Writes the whole study as TOML, with all defaults; `Study.of` reads it back as an equal study."""
         tables = self.model_dump(mode="json", exclude_none=True)
         tables["data"] = {"source": _source_name(type(self.data)), **tables["data"]}
         return tomlkit.dumps(tables)
 
 
 def read_study(study: Study | str | Path) -> tuple[Study, Path | None]:
-    """A study, and the file it was read from; None where it is a `Study` already.
+    """Reads a study if it is given as a path.
+
+    Returns:
+        The study and the path of its file; None instead of the path where a `Study` is given.
 
     Raises:
-        UserError: no such file, or it is no study file.
+        UserError: the file is absent, or is not a study file.
     """
     return (study, None) if isinstance(study, Study) else (Study.load(study), Path(study))
 
 
 def default_out(study: Study | str | Path) -> Path:
-    """The folder of a study's run where the user names none: `runs/NAME`, after the study's file where it has one."""
+    """Default folder of a study's run, `runs/NAME`: NAME is the name of the study's file, or of a `Study` itself."""
     return Path("runs") / (folder_name(study.name) if isinstance(study, Study) else Path(study).stem)
 
 
 def folder_name(model: str) -> str:
-    """A model's name as a folder: lower case, digits, dots and hyphens; a very long one ends in a hash of all of it.
+    """Folder name of a model: lower case, digits, dots and hyphens; a very long name is cut and ends in its hash.
 
     >>> folder_name("CheXNet, all layers"), folder_name("images")
     ('chexnet-all-layers', 'images-model')
     """
-    kept = "".join(each if each.isalnum() or each == "." else "-" for each in model.lower())
-    name = short_name("-".join(part for part in kept.split("-") if part).strip(".") or "model")
-    return f"{name}-model" if name.partition(".")[0] in TAKEN else on_disk(name)
+    hyphenated = "".join(char if char.isalnum() or char == "." else "-" for char in model.lower())
+    name = short_name("-".join(part for part in hyphenated.split("-") if part).strip(".") or "model")
+    return f"{name}-model" if name.partition(".")[0] in RESERVED else on_disk(name)
 
 
 def _source_name(kind: type[Source]) -> str:

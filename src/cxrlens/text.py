@@ -1,4 +1,4 @@
-"""The text of numbers, counts and lists. Tables, figures, sentences and the command line all take it from here."""
+"""Text of numbers, counts and lists, for tables, figures, sentences and the command line."""
 
 from __future__ import annotations
 

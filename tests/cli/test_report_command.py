@@ -60,7 +60,7 @@ def test_out_says_where_and_is_html(monkeypatch, capsys, folder: Path, tmp_path:
     assert run("report", folder, "--out", tmp_path / "p.pdf", monkeypatch=monkeypatch) == 2
     assert "ends in .html, not p.pdf" in capsys.readouterr().err
     assert run("report", tmp_path, monkeypatch=monkeypatch) == 2
-    assert "it is no finished run" in capsys.readouterr().err
+    assert "it is not a finished run" in capsys.readouterr().err
 
 
 def test_in_python_nothing_is_printed(folder: Path, capsys) -> None:

@@ -259,7 +259,7 @@ def test_objects_say_what_they_are(run: cx.Run) -> None:
         (lambda run, folder: run.explain([folder / "xrays" / "image"]), "xrays/images?"),
         (lambda run, folder: cx.run(folder / "my-stduy.toml"), "my-study.toml?"),
         (lambda run, folder: cx.Run.open(folder / "runs" / "my-studdy"), "runs/my-study?"),
-        (lambda run, folder: cx.Run.open(folder), "no finished run"),
+        (lambda run, folder: cx.Run.open(folder), "not a finished run"),
         (lambda run, folder: run.evaluate(out="numbers.csv"), "is a JSON file"),
         (lambda run, folder: cx.attribute(run.model(NAMES[1]), torch.rand(1, 1, 64, 64), "gradcam"), "'grad_cam'?"),
     ],

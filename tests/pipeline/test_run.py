@@ -147,7 +147,7 @@ def test_two_runs_in_one_folder_are_refused(finished: cxrlens.Run) -> None:
 
 def test_a_run_that_cannot_be_written_says_so(finished: cxrlens.Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(cxrlens.UserError, match="cannot make the run's folder"):
+    with pytest.raises(cxrlens.UserError, match="cannot create the run's folder"):
         cxrlens.run(finished.study, out=tmp_path / "file" / "run", device="cpu")
 
 

@@ -134,5 +134,5 @@ def test_trials_of_other_options_are_refused(tmp_path: Path, changed: dict[str, 
 @pytest.mark.parametrize("text", ["", "combination,fold\nnone,0\n", "\x00\x01", "<html>"])
 def test_a_damaged_list_of_trials_is_refused(tmp_path: Path, text: str):
     (tmp_path / "trials.csv").write_text(text)
-    with pytest.raises(UserError, match="no list of finished trials"):
+    with pytest.raises(UserError, match="not a table of finished trials"):
         search(plan(), tmp_path / "trials.csv")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cxrlens.train.training_options import FROM, TO, TrainingOptions, learning_rate
+from cxrlens.train.training_options import END, START, TrainingOptions, learning_rate
 
 
 def test_constant_is_constant() -> None:
@@ -17,7 +17,7 @@ def test_one_cycle_is_pytorchs_where_the_peak_falls_on_a_step() -> None:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])
     # PyTorch's peak is at pct_start * total - 1; ours is at a quarter of the last step.
     oracle = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 2e-3, total_steps=total, pct_start=26 / total, div_factor=1 / FROM, final_div_factor=FROM / TO
+        optimizer, 2e-3, total_steps=total, pct_start=26 / total, div_factor=1 / START, final_div_factor=START / END
     )
     for step in range(total):
         assert learning_rate(options, step, total) == pytest.approx(oracle.get_last_lr()[0], rel=1e-6), step

@@ -1,7 +1,8 @@
-"""The study's `[audit]`: where the lungs are, how much is looked at, the options of single probes."""
+"""The study's `[audit]`: lung masks, the maps that are evaluated, and the options of individual probes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -13,17 +14,18 @@ from cxrlens.explain.methods import METHODS
 
 
 class AuditOptions(Config):
-    """What a run is audited with; the networks don't depend on it. Paths start from the folder of the study's images.
+    """Options of a run's audit. The networks do not depend on them. Relative paths start from the data folder.
 
     Attributes:
-        masks: folder of lung masks, PNG, named like the images.
-        boxes: table of lung boxes: filename, x, y, width, height as fractions; one row a lung.
-        segmenter: `package.module:function` that draws a lung mask.
-        severity: table of experts' scores: filename, and one column a score.
-        methods: of the maps that are judged.
-        images: how many validation images the maps are judged on, both classes; `--full` takes all.
-        steps: of deletion, insertion and ROAD.
-        options: of single probes, by name.
+        masks: folder of lung masks: PNG files with the names of the images.
+        boxes: table of lung boxes with the columns filename, x, y, width and height, in fractions of the image; one row
+            per lung.
+        segmenter: Python function that makes a lung mask, as `package.module:function`.
+        severity: table of experts' severity scores: the column filename, and one column per score.
+        methods: attribution methods whose maps are evaluated.
+        images: number of validation images, of both classes, whose maps are evaluated; `--full` takes all.
+        steps: number of steps in the deletion, insertion and ROAD curves.
+        options: options of individual probes, a table for each probe.
     """
 
     masks: str | None = None
@@ -50,8 +52,8 @@ class AuditOptions(Config):
         return tables
 
 
-def _check(asked: Any) -> None:
+def _check(look_up: Callable[[], object]) -> None:
     try:
-        asked()
-    except UserError as error:  # the same words; the study's place comes before them
+        look_up()
+    except UserError as error:  # pydantic puts the place in the study before the message
         raise ValueError(str(error)) from error

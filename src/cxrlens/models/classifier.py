@@ -1,4 +1,4 @@
-"""The classifier: preprocessing, backbone and head as one plain module, parts of it frozen."""
+"""The classifier: preprocessing, backbone and head in one module, with frozen parts."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ from cxrlens.models.weights.store import LoadedWeights, load_weights
 
 
 class ModelOptions(Config):
-    """What a row of the ladder is.
+    """The network of a model row.
 
     Attributes:
-        name: for tables and folders.
-        backbone: "benchmark_cnn", or any timm name.
-        weights: "random", "auto" (the best in reach), "timm", a weight card's name, or a path to a weight file.
-        trained: "head", "all", or names of the backbone's modules to train with the head.
-        head: "conv" (the paper's), "linear" or "dense"; the backbone's own where none is given.
-        preprocessing: "weights" gives the network what its weights were trained on; "unit" gives it [0, 1].
-        batchnorm_momentum: share of a new batch in the running statistics (Keras' 0.99 is 0.01 here).
-        batchnorm_epsilon: added to the variance.
+        name: name of the model in tables, figures and folders.
+        backbone: "benchmark_cnn", or the name of any architecture in timm.
+        weights: initial weights of the backbone: "random", "auto" (the best weights available), "timm" (timm's own
+            weights for the backbone), the name of a weight card, or the path of a weight file.
+        trained: parts of the network that are trained: "head", "all", or a list of modules of the backbone, which are
+            trained together with the head.
+        head: layers between the feature map and the logit: "conv" (the paper's head on a frozen backbone), "linear" or
+            "dense". Without it: "dense" on "benchmark_cnn"; on other backbones "linear" if everything is trained, else
+            "conv".
+        preprocessing: scale of the images for the network: "weights" takes the scale that the weights were trained
+            with, "unit" takes [0, 1].
+        batchnorm_momentum: weight of a new batch in BatchNorm's running statistics (Keras' 0.99 is 0.01 here); without
+            it, the backbone's own.
+        batchnorm_epsilon: number that BatchNorm adds to the variance; without it, the backbone's own.
     """
 
     name: str = Field(min_length=1)

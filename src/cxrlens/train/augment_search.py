@@ -1,7 +1,7 @@
-"""Which augmentation helps: every combination trained on the same folds, from the same weights, in the same order.
+"""Augmentation search: trains every combination on the same folds, from the same weights, in the same order.
 
-The paper (West et al. 2020) compared combinations on the benchmark's validation AUC; here the folds are the caller's,
-meant to lie inside the training side.
+The paper (West et al. 2020) compared combinations by the benchmark's validation AUC. Here the caller gives the folds,
+which should lie inside the training set.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ COLUMNS = ("combination", "augmentation", "fold", "auc", "train", "validation", 
 
 @dataclass(frozen=True)
 class Search:
-    """What is compared, and on what.
+    """The augmentations that are compared, and the folds and the network that they are compared on.
 
     Attributes:
-        combinations: name → augmentation.
-        folds: training and validation images of each fold; both classes on both sides.
-        model: the network, the benchmark unless someone asks for another.
+        combinations: augmentations by name.
+        folds: training and validation images of each fold, each with both classes.
+        model: network that is trained in every trial.
         training: batch, epochs and steps of every trial.
         size: side of the images, in pixels.
-        seed: of weights, order and draws; the same for every combination, so that trials of a fold are pairs.
-        device: where.
+        seed: seed of weights, order and augmentation. All combinations share it, so that the trials of a fold are
+            pairs.
+        device: device that trains.
     """
 
     combinations: Mapping[str, Augmentation]
@@ -56,7 +57,7 @@ class Search:
 
     @cached_property
     def identity(self) -> str:
-        """Of all that a trial depends on, but for its combination: trials of another identity are no pairs of these."""
+        """Hash of everything but the combination that a trial depends on; only trials of one identity compare."""
         facts: dict[str, Any] = {
             "version": __version__,
             "model": self.model.model_dump(mode="json"),
@@ -64,26 +65,26 @@ class Search:
             "size": self.size,
             "seed": self.seed,
             "cuda": self.device.is_cuda,
-            "folds": [[[*side.images], side.labels.tolist()] for fold in self.folds for side in fold],
+            "folds": [[[*images.images], images.labels.tolist()] for fold in self.folds for images in fold],
         }
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-        for side in self.folds[0]:
-            for start in range(0, len(side.images), 256):
-                digest.update(side.cache.batch(side.images[start : start + 256]).tobytes())
+        for images in self.folds[0]:
+            for start in range(0, len(images.images), 256):
+                digest.update(images.cache.batch(images.images[start : start + 256]).tobytes())
         return digest.hexdigest()[:16]
 
 
 def search(plan: Search, file: Path, progress: Progress = SILENT) -> pd.DataFrame:
-    """Trains every combination on every fold, but for those that `file` already holds.
+    """Trains every combination on every fold, except for the trials that `file` already holds.
 
     Args:
-        plan: what is compared.
-        file: a CSV with one line a finished trial, written after each, whole at any instant.
-        progress: where to show it.
+        plan: the augmentations, folds and network.
+        file: CSV file with one row per finished trial; it is rewritten atomically after each trial.
+        progress: display of the progress.
 
     Returns:
-        One row a trial: combination, augmentation (in a study file's words), fold, auc (of the fold's validation images
-        after the last epoch), train and validation (counts of images), seconds, identity.
+        One row per trial: combination, augmentation (as in a study file), fold, auc (of the fold's validation images
+        after the last epoch), train and validation (numbers of images), seconds, identity.
 
     Raises:
         UserError: `file` is damaged or holds trials of other data or options, or a training fails.
@@ -91,7 +92,7 @@ def search(plan: Search, file: Path, progress: Progress = SILENT) -> pd.DataFram
     """
     trials = _finished(plan, file)
     done = {(trial["combination"], trial["fold"]) for trial in trials}
-    # Fold by fold, so that whatever is finished early is already paired.
+    # Fold by fold, so that the trials of an interrupted search are already pairs.
     waiting = [
         (fold, name) for fold in range(len(plan.folds)) for name in plan.combinations if (name, fold) not in done
     ]
@@ -103,14 +104,15 @@ def search(plan: Search, file: Path, progress: Progress = SILENT) -> pd.DataFram
             task.update(len(trials), combination=name, auc=trials[-1]["auc"])
     rank = {name: number for number, name in enumerate(plan.combinations)}
     trials = sorted(
-        (each for each in trials if each["combination"] in rank), key=lambda t: (rank[t["combination"]], t["fold"])
+        (trial for trial in trials if trial["combination"] in rank),
+        key=lambda trial: (rank[trial["combination"]], trial["fold"]),
     )
     return pd.DataFrame(trials, columns=list(COLUMNS))
 
 
 def _trial(plan: Search, name: str, fold: int, progress: Progress) -> dict[str, Any]:
     data, validation = plan.folds[fold]
-    began = time.perf_counter()
+    start = time.perf_counter()
     history = train(
         Fit(
             model=build_classifier(plan.model, plan.size, plan.seed),
@@ -126,14 +128,14 @@ def _trial(plan: Search, name: str, fold: int, progress: Progress) -> dict[str, 
         progress,
     )
     auc = float(history["validation_auc"].iloc[-1])
-    seconds = round(time.perf_counter() - began, 3)
-    words = in_words(plan.combinations[name])
+    seconds = round(time.perf_counter() - start, 3)
+    description = in_words(plan.combinations[name])
     counts = (len(data.images), len(validation.images))
-    return dict(zip(COLUMNS, (name, words, fold, auc, *counts, seconds, plan.identity), strict=True))
+    return dict(zip(COLUMNS, (name, description, fold, auc, *counts, seconds, plan.identity), strict=True))
 
 
 def _finished(plan: Search, file: Path) -> list[dict[str, Any]]:
-    """The trials that `file` holds."""
+    """Reads the finished trials from `file`."""
     if not file.exists():
         return []
     advice = f"delete {file}, or choose another folder, to search from the start"
@@ -142,12 +144,13 @@ def _finished(plan: Search, file: Path) -> list[dict[str, Any]]:
         trials = [{str(name): value for name, value in row.items()} for row in table[list(COLUMNS)].to_dict("records")]
         aucs = [float(trial["auc"]) for trial in trials]
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file} is no list of finished trials ({error}); {advice}") from error
+        raise UserError(f"{file} is not a table of finished trials ({error}); {advice}") from error
     for trial, auc in zip(trials, aucs, strict=True):
         trial["auc"] = auc
-        wanted = plan.combinations.get(trial["combination"])
-        if trial["identity"] != plan.identity or (wanted and trial["augmentation"] != in_words(wanted)):
+        augmentation = plan.combinations.get(trial["combination"])
+        other_strength = augmentation and trial["augmentation"] != in_words(augmentation)
+        if trial["identity"] != plan.identity or other_strength:
             raise UserError(
-                f"{file} holds trials of other data or options, which cannot be compared with these; {advice}"
+                f"{file} holds trials with other data or options, which cannot be compared with these; {advice}"
             )
     return trials

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file that is whole or absent, and is refused by any other study than its own."""
+"""Checkpoints: a safetensors file that is complete or absent, and that only its own training accepts."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from cxrlens.files import write_atomically
 
 
 def save_checkpoint(path: Path, identity: str, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-    """Writes tensors and a JSON-able record under one name, atomically.
+    """Writes tensors and a record atomically into one file.
 
     Args:
-        path: of the file.
-        identity: of the training that it belongs to.
-        tensors: whatever has to come back bit by bit.
-        record: whatever else, such as the step.
+        path: path of the file.
+        identity: identity of the training that the checkpoint belongs to.
+        tensors: tensors that must be restored exactly.
+        record: all other state, such as the step, as JSON values.
     """
     save_tensors(path, tensors, {"identity": identity, "record": json.dumps(record)})
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    """Writes named tensors as safetensors, atomically.
+    """Writes named tensors atomically as safetensors.
 
     Raises:
         UserError: the disk is full or the folder cannot be written.
     """
-    kept = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     def write(draft: Path) -> None:
         try:
-            save_file(kept, draft, metadata)
+            save_file(on_cpu, draft, metadata)
         except safetensors.SafetensorError as error:  # how the library reports a full disk
             raise OSError(28, f"{error}") from error
 
@@ -52,10 +52,10 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def load_checkpoint(path: Path, identity: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Tensors and record of a checkpoint; None where there is none.
+    """Reads the tensors and the record of a checkpoint; None if the file is absent.
 
     Raises:
-        UserError: the file is damaged or belongs to another study: nothing starts over in silence.
+        UserError: the file is damaged or belongs to another training; a training never restarts silently.
     """
     if not path.exists():
         return None
@@ -63,24 +63,24 @@ def load_checkpoint(path: Path, identity: str) -> tuple[dict[str, Tensor], dict[
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            # A copy: tensors that map the file would change under it.
+            # Copies: mapped tensors would change when the file is overwritten.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         record = json.loads(metadata["record"])
     except (safetensors.SafetensorError, OSError, KeyError, ValueError, struct.error) as error:
         raise UserError(f"the checkpoint {path} is damaged ({error}); {advice}") from error
     if metadata.get("identity") != identity:
-        raise UserError(f"the checkpoint {path} is of another study, model, data or version of cxrlens; {advice}")
+        raise UserError(f"the checkpoint {path} belongs to another study, model, data or version of cxrlens; {advice}")
     return tensors, record
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's own state as flat tensors."""
+    """State of the optimizer as named tensors, `optimizer.NUMBER.NAME`."""
     state = optimizer.state_dict()["state"]
-    return {f"optimizer.{number}.{name}": each for number, slots in state.items() for name, each in slots.items()}
+    return {f"optimizer.{number}.{name}": tensor for number, slots in state.items() for name, tensor in slots.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Puts back what `optimizer_tensors` gave."""
+    """Restores the state of an optimizer from tensors that `optimizer_tensors` gave."""
     slots: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer."):
@@ -90,34 +90,34 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
     for parameter, state in optimizer.state.items():
         for name, tensor in state.items():
             if tensor.shape == parameter.shape:
-                # The fused Adam walks through memory: moments must lie as their weights do (channels last).
+                # The fused Adam needs the moments in the memory layout of their weights (channels last).
                 state[name] = torch.empty_like(parameter).copy_(tensor)
-
-
-# Ctrl-C between two steps rather than inside one, so that what is saved is whole.
 
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Within the block the first Ctrl-C (or SIGTERM) only makes the given function return True; a second one acts.
+    """Defers Ctrl-C and SIGTERM, so that training stops between two steps and saves a consistent state.
 
-    Outside the main thread, where signals can't be caught, nothing changes.
+    Outside the main thread, where signals cannot be caught, nothing is deferred.
+
+    Yields:
+        A function that tells whether a signal has come. A second Ctrl-C interrupts at once.
     """
-    asked: list[int] = []
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
     signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in signals}
+    previous = {number: signal.getsignal(number) for number in signals}
 
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.append(number)
+    def remember(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     for number in signals:
-        signal.signal(number, note)
+        signal.signal(number, remember)
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""Where the arithmetic happens: CUDA in bfloat16 where there is one, else the CPU in float32."""
+"""Devices: a GPU in bfloat16 where there is one, else the CPU in float32."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Device:
-    """A device as the loop uses it.
+    """A device for training and inference.
 
     Attributes:
-        name: "cpu", "cuda" or "cuda:1".
-        title: for a person, such as the GPU's model.
+        name: PyTorch's name, such as "cpu", "cuda" or "cuda:1".
+        title: description for the user, such as the name of the GPU.
     """
 
     name: str
@@ -31,28 +31,28 @@ class Device:
 
     @property
     def is_cuda(self) -> bool:
-        """Whether it is a GPU."""
+        """Whether the device is a GPU."""
         return self.name.startswith("cuda")
 
     def place(self, model: M) -> M:
-        """The model itself, moved there, weights in the memory layout that convolutions like."""
+        """Moves a model to the device, in the memory layout that is fastest for convolutions (channels last)."""
         return model.to(self.name).to(memory_format=torch.channels_last)
 
     def put(self, tensor: Tensor) -> Tensor:
-        """The tensor there, images in the memory layout that convolutions like."""
+        """A tensor on the device; images [b, c, h, w] in the memory layout that is fastest for convolutions."""
         moved = tensor.to(self.name, non_blocking=True)
         return moved.contiguous(memory_format=torch.channels_last) if moved.ndim == 4 else moved
 
     def autocast(self) -> AbstractContextManager[object]:
-        """bfloat16 on a GPU; nothing on the CPU."""
+        """A context with automatic mixed precision in bfloat16 on a GPU; float32 on the CPU."""
         return torch.autocast("cuda", torch.bfloat16) if self.is_cuda else nullcontext()
 
 
 def choose_device(name: str = "auto") -> Device:
-    """The device that a name means; "auto" takes a GPU where one is usable.
+    """Chooses a device by name; "auto" takes a GPU if one can be used, else the CPU.
 
     Raises:
-        UserError: there is no such device.
+        UserError: the name is not a device, or the device cannot be used.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -67,19 +67,17 @@ def choose_device(name: str = "auto") -> Device:
         ) from error
 
 
-# Freed memory stays with the process: giving large blocks back to Linux at every step costs half of a CPU step.
-#
-# Measured on the benchmark CNN at 224 pixels, batch 16, two cores: 1.9 s a step without, 0.96 s with; of the former,
-# 1.4 s were the kernel's, clearing pages that had just been given back.
-
+# glibc returns large freed blocks to Linux, which clears their pages when they are needed again. For the benchmark CNN
+# (224 pixels, batch 16, two cores) a step takes 1.9 s with that, 1.4 s of them in the kernel, and 0.96 s without.
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h
 
 
 @cache
 def keep_freed_memory() -> bool:
-    """Tells glibc to serve large blocks from the heap and never to trim it; returns whether it did.
+    """Makes glibc keep freed memory in the process; returns whether it could.
 
-    For the whole process and for good. No effect on any number, and none outside Linux with glibc.
+    The setting holds for the whole process until it ends. It changes no result, and does nothing where there is no
+    glibc.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -1,4 +1,4 @@
-"""A teacher's features as further labels, for a network that starts from nothing (Romero et al. 2015, FitNets)."""
+"""A teacher's features as further labels of a network that is trained from scratch (Romero et al. 2015, FitNets)."""
 
 from __future__ import annotations
 
@@ -48,17 +48,29 @@ def pooled_features(
 
 
 def standardised(features: np.ndarray) -> np.ndarray:
-    """Features with mean 0 and standard deviation 1; those that hardly vary are left out. float32 [n, kept]."""
+    """Scales features to mean 0 and standard deviation 1, without those that hardly vary.
+
+    Args:
+        features: float [n, channels].
+
+    Returns:
+        float32 [n, m] of the m channels whose standard deviation is above 1/1000 of the largest.
+    """
     spread = features.std(axis=0)
-    kept = spread > 1e-3 * spread.max()
-    return ((features[:, kept] - features[:, kept].mean(axis=0)) / spread[kept]).astype(np.float32)
+    varies = spread > 1e-3 * spread.max()
+    return ((features[:, varies] - features[:, varies].mean(axis=0)) / spread[varies]).astype(np.float32)
 
 
 def distilling(findings: int, weight: float) -> Loss:
-    """Cross-entropy of the first `findings` outputs plus `weight` times the mean squared error of the others."""
+    """Loss of a distillation: cross-entropy of the findings plus a weighted squared error of the features.
+
+    Args:
+        findings: number of findings, which are the first outputs; the others are the teacher's features.
+        weight: weight of the mean squared error of the features.
+    """
 
     def loss(outputs: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-        told = cross_entropy(outputs[:, :findings], labels[:, :findings], weights[:, :findings])
-        return told + weight * (outputs[:, findings:] - labels[:, findings:]).square().mean()
+        findings_loss = cross_entropy(outputs[:, :findings], labels[:, :findings], weights[:, :findings])
+        return findings_loss + weight * (outputs[:, findings:] - labels[:, findings:]).square().mean()
 
     return loss

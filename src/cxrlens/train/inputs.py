@@ -1,4 +1,4 @@
-"""What the loop feeds a network: pixels, or (where the backbone is frozen) feature maps computed once."""
+"""Inputs of the training loop: pixels, or, for a frozen backbone, feature maps that are computed once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import Device
 from cxrlens.train.predict import predict_batches
 
-BANK_LIMIT = 4 << 30  # bytes of feature maps kept in memory; beyond it they are computed at every step
+BANK_LIMIT = 4 << 30  # bytes of feature maps in memory; larger ones are computed at every step
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class LabelledImages:
     """Images with their labels, read from the cache.
 
     Attributes:
-        cache: where their pixels are.
-        images: their names.
-        labels: float32 [n], 1 or 0.
+        cache: cache of the pixels.
+        images: names of the images, n of them.
+        labels: float32 [n], 1 or 0; of several findings [n, findings], NaN for an unknown label.
     """
 
     cache: Pixels
@@ -33,11 +33,19 @@ class LabelledImages:
     labels: np.ndarray
 
     def pixels(self, rows: Sequence[int] | np.ndarray, parameters: Sequence[Parameters] | None = None) -> Tensor:
-        """float32 [b, 1, size, size] in [0, 1], augmented where parameters are given."""
-        stored = self.cache.batch([self.images[row] for row in rows]).astype(np.float32) / 255
+        """Pixels of some images.
+
+        Args:
+            rows: row numbers of the images, b of them.
+            parameters: augmentation of each image; without it, the images are not augmented.
+
+        Returns:
+            float32 [b, 1, size, size] in [0, 1].
+        """
+        pixels = self.cache.batch([self.images[row] for row in rows]).astype(np.float32) / 255
         if parameters is not None:
-            stored = np.stack([apply(image, each) for image, each in zip(stored, parameters, strict=True)])
-        return torch.from_numpy(stored)[:, None]
+            pixels = np.stack([apply(image, augmented) for image, augmented in zip(pixels, parameters, strict=True)])
+        return torch.from_numpy(pixels)[:, None]
 
 
 class PixelInputs:
@@ -47,22 +55,22 @@ class PixelInputs:
         self.model, self.data, self.device = model, data, device
 
     def logits(self, rows: np.ndarray, parameters: Sequence[Parameters]) -> Tensor:
-        """Logits [b] of these images, augmented so."""
+        """Logits [b] of augmented images, given by row number."""
         return self.model(self.device.put(self.data.pixels(rows, parameters)))
 
 
 class BankInputs:
-    """Feeds the head feature maps that were computed once: exact, since a frozen backbone gives the same every time.
+    """Feeds the head with feature maps that were computed once; exact, since the backbone is frozen.
 
-    Needs few enough augmentations to compute them all (none, or a flip).
+    This needs an augmentation with few variants, such as none or a flip, so that all can be computed.
     """
 
     def __init__(self, model: Classifier, features: dict[Parameters, Tensor], device: Device) -> None:
         self.model, self.features, self.device = model, features, device
 
     def logits(self, rows: np.ndarray, parameters: Sequence[Parameters]) -> Tensor:
-        """Logits [b] of these images, augmented so."""
-        maps = [self.features[each][row] for row, each in zip(rows, parameters, strict=True)]
+        """Logits [b] of augmented images, given by row number."""
+        maps = [self.features[variant][row] for row, variant in zip(rows, parameters, strict=True)]
         return self.model.logits(self.device.put(torch.stack(maps)))
 
 
@@ -75,9 +83,18 @@ def choose_inputs(
     augmentation: Augmentation,
     draws: int,
     device: Device,
-    tell: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> Inputs:
-    """A bank of features where that is exact, fits in memory and costs less than the `draws` images of training."""
+    """Chooses how images reach the network: as feature maps if that is exact, fits in memory and saves time.
+
+    Args:
+        model: the network.
+        data: the training images.
+        augmentation: augmentation of the training images.
+        draws: number of images that the whole training feeds; feature maps must need fewer passes than that.
+        device: device of the network.
+        report: function that gets the numbers of finished and of all feature maps.
+    """
     variants = augmentation.variants
     if not model.backbone_is_frozen or variants is None or draws <= len(variants) * len(data.images):
         return PixelInputs(model, data, device)
@@ -86,20 +103,20 @@ def choose_inputs(
     total = len(variants) * len(data.images)
     bank = {}
     for number, variant in enumerate(variants):
-        before = number * len(data.images)
+        finished = number * len(data.images)
         bank[variant] = feature_maps(
             model,
             data,
             range(len(data.images)),
             variant,
             device,
-            lambda done, before=before: tell(before + done, total),
+            lambda done, finished=finished: report(finished + done, total),
         )
     return BankInputs(model, bank, device)
 
 
 def bank_fits(model: Classifier, data: LabelledImages, variants: int, device: Device) -> bool:
-    """Whether the feature maps of these images, so many variants of each, stay below `BANK_LIMIT`."""
+    """Whether the feature maps of all images, `variants` of each, take at most `BANK_LIMIT` bytes."""
     if not data.images:
         return True
     one = feature_maps(model, data, [0], Parameters(), device)

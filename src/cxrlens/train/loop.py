@@ -1,4 +1,4 @@
-"""The only training loop: Adam, one label or many, resumable at any step, the same bits on the CPU either way."""
+"""The training loop: Adam, one label or several; a resumed training gives the same bits on the CPU."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_AUGMENTATION = Augmentation()
 
 @dataclass
 class State:
-    """Where training stands: with the weights and the optimizer, all that a checkpoint needs."""
+    """State of a training; a checkpoint holds it with the weights and the state of the optimizer."""
 
     step: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
@@ -46,22 +46,22 @@ class State:
 
 @dataclass(frozen=True)
 class Fit:
-    """One training of one model.
+    """One training of one network.
 
     Attributes:
-        model: trained in place.
-        data: the training images.
-        validation: images whose loss and AUC go into the history after each epoch, never to choose anything; None for a
-            history without them.
-        options: batch, epochs and so on.
-        augmentation: of the training images.
-        seed: of order, augmentation and whatever the network draws.
-        fold: likewise.
-        device: where.
-        checkpoint: the file to resume from and to write; none where nothing is kept.
-        identity: of the study, data and model, so that no other training resumes from that file.
-        title: beside the progress bar.
-        loss: of logits, labels and the weights of the labels.
+        model: network, trained in place.
+        data: training images.
+        validation: images whose loss and AUC go into the history after each epoch; nothing is chosen by them. None for
+            a history without them.
+        options: batch, epochs, learning rate and so on.
+        augmentation: augmentation of the training images.
+        seed: seed of order, augmentation and the network's own random numbers.
+        fold: number of the fold, which changes the random numbers too.
+        device: device that trains.
+        checkpoint: file to resume from and to write; None where no checkpoint is written.
+        identity: identity of the study, data and model; no other training resumes from the checkpoint.
+        title: name of the training, beside the progress bar and in errors.
+        loss: function of logits, labels and weights of the labels.
     """
 
     model: Classifier
@@ -79,17 +79,17 @@ class Fit:
 
 
 def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
-    """Trains `fit.model` in place, going on from the checkpoint where there is one.
+    """Trains `fit.model` in place; resumes from the checkpoint if there is one.
 
     Returns:
-        The history: one row an epoch with epoch, loss, auc, validation_loss, validation_auc. The training AUC is of the
-        epoch's augmented images as they were seen; NaN where an epoch saw one class only, and where there are several
-        findings. The validation AUC of several findings is their mean, and what the validation labels don't have (a
-        teacher's features) is no part of the validation loss.
+        The history, one row per epoch: epoch, loss, auc, validation_loss, validation_auc. The training AUC comes from
+        the logits of the augmented images during the epoch; it is NaN if the epoch had one class only, and for several
+        findings. The validation AUC of several findings is their mean. A teacher's features, which the validation
+        labels lack, do not count in the validation loss.
 
     Raises:
-        UserError: the loss is not finite, memory runs out, or the checkpoint is damaged or another training's.
-        KeyboardInterrupt: Ctrl-C; the checkpoint holds everything up to the last whole step.
+        UserError: the loss is not finite, memory runs out, or the checkpoint is damaged or of another training.
+        KeyboardInterrupt: the user pressed Ctrl-C; the checkpoint holds the state after the last complete step.
     """
     if not fit.device.is_cuda:
         keep_freed_memory()
@@ -106,21 +106,21 @@ def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
 
 
 def _out_of_memory(error: RuntimeError) -> bool:
-    """A GPU's has a class of its own; a processor's is known by its words alone."""
+    """Whether an error means lack of memory. On a GPU it has its own class; on the CPU only its message tells."""
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def training_fault(model: Classifier, images: int) -> str:
-    """Why a network cannot take a training step of so many images, else ""; asked by one forward pass in training mode.
+    """Tries a forward pass in training mode; returns why the network cannot be trained, or "".
 
-    A BatchNorm has no spread to divide by where one image alone gives it a 1 × 1 map: PyTorch raises there.
+    BatchNorm needs more than one value per channel: PyTorch raises an error where a single image gives a 1 × 1 map.
 
     Args:
-        model: left as it was, its running statistics and modes included.
-        images: how many go through it, of its own size.
+        model: network; its running statistics and modes are left unchanged.
+        images: number of images in the pass, which have the network's own size.
     """
     modes = [(module, module.training) for module in model.modules()]
-    buffers = {name: each.clone() for name, each in model.named_buffers()}
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:
         with seeded(0), torch.no_grad():
             model.train()
@@ -138,15 +138,15 @@ def training_fault(model: Classifier, images: int) -> str:
     finally:
         for module, training in modes:
             module.training = training
-        for name, each in model.named_buffers():
-            each.copy_(buffers[name])
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
     return ""
 
 
 def joins_last(model: Classifier, images: int, batch: int) -> bool:
-    """Whether a last batch of one image joins the one before: where the network cannot be trained on one image alone.
+    """Whether a last batch of one image joins the batch before it, since the network cannot be trained on one image.
 
-    A function of the network, the number of images and the batch, so that a resumed training does the same.
+    The answer depends on the network, the number of images and the batch alone, so it is the same after a resume.
     """
     return ends_alone(images, batch) and bool(training_fault(model, 1))
 
@@ -154,22 +154,22 @@ def joins_last(model: Classifier, images: int, batch: int) -> bool:
 def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
     model, options = fit.device.place(fit.model), fit.options
     state, optimizer = State(), _adam(fit)
-    found = load_checkpoint(fit.checkpoint, fit.identity) if fit.checkpoint else None
-    if found:
-        state = _restore(model, optimizer, *found)
+    checkpoint = load_checkpoint(fit.checkpoint, fit.identity) if fit.checkpoint else None
+    if checkpoint:
+        state = _restore(model, optimizer, *checkpoint)
     images, batch = len(fit.data.images), options.batch
     if min(images, batch) == 1 and (fault := training_fault(fit.model, 1)):
         raise UserError(f"{fit.title}: {fault}")
-    joined = joins_last(fit.model, images, batch)
-    order = Order(images, batch, fit.seed, fit.fold, joined)
-    steps = options.steps_an_epoch(images, joined)
+    join_last = joins_last(fit.model, images, batch)
+    order = Order(images, batch, fit.seed, fit.fold, join_last)
+    steps = options.steps_an_epoch(images, join_last)
     total = steps * options.epochs
     augmentation = fit.augmentation if options.augment else NO_AUGMENTATION
     with progress.task(f"{fit.title}: features of the frozen backbone", 1) as task:
         task.update(0)
-        # `total`, not what is left of it: a resumed training has to make the same choice.
+        # `total`, and not the steps that are left: a resumed training must make the same choice.
         inputs = choose_inputs(model, fit.data, augmentation, total * batch, fit.device, task.update)
-        watched = FixedImages(model, fit.validation, fit.device) if fit.validation is not None else None
+        validation = FixedImages(model, fit.validation, fit.device) if fit.validation is not None else None
     weights = label_weights(fit.data.labels, options.class_weights)
     saver = _Saver(fit, model, optimizer)
     model.train()
@@ -187,13 +187,13 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
-            _note(state, fit, loss, logits, labels)
+            _record_step(state, fit, loss, logits, labels)
             if state.step % steps == 0:
-                state.history.append(_epoch(state, watched))
+                state.history.append(_epoch_row(state, validation))
                 state.epoch_images, state.epoch_loss, state.epoch_logits, state.epoch_labels = 0, [], [], []
                 model.train()
-            task.update(state.step, **_shown(state))
-            if interrupted():  # asked after the last step too: whoever pressed Ctrl-C wants no next network
+            task.update(state.step, **_progress_values(state))
+            if interrupted():  # after the last step too, so that Ctrl-C stops the next network as well
                 saver.save(state)
                 raise KeyboardInterrupt
             saver.save_if_due(state)
@@ -202,22 +202,22 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
 
 
 def _adam(fit: Fit) -> torch.optim.Optimizer:
-    trained = [each for each in fit.model.parameters() if each.requires_grad]
+    trained = [parameter for parameter in fit.model.parameters() if parameter.requires_grad]
     options = fit.options
-    # Fused: the benchmark's 103 million parameters cost as much to update as to differentiate otherwise.
-    # Decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101); without decay it is Adam.
+    # Fused: without it, updating the benchmark's 103 million parameters takes as long as differentiating.
+    # AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) without decay is Adam.
     return torch.optim.AdamW(
         trained, options.learning_rate, eps=options.epsilon, weight_decay=options.weight_decay, fused=True
     )
 
 
-def _note(state: State, fit: Fit, loss: Tensor, logits: Tensor, labels: np.ndarray) -> None:
+def _record_step(state: State, fit: Fit, loss: Tensor, logits: Tensor, labels: np.ndarray) -> None:
     state.step += 1
     value = loss.item()
     if not np.isfinite(value):
         raise UserError(
-            f"{fit.title}: the loss is {value} at step {state.step}, so training stopped; the last checkpoint is from "
-            f"before: lower learning_rate (now {fit.options.learning_rate:g}) or check the preprocessing"
+            f"{fit.title}: the loss is {value} at step {state.step}, so training stopped; lower learning_rate (now "
+            f"{fit.options.learning_rate:g}) or check the preprocessing; the last checkpoint is of an earlier step"
         )
     state.epoch_loss.append(value * len(labels))
     state.epoch_images += len(labels)
@@ -226,16 +226,16 @@ def _note(state: State, fit: Fit, loss: Tensor, logits: Tensor, labels: np.ndarr
         state.epoch_labels += labels.tolist()
 
 
-def _epoch(state: State, watched: FixedImages | None) -> dict[str, float]:
+def _epoch_row(state: State, validation: FixedImages | None) -> dict[str, float]:
     training = {
         "epoch": len(state.history) + 1,
         "loss": sum(state.epoch_loss) / state.epoch_images,
         "auc": _auc(np.array(state.epoch_labels), np.array(state.epoch_logits)),
     }
-    if watched is None:
+    if validation is None:
         return training
-    labels = watched.data.labels
-    logits = watched.logits()
+    labels = validation.data.labels
+    logits = validation.logits()
     if labels.ndim > 1:
         logits = logits[:, : labels.shape[1]]
     weights = torch.from_numpy(label_weights(labels))
@@ -246,48 +246,48 @@ def _epoch(state: State, watched: FixedImages | None) -> dict[str, float]:
 
 
 def _auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Of one finding, or the mean over those of several that have both classes; NaN where none has."""
+    """AUC of one finding, or the mean over those of several findings that have both classes; NaN where none has."""
     columns = zip(labels.T, scores.T, strict=True) if labels.ndim > 1 else [(labels, scores)]
     known = [(label[~np.isnan(label)], score[~np.isnan(label)]) for label, score in columns]
-    found = [roc_auc_score(label, score) for label, score in known if len(np.unique(label)) == 2]
-    return float(np.mean(found)) if found else float("nan")
+    aucs = [roc_auc_score(label, score) for label, score in known if len(np.unique(label)) == 2]
+    return float(np.mean(aucs)) if aucs else float("nan")
 
 
-def _shown(state: State) -> dict[str, Any]:
+def _progress_values(state: State) -> dict[str, Any]:
     last = state.history[-1] if state.history else {}
     loss = sum(state.epoch_loss) / state.epoch_images if state.epoch_images else last["loss"]
-    shown: dict[str, Any] = {"epoch": len(state.history) + bool(state.epoch_images), "loss": loss}
-    return shown | {name: last[name] for name in ("auc", "validation_auc") if np.isfinite(last.get(name, np.nan))}
+    values: dict[str, Any] = {"epoch": len(state.history) + bool(state.epoch_images), "loss": loss}
+    return values | {name: last[name] for name in ("auc", "validation_auc") if np.isfinite(last.get(name, np.nan))}
 
 
 def _restore(
     model: Classifier, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], record: dict[str, Any]
 ) -> State:
-    weights = {name.removeprefix("model."): each for name, each in tensors.items() if name.startswith("model.")}
-    missing = model.load_state_dict(weights, strict=False)
-    assert not missing.unexpected_keys, "the identity holds the architecture"
+    weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
+    keys = model.load_state_dict(weights, strict=False)
+    assert not keys.unexpected_keys, "the identity includes the architecture"
     restore_optimizer(optimizer, tensors)
     return State(**record)
 
 
 class _Saver:
-    """Writes the checkpoint now and then: often enough to lose little, seldom enough to cost little."""
+    """Writes the checkpoint every 30 seconds, or more rarely where writing would take over 5% of the time."""
 
     def __init__(self, fit: Fit, model: Classifier, optimizer: torch.optim.Optimizer) -> None:
         self.fit, self.model, self.optimizer = fit, model, optimizer
-        self.wait = 30.0  # seconds
-        self.last = time.monotonic()
+        self.interval = 30.0  # seconds
+        self.last_save = time.monotonic()
 
     def save_if_due(self, state: State) -> None:
-        if time.monotonic() - self.last > self.wait:
+        if time.monotonic() - self.last_save > self.interval:
             self.save(state)
 
     def save(self, state: State) -> None:
         if self.fit.checkpoint is None:
             return
-        began = time.monotonic()
-        weights = {f"model.{name}": each for name, each in self.model.trained_state().items()}
+        start = time.monotonic()
+        weights = {f"model.{name}": tensor for name, tensor in self.model.trained_state().items()}
         record = {**vars(state)}
         save_checkpoint(self.fit.checkpoint, self.fit.identity, weights | optimizer_tensors(self.optimizer), record)
-        self.last = time.monotonic()
-        self.wait = max(30.0, 20 * (self.last - began))
+        self.last_save = time.monotonic()
+        self.interval = max(30.0, 20 * (self.last_save - start))

@@ -1,4 +1,4 @@
-"""Which images a step sees, and how augmented: a function of seed and step alone, so that a run resumes exactly."""
+"""The batches and their augmentation: functions of seed, fold and step alone, so that a run resumes exactly."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ORDER, AUGMENT, TORCH = 1, 2, 3  # the first key of each stream of random number
 
 @dataclass(frozen=True)
 class Order:
-    """The endless stream of batches over `images` training images: every pass shuffled, its last batch short.
+    """The endless stream of batches over the training images. Every pass is shuffled; its last batch may be smaller.
 
     Attributes:
-        images: how many there are.
-        batch: images a step.
-        seed: of the run.
-        fold: of the run.
+        images: number of training images.
+        batch: number of images in a step.
+        seed: seed of the training.
+        fold: number of the fold.
         join_last: whether a last batch of one image joins the batch before it, for a network that cannot be trained on
             one image alone.
     """
@@ -33,25 +33,25 @@ class Order:
     join_last: bool = False
 
     def rows(self, step: int) -> np.ndarray:
-        """Rows of the images in step number `step`, counted from the start of training."""
-        a_pass = batches(self.images, self.batch, self.join_last)
-        shuffled = _shuffled(self.images, self.seed, self.fold, step // a_pass)
-        place = step % a_pass
-        last = self.join_last and place == a_pass - 1
-        return shuffled[place * self.batch : None if last else (place + 1) * self.batch]
+        """Row numbers of the images in a step; `step` counts from the start of training."""
+        steps_per_pass = batches(self.images, self.batch, self.join_last)
+        shuffled = _shuffled(self.images, self.seed, self.fold, step // steps_per_pass)
+        position = step % steps_per_pass
+        takes_rest = self.join_last and position == steps_per_pass - 1
+        return shuffled[position * self.batch : None if takes_rest else (position + 1) * self.batch]
 
     def parameters(self, step: int, augmentation: Augmentation) -> list[Parameters]:
-        """How each image of that step is augmented."""
-        draws = generator(AUGMENT, self.seed, self.fold, step)
-        return [augmentation.sample(draws) for _ in self.rows(step)]
+        """Parameters of the augmentation, one for each image of the step."""
+        rng = generator(AUGMENT, self.seed, self.fold, step)
+        return [augmentation.sample(rng) for _ in self.rows(step)]
 
     def torch_seed(self, step: int) -> int:
-        """The seed of whatever the network itself draws in that step, such as dropout."""
+        """Seed of the random numbers that the network itself draws in a step, such as those of dropout."""
         return int(generator(TORCH, self.seed, self.fold, step).integers(2**62))
 
 
 def batches(images: int, batch: int, join_last: bool = False) -> int:
-    """How many batches one pass over the training images has.
+    """Number of batches in one pass over the training images.
 
     >>> batches(17, 16), batches(17, 16, join_last=True), batches(18, 16, join_last=True)
     (2, 1, 2)
@@ -60,7 +60,7 @@ def batches(images: int, batch: int, join_last: bool = False) -> int:
 
 
 def ends_alone(images: int, batch: int) -> bool:
-    """Whether the last batch of a pass is one image, behind larger batches that it could join.
+    """Whether the last batch of a pass has one image, and comes after larger batches that it could join.
 
     >>> ends_alone(17, 16), ends_alone(18, 16), ends_alone(17, 1), ends_alone(1, 16)
     (True, False, False, False)

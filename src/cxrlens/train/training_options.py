@@ -1,4 +1,4 @@
-"""How a row of the ladder is trained; the defaults are the paper's (Keras' Adam, binary cross-entropy)."""
+"""How a model is trained: options, learning rate, loss. The defaults are the paper's (Keras' Adam, cross-entropy)."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from cxrlens.train.order import batches
 
 
 class TrainingOptions(Config):
-    """The training half of a study's row.
+    """How a model is trained.
 
     Attributes:
-        batch: images a step.
-        epochs: passes, or rounds of `steps`.
-        steps: steps an epoch; "pass" is one pass over the training images.
-        augment: whether the study's augmentation is applied.
-        class_weights: whether each class weighs alike in the loss, whatever its share.
-        learning_rate: Adam's.
-        epsilon: Adam's.
-        weight_decay: decoupled from the gradient, as AdamW's; 0 is Adam.
-        schedule: of the learning rate: "constant", or "one_cycle", which rises to it and falls to nearly 0.
+        batch: number of images in a training step.
+        epochs: number of epochs.
+        steps: number of training steps in an epoch; "pass" makes an epoch one pass over the training images.
+        augment: whether `[augment]` is applied to the training images.
+        class_weights: whether both classes have the same total weight in the loss, whatever their share of the images.
+        learning_rate: learning rate of Adam; its highest value where `schedule` is "one_cycle".
+        epsilon: number that Adam adds to its denominator.
+        weight_decay: weight decay of AdamW, decoupled from the gradient; 0 makes it plain Adam.
+        schedule: course of the learning rate: "constant", or "one_cycle", which rises to `learning_rate` and then falls
+            to nearly 0.
     """
 
     batch: int = Field(default=16, ge=1)
@@ -41,21 +42,30 @@ class TrainingOptions(Config):
     schedule: Literal["constant", "one_cycle"] = "constant"
 
     def steps_an_epoch(self, images: int, join_last: bool = False) -> int:
-        """Steps an epoch with this many training images; `join_last` as in `Order`."""
+        """Number of training steps in an epoch.
+
+        Args:
+            images: number of training images.
+            join_last: whether a last batch of one image joins the batch before it, see `Order`.
+        """
         return batches(images, self.batch, join_last) if self.steps == "pass" else self.steps
 
 
-# The learning rate of a step: a function of the step alone, so that a run resumes exactly.
-
-WARM = 0.25  # share of the steps in which the rate rises
-FROM, TO = 1 / 25, 1e-4  # the rate's shares of its peak, at the start and at the end
+# The learning rate depends on the step alone, so that a resumed training has the same rates.
+WARM_UP = 0.25  # share of the steps in which the rate rises
+START, END = 1 / 25, 1e-4  # the first and the last rate, as shares of the peak
 
 
 def learning_rate(options: TrainingOptions, step: int, total: int) -> float:
-    """The rate of step number `step` (from 0) of `total`.
+    """Learning rate of one training step.
 
-    "one_cycle" rises from a 25th along half a cosine, and falls likewise to a 10,000th (Smith and Topin 2018,
-    arXiv:1708.07120).
+    "one_cycle" rises from 1/25 of the peak along half a cosine and falls to 1/10,000 of it along another half cosine
+    (Smith and Topin 2018, arXiv:1708.07120).
+
+    Args:
+        options: the schedule and the peak rate.
+        step: number of the step, from 0.
+        total: number of steps of the whole training.
 
     >>> [round(learning_rate(TrainingOptions(schedule="one_cycle"), step, 9), 6) for step in (0, 2, 8)]
     [4e-05, 0.001, 0.0]
@@ -63,39 +73,38 @@ def learning_rate(options: TrainingOptions, step: int, total: int) -> float:
     peak = options.learning_rate
     if options.schedule == "constant":
         return peak
-    top = max(1, round(WARM * (total - 1)))
-    if step <= top:
-        return peak * _half_cosine(FROM, 1, step / top)
-    return peak * _half_cosine(1, TO, (step - top) / max(1, total - 1 - top))
+    warm_up_steps = max(1, round(WARM_UP * (total - 1)))
+    if step <= warm_up_steps:
+        return peak * _half_cosine(START, 1, step / warm_up_steps)
+    return peak * _half_cosine(1, END, (step - warm_up_steps) / max(1, total - 1 - warm_up_steps))
 
 
 def _half_cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-# What training lowers: binary cross-entropy over the labels that are known.
-
+# The loss of logits, labels and the weights of the labels.
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Mean binary cross-entropy of the known labels; 0 where none is known.
+    """Mean binary cross-entropy over the known labels; 0 where no label is known.
 
     Args:
-        logits: [b] or [b, findings].
-        labels: the same shape: 1, 0, or NaN where unknown.
-        weights: the same shape, 0 where a label is unknown.
+        logits: tensor [b] or [b, findings].
+        labels: tensor of the shape of `logits`: 1, 0, or NaN for an unknown label.
+        weights: tensor of the shape of `logits`: weight of each label, 0 for an unknown label.
     """
     total = binary_cross_entropy_with_logits(logits, labels.nan_to_num(), weights, reduction="sum")
     return total / (weights > 0).sum().clamp(min=1)
 
 
 def label_weights(labels: np.ndarray, balanced: bool = False) -> np.ndarray:
-    """The weight of each label in the loss: 0 where it is unknown, else 1, or such that both classes weigh alike.
+    """Weight of each label in the loss: 0 for an unknown label, else 1, or such that both classes have equal weight.
 
     Args:
-        labels: float32 [n] or [n, findings]: 1, 0, or NaN where unknown.
-        balanced: whether the classes of each finding weigh alike, whatever their share; the mean weight stays 1.
+        labels: float32 [n] or [n, findings]: 1, 0, or NaN for an unknown label.
+        balanced: whether both classes of each finding have the same total weight; the mean weight stays 1.
 
     >>> label_weights(np.array([1, 0, 0, 0, 0, np.nan], np.float32), balanced=True).tolist()
     [2.5, 0.625, 0.625, 0.625, 0.625, 0.0]
@@ -103,6 +112,6 @@ def label_weights(labels: np.ndarray, balanced: bool = False) -> np.ndarray:
     known = ~np.isnan(labels)
     if not balanced:
         return known.astype(np.float32)
-    positive = np.nansum(labels, axis=0) / np.maximum(known.sum(axis=0), 1)
-    share = np.where(labels == 1, positive, 1 - positive)  # of the label's class; never 0 where the label is known
-    return np.where(known, 0.5 / np.where(known, share, 1), 0).astype(np.float32)
+    prevalence = np.nansum(labels, axis=0) / np.maximum(known.sum(axis=0), 1)
+    class_share = np.where(labels == 1, prevalence, 1 - prevalence)  # never 0 where the label is known
+    return np.where(known, 0.5 / np.where(known, class_share, 1), 0).astype(np.float32)
