@@ -94,9 +94,9 @@ def test_one_file_under_two_patients_and_two_labels_is_found_and_merged(report: 
     (pair,) = report.integrity.two_ids
     assert (pair.images, pair.identical, pair.conflict) == (("0.png", "1.png"), True, True)
     assert report.integrity.one_patient == (("p0", "twin"),)
-    assert report.faults[2] == "one image, positive here and negative there: 0.png and 1.png"
+    assert report.faults[2] == "two labels for one image: 0.png and 1.png, one positive and one negative"
     assert all(side.leaking_images == 0 for side in report.sides)
-    assert any("p0 = twin); the split keeps each such patient on one side" in line for line in report.warnings)
+    assert any("p0 = twin); the split keeps each such patient in one set" in line for line in report.warnings)
 
 
 def test_a_paper_split_says_what_leaks_under_one_id_and_under_two(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_paper_split_says_what_leaks_under_one_id_and_under_two(tmp_path: Path
         assert isinstance(seen, int)
         leaks.add(side.leaking_images - seen)
         assert report.warnings[0].startswith(f"{seen} of 14 validation images are of patients")
-        assert any("the split takes them for two patients" in line for line in report.warnings)
+        assert any("the split treats them as two patients" in line for line in report.warnings)
     assert leaks == {0, 1}
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cxrlens.data.cache import build_cache
 from cxrlens.data.cohort import Cohort, Decoded, cohort_table
-from cxrlens.data.depth import why_not
+from cxrlens.data.depth import reason_against
 from cxrlens.data.images import UnreadableImage, read_image, to_uint8
 from cxrlens.data.listed import read_below
 from cxrlens.data.steps import group_steps
@@ -317,8 +317,8 @@ def test_a_picture_that_fills_a_smaller_depth_looks_the_same_among_deeper_ones(p
 
 
 def test_two_steps_below_the_others_is_a_black_image_and_one_step_is_a_dark_one():
-    assert why_not(12, np.full(100, 256), 256) is None
-    assert why_not(12, np.full(100, 200), 200) == "nearly all of its pixels lie below 256 of 4095"
+    assert reason_against(12, np.full(100, 256), 256) is None
+    assert reason_against(12, np.full(100, 200), 200) == "nearly all of its pixels lie below 256 of 4095"
 
 
 def test_a_file_that_changes_before_it_is_read_at_the_cohorts_depth_is_an_error(mixed, tmp_path):

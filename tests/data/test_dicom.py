@@ -14,7 +14,7 @@ from pydicom.pixels.processing import apply_windowing
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from cxrlens.data.dicom import windowed
+from cxrlens.data.dicom import apply_window
 from cxrlens.data.images import UnreadableImage, read_image
 
 RAMP = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
@@ -127,7 +127,7 @@ def test_the_window_applies_to_rescaled_values(made):
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 def test_window_functions_agree_with_pydicom(made, function):
     header = dcmread(made(WindowCenter=1800, WindowWidth=900, VOILUTFunction=function))
-    assert np.allclose(windowed(RAMP, 1800, 900, function), apply_windowing(RAMP, header) / 4095, atol=1e-6)
+    assert np.allclose(apply_window(RAMP, 1800, 900, function), apply_windowing(RAMP, header) / 4095, atol=1e-6)
 
 
 def test_an_unusable_window_is_told_and_ignored(made):

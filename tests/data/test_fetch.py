@@ -143,7 +143,7 @@ def test_a_server_that_stumbles_is_asked_again(server: Server, tmp_path: Path, c
 
 def test_a_server_that_keeps_failing_is_given_up(server: Server, tmp_path: Path) -> None:
     server.faults["images/c.jpg"] = ["502"] * 9
-    assert run(server, tmp_path).failed == {"images/c.jpg": "the server answers 502 Bad Gateway, 4 times"}
+    assert run(server, tmp_path).failed == {"images/c.jpg": "the server answers 502 Bad Gateway, at all 4 attempts"}
     assert server.asked["images/c.jpg"] == 4
 
 
@@ -192,7 +192,7 @@ def test_a_part_that_does_not_fit_is_not_held_against_the_server(server: Server,
 def test_other_content_is_named_and_never_kept(server: Server, tmp_path: Path, fault: str, said: str) -> None:
     server.faults["images/c.jpg"] = [fault] * 9
     reason = run(server, tmp_path).failed["images/c.jpg"]
-    assert reason.startswith(f"what came is not the published file ({said}")
+    assert reason.startswith(f"the downloaded file is not the published file ({said}")
     assert [path.name for path in (tmp_path / "images").iterdir()] == ["a b@2x.png"]
 
 
@@ -251,7 +251,7 @@ def test_a_connection_lost_on_the_way_stops_the_rest(
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no address to fetch from"):
+    with pytest.raises(UserError, match="is not an address to download from"):
         fetch(NAME, tmp_path, "ftp://mirror/x", files=MANIFEST)
 
 
@@ -274,7 +274,7 @@ def test_a_place_that_cannot_be_written_is_told(server: Server, tmp_path: Path) 
 
 
 def test_two_fetches_do_not_share_a_folder(server: Server, tmp_path: Path) -> None:
-    with filelock.FileLock(tmp_path / ".fetch.lock"), pytest.raises(UserError, match="another fetch is at work"):
+    with filelock.FileLock(tmp_path / ".fetch.lock"), pytest.raises(UserError, match="another download uses"):
         run(server, tmp_path)
 
 

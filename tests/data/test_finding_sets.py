@@ -50,7 +50,7 @@ def test_a_list_of_findings_names_columns_and_a_pattern_reads_the_file_name(root
             {"findings": {"Seen": "seen"}},
             r"finding Seen: the column 'seen' needs 1, 0 or an empty cell; 'a.png' has 'yes'",
         ),
-        ({}, "there is nothing to learn from it"),
+        ({}, "without them it has no labels"),
         ({"patterns": {"viral": "("}}, "not a regular expression"),
         ({"findings": ["mass"], "patterns": {"mass": "m"}}, "under both findings and patterns"),
         ({"findings": ["mass"], "tabel": "t.csv"}, "did you mean 'table'"),

@@ -201,7 +201,7 @@ def test_a_cell_that_names_no_phantom_says_what_one_looks_like(cell: str) -> Non
     [
         ({"prevalance": 0.5}, "did you mean 'prevalence'"),
         ({"marker_positive": 1.5}, "marker_positive"),
-        ({"images_per_patient": (3, 1)}, "fewest"),
+        ({"images_per_patient": (3, 1)}, "smallest number of images first"),
         ({"strength": float("nan")}, "strength"),
         ({"sites": 7}, "sites"),
     ],

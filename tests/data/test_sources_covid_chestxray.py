@@ -110,7 +110,7 @@ def test_a_folder_without_any_listed_file_is_an_error(tmp_path: Path) -> None:
     root = build(tmp_path)
     for file in (root / "images").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="none of the 5 listed files was found"):
+    with pytest.raises(UserError, match="none of the 5 listed files exists"):
         CovidChestXray().cohort(root)
 
 

@@ -57,7 +57,7 @@ def test_a_column_called_patient_is_used_unasked(tmp_path: Path) -> None:
 
 
 def test_another_label_is_an_error_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"list.csv line 3: 'maybe' in the column label is neither class"):
+    with pytest.raises(UserError, match=r"list.csv line 3: 'maybe' in the column label belongs to no class"):
         CsvTable(table="list.csv").cohort(build(tmp_path, "image,label\na.png,1\nb.png,maybe\n"))
 
 
@@ -71,7 +71,7 @@ def test_numbers_in_the_study_file_may_be_the_values(tmp_path: Path) -> None:
     [
         ({"table": "lst.csv"}, "cannot read the table"),
         ({"table": "../list.csv"}, "leads out"),
-        ({"image": "imagge"}, r"no column 'imagge' \(is it 'image'\?\)"),
+        ({"image": "imagge"}, r"no column 'imagge' \(did you mean 'image'\?\)"),
         ({"patient": "subject"}, "no column 'subject'"),
         ({"images": "pics"}, "no folder"),
         ({"positive": ("1",), "negative": ("1.0",)}, "under both"),
@@ -175,12 +175,12 @@ def test_names_that_begin_with_the_data_folder_are_found_below_it(tmp_path: Path
     ("options", "said"),
     [
         ({"views": ["frontal"], "left_out": ["-1"]}, r"views: 'frontal' never occurs .*'Frontal'"),
-        ({"views": ["PA"], "columns": {}, "left_out": ["-1"]}, "views needs to know the column"),
-        ({"patient_pattern": r"subject(\d+)", "left_out": ["-1"]}, "fits no name"),
+        ({"views": ["PA"], "columns": {}, "left_out": ["-1"]}, "views needs the column with the view"),
+        ({"patient_pattern": r"subject(\d+)", "left_out": ["-1"]}, "matches no name"),
         ({"patient": "Sex", "patient_pattern": r"(\d)"}, "not both"),
         ({"left_out": ["-1", "1"]}, "under both positive and left_out"),
-        ({}, "'-1.0' in the column Pneumonia is neither class .* or to left_out"),
-        ({"more_table": "x.csv"}, "go together"),
+        ({}, "'-1.0' in the column Pneumonia belongs to no class .* or to left_out"),
+        ({"more_table": "x.csv"}, "give both more_table"),
     ],
 )
 def test_options_for_public_tables_that_do_not_fit_are_explained(tmp_path: Path, options: dict, said: str) -> None:
@@ -200,7 +200,7 @@ def test_joined_labels_are_positive_if_any_is(tmp_path: Path) -> None:
     assert rest.table["label"].fillna(-1).tolist() == [1, 0, -1, 0] and rest.left_out == {"label Mass": 1}
     with pytest.raises(UserError, match=r"positive: 'Pnuemonia' never occurs .*'Pneumonia'"):
         CsvTable(**{**chosen, "positive": ("Pnuemonia",)}, negative="rest").cohort(root)
-    with pytest.raises(UserError, match=r"are several labels joined in it\? Then: separator = '\|'"):
+    with pytest.raises(UserError, match=r"if it holds several labels, write separator = '\|'"):
         CsvTable(table="list.csv", positive=("Pneumonia",), negative=("No Finding",)).cohort(root)
 
 

@@ -232,9 +232,9 @@ def test_too_few_of_a_class_stops_before_training(
         make_splits(cohort_of(labels, patients), options)
 
 
-def test_a_side_that_loses_its_only_negative_file_stops_before_training() -> None:
+def test_a_set_that_loses_its_only_negative_file_stops_before_training() -> None:
     cohort = cohort_of([1, 1, 1, 1, 0, 0])
     (split,) = make_splits(cohort, SplitOptions())
     lost = next(int(name.removesuffix(".png")) for name in split.validation if name in ("4.png", "5.png"))
-    with pytest.raises(UserError, match=r"validation side .* 0 negative"):
+    with pytest.raises(UserError, match=r"validation set .* 0 negative"):
         make_splits(cohort_of([1, 1, 1, 1, 0, 0], missing=(lost,)), SplitOptions())

@@ -37,7 +37,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, encodi
         ("", "is empty"),
         (
             "filname,finding\na,b\n",
-            r"line 1: no column 'filename' \(is it 'filname'\?\); columns found: filname, finding",
+            r"line 1: no column 'filename' \(did you mean 'filname'\?\); columns found: filname, finding",
         ),
         ("filename,view\na.png,PA\nb.png\n", "line 3: 1 cells where the header has 2"),
         ("filename,view\na.png,PA,more\n", "line 2: 3 cells where the header has 2"),
@@ -59,7 +59,7 @@ def test_an_absent_table_is_named(tmp_path: Path) -> None:
 
 def test_a_row_without_a_name_is_told_with_its_line(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, "image,view\na.png,PA\n,AP\n"))
-    with pytest.raises(UserError, match="line 3: no image"):
+    with pytest.raises(UserError, match="line 3: the column image is empty"):
         table.need_filled("image")
 
 
@@ -109,7 +109,7 @@ def test_line_ends_may_be_mixed_and_faults_keep_their_line(tmp_path: Path) -> No
 def test_a_packed_table_is_unpacked(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, gzip.compress("image;Größe\na.png;1\n".encode("utf-8-sig"))))
     assert table.rows.to_dict("list") == {"image": ["a.png"], "Größe": ["1"]}
-    with pytest.raises(UserError, match="damaged or cut off gzip"):
+    with pytest.raises(UserError, match="damaged or truncated gzip"):
         read_table(write(tmp_path, gzip.compress(b"image\na.png\n" * 50)[:-12]))
 
 
