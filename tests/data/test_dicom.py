@@ -181,8 +181,8 @@ def test_a_letter_far_from_all_other_values_does_not_decide_the_range(made):
     for letter, stored in ((65535, RAMP), (0, 60_000 + RAMP // 2)):
         lettered = np.where(RAMP % 100 == 7, letter, stored).astype(np.uint16)
         decoded = read_image(made(lettered, BitsStored=16))
-        shown = lettered != letter
-        assert np.ptp(decoded.pixels[0][shown]) > 0.99 and "clipped" in decoded.steps[1]
+        image_pixels = lettered != letter
+        assert np.ptp(decoded.pixels[0][image_pixels]) > 0.99 and "clipped" in decoded.steps[1]
 
 
 def test_colour_of_12_bits_is_scaled_by_12_bits(made):

@@ -116,11 +116,11 @@ def test_the_blob_name_is_gits(tmp_path: Path) -> None:
 
 
 def test_every_file_comes_is_verified_and_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
-    seen: list[tuple[int, int, int]] = []
-    report = run(server, tmp_path, progress=lambda *now: seen.append(now))
+    calls: list[tuple[int, int, int]] = []
+    report = run(server, tmp_path, progress=lambda *now: calls.append(now))
     assert report.downloaded == tuple(MANIFEST) and report.already == () and report.complete
     assert_whole(tmp_path)
-    assert seen[-1] == (3, 3, sum(map(len, CONTENT.values())))
+    assert calls[-1] == (3, 3, sum(map(len, CONTENT.values())))
     again = run(server, tmp_path)
     assert again.already == tuple(MANIFEST) and again.downloaded == ()
     assert max(server.asked.values()) == 1
@@ -188,11 +188,11 @@ def test_a_part_that_does_not_fit_is_not_held_against_the_server(server: Server,
     assert server.asked["images/c.jpg"] == 3
 
 
-@pytest.mark.parametrize(("fault", "said"), [("wrong", "20,000 bytes"), ("html", "25 bytes, an HTML page")])
-def test_other_content_is_named_and_never_kept(server: Server, tmp_path: Path, fault: str, said: str) -> None:
+@pytest.mark.parametrize(("fault", "message"), [("wrong", "20,000 bytes"), ("html", "25 bytes, an HTML page")])
+def test_other_content_is_named_and_never_kept(server: Server, tmp_path: Path, fault: str, message: str) -> None:
     server.faults["images/c.jpg"] = [fault] * 9
     reason = run(server, tmp_path).failed["images/c.jpg"]
-    assert reason.startswith(f"the downloaded file is not the published file ({said}")
+    assert reason.startswith(f"the downloaded file is not the published file ({message}")
     assert [path.name for path in (tmp_path / "images").iterdir()] == ["a b@2x.png"]
 
 

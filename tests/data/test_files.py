@@ -116,13 +116,13 @@ def test_the_layout_one_level_down_is_accepted_when_only_one_folder_has_it(tmp_p
 
 def test_what_is_no_data_folder_is_told_apart(tmp_path: Path) -> None:
     touch(tmp_path, "data.zip", "empty/notes.txt")
-    for root, said in [
+    for root, message in [
         (None, "--data PATH"),
         (tmp_path / "nowhere", "no folder"),
         (tmp_path / "data.zip", "is a file; .*unpack"),
         (tmp_path / "empty", "does not hold table.csv; it holds: notes.txt"),
     ]:
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             find_data_dir(root, ("table.csv",), "table.csv")
 
 

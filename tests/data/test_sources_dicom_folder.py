@@ -123,7 +123,7 @@ def test_a_patient_of_the_table_goes_before_the_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "options", "said"),
+    ("lines", "options", "message"),
     [
         (
             ["study,label", "1.1,1"],
@@ -136,8 +136,8 @@ def test_a_patient_of_the_table_goes_before_the_header(tmp_path: Path) -> None:
         (["file,label", "1.1/IM0,1"], {"positive": ["1"], "negative": ["1"]}, "under both positive and negative"),
     ],
 )
-def test_a_table_that_does_not_fit_is_answered_with_what_to_do(tmp_path, lines, options, said) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_table_that_does_not_fit_is_answered_with_what_to_do(tmp_path, lines, options, message) -> None:
+    with pytest.raises(UserError, match=message):
         listed(build(tmp_path), lines, **options).cohort(tmp_path)
 
 

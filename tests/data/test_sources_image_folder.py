@@ -72,7 +72,7 @@ def test_a_misspelt_class_is_answered_with_the_nearest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"patient_pattern": "person(\\d+"}, "not a regular expression"),
         ({"patient_pattern": "person\\d+"}, "needs a group"),
@@ -80,8 +80,8 @@ def test_a_misspelt_class_is_answered_with_the_nearest(tmp_path: Path) -> None:
         ({"positive": ["A"], "negative": ["/"]}, "an entry is empty"),
     ],
 )
-def test_bad_options_are_refused_before_any_file_is_read(options: dict, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_bad_options_are_refused_before_any_file_is_read(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         parse(ImageFolder, options, "[data]")
 
 

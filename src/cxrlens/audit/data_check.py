@@ -254,8 +254,8 @@ class CheckReport:
             "left_out_origins": self.origins,
             "unlisted": self.unlisted,
             "other_files": self.other_files,
-            "absent": _named(integrity.absent),
-            "unreadable": _named(integrity.unreadable),
+            "absent": _reason_rows(integrity.absent),
+            "unreadable": _reason_rows(integrity.unreadable),
             "duplicates": [_pair(pair) for pair in integrity.duplicates.pairs],
             "duplicates_shortlisted": integrity.duplicates.shortlisted,
             "duplicates_compared": integrity.duplicates.compared,
@@ -286,19 +286,19 @@ def check(
         progress: called with (done, in all) during the search for duplicates.
     """
     integrity = examine(cohort, cache, progress)
-    known = cohort.with_missing(cache.missing)
+    readable = cohort.with_missing(cache.missing)
     merged = integrity.groups if options.merges else {}
     splits: tuple[Split, ...] = ()
     faults = [*cohort.faults, *fault_sentences(integrity)]
     try:
-        splits = make_splits(known, options, integrity.groups)
-        check_interval(known.table, splits, merged)
+        splits = make_splits(readable, options, integrity.groups)
+        check_interval(readable.table, splits, merged)
     except UserError as error:
         faults.append(str(error))
-    sides = tuple(set_counts(known.table, split, integrity.groups) for split in splits)
+    sides = tuple(set_counts(readable.table, split, integrity.groups) for split in splits)
     return CheckReport(
         name=cohort.name,
-        cohort=cohort_summary(known, splits),
+        cohort=cohort_summary(readable, splits),
         unlabelled=int(cohort.table["label"].isna().sum()),
         counts=count_labels(cohort.table),
         images_a_patient=dict(sorted(Counter(Counter(cohort.table["patient"].tolist()).values()).items())),
@@ -312,7 +312,7 @@ def check(
         merged=merged,
         warnings=(
             *(sentence for sentence in cohort.warnings if sentence not in cohort.faults),
-            *warning_sentences(known.table, integrity, splits, sides, merged=options.merges),
+            *warning_sentences(readable.table, integrity, splits, sides, merged=options.merges),
             *reading_sentences(cache.facts),
         ),
         faults=tuple(faults),
@@ -356,5 +356,5 @@ def _pair(pair: Pair) -> dict[str, object]:
     }
 
 
-def _named(reasons: dict[str, str]) -> list[dict[str, str]]:
+def _reason_rows(reasons: dict[str, str]) -> list[dict[str, str]]:
     return [{"image": image, "reason": reason} for image, reason in reasons.items()]

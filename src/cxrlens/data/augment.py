@@ -145,14 +145,14 @@ def apply(image: np.ndarray, parameters: Parameters) -> np.ndarray:
         A new array, float32 [height, width] in [0, 1].
     """
     assert image.ndim == 2 and image.dtype == np.float32, f"needs float32 [H, W]; got {image.dtype} {image.shape}"
-    done = _affine(image, parameters)
+    result = _affine(image, parameters)
     if parameters.channel_shift:
-        done = np.clip(done + np.float32(parameters.channel_shift), done.min(), done.max())
+        result = np.clip(result + np.float32(parameters.channel_shift), result.min(), result.max())
     if parameters.flip:
-        done = done[:, ::-1]
+        result = result[:, ::-1]
     if parameters.brightness is not None:
-        done = _brightness(done, parameters.brightness)
-    return np.array(done, dtype=np.float32, order="C")
+        result = _brightness(result, parameters.brightness)
+    return np.array(result, dtype=np.float32, order="C")
 
 
 def _between(low: float, high: float, uniform: float) -> float:
@@ -222,13 +222,13 @@ def combinations(study: Augmentation | None = None) -> dict[str, Augmentation]:
     >>> list(combinations())[-2:]
     ['paper', 'all_six']
     """
-    named = {
+    augmentations = {
         "none": Augmentation(),
         **SIX,
         "paper": together(SIX["horizontal_flip"], SIX["brightness"]),
         "all_six": together(*SIX.values()),
     }
-    return named if study is None or study in named.values() else {**named, "study": study}
+    return augmentations if study is None or study in augmentations.values() else {**augmentations, "study": study}
 
 
 def named_combination(name: str, known: dict[str, Augmentation]) -> Augmentation:

@@ -395,8 +395,8 @@ def _build(
                 if progress:
                     progress(done, len(rows))
         agreed = agreed_depth(writer.facts("depth_alone")) if depth is None else None
-        alone = dict(zip(writer.images, writer.facts("depth_alone"), strict=True))
-        reread = [row for row in undeclared if agreed is not None and alone[row.image] != agreed]
+        own_depths = dict(zip(writer.images, writer.facts("depth_alone"), strict=True))
+        reread = [row for row in undeclared if agreed is not None and own_depths[row.image] != agreed]
         for row, result in zip(reread, pool.map(partial(work, depth=agreed), reread), strict=True):
             if isinstance(result, str):
                 raise UserError(f"{cohort.name}: {row.image} changed while it was read ({result}); start again")

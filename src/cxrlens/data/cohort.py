@@ -163,10 +163,10 @@ def known_patients(table: pd.DataFrame) -> pd.Series:
 
 def _names_for_unknown(patients: pd.Series, images: pd.Series) -> pd.Series:
     """Fills unknown patients with the name of the image, made different from the names of known patients."""
-    taken, names = {*patients.dropna()}, []
+    known_names, names = {*patients.dropna()}, []
     for patient, image in zip(patients, images, strict=True):
         name = patient if patient is not None else image
-        while patient is None and name in taken:
+        while patient is None and name in known_names:
             name = f"{name} (patient unknown)"
         names.append(name)
     return pd.Series(names, dtype=object)

@@ -50,9 +50,9 @@ def to_unit(stored: np.ndarray, header: Dataset, padding: np.ndarray) -> tuple[n
     values, steps = _modality(stored, header)
     measured = values[~padding] if not padding.all() else values
     if header.get("VOILUTSequence"):
-        top, used = _table_top(header)
+        top, table_step = _table_top(header)
         looked_up = apply_voi(np.rint(values).astype(np.int64), header)
-        return (looked_up / max(top, int(looked_up.max()))).astype(np.float32), [*steps, used]
+        return (looked_up / max(top, int(looked_up.max()))).astype(np.float32), [*steps, table_step]
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
     for window in _windows(header):
         reason = _window_problem(measured, *window, function)
@@ -78,9 +78,9 @@ def _table_top(header: Dataset) -> tuple[int, str]:
     entries, first, bits = (int(number) for number in header.VOILUTSequence[0].LUTDescriptor)
     entries = entries or 2**16
     highest = int(apply_voi(np.arange(first, first + entries, dtype=np.int64), header).max())
-    used = smallest_depth(highest) if highest < 2**16 else bits
-    if used < bits:
-        return 2**used - 1, f"warning: VOI table applied whose values use {used} of {bits} bits"
+    used_bits = smallest_depth(highest) if highest < 2**16 else bits
+    if used_bits < bits:
+        return 2**used_bits - 1, f"warning: VOI table applied whose values use {used_bits} of {bits} bits"
     return max(2**bits - 1, 1), "VOI table applied"
 
 

@@ -183,19 +183,20 @@ def name_patients(headers: Mapping[str, Header], options: HeaderOptions) -> tupl
     ambiguous, separated = 0, 0
     single_id = len(groups) == 1 and len(headers) > 3
     for (issuer, number), paths in groups.items():
-        people = [headers[path] for path in paths]
-        several = _people(people)
+        patient_headers = [headers[path] for path in paths]
+        count = _count_people(patient_headers)
+        described = any(header.sex or header.birth for header in patient_headers)
         if _is_placeholder(number):
             absent += paths
-        elif several > 2 or (single_id and (several > 1 or not any(header.sex or header.birth for header in people))):
+        elif count > 2 or (single_id and (count > 1 or not described)):
             shared += paths
         else:
             by_site: dict[str, list[str]] = {}
             for path in paths:
                 by_site.setdefault(" ".join(headers[path].site.split()).casefold(), []).append(path)
-            split = several > 1 and len(by_site) > 1
-            split = split and all(_people([headers[path] for path in group]) == 1 for group in by_site.values())
-            ambiguous += several > 1 and not split
+            split = count > 1 and len(by_site) > 1
+            split = split and all(_count_people([headers[path] for path in group]) == 1 for group in by_site.values())
+            ambiguous += count > 1 and not split
             separated += split
             for site, group in by_site.items():
                 written = headers[paths[0]].patient_id.strip()
@@ -254,8 +255,8 @@ def _unknown(
             studies.setdefault(headers[path].study, []).append(path)
     grouped = 0
     for study, paths in studies.items():
-        whole = len(paths) == len(unknown) and len(paths) > 3  # one study for all images is a placeholder too
-        if len(paths) > 1 and not whole and _people([headers[path] for path in paths]) == 1:
+        one_study = len(paths) == len(unknown) and len(paths) > 3  # one study for all images is a placeholder too
+        if len(paths) > 1 and not one_study and _count_people([headers[path] for path in paths]) == 1:
             names |= dict.fromkeys(paths, f"study-{patient_hash(key, 'study', study)[2:]}")
             grouped += len(paths)
     reasons = [
@@ -281,9 +282,9 @@ def _merge(
     merged = []
     for name, known, path in zip(names, in_source, cells, strict=True):
         header = patients.get(path) if path is not None and not known else None
-        called = source_names.get(header, set()) if header is not None else set()
-        merged.append(next(iter(called)) if len(called) == 1 else header or name)
-    conflicts = sum(len(called) > 1 for called in source_names.values())
+        known_as = source_names.get(header, set()) if header is not None else set()
+        merged.append(next(iter(known_as)) if len(known_as) == 1 else header or name)
+    conflicts = sum(len(known_as) > 1 for known_as in source_names.values())
     if not conflicts:
         return merged, []
     return merged, [
@@ -302,7 +303,7 @@ def _is_placeholder(number: str) -> bool:
     return not plain or plain in PLACEHOLDERS or not plain.strip("0") or not plain.strip("x")
 
 
-def _people(headers: Sequence[Header]) -> int:
+def _count_people(headers: Sequence[Header]) -> int:
     """The smallest number of people that some headers can belong to, by sex and birth."""
     sexes = len({header.sex for header in headers} - {None})
     births = [header.birth for header in headers if header.birth]

@@ -120,7 +120,7 @@ def examine_view(header: Dataset) -> View:
     if (both or any(meaning.lateral for meaning in own)) and orientation != "front":
         warnings.append("unclear view: the header names a frontal and a side view")
     else:
-        unknown = next((text for text, meaning in stated if not meaning.known), None)
+        unknown = next((text for text, meaning in stated if not meaning.states_view), None)
         if unknown is not None:
             warnings.append(f"unclear view ({unknown.upper()[:40]}), taken as frontal")
     described = [meaning for _, meaning in (*series, *study)]
@@ -143,7 +143,7 @@ class _Meaning:
         return self.name is not None
 
     @property
-    def known(self) -> bool:
+    def states_view(self) -> bool:
         """Whether the words state a view."""
         return self.frontal or self.lateral or self.oblique or bool(self.unclear)
 

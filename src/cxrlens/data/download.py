@@ -66,7 +66,7 @@ def download(
         OSError: the disk is full or cannot be written.
     """
     part = target.with_name(target.name + ".part")
-    wrong, reason = 0, ""
+    wrong_files, reason = 0, ""
     for attempt in range(1, ATTEMPTS + 1):
         resumed = part.exists() and part.stat().st_size > 0
         wait = pause * 2 ** (attempt - 1)
@@ -78,8 +78,8 @@ def download(
                     return
                 content = _description(part)
                 part.unlink()
-                wrong += not resumed  # an outdated part says nothing about the server
-                if wrong == 2:
+                wrong_files += not resumed  # an outdated part says nothing about the server
+                if wrong_files == 2:
                     raise Refused(f"the downloaded file is not the published file ({content}); nothing was kept")
                 reason = "the downloaded file is not the published file"
                 continue

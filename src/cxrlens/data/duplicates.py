@@ -168,11 +168,11 @@ def sample(images: np.ndarray, warp: np.ndarray) -> tuple[np.ndarray, np.ndarray
     top, left = np.minimum(y.astype(int), side - 2), np.minimum(x.astype(int), side - 2)
     part_y = (y - top).astype(np.float32)[:, :, None]
     part_x = (x - left).astype(np.float32)[:, None, :]
-    which = np.arange(count)[:, None]
-    rows = images[which, top] * (1 - part_y) + images[which, top + 1] * part_y
+    batch = np.arange(count)[:, None]
+    rows = images[batch, top] * (1 - part_y) + images[batch, top + 1] * part_y
     columns = rows.transpose(0, 2, 1)
     across = (
-        columns[which, left].transpose(0, 2, 1) * (1 - part_x) + columns[which, left + 1].transpose(0, 2, 1) * part_x
+        columns[batch, left].transpose(0, 2, 1) * (1 - part_x) + columns[batch, left + 1].transpose(0, 2, 1) * part_x
     )
     return across, valid
 

@@ -376,8 +376,8 @@ def _walk(
             target = Path(os.path.realpath(entry.path))
             inside = target.is_relative_to(real_root)
             if not inside and not links_out and not (store and target.is_relative_to(store)):
-                what = "a link to a folder out of" if target.is_dir() else "a link out of"
-                yield name, f"{what} the data folder: refused; {LINK_ADVICE}", None
+                description = "a link to a folder out of" if target.is_dir() else "a link out of"
+                yield name, f"{description} the data folder: refused; {LINK_ADVICE}", None
             elif target.is_file():
                 yield name, "", name_of(target.relative_to(real_root).as_posix()) if inside else None
             elif not target.is_dir():

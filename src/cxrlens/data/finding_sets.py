@@ -83,8 +83,8 @@ class FindingSet(Config):
     def _something_to_learn(self) -> FindingSet:
         if not self.findings and not self.patterns:
             raise ValueError("needs findings (columns) or patterns (of file names): without them it has no labels")
-        if both := self.findings.keys() & self.patterns.keys():
-            raise ValueError(f"{', '.join(sorted(both))}: listed under both findings and patterns; keep one")
+        if shared := self.findings.keys() & self.patterns.keys():
+            raise ValueError(f"{', '.join(sorted(shared))}: listed under both findings and patterns; keep one")
         return self
 
     def cohort(self, data_dir: Path | None) -> Cohort:
@@ -117,11 +117,11 @@ class FindingSet(Config):
             if column not in table:
                 raise UserError(f"set '{self.name}': {near_miss('column', column, table.columns)}")
             values = pd.to_numeric(table[column], errors="coerce")
-            odd = table[column][table[column].notna() & ~values.isin([0, 1])]
-            if len(odd):
+            invalid = table[column][table[column].notna() & ~values.isin([0, 1])]
+            if len(invalid):
                 raise UserError(
                     f"set '{self.name}', finding {finding}: the column '{column}' needs 1, 0 or an empty cell; "
-                    f"'{table['image'][odd.index[0]]}' has {odd.iloc[0]!r}"
+                    f"'{table['image'][invalid.index[0]]}' has {invalid.iloc[0]!r}"
                 )
             labels[finding] = values.astype(float)
         for finding, pattern in self.patterns.items():

@@ -36,20 +36,20 @@ def check_occur(options: Mapping[str, Iterable[str]], known: Collection[str], wh
     Raises:
         UserError: a name does not occur (the message lists the nearest names that do), or is under two options.
     """
-    seen: dict[str, str] = {}
+    option_of_name: dict[str, str] = {}
     for option, names in options.items():
         for name in names:
             if name not in known:
                 folded = {other.casefold(): other for other in sorted(known)}
-                near = [folded[hit] for hit in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
+                near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
                 hint = (
                     f"nearest: {', '.join(map(repr, near))}"
                     if near
                     else f"it has: {', '.join(map(repr, sorted(known)))}"
                 )
                 raise UserError(f"{option}: '{name}' never occurs in {where}; {hint}")
-            if seen.setdefault(name, option) != option:
-                raise UserError(f"'{name}' is under both {seen[name]} and {option}; keep one")
+            if option_of_name.setdefault(name, option) != option:
+                raise UserError(f"'{name}' is under both {option_of_name[name]} and {option}; keep one")
 
 
 def label_of(
@@ -93,12 +93,12 @@ def option_of(options: Mapping[str, Iterable[str]]) -> dict[str, str]:
     Raises:
         UserError: a value is under two options.
     """
-    seen: dict[str, str] = {}
+    result: dict[str, str] = {}
     for option, values in options.items():
         for value in values:
-            if seen.setdefault(value, option) != option:
-                raise UserError(f"the value '{value}' is under both {seen[value]} and {option}; keep one")
-    return seen
+            if result.setdefault(value, option) != option:
+                raise UserError(f"the value '{value}' is under both {result[value]} and {option}; keep one")
+    return result
 
 
 def plain_value(value: str) -> str:

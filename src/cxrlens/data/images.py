@@ -93,13 +93,13 @@ def _checked(decoded: Decoded) -> Decoded:
         conversions = f" after {', '.join(decoded.steps)}" if decoded.steps else ""
         raise UnreadableImage(f"every pixel has the same value{conversions}")
     _, height, width = pixels.shape
-    odd = []
+    warnings = []
     if min(height, width) < 64:
-        odd.append(f"warning: only {width} x {height} pixels")
+        warnings.append(f"warning: only {width} x {height} pixels")
     if max(height, width) > 3 * min(height, width):
-        odd.append(f"warning: {width} x {height} pixels is no shape of a chest X-ray")
-    odd += _few_levels(pixels) or _flat(pixels)
-    return replace(decoded, steps=(*decoded.steps, *odd))
+        warnings.append(f"warning: {width} x {height} pixels is no shape of a chest X-ray")
+    warnings += _few_levels(pixels) or _flat(pixels)
+    return replace(decoded, steps=(*decoded.steps, *warnings))
 
 
 def _few_levels(pixels: np.ndarray) -> list[str]:

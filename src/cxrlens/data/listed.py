@@ -106,7 +106,7 @@ def listed_cohort(
     nested = {file.path: names[row] for row, file in enumerate(row_files) if file.nested}
     if nested:
         path, cell = next(iter(nested.items()))
-        above = {_above(path, cell) for path, cell in nested.items() if path is not None}
+        above = {_folders_above(path, cell) for path, cell in nested.items() if path is not None}
         folder = next(iter(above)) if len(above) == 1 else None
         hint = f'; write images = "{folder}" in [data] to say so' if folder and name == "csv_table" else ""
         all_warnings.append(
@@ -238,7 +238,7 @@ def _as_text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) or "unknown"
 
 
-def _above(path: str, cell: str) -> str:
+def _folders_above(path: str, cell: str) -> str:
     """The folders of a path above those that a table's cell names; "" where the cell names other folders."""
     folders, named = PurePosixPath(path).parts[:-1], PurePosixPath(cell.replace("\\", "/")).parts[:-1]
     agree = folders[len(folders) - len(named) :] == named

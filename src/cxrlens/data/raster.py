@@ -128,7 +128,7 @@ class _Deep:
 
         def read_as(depth: int) -> Decoded:
             if depth == own:
-                return alone
+                return decoded
             reason = reason_against(depth, self.colour, highest)
             chosen = own if reason else depth
             if reason:
@@ -139,8 +139,8 @@ class _Deep:
             return finish(*self._grey(chosen, note), depth=chosen, depth_alone=own)
 
         note = f"{self.bits}-bit file read as {own} bits (largest value {int(self.colour.max())})"
-        alone = finish(*self._grey(own, note if own < 16 else self.note), depth=own, depth_alone=own)
-        return replace(alone, read_as=read_as)
+        decoded = finish(*self._grey(own, note if own < 16 else self.note), depth=own, depth_alone=own)
+        return replace(decoded, read_as=read_as)
 
     def _grey(self, depth: int, note: str) -> tuple[np.ndarray, list[str]]:
         """The image as float32 [H, W] in [0, 1] with transparency over black, and the steps."""

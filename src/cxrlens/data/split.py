@@ -377,8 +377,8 @@ def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping
     fold = f", fold {split.fold}" if len(splits) > 1 else ""
     more = f"; too few in {len(short)} of {len(splits)} folds" if len(short) > 1 else ""
     sign, word = (1, "positive") if (with_positive, positive) <= (with_negative, negative) else (0, "negative")
-    used = [name for name in (*split.train, *split.validation) if label[name] == sign]
-    count = len({(groups or {}).get(patient[name], patient[name]) for name in used})
+    usable = [name for name in (*split.train, *split.validation) if label[name] == sign]
+    count = len({(groups or {}).get(patient[name], patient[name]) for name in usable})
     raise UserError(
         f"too few validation images (kind '{split.kind}'{fold}): {positive} positive ({_patients(with_positive)}), "
         f"{negative} negative ({_patients(with_negative)}){more}; an AUC needs {LEAST} readable "

@@ -63,7 +63,7 @@ class Table:
         absent = [name for name in columns if name not in existing]
         if absent:
             near = {name: difflib.get_close_matches(name, existing, n=1, cutoff=0.6) for name in absent}
-            hints = {name: f" (did you mean '{hit[0]}'?)" if hit else "" for name, hit in near.items()}
+            hints = {name: f" (did you mean '{match[0]}'?)" if match else "" for name, match in near.items()}
             names = ", ".join(f"'{name}'{hint}" for name, hint in hints.items())
             raise UserError(f"{self.path} line 1: no column {names}; columns found: {', '.join(existing)}")
 

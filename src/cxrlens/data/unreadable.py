@@ -108,16 +108,16 @@ _KINDS = (
 
 def _jpeg_kind(data: bytes) -> str | None:
     """The kind of a JPEG that is not a common one of 8 bits; None where the frame header names no such kind."""
-    place = 2
-    while place + 5 <= len(data) and data[place] == 0xFF:
-        marker, bits = data[place + 1], data[place + 4]
+    position = 2
+    while position + 5 <= len(data) and data[position] == 0xFF:
+        marker, bits = data[position + 1], data[position + 4]
         if marker == 0xF7:
             return "a JPEG-LS"
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # ITU-T T.81, table B.1
             if marker in (0xC3, 0xC7, 0xCB, 0xCF):
                 return "a lossless JPEG"
             return f"a JPEG of {bits} bits" if bits != 8 else None
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return None
 
 

@@ -63,8 +63,8 @@ class DicomFolder(ImageFolder):
         column: column of the table that names it; by default a column with a usual name.
         label: column of the table with the label; an empty cell is an unknown label.
         views: views to keep, such as "PA" and "AP"; empty keeps all frontal views, including unstated ones.
-        patient_ids: how ids from headers appear in written files, see `HeaderOptions`.
-        salt: secret text of the hash, see `HeaderOptions`.
+        patient_ids: see `HeaderOptions`.
+        salt: see `HeaderOptions`.
     """
 
     positive: Values = ()

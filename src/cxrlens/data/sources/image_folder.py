@@ -204,7 +204,7 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _ClassFolder:
     """The class folder of a path: `folders[start:end]`, called `name` in the study."""
 
     name: str
@@ -225,7 +225,7 @@ class _Classes:
         """The names of all class folders, for messages."""
         return ", ".join("/".join(parts) for parts in (*self.positive, *self.negative))
 
-    def place(self, data_dir: Path, path: str) -> _Place | None:
+    def place(self, data_dir: Path, path: str) -> _ClassFolder | None:
         """The innermost class folder above a file; None where there is none.
 
         Raises:
@@ -238,9 +238,9 @@ class _Classes:
             raise UserError(f"{data_dir / path} lies in folders of both classes: {names}")
         return max(places, key=lambda place: (place.end, -place.start), default=None)
 
-    def _matches(self, folders: Sequence[str], write: Callable[[str], str] = str) -> list[_Place]:
+    def _matches(self, folders: Sequence[str], write: Callable[[str], str] = str) -> list[_ClassFolder]:
         return [
-            _Place("/".join(entry), label, start, start + len(entry))
+            _ClassFolder("/".join(entry), label, start, start + len(entry))
             for label, entries in ((1.0, self.positive), (0.0, self.negative))
             for entry in entries
             for start in range(len(folders) - len(entry) + 1)
