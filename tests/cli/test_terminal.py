@@ -110,7 +110,7 @@ def test_a_check_names_three_pairs_and_json_has_all(tmp_path: Path) -> None:
     )
     words = ("data", "check", str(study), "--data", str(tmp_path / "data"))
     told = cxrlens(*words).stdout.decode()
-    assert told.count("one image, positive here and negative there") == 3 and "9 more pairs" in told
+    assert told.count("two labels for one image") == 3 and "9 more pairs" in told
     sentence = next(line for line in told.splitlines() if "under two patient ids" in line)
     assert sentence.count(" = ") == 3 and "and 9 more; --json has them all" in sentence and "[" in sentence
     found = json.loads(cxrlens(*words, "--json").stdout)

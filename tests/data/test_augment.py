@@ -104,8 +104,8 @@ def test_an_image_of_one_value_becomes_black_with_brightness_as_in_keras():
 def test_channel_shift_comes_before_brightness():
     # 0.2 clips the two brightest to one value; the stretch then sees a range of [0.2, 0.7], not [0, 0.7].
     image = np.array([[0.0, 0.5, 0.7]], dtype=np.float32)
-    done = apply(image, Parameters(channel_shift=0.2, brightness=1.0))
-    assert (done * 255).round(3).tolist() == [[0, 255, 255]]
+    result = apply(image, Parameters(channel_shift=0.2, brightness=1.0))
+    assert (result * 255).round(3).tolist() == [[0, 255, 255]]
 
 
 # Against an oracle
@@ -137,9 +137,9 @@ def test_a_shift_alone_is_scipys_affine_transform(shift: float):
 
 def test_the_default_parameters_return_the_same_values_in_a_new_array():
     image = noise()
-    done = apply(image, Parameters())
-    assert np.array_equal(done, image)
-    assert not np.shares_memory(done, image)
+    result = apply(image, Parameters())
+    assert np.array_equal(result, image)
+    assert not np.shares_memory(result, image)
 
 
 @settings(max_examples=60)
@@ -154,10 +154,10 @@ def test_two_flips_are_none(seed: int):
 def test_an_augmented_image_is_float32_of_the_same_shape_in_0_1_and_replays(parameters: Parameters):
     image = noise()
     before = image.copy()
-    done = apply(image, parameters)
-    assert done.dtype == np.float32 and done.shape == image.shape and done.flags.c_contiguous
-    assert done.min() >= 0 and done.max() <= 1
-    assert np.array_equal(done, apply(image, parameters))
+    result = apply(image, parameters)
+    assert result.dtype == np.float32 and result.shape == image.shape and result.flags.c_contiguous
+    assert result.min() >= 0 and result.max() <= 1
+    assert np.array_equal(result, apply(image, parameters))
     assert np.array_equal(image, before)
 
 

@@ -85,10 +85,10 @@ def test_a_second_call_decodes_nothing_but_what_was_unreadable(cohort, folder):
         read.append(path)
         return cohort.read(path)
 
-    told = Cohort("test", cohort.table, listening, cohort.missing)
-    first = build_cache(told, 16, folder=folder)
+    listening_cohort = Cohort("test", cohort.table, listening, cohort.missing)
+    first = build_cache(listening_cohort, 16, folder=folder)
     read.clear()
-    second = build_cache(told, 16, folder=folder)
+    second = build_cache(listening_cohort, 16, folder=folder)
     assert [Path(path).name for path in read] == ["page.png"]
     assert np.array_equal(first.pixels, second.pixels) and second.missing == first.missing
     pd.testing.assert_frame_equal(first.facts, second.facts)
@@ -111,14 +111,14 @@ def test_size_interpolation_and_changed_files_each_have_their_own_cache(cohort, 
 
 def test_relative_cells_under_two_roots_are_two_caches(tmp_path, folder):
     table = cohort_table(pd.DataFrame({"image": ["a.png"], "path": ["a.png"]}))
-    found = []
+    caches = []
     for seed, name in enumerate(("one", "two")):
         (tmp_path / name).mkdir()
         values = np.random.default_rng(seed).integers(0, 256, (64, 64), dtype=np.uint8)
         Image.fromarray(values).save(tmp_path / name / "a.png")
         os.utime(tmp_path / name / "a.png", ns=(1, 1))
-        found.append(build_cache(Cohort("t", table, partial(read_below, tmp_path / name)), 64, folder=folder))
-        assert np.array_equal(found[-1].pixels[0], values)
+        caches.append(build_cache(Cohort("t", table, partial(read_below, tmp_path / name)), 64, folder=folder))
+        assert np.array_equal(caches[-1].pixels[0], values)
     Image.fromarray(255 - values).save(tmp_path / "two/a.png")
     again = build_cache(Cohort("t", table, partial(read_below, tmp_path / "two")), 64, folder=folder)
     assert np.array_equal(again.pixels[0], 255 - values)
@@ -226,9 +226,9 @@ def test_a_bad_size_or_interpolation_stops_before_anything_is_read(cohort, folde
 
 
 def test_progress_counts_every_image_that_is_tried(cohort, folder):
-    seen: list[tuple[int, int]] = []
-    build_cache(cohort, 16, folder=folder, progress=lambda *now: seen.append(now), workers=1)
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    calls: list[tuple[int, int]] = []
+    build_cache(cohort, 16, folder=folder, progress=lambda *now: calls.append(now), workers=1)
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_the_folder_comes_from_the_environment(monkeypatch, tmp_path, cohort):

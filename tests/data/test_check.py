@@ -94,9 +94,9 @@ def test_one_file_under_two_patients_and_two_labels_is_found_and_merged(report: 
     (pair,) = report.integrity.two_ids
     assert (pair.images, pair.identical, pair.conflict) == (("0.png", "1.png"), True, True)
     assert report.integrity.one_patient == (("p0", "twin"),)
-    assert report.faults[2] == "one image, positive here and negative there: 0.png and 1.png"
+    assert report.faults[2] == "two labels for one image: 0.png and 1.png, one positive and one negative"
     assert all(side.leaking_images == 0 for side in report.sides)
-    assert any("p0 = twin); the split keeps each such patient on one side" in line for line in report.warnings)
+    assert any("p0 = twin); the split keeps each such patient in one set" in line for line in report.warnings)
 
 
 def test_a_paper_split_says_what_leaks_under_one_id_and_under_two(tmp_path: Path) -> None:
@@ -106,11 +106,11 @@ def test_a_paper_split_says_what_leaks_under_one_id_and_under_two(tmp_path: Path
     for seed in range(12):
         report = check(cohort, SplitOptions(kind="paper", seed=seed), cache)
         (side,) = report.sides
-        seen = report.cohort["validation_images_of_training_patients"]
-        assert isinstance(seen, int)
-        leaks.add(side.leaking_images - seen)
-        assert report.warnings[0].startswith(f"{seen} of 14 validation images are of patients")
-        assert any("the split takes them for two patients" in line for line in report.warnings)
+        leaking = report.cohort["validation_images_of_training_patients"]
+        assert isinstance(leaking, int)
+        leaks.add(side.leaking_images - leaking)
+        assert report.warnings[0].startswith(f"{leaking} of 14 validation images are of patients")
+        assert any("the split treats them as two patients" in line for line in report.warnings)
     assert leaks == {0, 1}
 
 
@@ -160,11 +160,11 @@ def test_counts_are_of_listed_rows_and_unknown_is_counted() -> None:
 
 
 def test_the_json_is_one_object_that_names_everything(report: CheckReport) -> None:
-    told = json.loads(report.to_json())
-    assert told["left_out"] == {"view L": 3}
-    assert told["unlisted"] == ["extra.png"]
-    assert told["images_a_patient"] == {"1": 2, "2": 19}
-    assert told["duplicates"][0]["patients"] == ["p0", "twin"]
+    plain = json.loads(report.to_json())
+    assert plain["left_out"] == {"view L": 3}
+    assert plain["unlisted"] == ["extra.png"]
+    assert plain["images_a_patient"] == {"1": 2, "2": 19}
+    assert plain["duplicates"][0]["patients"] == ["p0", "twin"]
 
 
 def test_a_contact_sheet_takes_every_label_and_view_in_turn(tmp_path: Path) -> None:
@@ -222,14 +222,14 @@ def test_the_command_prints_one_json_object_and_nothing_else(tmp_path: Path, mon
     sheet = tmp_path / "figures" / "sheet.png"
     result = CliRunner().invoke(app, [str(tmp_path / "study.toml"), "--json", "--strict", "--sheet", str(sheet)])
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert list(told["cohort"]) == SUMMARY
+    plain = json.loads(result.stdout)
+    assert list(plain["cohort"]) == SUMMARY
     probes = {"duplicates", "file_facts", "metadata_only", "patient_leak", "prevalence"}
-    assert {finding["probe"] for finding in told["findings"]} == probes
-    (files,) = (finding for finding in told["findings"] if finding["probe"] == "file_facts")
+    assert {finding["probe"] for finding in plain["findings"]} == probes
+    (files,) = (finding for finding in plain["findings"] if finding["probe"] == "file_facts")
     assert files["evidence"]["recipe"]["classifier"] == "logistic"
     assert sheet.stat().st_size > 1000
     result = CliRunner().invoke(app, [str(tmp_path / "study.toml")])
     assert "Before training" in result.stdout
     _, _, shortcuts = result.stdout.partition("What could tell the label without the lungs")
-    assert len([line for line in shortcuts.splitlines() if line.startswith("  • ")]) == len(told["findings"])
+    assert len([line for line in shortcuts.splitlines() if line.startswith("  • ")]) == len(plain["findings"])

@@ -44,9 +44,9 @@ def test_the_oldest_who_are_one_group_are_90(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["45M", "6m", "45 F", "65+", ">65", "40-49", "1,000", "45,125", "-5", "414", "adult"])
 def test_what_is_no_age_for_sure_is_unknown_and_said(cell: str) -> None:
     assert math.isnan(age_in_years(cell))
-    ages, said = read_ages(["50", cell, cell, ""])
+    ages, warnings = read_ages(["50", cell, cell, ""])
     assert ages[0] == 50 and all(map(math.isnan, ages[1:]))
-    assert said == (f"2 of 4 ages cannot be read and count as unknown: '{cell}'",)
+    assert warnings == (f"2 of 4 ages cannot be read and count as unknown: '{cell}'",)
 
 
 def test_what_was_not_stated_is_not_said_again() -> None:
@@ -55,9 +55,9 @@ def test_what_was_not_stated_is_not_said_again() -> None:
 
 
 def test_codes_for_the_sexes_are_never_guessed() -> None:
-    sexes, said = read_sexes(["M", "männlich", "W", "woman", "1", "2", "1"])
+    sexes, warnings = read_sexes(["M", "männlich", "W", "woman", "1", "2", "1"])
     assert sexes == ["M", "M", "F", "F", None, None, None]
-    assert said == ("3 of 7 sexes cannot be read and count as unknown: '1', '2'",)
+    assert warnings == ("3 of 7 sexes cannot be read and count as unknown: '1', '2'",)
 
 
 @given(st.text(max_size=12))

@@ -16,7 +16,7 @@ from PIL import Image
 
 from cxrlens.data.cache import build_cache
 from cxrlens.data.cohort import Cohort, Decoded, cohort_table
-from cxrlens.data.depth import why_not
+from cxrlens.data.depth import reason_against
 from cxrlens.data.images import UnreadableImage, read_image, to_uint8
 from cxrlens.data.listed import read_below
 from cxrlens.data.steps import group_steps
@@ -309,24 +309,24 @@ def test_every_picture_of_the_case_is_the_same(shared):
 @pytest.mark.parametrize(("own", "others"), [(10, 12), (12, 14), (14, 16), (10, 14)])
 def test_a_picture_that_fills_a_smaller_depth_looks_the_same_among_deeper_ones(put, own, others):
     whole, dark = picture(brightest=0.95), picture(brightest=0.7)
-    found = read_image(put(png16(at(own, whole))), others)
-    assert np.abs(found.pixels[0] - whole).max() < 0.003 and found.facts["depth"] == own
-    assert f"not as the {others} bits of most of the cohort (its values fill {own} bits" in found.steps[0]
+    decoded = read_image(put(png16(at(own, whole))), others)
+    assert np.abs(decoded.pixels[0] - whole).max() < 0.003 and decoded.facts["depth"] == own
+    assert f"not as the {others} bits of most of the cohort (its values fill {own} bits" in decoded.steps[0]
     if others - own == 2:  # it may be a dark one of their depth
         assert read_image(put(png16(at(own, dark))), others).facts["depth"] == others
 
 
 def test_two_steps_below_the_others_is_a_black_image_and_one_step_is_a_dark_one():
-    assert why_not(12, np.full(100, 256), 256) is None
-    assert why_not(12, np.full(100, 200), 200) == "nearly all of its pixels lie below 256 of 4095"
+    assert reason_against(12, np.full(100, 256), 256) is None
+    assert reason_against(12, np.full(100, 200), 200) == "nearly all of its pixels lie below 256 of 4095"
 
 
 def test_a_file_that_changes_before_it_is_read_at_the_cohorts_depth_is_an_error(mixed, tmp_path):
-    seen = Counter[str]()
+    reads = Counter[str]()
 
     def once(path: str) -> Decoded:
-        seen[path] += 1
-        if seen[path] > 1:
+        reads[path] += 1
+        if reads[path] > 1:
             raise UnreadableImage("gone")
         return mixed.read(path)
 

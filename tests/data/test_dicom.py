@@ -14,7 +14,7 @@ from pydicom.pixels.processing import apply_windowing
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from cxrlens.data.dicom import windowed
+from cxrlens.data.dicom import apply_window
 from cxrlens.data.images import UnreadableImage, read_image
 
 RAMP = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
@@ -127,7 +127,7 @@ def test_the_window_applies_to_rescaled_values(made):
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 def test_window_functions_agree_with_pydicom(made, function):
     header = dcmread(made(WindowCenter=1800, WindowWidth=900, VOILUTFunction=function))
-    assert np.allclose(windowed(RAMP, 1800, 900, function), apply_windowing(RAMP, header) / 4095, atol=1e-6)
+    assert np.allclose(apply_window(RAMP, 1800, 900, function), apply_windowing(RAMP, header) / 4095, atol=1e-6)
 
 
 def test_an_unusable_window_is_told_and_ignored(made):
@@ -181,8 +181,8 @@ def test_a_letter_far_from_all_other_values_does_not_decide_the_range(made):
     for letter, stored in ((65535, RAMP), (0, 60_000 + RAMP // 2)):
         lettered = np.where(RAMP % 100 == 7, letter, stored).astype(np.uint16)
         decoded = read_image(made(lettered, BitsStored=16))
-        shown = lettered != letter
-        assert np.ptp(decoded.pixels[0][shown]) > 0.99 and "clipped" in decoded.steps[1]
+        image_pixels = lettered != letter
+        assert np.ptp(decoded.pixels[0][image_pixels]) > 0.99 and "clipped" in decoded.steps[1]
 
 
 def test_colour_of_12_bits_is_scaled_by_12_bits(made):

@@ -1,4 +1,4 @@
-"""What DICOM headers say of a cohort: patients stay together, ids are hashed, what cannot be known is told."""
+"""What DICOM headers say of a cohort: patients stay together, ids are hashed, and warnings name what is unknown."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ HASHED = HeaderOptions()
 
 
 def people(*headers: Header, options: HeaderOptions = HASHED) -> tuple[list[str | None], list[str]]:
-    """The names of some files' patients, and what is told."""
-    names, told = name_patients({str(place): header for place, header in enumerate(headers)}, options)
-    return [names.get(str(place)) for place in range(len(headers))], told
+    """The names of the patients of some files, and the warnings."""
+    names, warnings = name_patients({str(position): header for position, header in enumerate(headers)}, options)
+    return [names.get(str(position)) for position in range(len(headers))], warnings
 
 
 def one_header(path: Path, **elements) -> Header:
@@ -105,28 +105,28 @@ def test_ids_stand_as_they_are_where_the_study_says_so() -> None:
     "number", ["", "ANONYMOUS", "Anonymized", "0", "00000", "XXX", "N/A", "unknown", "De-Identified"]
 )
 def test_a_placeholder_is_nobody(number: str) -> None:
-    names, told = people(*[Header(number)] * 3, Header("H7"), Header("H8"))
+    names, warnings = people(*[Header(number)] * 3, Header("H7"), Header("H8"))
     assert names[:3] == [None] * 3 and None not in names[3:]
-    assert len(told) == 1 and "3 of 5 DICOM headers name no patient" in told[0] and "both sides" in told[0]
+    assert len(warnings) == 1 and "3 of 5 DICOM headers name no patient" in warnings[0] and "both sides" in warnings[0]
 
 
 def test_one_id_for_all_is_nobody() -> None:
-    names, told = people(*[Header("KS-1")] * 5)
-    assert names == [None] * 5 and "5 under one id for several people or for all" in told[0]
+    names, warnings = people(*[Header("KS-1")] * 5)
+    assert names == [None] * 5 and "5 under one id for several people or for all" in warnings[0]
     one = [Header("KS-1", sex="F", birth=pd.Timestamp(1950, 1, 1).date())] * 5
     assert len({*people(*one)[0]}) == 1, "unless all of them are one woman born on one day"
 
 
 def test_an_id_for_three_people_is_nobody() -> None:
     born = [pd.Timestamp(year, 1, 1).date() for year in (1940, 1960, 1980)]
-    names, told = people(*(Header("PAT", birth=day) for day in born), Header("H7"))
-    assert names[:3] == [None] * 3 and names[3] is not None and "3 under one id" in told[0]
+    names, warnings = people(*(Header("PAT", birth=day) for day in born), Header("H7"))
+    assert names[:3] == [None] * 3 and names[3] is not None and "3 under one id" in warnings[0]
 
 
 def test_unknown_patients_of_one_study_are_kept_together() -> None:
-    names, told = people(Header(study="1.1"), Header(study="1.1"), Header(study="1.2"), Header("H7"))
+    names, warnings = people(Header(study="1.1"), Header(study="1.1"), Header(study="1.2"), Header("H7"))
     assert names[0] == names[1] and str(names[0]).startswith("study-") and names[2] is None
-    assert "2 of these images are kept together by study" in told[0]
+    assert "2 of these images are kept together by study" in warnings[0]
 
 
 def test_one_study_for_all_keeps_nobody_together() -> None:
@@ -135,8 +135,8 @@ def test_one_study_for_all_keeps_nobody_together() -> None:
 
 
 def test_an_issuer_tells_two_patients_apart() -> None:
-    names, told = people(Header("7", issuer="A"), Header("7", issuer="B"), Header("7", issuer="A"))
-    assert names[0] == names[2] != names[1] and not told
+    names, warnings = people(Header("7", issuer="A"), Header("7", issuer="B"), Header("7", issuer="A"))
+    assert names[0] == names[2] != names[1] and not warnings
 
 
 def test_an_issuer_that_some_files_leave_out_is_the_same() -> None:
@@ -151,15 +151,17 @@ def test_institutions_tell_two_people_of_one_id_apart() -> None:
         Header("8"),
         Header("7", sex="F", site="North"),
     ]
-    names, told = people(*two)
-    assert names[0] == names[3] != names[1] and "different people at different institutions" in told[0]
-    same, told = people(Header("7", sex="F", site="North"), Header("7", sex="F", site="NORTH Hospital"), Header("8"))
-    assert same[0] == same[1] and not told, "an institution is written in many ways"
+    names, warnings = people(*two)
+    assert names[0] == names[3] != names[1] and "different people at different institutions" in warnings[0]
+    same, warnings = people(
+        Header("7", sex="F", site="North"), Header("7", sex="F", site="NORTH Hospital"), Header("8")
+    )
+    assert same[0] == same[1] and not warnings, "an institution is written in many ways"
 
 
 def test_two_people_of_one_id_at_one_place_stay_together_and_are_told() -> None:
-    names, told = people(Header("7", sex="F"), Header("7", sex="M"), Header("8"))
-    assert names[0] == names[1] and "differ in sex or birth date" in told[0]
+    names, warnings = people(Header("7", sex="F"), Header("7", sex="M"), Header("8"))
+    assert names[0] == names[1] and "differ in sex or birth date" in warnings[0]
 
 
 def test_images_of_one_patient_are_on_one_side(tmp_path: Path) -> None:
@@ -233,9 +235,9 @@ def test_a_damaged_header_is_counted(tmp_path: Path) -> None:
 def test_an_element_of_many_megabytes_is_not_read(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a", PatientID="H7", BodyPartExamined="CHEST")
     data = path.read_bytes()
-    place = data.index(b"\x10\x00\x20\x00LO")
+    position = data.index(b"\x10\x00\x20\x00LO")
     long = b"\x10\x00\x20\x00UN\0\0" + (2**24).to_bytes(4, "little") + b"7" * 2**24
-    path.write_bytes(data[:place] + long + data[place + 10 :])
+    path.write_bytes(data[:position] + long + data[position + 10 :])
     assert "an element of more than" in str(read_headers(tmp_path, ["a"])["a"])
 
 
@@ -247,13 +249,13 @@ def test_ages_that_lie_years_apart_are_of_two_people() -> None:
     day = pd.Timestamp(2020, 1, 31).date()
     for apart, dated, two in ((1, True, False), (5, True, True), (5, False, False), (30, False, True)):
         date = day if dated else None
-        names, told = people(Header("7", age=40, date=date), Header("7", age=40 + apart, date=date), Header("8"))
-        assert names[0] == names[1] and bool(told) == two, (apart, dated)
+        names, warnings = people(Header("7", age=40, date=date), Header("7", age=40 + apart, date=date), Header("8"))
+        assert names[0] == names[1] and bool(warnings) == two, (apart, dated)
 
 
 def test_one_id_of_three_images_may_be_one_patients() -> None:
-    names, told = people(*[Header("KS-1")] * 3)
-    assert names[0] is not None and len({*names}) == 1 and not told
+    names, warnings = people(*[Header("KS-1")] * 3)
+    assert names[0] is not None and len({*names}) == 1 and not warnings
 
 
 def test_ages_that_disagree_with_the_dates_are_told(tmp_path: Path) -> None:

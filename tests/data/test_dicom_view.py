@@ -72,21 +72,21 @@ def test_words_that_only_hold_the_letters_are_no_side_view(text):
      ("AP AXIAL", "AP axial or lordotic"), ("LORDOTIC", "frontal axial or lordotic")],
 )  # fmt: skip
 def test_lying_and_tilted_frontal_views_are_taken_and_told(text, name):
-    seen = view(ViewPosition=text)
-    assert seen.refused is None and seen.name == name
-    assert len(seen.warnings) == 1 and seen.warnings[0].startswith("unclear view (")
+    examined = view(ViewPosition=text)
+    assert examined.refused is None and examined.name == name
+    assert len(examined.warnings) == 1 and examined.warnings[0].startswith("unclear view (")
 
 
 @pytest.mark.parametrize("concept", codes.cid4010.dir())
 def test_every_code_of_the_standards_views_is_known(concept):
     code = getattr(codes.cid4010, concept)
-    seen = view(ViewCodeSequence=[item(code)])  # without a meaning: the code alone has to do
+    examined = view(ViewCodeSequence=[item(code)])  # without a meaning: the code alone has to do
     if concept in ("PosteroAnterior", "AnteroPosterior", "Frontal"):
-        assert seen.refused is None and not seen.warnings
+        assert examined.refused is None and not examined.warnings
     elif concept == "AxialProjection":
-        assert seen.refused is None and seen.warnings
+        assert examined.refused is None and examined.warnings
     else:
-        assert seen.refused, concept
+        assert examined.refused, concept
 
 
 @pytest.mark.parametrize(
@@ -138,11 +138,11 @@ def test_a_description_of_both_views_alone_is_unclear():
 
 
 def test_a_header_that_contradicts_itself_is_taken_and_told():
-    seen = view(ViewPosition="PA", SeriesDescription="Chest lateral")
-    assert seen.refused is None and "contradicts itself" in seen.warnings[0]
+    examined = view(ViewPosition="PA", SeriesDescription="Chest lateral")
+    assert examined.refused is None and "contradicts itself" in examined.warnings[0]
     assert "contradicts itself" in view(ViewPosition="AP", PatientOrientation=["A", "F"]).warnings[0]
-    seen = view(BodyPartExamined="HAND", SeriesDescription="Chest PA")
-    assert seen.refused is None and "contradicts itself" in seen.warnings[0]
+    examined = view(BodyPartExamined="HAND", SeriesDescription="Chest PA")
+    assert examined.refused is None and "contradicts itself" in examined.warnings[0]
 
 
 def test_a_side_view_by_code_or_position_goes_before_all_descriptions():
@@ -176,8 +176,8 @@ def test_a_chest_or_nothing_is_taken_without_a_word(part):
 
 @pytest.mark.parametrize("part", ["RIB", "HEART", "WHOLEBODY", "PORTABLE", "XYZ"])
 def test_an_unclear_body_part_is_taken_and_told(part):
-    seen = view(BodyPartExamined=part, ViewPosition="PA")
-    assert seen.refused is None and f"unclear body part ({part})" in seen.warnings[0]
+    examined = view(BodyPartExamined=part, ViewPosition="PA")
+    assert examined.refused is None and f"unclear body part ({part})" in examined.warnings[0]
 
 
 def test_the_code_of_the_region_stands_in_for_the_body_part():
@@ -185,4 +185,4 @@ def test_the_code_of_the_region_stands_in_for_the_body_part():
     assert view(AnatomicRegionSequence=[item(codes.cid4009.Chest)]) == View()
     assert view(AnatomicRegionSequence=[item("T-D3000", "Chest", "SRT")]) == View()
     assert view(BodyPartExamined="CHEST", AnatomicRegionSequence=[item(codes.cid4009.Hand)]) == View()
-    assert view(SeriesDescription="Hand PA").warnings, "another body part in a description alone is told"
+    assert view(SeriesDescription="Hand PA").warnings, "another body part in a description alone gives a warning"

@@ -116,11 +116,11 @@ def test_the_blob_name_is_gits(tmp_path: Path) -> None:
 
 
 def test_every_file_comes_is_verified_and_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
-    seen: list[tuple[int, int, int]] = []
-    report = run(server, tmp_path, progress=lambda *now: seen.append(now))
+    calls: list[tuple[int, int, int]] = []
+    report = run(server, tmp_path, progress=lambda *now: calls.append(now))
     assert report.downloaded == tuple(MANIFEST) and report.already == () and report.complete
     assert_whole(tmp_path)
-    assert seen[-1] == (3, 3, sum(map(len, CONTENT.values())))
+    assert calls[-1] == (3, 3, sum(map(len, CONTENT.values())))
     again = run(server, tmp_path)
     assert again.already == tuple(MANIFEST) and again.downloaded == ()
     assert max(server.asked.values()) == 1
@@ -143,7 +143,7 @@ def test_a_server_that_stumbles_is_asked_again(server: Server, tmp_path: Path, c
 
 def test_a_server_that_keeps_failing_is_given_up(server: Server, tmp_path: Path) -> None:
     server.faults["images/c.jpg"] = ["502"] * 9
-    assert run(server, tmp_path).failed == {"images/c.jpg": "the server answers 502 Bad Gateway, 4 times"}
+    assert run(server, tmp_path).failed == {"images/c.jpg": "the server answers 502 Bad Gateway, at all 4 attempts"}
     assert server.asked["images/c.jpg"] == 4
 
 
@@ -188,11 +188,11 @@ def test_a_part_that_does_not_fit_is_not_held_against_the_server(server: Server,
     assert server.asked["images/c.jpg"] == 3
 
 
-@pytest.mark.parametrize(("fault", "said"), [("wrong", "20,000 bytes"), ("html", "25 bytes, an HTML page")])
-def test_other_content_is_named_and_never_kept(server: Server, tmp_path: Path, fault: str, said: str) -> None:
+@pytest.mark.parametrize(("fault", "message"), [("wrong", "20,000 bytes"), ("html", "25 bytes, an HTML page")])
+def test_other_content_is_named_and_never_kept(server: Server, tmp_path: Path, fault: str, message: str) -> None:
     server.faults["images/c.jpg"] = [fault] * 9
     reason = run(server, tmp_path).failed["images/c.jpg"]
-    assert reason.startswith(f"what came is not the published file ({said}")
+    assert reason.startswith(f"the downloaded file is not the published file ({message}")
     assert [path.name for path in (tmp_path / "images").iterdir()] == ["a b@2x.png"]
 
 
@@ -251,7 +251,7 @@ def test_a_connection_lost_on_the_way_stops_the_rest(
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no address to fetch from"):
+    with pytest.raises(UserError, match="is not an address to download from"):
         fetch(NAME, tmp_path, "ftp://mirror/x", files=MANIFEST)
 
 
@@ -274,7 +274,7 @@ def test_a_place_that_cannot_be_written_is_told(server: Server, tmp_path: Path) 
 
 
 def test_two_fetches_do_not_share_a_folder(server: Server, tmp_path: Path) -> None:
-    with filelock.FileLock(tmp_path / ".fetch.lock"), pytest.raises(UserError, match="another fetch is at work"):
+    with filelock.FileLock(tmp_path / ".fetch.lock"), pytest.raises(UserError, match="another download uses"):
         run(server, tmp_path)
 
 

@@ -15,11 +15,11 @@ from cxrlens.data.files import (
     IMAGE_SUFFIXES,
     LINK_ADVICE,
     find_data_dir,
+    ignored_files,
     list_files,
     looks_like_image,
     mask_files,
     mask_folder,
-    passed_over,
     relative_name,
 )
 from cxrlens.data.raster import FORMATS
@@ -116,13 +116,13 @@ def test_the_layout_one_level_down_is_accepted_when_only_one_folder_has_it(tmp_p
 
 def test_what_is_no_data_folder_is_told_apart(tmp_path: Path) -> None:
     touch(tmp_path, "data.zip", "empty/notes.txt")
-    for root, said in [
+    for root, message in [
         (None, "--data PATH"),
         (tmp_path / "nowhere", "no folder"),
         (tmp_path / "data.zip", "is a file; .*unpack"),
-        (tmp_path / "empty", "does not hold table.csv; found: notes.txt"),
+        (tmp_path / "empty", "does not hold table.csv; it holds: notes.txt"),
     ]:
-        with pytest.raises(UserError, match=said):
+        with pytest.raises(UserError, match=message):
             find_data_dir(root, ("table.csv",), "table.csv")
 
 
@@ -142,12 +142,12 @@ def test_a_study_file_beside_the_images_is_not_counted_and_any_other_is(tmp_path
     (tmp_path / "broken.toml").write_text("[data")
     others = list_files(tmp_path).others()
     assert others == ("broken.toml", "other.toml")
-    assert passed_over([], others[:1]) == ["ignored 1 file that is not an image (.toml)"]
+    assert ignored_files([], others[:1]) == ["ignored 1 file that is not an image (.toml)"]
 
 
-def test_what_is_passed_over_is_counted_by_kind() -> None:
-    assert passed_over([], []) == []
-    assert passed_over(["a.png"] * 4, ["n.txt", "x/.DS_Store", "b.png.bak", "c.TXT"]) == [
+def test_ignored_files_are_counted_by_kind() -> None:
+    assert ignored_files([], []) == []
+    assert ignored_files(["a.png"] * 4, ["n.txt", "x/.DS_Store", "b.png.bak", "c.TXT"]) == [
         "ignored 4 image files that no row lists (a.png, a.png, a.png and 1 more)",
         "ignored 4 files that are not images (2 .txt, 1 hidden, 1 .bak)",
     ]

@@ -32,33 +32,33 @@ def labels(root: Path, **options: object) -> pd.DataFrame:
 
 
 def test_columns_become_findings_and_an_empty_cell_is_unknown(root: Path) -> None:
-    found = labels(root, findings={"Effusion": "effusion", "Mass": "mass", "Ill": "label"})
-    assert list(found) == ["Effusion", "Mass", "Ill"]
-    np.testing.assert_array_equal(found.to_numpy(), [[1, np.nan, 1], [0, 1, 0], [np.nan, 0, 1]])
+    result = labels(root, findings={"Effusion": "effusion", "Mass": "mass", "Ill": "label"})
+    assert list(result) == ["Effusion", "Mass", "Ill"]
+    np.testing.assert_array_equal(result.to_numpy(), [[1, np.nan, 1], [0, 1, 0], [np.nan, 0, 1]])
 
 
 def test_a_list_of_findings_names_columns_and_a_pattern_reads_the_file_name(root: Path) -> None:
-    found = labels(root, findings=["effusion"], patterns={"viral": "_virus"})
-    assert found["viral"].tolist() == [0, 0, 1] and list(found) == ["effusion", "viral"]
+    result = labels(root, findings=["effusion"], patterns={"viral": "_virus"})
+    assert result["viral"].tolist() == [0, 0, 1] and list(result) == ["effusion", "viral"]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"findings": ["efusion"]}, r"set 'mine': unknown column 'efusion'; did you mean 'effusion'"),
         (
             {"findings": {"Seen": "seen"}},
             r"finding Seen: the column 'seen' needs 1, 0 or an empty cell; 'a.png' has 'yes'",
         ),
-        ({}, "there is nothing to learn from it"),
+        ({}, "without them it has no labels"),
         ({"patterns": {"viral": "("}}, "not a regular expression"),
         ({"findings": ["mass"], "patterns": {"mass": "m"}}, "under both findings and patterns"),
         ({"findings": ["mass"], "tabel": "t.csv"}, "did you mean 'table'"),
         ({"findings": ["mass"], "source": "csv"}, "unknown data source 'csv'"),
     ],
 )
-def test_a_set_that_cannot_be_is_refused(root: Path, options: dict[str, object], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_set_that_cannot_be_is_refused(root: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         labels(root, **options)
 
 
@@ -71,8 +71,8 @@ def test_joined_sets_give_each_image_from_its_own_set_in_the_order_asked_for(roo
     chosen = FindingSet.of({**SET, "folder": "set", "findings": ["mass"]}, "here")
     cache = build_cache(chosen.cohort(root), 64)
     joined = JoinedCache({"one": cache, "two": cache})
-    found = joined.batch(["two/b.png", "one/a.png"])
-    np.testing.assert_array_equal(found, cache.batch(["b.png", "a.png"]))
+    result = joined.batch(["two/b.png", "one/a.png"])
+    np.testing.assert_array_equal(result, cache.batch(["b.png", "a.png"]))
     with pytest.raises(UserError, match=r"unknown image 'z\.png'"):
         joined.batch(["one/z.png"])
 

@@ -290,14 +290,15 @@ def test_an_image_without_contrast_is_told(tmp_path: Path, low: int, high: int, 
 
 
 @pytest.mark.parametrize(
-    ("marker", "bits", "said"), [(0xC1, 12, "a JPEG of 12 bits"), (0xF7, 8, "a JPEG-LS"), (0xC0, 16, "JPEG of 16 bits")]
+    ("marker", "bits", "message"),
+    [(0xC1, 12, "a JPEG of 12 bits"), (0xF7, 8, "a JPEG-LS"), (0xC0, 16, "JPEG of 16 bits")],
 )
-def test_a_jpeg_of_another_kind_is_not_called_damaged(tmp_path: Path, marker: int, bits: int, said: str) -> None:
+def test_a_jpeg_of_another_kind_is_not_called_damaged(tmp_path: Path, marker: int, bits: int, message: str) -> None:
     stream = io.BytesIO()
     Image.effect_noise((70, 70), 40).save(stream, "jpeg")
     data = bytearray(stream.getvalue())
     frame = data.find(b"\xff\xc0")
     data[frame + 1], data[frame + 4] = marker, bits
     (tmp_path / "a.jpg").write_bytes(data)
-    with pytest.raises(UnreadableImage, match=said):
+    with pytest.raises(UnreadableImage, match=message):
         read_image(tmp_path / "a.jpg")

@@ -73,17 +73,17 @@ def test_a_copy_is_told_from_look_alikes(how: str) -> None:
 @pytest.mark.parametrize("how", ["the same", "another window", "another gamma", "smaller"])
 def test_a_copy_under_another_id_is_found(how: str) -> None:
     images = [chest(seed) for seed in range(8)]
-    found = search([*images, COPIES[how](images[4])])
-    assert [pair.images for pair in found.pairs] == [("4.png", "8.png")]
-    assert found.pairs[0].two_ids
-    assert not found.pairs[0].identical
-    assert found.shortlisted == found.compared
+    duplicates = search([*images, COPIES[how](images[4])])
+    assert [pair.images for pair in duplicates.pairs] == [("4.png", "8.png")]
+    assert duplicates.pairs[0].two_ids
+    assert not duplicates.pairs[0].identical
+    assert duplicates.shortlisted == duplicates.compared
 
 
 def test_identical_files_are_pairs_whatever_their_number_and_are_compared_once() -> None:
     images = [chest(1), chest(2), chest(1), chest(1)]
-    found = search(images, sha=["a", "b", "a", "a"])
-    assert [(pair.images, pair.identical, pair.similarity) for pair in found.pairs] == [
+    duplicates = search(images, sha=["a", "b", "a", "a"])
+    assert [(pair.images, pair.identical, pair.similarity) for pair in duplicates.pairs] == [
         (("0.png", "2.png"), True, 1.0),
         (("2.png", "3.png"), True, 1.0),
     ]
@@ -142,7 +142,7 @@ def test_a_pair_labelled_both_ways_is_a_conflict_and_an_unknown_label_is_not() -
     assert not pair("a", "b", (0.0, 0.0)).conflict
 
 
-def told(label: np.ndarray, **columns: list[object]) -> dict[str, float]:
+def aucs(label: np.ndarray, **columns: list[object]) -> dict[str, float]:
     rows = pd.DataFrame({"image": [f"{k}.png" for k in range(len(label))], "label": label, **columns})
     return {one.column: round(one.auc, 6) for one in associations(cohort_table(rows))}
 
@@ -150,7 +150,7 @@ def told(label: np.ndarray, **columns: list[object]) -> dict[str, float]:
 def test_a_column_that_is_the_label_tells_it_and_a_column_by_chance_does_not() -> None:
     rng = np.random.default_rng(0)
     label = (rng.random(300) < 0.5).astype(float)
-    auc = told(
+    auc = aucs(
         label,
         site=["here" if one else "there" for one in label],
         view=rng.choice(["PA", "AP"], 300).tolist(),
@@ -165,13 +165,13 @@ def test_a_column_that_is_the_label_tells_it_and_a_column_by_chance_does_not() -
 def test_a_column_that_names_patients_tells_nothing_across_patients() -> None:
     label = np.repeat(np.tile([0.0, 1.0], 50), 3)
     patients = [str(number) for number in np.repeat(np.arange(100), 3)]
-    auc = told(label, patient=patients, site=patients)
+    auc = aucs(label, patient=patients, site=patients)
     assert auc["site"] == 0.5
 
 
 def test_being_unknown_can_tell_the_label() -> None:
     label = np.tile([0.0, 1.0], 40)
-    auc = told(label, age=[60.0 if one else np.nan for one in label])
+    auc = aucs(label, age=[60.0 if one else np.nan for one in label])
     assert auc["age"] == 1.0
 
 
@@ -192,6 +192,6 @@ def test_the_later_snapshot_has_nine_pairs_under_two_ids(shared: Path, tmp_path:
     names = [file.name for file in files]
     table = cohort_table(pd.DataFrame({"image": names, "patient": patients, "label": 1.0}))
     index = {name: row for row, name in enumerate(names)}
-    found = find_duplicates(table, np.stack(pixels), index, {})
-    two_ids = sorted("=".join(sorted(pair.patients)) for pair in found.pairs if pair.two_ids)
+    duplicates = find_duplicates(table, np.stack(pixels), index, {})
+    two_ids = sorted("=".join(sorted(pair.patients)) for pair in duplicates.pairs if pair.two_ids)
     assert two_ids == ["137=202", *["178=97"] * 4, "192=196", "192=196", "193=195", "201=78"]

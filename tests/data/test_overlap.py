@@ -22,9 +22,9 @@ def test_pairs_across_are_those_of_the_whole_that_cross() -> None:
     first, second, total = near_across(bits, others)
     one, other, _ = near_pairs(np.concatenate([bits, others]))
     crossing = (one < 40) & (other >= 40)
-    found = set(zip(first.tolist(), second.tolist(), strict=True))
-    assert found == set(zip(one[crossing].tolist(), (other[crossing] - 40).tolist(), strict=True))
-    assert len(found) == total > 10
+    pairs = set(zip(first.tolist(), second.tolist(), strict=True))
+    assert pairs == set(zip(one[crossing].tolist(), (other[crossing] - 40).tolist(), strict=True))
+    assert len(pairs) == total > 10
     distance = (64 - (bits @ others.T)) / 2
     nearest, beside, whole = near_across(bits, others, most=5)
     assert whole == total and len(nearest) == 5
@@ -45,6 +45,6 @@ def test_a_copy_saved_anew_is_found_in_the_other_set(tmp_path: Path) -> None:
     table = pd.read_csv(tmp_path / "other" / "cohort.csv")
     copy = table.iloc[:1].assign(image="copy.png", patient="another")
     pd.concat([table, copy]).to_csv(tmp_path / "other" / "cohort.csv", index=False)
-    found = find_overlap(decoded(tmp_path / "one"), decoded(tmp_path / "other"))
-    assert found.pairs == (("phantom-0004-1.png", "copy.png"),) and found.compared == found.shortlisted
-    assert find_overlap(decoded(tmp_path / "other"), decoded(tmp_path / "one")).pairs == (found.pairs[0][::-1],)
+    overlap = find_overlap(decoded(tmp_path / "one"), decoded(tmp_path / "other"))
+    assert overlap.pairs == (("phantom-0004-1.png", "copy.png"),) and overlap.compared == overlap.shortlisted
+    assert find_overlap(decoded(tmp_path / "other"), decoded(tmp_path / "one")).pairs == (overlap.pairs[0][::-1],)

@@ -197,17 +197,17 @@ def test_a_cell_that_names_no_phantom_says_what_one_looks_like(cell: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
         ({"prevalance": 0.5}, "did you mean 'prevalence'"),
         ({"marker_positive": 1.5}, "marker_positive"),
-        ({"images_per_patient": (3, 1)}, "fewest"),
+        ({"images_per_patient": (3, 1)}, "smallest number of images first"),
         ({"strength": float("nan")}, "strength"),
         ({"sites": 7}, "sites"),
     ],
 )
-def test_an_option_that_cannot_be_is_named(raw: dict[str, object], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_an_option_that_cannot_be_is_named(raw: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         parse(Phantom, raw, "[data]")
 
 

@@ -72,7 +72,7 @@ def test_findings_may_be_chosen_and_what_is_in_neither_list_is_counted(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"positive": ("COVID19",)}, "positive: 'COVID19' never occurs .*'COVID-19'"),
         ({"negative": ("Sars",)}, "negative: 'Sars' never occurs"),
@@ -81,11 +81,11 @@ def test_findings_may_be_chosen_and_what_is_in_neither_list_is_counted(tmp_path:
         ({"left_out": ("COVID-19",)}, "under both|never occurs"),
     ],
 )
-def test_a_name_that_never_occurs_is_answered_with_the_nearest(tmp_path: Path, options: dict, said: str) -> None:
+def test_a_name_that_never_occurs_is_answered_with_the_nearest(tmp_path: Path, options: dict, message: str) -> None:
     root = build(tmp_path)
     if "left_out" in options and options["left_out"] == ("COVID-19",):
         options = {**options, "positive": ("COVID-19",)}
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         CovidChestXray(**options).cohort(root)
 
 
@@ -110,7 +110,7 @@ def test_a_folder_without_any_listed_file_is_an_error(tmp_path: Path) -> None:
     root = build(tmp_path)
     for file in (root / "images").iterdir():
         file.unlink()
-    with pytest.raises(UserError, match="none of the 5 listed files was found"):
+    with pytest.raises(UserError, match="none of the 5 listed files exists"):
         CovidChestXray().cohort(root)
 
 

@@ -57,7 +57,7 @@ def test_a_column_called_patient_is_used_unasked(tmp_path: Path) -> None:
 
 
 def test_another_label_is_an_error_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"list.csv line 3: 'maybe' in the column label is neither class"):
+    with pytest.raises(UserError, match=r"list.csv line 3: 'maybe' in the column label belongs to no class"):
         CsvTable(table="list.csv").cohort(build(tmp_path, "image,label\na.png,1\nb.png,maybe\n"))
 
 
@@ -67,19 +67,19 @@ def test_numbers_in_the_study_file_may_be_the_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"table": "lst.csv"}, "cannot read the table"),
         ({"table": "../list.csv"}, "leads out"),
-        ({"image": "imagge"}, r"no column 'imagge' \(is it 'image'\?\)"),
+        ({"image": "imagge"}, r"no column 'imagge' \(did you mean 'image'\?\)"),
         ({"patient": "subject"}, "no column 'subject'"),
         ({"images": "pics"}, "no folder"),
         ({"positive": ("1",), "negative": ("1.0",)}, "under both"),
     ],
 )
-def test_options_that_do_not_fit_the_folder_are_explained(tmp_path: Path, options: dict, said: str) -> None:
+def test_options_that_do_not_fit_the_folder_are_explained(tmp_path: Path, options: dict, message: str) -> None:
     root = build(tmp_path, "image,label\na.png,1\nb.png,0\n")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         CsvTable(**{"table": "list.csv", **options}).cohort(root)
 
 
@@ -100,13 +100,13 @@ def test_one_file_under_two_spellings_is_one_image(tmp_path: Path, again: str) -
     root = build(tmp_path, "")
     (root / "link.png").symlink_to(root / "a.png")
     again = again.format(root=root)
-    for label, patient, said in (("0", "p", "label 1"), ("1", "q", "patient p"), ("", "p", "label unknown")):
+    for label, patient, message in (("0", "p", "label 1"), ("1", "q", "patient p"), ("", "p", "label unknown")):
         (root / "list.csv").write_text(
             f"image,label,patient,view\na.png,1,p,PA\nb.png,0,r,PA\n{again},{label},{patient},AP\n"
         )
         with pytest.raises(UserError, match=r"listed twice: 'a\.png' in line 2 .*in line 4 \(") as refused:
             CsvTable(table="list.csv").cohort(root)
-        assert said in str(refused.value)
+        assert message in str(refused.value)
     (root / "list.csv").write_text(f"image,label,patient,view,box\na.png,1,p,PA,3\nb.png,0,r,PA,\n{again},1,p,PA,4\n")
     cohort = CsvTable(table="list.csv").cohort(root)
     assert cohort.images == ["a.png", "b.png"] and cohort.table["view"].tolist() == ["PA", "PA"]
@@ -172,19 +172,19 @@ def test_names_that_begin_with_the_data_folder_are_found_below_it(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"views": ["frontal"], "left_out": ["-1"]}, r"views: 'frontal' never occurs .*'Frontal'"),
-        ({"views": ["PA"], "columns": {}, "left_out": ["-1"]}, "views needs to know the column"),
-        ({"patient_pattern": r"subject(\d+)", "left_out": ["-1"]}, "fits no name"),
+        ({"views": ["PA"], "columns": {}, "left_out": ["-1"]}, "views needs the column with the view"),
+        ({"patient_pattern": r"subject(\d+)", "left_out": ["-1"]}, "matches no name"),
         ({"patient": "Sex", "patient_pattern": r"(\d)"}, "not both"),
         ({"left_out": ["-1", "1"]}, "under both positive and left_out"),
-        ({}, "'-1.0' in the column Pneumonia is neither class .* or to left_out"),
-        ({"more_table": "x.csv"}, "go together"),
+        ({}, "'-1.0' in the column Pneumonia belongs to no class .* or to left_out"),
+        ({"more_table": "x.csv"}, "give both more_table"),
     ],
 )
-def test_options_for_public_tables_that_do_not_fit_are_explained(tmp_path: Path, options: dict, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_options_for_public_tables_that_do_not_fit_are_explained(tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         chexpert(tmp_path, **options)
 
 
@@ -200,7 +200,7 @@ def test_joined_labels_are_positive_if_any_is(tmp_path: Path) -> None:
     assert rest.table["label"].fillna(-1).tolist() == [1, 0, -1, 0] and rest.left_out == {"label Mass": 1}
     with pytest.raises(UserError, match=r"positive: 'Pnuemonia' never occurs .*'Pneumonia'"):
         CsvTable(**{**chosen, "positive": ("Pnuemonia",)}, negative="rest").cohort(root)
-    with pytest.raises(UserError, match=r"are several labels joined in it\? Then: separator = '\|'"):
+    with pytest.raises(UserError, match=r"if it holds several labels, write separator = '\|'"):
         CsvTable(table="list.csv", positive=("Pneumonia",), negative=("No Finding",)).cohort(root)
 
 
@@ -320,9 +320,9 @@ def test_patients_that_are_not_stated_are_not_one_person(tmp_path: Path) -> None
 @pytest.mark.parametrize("column", ["Patient ID", "patientid", "subject_id"])
 def test_a_column_of_patients_that_the_study_does_not_name_is_told(tmp_path: Path, column: str) -> None:
     build(tmp_path, f"image,label,{column}\na.png,1,p\nb.png,0,q\nc.png,0,q\n")
-    told = f'the column {column} may say the patient: patient = "{column}" in [data] uses it'
-    assert told in CsvTable(table="list.csv").cohort(tmp_path).warnings
-    assert told not in CsvTable(table="list.csv", patient=column).cohort(tmp_path).warnings
+    warning = f'the column {column} may say the patient: patient = "{column}" in [data] uses it'
+    assert warning in CsvTable(table="list.csv").cohort(tmp_path).warnings
+    assert warning not in CsvTable(table="list.csv", patient=column).cohort(tmp_path).warnings
 
 
 @pytest.mark.parametrize("name", ["./{}", "sub/../{}"])

@@ -74,7 +74,7 @@ def test_files_are_named_without_their_suffix_and_a_row_a_box_is_one_image(tmp_p
     lines = ["patientId,x,Target", "aa,1,1", "aa,7,1", "bb,,0"]
     cohort = listed(tmp_path, lines, column="patientId", label="Target").cohort(tmp_path)
     assert cohort.table["label"].tolist() == [1, 0] and cohort.table["x"].isna().all()
-    with pytest.raises(UserError, match="lines 2 and 3 give one file two labels"):
+    with pytest.raises(UserError, match="lines 2 and 3 give the same file two labels"):
         listed(tmp_path, ["file,label", "aa,1", "aa,0"]).cohort(tmp_path)
 
 
@@ -123,21 +123,21 @@ def test_a_patient_of_the_table_goes_before_the_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "options", "said"),
+    ("lines", "options", "message"),
     [
         (
             ["study,label", "1.1,1"],
             {"match": "StudyInstanceUID"},
-            "which column names the StudyInstanceUID.*study, label",
+            "no column has a usual name for the StudyInstanceUID.*study, label",
         ),
-        (["file,label", "1.1/IM0,7"], {}, "line 2: '7' in the column label is neither class"),
-        (["file,label", "x,1"], {}, "fits no DICOM file by file"),
+        (["file,label", "1.1/IM0,7"], {}, "line 2: '7' in the column label belongs to no class"),
+        (["file,label", "x,1"], {}, "names no DICOM file by file"),
         (["file,other", "x,1"], {}, "no column 'label'"),
         (["file,label", "1.1/IM0,1"], {"positive": ["1"], "negative": ["1"]}, "under both positive and negative"),
     ],
 )
-def test_a_table_that_does_not_fit_is_answered_with_what_to_do(tmp_path, lines, options, said) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_table_that_does_not_fit_is_answered_with_what_to_do(tmp_path, lines, options, message) -> None:
+    with pytest.raises(UserError, match=message):
         listed(build(tmp_path), lines, **options).cohort(tmp_path)
 
 
@@ -148,13 +148,13 @@ def test_ids_do_not_stand_in_errors_about_a_table_by_patient(tmp_path: Path) -> 
 
 
 def test_options_that_would_not_be_used_are_refused() -> None:
-    with pytest.raises(UserError, match="match: of a table"):
+    with pytest.raises(UserError, match="match: only for labels from a table"):
         parse(DicomFolder, {"match": "PatientID"}, "[data]")
 
 
 def test_a_folder_without_dicom_is_told(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\na,1\n")
-    with pytest.raises(UserError, match="holds no DICOM file; 1 file looked at"):
+    with pytest.raises(UserError, match=r"holds no DICOM file \(among 1 file\)"):
         DicomFolder(table="labels.csv").cohort(tmp_path)
 
 
@@ -234,7 +234,7 @@ def test_a_pattern_is_searched_in_the_path_too_and_told_where_it_fits_some_or_no
     cohort = listed(build(tmp_path), lines, patient_pattern=r"^1\.(\d)/").cohort(tmp_path)
     assert cohort.table["patient"].tolist() == ["1", "2", "you"]
     assert r"patient_pattern '^1\.(\d)/' does not fit 1 of 3 names: each is its own patient" in cohort.warnings
-    with pytest.raises(UserError, match=r"fits no file name; the first is 'IM0', and no path: '1\.1/IM0'"):
+    with pytest.raises(UserError, match=r"matches no file name; the first is 'IM0', and no path: '1\.1/IM0'"):
         listed(tmp_path, lines, patient_pattern=r"person(\d)").cohort(tmp_path)
 
 

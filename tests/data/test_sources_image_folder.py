@@ -48,7 +48,7 @@ def test_two_class_folders_with_a_known_negative_need_no_options(tmp_path: Path)
 
 @pytest.mark.parametrize("names", [["A/x.jpg", "B/y.jpg"], ["NORMAL/x.jpg", "A/y.jpg", "B/z.jpg"], ["NORMAL/x.jpg"]])
 def test_classes_are_never_guessed(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(UserError, match="which folders are which class"):
+    with pytest.raises(UserError, match="the class folders are unclear"):
         ImageFolder().cohort(build(tmp_path, names))
 
 
@@ -72,21 +72,21 @@ def test_a_misspelt_class_is_answered_with_the_nearest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"patient_pattern": "person(\\d+"}, "not a regular expression"),
         ({"patient_pattern": "person\\d+"}, "needs a group"),
         ({"positive": ["A"]}, "both positive and negative"),
-        ({"positive": ["A"], "negative": ["/"]}, "needs the name of a folder"),
+        ({"positive": ["A"], "negative": ["/"]}, "an entry is empty"),
     ],
 )
-def test_bad_options_are_refused_before_any_file_is_read(options: dict, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_bad_options_are_refused_before_any_file_is_read(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         parse(ImageFolder, options, "[data]")
 
 
 def test_a_pattern_that_fits_nothing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"fits no file name; the first is 'IM-0001-0001\.jpeg'"):
+    with pytest.raises(UserError, match=r"matches no file name; the first is 'IM-0001-0001\.jpeg'"):
         ImageFolder(patient_pattern=r"patient(\d+)").cohort(build(tmp_path))
 
 
@@ -221,7 +221,7 @@ def test_a_negative_is_known_by_its_name(tmp_path: Path, positive: str, negative
     ],
 )
 def test_what_could_be_read_in_two_ways_is_asked(tmp_path: Path, names: list[str]) -> None:
-    with pytest.raises(UserError, match="which folders are which class"):
+    with pytest.raises(UserError, match="the class folders are unclear"):
         ImageFolder().cohort(build(tmp_path, names))
 
 

@@ -66,7 +66,7 @@ def test_an_unknown_finding_is_answered_with_the_nearest(tmp_path: Path) -> None
 
 def test_two_tables_are_not_guessed_between(tmp_path: Path) -> None:
     (build(tmp_path) / "Data_Entry_2017.csv").write_text(HEADER)
-    with pytest.raises(UserError, match="keep the one to be used"):
+    with pytest.raises(UserError, match="keep one of them"):
         NihChestXray14().cohort(tmp_path)
 
 

@@ -203,8 +203,8 @@ def test_a_leak_names_its_images_and_patients() -> None:
     split = Split(
         "paper", 0, ("0.png", "2.png"), ("1.png", "3.png", "4.png"), ("0.png", "2.png"), ("1.png", "3.png", "4.png")
     )
-    found = leak(table, split)
-    assert (found.images, found.patients, found.validation) == (("1.png", "4.png"), ("a",), 3)
+    shared = leak(table, split)
+    assert (shared.images, shared.patients, shared.validation) == (("1.png", "4.png"), ("a",), 3)
     assert leak(table, split, {"b": "c"}).patients == ("a", "c")
 
 
@@ -217,7 +217,7 @@ def test_a_leaky_split_is_refused_unless_asked_for_by_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "patients", "options", "said"),
+    ("labels", "patients", "options", "message"),
     [
         ([1, 1, 1], None, SplitOptions(), "got 3 positive and 0 negative"),
         ([1, 1, 0, 0], ["a", "b", "c", "c"], SplitOptions(), "at least 2 patients .* got 2 and 1"),
@@ -226,15 +226,15 @@ def test_a_leaky_split_is_refused_unless_asked_for_by_name() -> None:
     ],
 )
 def test_too_few_of_a_class_stops_before_training(
-    labels: list[float], patients: list[str] | None, options: SplitOptions, said: str
+    labels: list[float], patients: list[str] | None, options: SplitOptions, message: str
 ) -> None:
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         make_splits(cohort_of(labels, patients), options)
 
 
-def test_a_side_that_loses_its_only_negative_file_stops_before_training() -> None:
+def test_a_set_that_loses_its_only_negative_file_stops_before_training() -> None:
     cohort = cohort_of([1, 1, 1, 1, 0, 0])
     (split,) = make_splits(cohort, SplitOptions())
     lost = next(int(name.removesuffix(".png")) for name in split.validation if name in ("4.png", "5.png"))
-    with pytest.raises(UserError, match=r"validation side .* 0 negative"):
+    with pytest.raises(UserError, match=r"validation set .* 0 negative"):
         make_splits(cohort_of([1, 1, 1, 1, 0, 0], missing=(lost,)), SplitOptions())

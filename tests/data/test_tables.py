@@ -1,4 +1,4 @@
-"""A data set's table: every fault is told with its line."""
+"""A data set's table: an error names the line of each fault."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, encodi
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "is empty"),
         (
             "filname,finding\na,b\n",
-            r"line 1: no column 'filename' \(is it 'filname'\?\); columns found: filname, finding",
+            r"line 1: no column 'filename' \(did you mean 'filname'\?\); columns found: filname, finding",
         ),
         ("filename,view\na.png,PA\nb.png\n", "line 3: 1 cells where the header has 2"),
         ("filename,view\na.png,PA,more\n", "line 2: 3 cells where the header has 2"),
@@ -47,8 +47,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, encodi
         ('filename\n"a.png\n', "line 2: unexpected end of data"),
     ],
 )
-def test_a_fault_is_told_with_its_line(tmp_path: Path, content: str | bytes, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_an_error_names_the_line(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         read_table(write(tmp_path, content), ("filename",))
 
 
@@ -59,7 +59,7 @@ def test_an_absent_table_is_named(tmp_path: Path) -> None:
 
 def test_a_row_without_a_name_is_told_with_its_line(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, "image,view\na.png,PA\n,AP\n"))
-    with pytest.raises(UserError, match="line 3: no image"):
+    with pytest.raises(UserError, match="line 3: the column image is empty"):
         table.need_filled("image")
 
 
@@ -109,7 +109,7 @@ def test_line_ends_may_be_mixed_and_faults_keep_their_line(tmp_path: Path) -> No
 def test_a_packed_table_is_unpacked(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, gzip.compress("image;Größe\na.png;1\n".encode("utf-8-sig"))))
     assert table.rows.to_dict("list") == {"image": ["a.png"], "Größe": ["1"]}
-    with pytest.raises(UserError, match="damaged or cut off gzip"):
+    with pytest.raises(UserError, match="damaged or truncated gzip"):
         read_table(write(tmp_path, gzip.compress(b"image\na.png\n" * 50)[:-12]))
 
 
@@ -131,7 +131,7 @@ def test_empty_lines_before_the_header_do_not_hide_its_delimiter(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"PK\x03\x04\x14\x00\x06\x00\xe9[Content_Types].xml", 'a spreadsheet .* save it as CSV .*"CSV UTF-8"'),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\x00", 'an Excel workbook .* save it as CSV .*"CSV UTF-8"'),
@@ -139,8 +139,8 @@ def test_empty_lines_before_the_header_do_not_hide_its_delimiter(tmp_path: Path)
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     ],
 )
-def test_what_is_no_csv_file_is_told_by_its_content(tmp_path: Path, content: bytes, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_other_formats_are_recognised_by_their_content(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         read_table(write(tmp_path, content))
 
 
@@ -160,9 +160,9 @@ def test_a_second_table_adds_its_columns_where_the_keys_agree(tmp_path: Path) ->
         images.joined(read_table(write(tmp_path, "study,label\n9,0\n")), ["study"])
 
 
-@pytest.mark.parametrize(("pack", "said"), [("bz2", "packed by bzip2"), ("lzma", "packed by xz")])
-def test_a_table_that_another_program_packed_is_told_by_its_name(tmp_path: Path, pack: str, said: str) -> None:
+@pytest.mark.parametrize(("pack", "message"), [("bz2", "packed by bzip2"), ("lzma", "packed by xz")])
+def test_an_error_names_the_program_that_packed_a_table(tmp_path: Path, pack: str, message: str) -> None:
     packed = importlib.import_module(pack).compress(b"image,label\na.png,1\n")
     (tmp_path / "t.csv").write_bytes(packed)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=message):
         read_table(tmp_path / "t.csv")

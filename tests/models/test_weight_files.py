@@ -221,7 +221,7 @@ def test_a_fetch_is_resumed_verified_and_not_done_twice(server, folder) -> None:
 def test_an_error_page_never_becomes_weights(server, folder, with_hash: bool) -> None:
     server.faults = ["html", "html"]
     card = hashed(server) if with_hash else CARDS["chexnet"]
-    with pytest.raises(UserError, match=r"what came is not the published file.*cxrlens weights add FILE"):
+    with pytest.raises(UserError, match=r"the downloaded file is not the published file.*cxrlens weights add FILE"):
         fetch_weights(card, server.url, pause=0.01)
     assert not [each for each in folder.iterdir() if not each.name.endswith(".lock")]
 

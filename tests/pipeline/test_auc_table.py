@@ -78,7 +78,7 @@ def test_few_patients_have_a_dash_and_the_reason(wide: pd.DataFrame, tmp_path: P
     [
         (lambda t: t, {}, "no column of scores was found; name one a model with --score. Columns: ours, theirs"),
         (lambda t: t.rename(columns={"y_true": "z"}), {"scores": ["ours"]}, "no column of labels was found"),
-        (lambda t: t, {"scores": ["our"]}, r"no column 'our' \(is it 'ours'\?\)"),
+        (lambda t: t, {"scores": ["our"]}, r"no column 'our' \(did you mean 'ours'\?\)"),
         (lambda t: t.assign(ours="high"), {"scores": ["ours"]}, "line 2: a score is a finite number; column 'ours'"),
         (lambda t: t.assign(y_true=2), {"scores": ["ours"]}, "line 2: a label is 1 or 0.*got '2'"),
         (lambda t: t.assign(y_true=1), {"scores": ["ours"]}, "got 60 positive and 0 negative"),

@@ -1,4 +1,4 @@
-"""What a careful person wants to know of a cohort before training."""
+"""The data check: what to know about a cohort before training. It counts, examines the images and draws the split."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from cxrlens.data.steps import StepGroup, group_steps, reading_notes, reading_se
 from cxrlens.errors import UserError
 from cxrlens.text import first_few, many
 
-# What is wrong or odd with a cohort's images: unreadable, there twice, under two patient ids, known from metadata.
+# Integrity: missing and unreadable files, duplicates, patients under several ids, and labels predictable from metadata.
 
 __all__ = ["Duplicates", "Integrity", "Pair", "examine", "find_duplicates", "merge_groups"]
 
 
 @dataclass(frozen=True)
 class Integrity:
-    """What an examination found.
+    """Result of examining the images of a cohort.
 
     Attributes:
         absent: image → why the source has no file for it.
         unreadable: image → why its file was rejected.
-        duplicates: images that are there twice.
-        groups: patient → group; patients who share an image are one. For `make_splits`.
-        associations: how well each column alone tells the label, the most telling first.
+        duplicates: duplicated images.
+        groups: patient → group, for `make_splits`; patients who share an image are one group.
+        associations: how well each column alone predicts the label, the best first.
     """
 
     absent: dict[str, str]
@@ -57,12 +57,12 @@ class Integrity:
 
     @property
     def two_ids(self) -> tuple[Pair, ...]:
-        """Duplicates that the source files under two patients."""
+        """Duplicates under two patient ids."""
         return tuple(pair for pair in self.duplicates.pairs if pair.two_ids)
 
     @property
     def one_patient(self) -> tuple[tuple[str, ...], ...]:
-        """The patient ids that are one patient, where there are several."""
+        """The groups of patient ids that belong to one patient."""
         members: dict[str, list[str]] = {}
         for patient, group in self.groups.items():
             members.setdefault(group, []).append(patient)
@@ -70,17 +70,17 @@ class Integrity:
 
     @property
     def conflicts(self) -> tuple[Pair, ...]:
-        """Duplicates that are labelled positive here and negative there."""
+        """Duplicates of which one image is labelled positive and the other negative."""
         return tuple(pair for pair in self.duplicates.pairs if pair.conflict)
 
 
 def examine(cohort: Cohort, cache: ImageCache, progress: Callable[[int, int], None] | None = None) -> Integrity:
-    """Looks at every readable image of a cohort.
+    """Examines all readable images of a cohort.
 
     Args:
-        cohort: as its source lists it.
-        cache: of its images.
-        progress: told how far the search for duplicates is: (done, of how many).
+        cohort: cohort as its source lists it.
+        cache: decoded images of the cohort.
+        progress: called with (done, in all) during the search for duplicates.
     """
     sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
     duplicates = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, progress)
@@ -100,80 +100,84 @@ def examine(cohort: Cohort, cache: ImageCache, progress: Callable[[int, int], No
 
 # The sentences of a data check: faults, and what to know before training.
 
-MOST = 3  # pairs that a sentence names
+MOST_PAIRS = 3  # pairs that a sentence names at most
 
 
-def fault_sentences(found: Integrity) -> list[str]:
-    """What is plainly wrong with the files and labels."""
+def fault_sentences(integrity: Integrity) -> list[str]:
+    """Sentences on plain errors of the files and labels."""
     faults = []
-    if found.absent:
-        faults.append(f"{many(len(found.absent), 'listed image')} without a file: {some(found.absent)}")
-    if found.unreadable:
-        faults.append(f"{many(len(found.unreadable), 'file')} rejected: {some(found.unreadable)}")
-    for pair in found.conflicts[:MOST]:
-        faults.append(f"one image, positive here and negative there: {pair.images[0]} and {pair.images[1]}")
-    more = len(found.conflicts) - MOST
+    if integrity.absent:
+        faults.append(f"{many(len(integrity.absent), 'listed image')} without a file: {with_reasons(integrity.absent)}")
+    if integrity.unreadable:
+        faults.append(f"{many(len(integrity.unreadable), 'file')} rejected: {with_reasons(integrity.unreadable)}")
+    for pair in integrity.conflicts[:MOST_PAIRS]:
+        faults.append(f"two labels for one image: {pair.images[0]} and {pair.images[1]}, one positive and one negative")
+    more = len(integrity.conflicts) - MOST_PAIRS
     if more > 0:
-        faults.append(f"{many(more, 'more pair')} of one image with two labels: --json has them all")
+        faults.append(f"{many(more, 'more pair')} with conflicting labels; --json has them all")
     return faults
 
 
 def warning_sentences(
     table: pd.DataFrame,
-    found: Integrity,
+    integrity: Integrity,
     splits: Sequence[Split],
-    sides: Sequence[SetCounts],
+    counts: Sequence[SetCounts],
     merged: bool,
 ) -> list[str]:
-    """What to know before training.
+    """Sentences on what to know before training.
 
     Args:
-        table: the cohort's.
-        found: by `integrity.examine`.
-        splits: the study's; empty where none can be drawn.
-        sides: theirs, from `leaks.side_counts`.
+        table: cohort table.
+        integrity: result of `examine`.
+        splits: splits of the study; empty where none can be drawn.
+        counts: counts of each split, from `set_counts`.
         merged: whether the split keeps patients who share an image together.
     """
     unknown = patients_warning(table)
-    lines = [unknown] if unknown else []
-    for split, side in zip(splits, sides, strict=True):
+    sentences = [unknown] if unknown else []
+    for split, count in zip(splits, counts, strict=True):
         fold = f"fold {split.fold}: " if len(splits) > 1 else ""
         warning = split_warning(table, split)
         if warning:
-            lines.append(fold + warning)
-        hidden = side.leaking_images - len(leak(table, split).images)
+            sentences.append(fold + warning)
+        hidden = count.leaking_images - len(leak(table, split).images)
         if hidden:
-            lines.append(f"{fold}{hidden} more validation images are of training patients under another id")
-    if found.two_ids:
-        names = first_few([" = ".join(ids) for ids in found.one_patient], MOST, "; --json has them all")
-        lines.append(
-            f"{many(len(found.two_ids), 'pair')} of images are one exposure under two patient ids ({names}); "
+            sentences.append(f"{fold}{hidden} more validation images are of training patients with another id")
+    if integrity.two_ids:
+        names = first_few([" = ".join(ids) for ids in integrity.one_patient], MOST_PAIRS, "; --json has them all")
+        sentences.append(
+            f"{many(len(integrity.two_ids), 'pair')} of images are one exposure under two patient ids ({names}); "
             + (
-                "the split keeps each such patient on one side"
+                "the split keeps each such patient in one set"
                 if merged and splits
-                else "the split takes them for two patients"
+                else "the split treats them as two patients"
             )
         )
-    same = len(found.duplicates.pairs) - len(found.two_ids)
+    same = len(integrity.duplicates.pairs) - len(integrity.two_ids)
     if same:
-        lines.append(f"{many(same, 'pair')} of images of one patient are the same exposure: they count double")
-    skipped = found.duplicates.shortlisted - found.duplicates.compared
+        sentences.append(f"{many(same, 'pair')} of images of one patient are the same exposure and count twice")
+    skipped = integrity.duplicates.shortlisted - integrity.duplicates.compared
     if skipped:
-        lines.append(f"{many(skipped, 'pair')} of images with near hashes not compared: duplicates may remain")
-    telling = [f"{one.column} {one.auc:.2f}" for one in found.associations if one.auc >= TOLD]
-    if telling:
-        lines.append(
-            f"metadata alone tell the label (AUC across patients: {', '.join(telling)}): a network may learn what goes "
-            "with them"
+        sentences.append(
+            f"{many(skipped, 'pair', 'were')} not compared although their hashes are similar: duplicates may remain"
+        )
+    predictive = [f"{item.column} {item.auc:.2f}" for item in integrity.associations if item.auc >= TOLD]
+    if predictive:
+        sentences.append(
+            f"the label can be predicted from metadata alone (AUC across patients: {', '.join(predictive)}): a network "
+            "may learn what correlates with them"
         )
     unlabelled = int(table["label"].isna().sum())
     if unlabelled:
-        lines.append(f"{many(unlabelled, 'image')} without a label: on neither side")
-    return lines
+        sentences.append(
+            f"{many(unlabelled, 'image', 'have')} no label and {'is' if unlabelled == 1 else 'are'} in no set"
+        )
+    return sentences
 
 
-def some(reasons: dict[str, str], most: int = 5) -> str:
-    """The first few, each with its reason."""
+def with_reasons(reasons: dict[str, str], most: int = 5) -> str:
+    """The first few images, each with its reason in brackets."""
     return first_few([f"{image} ({reason})" for image, reason in reasons.items()], most)
 
 
@@ -184,31 +188,31 @@ SIGNS = {1.0: "positive", 0.0: "negative"}
 
 @dataclass(frozen=True)
 class CheckReport:
-    """A cohort's counts, faults and warnings; everything is of the listed rows unless it says otherwise.
+    """A cohort's counts, faults and warnings; all counts are of the listed rows.
 
     Attributes:
-        name: of the source.
-        cohort: the `cohort` of `results.json`.
-        unlabelled: listed rows without a label.
-        counts: what (`view`, `source`, `sex`, `age`) → value → positive, negative, unlabelled.
-        images_a_patient: number of images → number of patients who have so many.
-        split: its kind.
-        splits: the study's; empty where the split cannot be drawn.
-        sides: one a fold; empty where the split cannot be drawn.
-        left_out: reason → rows of the source that are left out.
-        origins: reason → whence it comes, where that is no option of the study.
+        name: name of the data source.
+        cohort: key `cohort` of `results.json`.
+        unlabelled: number of listed rows without a label.
+        counts: column (`view`, `source`, `sex`, `age`) → value → number of positive, negative and unlabelled images.
+        images_a_patient: number of images → number of patients with so many images.
+        split: kind of the split.
+        splits: splits of the study; empty where none can be drawn.
+        sides: counts of each split; empty where none can be drawn.
+        left_out: reason → number of rows of the source that are left out.
+        origins: reason → its origin, if this is not an option of the study.
         unlisted: image files that no row names.
-        other_files: files beside the images that are no images by their name.
-        integrity: missing, unreadable, duplicates, what tells the label.
-        merged: patient → the patient that the split takes it for; empty where the split merges nobody.
+        other_files: files beside the images that are not images by their name.
+        integrity: missing and unreadable files, duplicates, and labels predictable from metadata.
+        merged: patient → the patient that it counts as; empty where the split merges no patients.
         warnings: sentences to read before training.
-        notes: sentences that matter in a check of the data alone.
-        reading_notes: sentences on the bits that files are read as, where all agree.
-        faults: what is plainly wrong: missing and unreadable files, conflicting labels, a split that cannot be drawn
-            or whose validation side is too small for an interval.
-        depth: bits that most of the image files of more than 8 bits use, if they agree.
-        steps: what was done to read the images, by kind: warnings, then conversions.
-        findings: of the audit before training, as plain values (`audit.records.plain_finding`); () until it is made.
+        notes: sentences for the data check only.
+        reading_notes: sentences on the depth of files, where all agree.
+        faults: sentences on plain errors: missing and unreadable files, conflicting labels, a split that cannot be
+            drawn or has a validation set that is too small.
+        depth: bits of most image files of more than 8 bits; None where no depth has a majority.
+        steps: steps of reading the images, by kind: warnings, then conversions.
+        findings: results of the audit before training, as plain values; () until the audit is made.
     """
 
     name: str
@@ -234,12 +238,12 @@ class CheckReport:
     origins: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """One JSON object; unknown numbers are null."""
+        """The report as a JSON object; unknown numbers are null."""
         return json.dumps(self.plain(), indent=2, ensure_ascii=False, allow_nan=False)
 
     def plain(self) -> dict[str, Any]:
-        """The same as plain values, nothing shortened."""
-        found = self.integrity
+        """The complete report as plain values."""
+        integrity = self.integrity
         return {
             "source": self.name,
             "cohort": self.cohort,
@@ -250,13 +254,13 @@ class CheckReport:
             "left_out_origins": self.origins,
             "unlisted": self.unlisted,
             "other_files": self.other_files,
-            "absent": _named(found.absent),
-            "unreadable": _named(found.unreadable),
-            "duplicates": [_pair(pair) for pair in found.duplicates.pairs],
-            "duplicates_shortlisted": found.duplicates.shortlisted,
-            "duplicates_compared": found.duplicates.compared,
-            "one_patient_under_ids": found.one_patient,
-            "label_from_column": [asdict(one) for one in found.associations],
+            "absent": _reason_rows(integrity.absent),
+            "unreadable": _reason_rows(integrity.unreadable),
+            "duplicates": [_pair(pair) for pair in integrity.duplicates.pairs],
+            "duplicates_shortlisted": integrity.duplicates.shortlisted,
+            "duplicates_compared": integrity.duplicates.compared,
+            "one_patient_under_ids": integrity.one_patient,
+            "label_from_column": [asdict(item) for item in integrity.associations],
             "depth": self.depth,
             "reading": [group.to_json() for group in self.steps],
             "findings": self.findings,
@@ -273,28 +277,28 @@ def check(
     cache: ImageCache,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
-    """Counts a cohort, examines its images and draws the study's split.
+    """Counts a cohort, examines its images and draws the split of the study.
 
     Args:
-        cohort: as its source lists it.
-        options: the study's `[split]`.
-        cache: of its images.
-        progress: told how far the search for duplicates is: (done, of how many).
+        cohort: cohort as its source lists it.
+        options: options of the split.
+        cache: decoded images of the cohort.
+        progress: called with (done, in all) during the search for duplicates.
     """
-    found = examine(cohort, cache, progress)
-    known = cohort.with_missing(cache.missing)
-    merged = found.groups if options.merges else {}
+    integrity = examine(cohort, cache, progress)
+    readable = cohort.with_missing(cache.missing)
+    merged = integrity.groups if options.merges else {}
     splits: tuple[Split, ...] = ()
-    faults = [*cohort.faults, *fault_sentences(found)]
+    faults = [*cohort.faults, *fault_sentences(integrity)]
     try:
-        splits = make_splits(known, options, found.groups)
-        check_interval(known.table, splits, merged)
+        splits = make_splits(readable, options, integrity.groups)
+        check_interval(readable.table, splits, merged)
     except UserError as error:
         faults.append(str(error))
-    sides = tuple(set_counts(known.table, split, found.groups) for split in splits)
+    sides = tuple(set_counts(readable.table, split, integrity.groups) for split in splits)
     return CheckReport(
         name=cohort.name,
-        cohort=cohort_summary(known, splits),
+        cohort=cohort_summary(readable, splits),
         unlabelled=int(cohort.table["label"].isna().sum()),
         counts=count_labels(cohort.table),
         images_a_patient=dict(sorted(Counter(Counter(cohort.table["patient"].tolist()).values()).items())),
@@ -304,11 +308,11 @@ def check(
         left_out=cohort.left_out,
         unlisted=cohort.unlisted,
         other_files=cohort.other_files,
-        integrity=found,
+        integrity=integrity,
         merged=merged,
         warnings=(
             *(sentence for sentence in cohort.warnings if sentence not in cohort.faults),
-            *warning_sentences(known.table, found, splits, sides, merged=options.merges),
+            *warning_sentences(readable.table, integrity, splits, sides, merged=options.merges),
             *reading_sentences(cache.facts),
         ),
         faults=tuple(faults),
@@ -321,17 +325,23 @@ def check(
 
 
 def count_labels(table: pd.DataFrame) -> dict[str, Counts]:
-    """View, source, sex and age → value → positive, negative, unlabelled; the most frequent first, ages in order."""
+    """Counts labels by view, source, sex and age: column → value → number of positive, negative, unlabelled images.
+
+    The most frequent values come first; ages are in order.
+
+    Args:
+        table: cohort table.
+    """
     signs = [SIGNS.get(label, "unlabelled") for label in table["label"].tolist()]
     columns = {name: [value or UNKNOWN for value in table[name].tolist()] for name in ("view", "source", "sex")}
     columns["age"] = [age_band(age) for age in table["age"].tolist()]
     counts: dict[str, Counts] = {}
     for name, values in columns.items():
-        both = Counter(zip(values, signs, strict=True))
-        seen = [value for value, _ in Counter(values).most_common()]
-        order = [band for band in (*AGE_BANDS, UNKNOWN) if band in seen] if name == "age" else seen
+        pairs = Counter(zip(values, signs, strict=True))
+        by_frequency = [value for value, _ in Counter(values).most_common()]
+        order = [band for band in (*AGE_BANDS, UNKNOWN) if band in by_frequency] if name == "age" else by_frequency
         counts[name] = {
-            value: {sign: both[value, sign] for sign in ("positive", "negative", "unlabelled")} for value in order
+            value: {sign: pairs[value, sign] for sign in ("positive", "negative", "unlabelled")} for value in order
         }
     return counts
 
@@ -346,5 +356,5 @@ def _pair(pair: Pair) -> dict[str, object]:
     }
 
 
-def _named(reasons: dict[str, str]) -> list[dict[str, str]]:
+def _reason_rows(reasons: dict[str, str]) -> list[dict[str, str]]:
     return [{"image": image, "reason": reason} for image, reason in reasons.items()]

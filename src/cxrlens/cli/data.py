@@ -53,7 +53,7 @@ def show(report: CheckReport, console: Console) -> None:
     """Prints a report as tables and sentences."""
     from cxrlens.cli.terminal import literal, say
     from cxrlens.data.depth import DEPTH_STEP
-    from cxrlens.data.files import passed_over
+    from cxrlens.data.files import ignored_files
     from cxrlens.text import first_few, many
 
     cohort = report.cohort
@@ -74,7 +74,7 @@ def show(report: CheckReport, console: Console) -> None:
             rest = sum([*rows.values()][MOST_ROWS:])
             parts = [*parts[:MOST_ROWS], *([f"{rest} for other reasons"] if rest else [])]
             say(console, f"{title}: {(', ' if asked else '; ').join(parts)}")
-    for line in passed_over(report.unlisted, report.other_files):
+    for line in ignored_files(report.unlisted, report.other_files):
         say(console, line)
     _counts(report, console)
     _split(report, console)

@@ -1,1 +1,1 @@
-"""Images with their labels: sources, decoding, sides, augmentation."""
+"""Images with their labels: data sources, decoding, splits and augmentation."""

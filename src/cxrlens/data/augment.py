@@ -1,9 +1,9 @@
-"""The paper's six augmentations, after Keras' `ImageDataGenerator`: sampled, then applied, so that they replay.
+"""The paper's six augmentations, after Keras' `ImageDataGenerator`. Parameters are sampled first, then applied.
 
-The order is Keras': one affine transform (rotation, shift and zoom together, the nearest pixel outside), channel shift,
-flip, brightness. Three things differ: an image has one zoom factor, not one an axis, and a factor of 1.2 shows it
-1.2 times as large (in Keras, 1/1.2 times); `width_shift` is always a fraction of the width; and the affine transform
-turns about the image's true centre.
+The order is that of Keras: an affine transform (rotation, shift and zoom together, filled with the nearest pixel),
+channel shift, flip, brightness. Three things differ: an image has one zoom factor, not one for each axis, and a factor
+of 1.2 shows it 1.2 times as large (in Keras, 1/1.2 times); `width_shift` is always a fraction of the width; the affine
+transform rotates about the true centre of the image.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ Range = tuple[Positive, Positive]
 
 @dataclass(frozen=True)
 class Parameters:
-    """What is done to one image; the defaults leave it as it is.
+    """The augmentation of a single image; the defaults leave it unchanged.
 
     Attributes:
-        flip: left and right exchanged.
-        shift: to the right, as a fraction of the width.
-        zoom: factor about the centre; above 1 is larger.
-        brightness: factor after the image is stretched to its own minimum and maximum; None leaves the image alone,
-            while 1.0 still stretches it and quantises it to 8 bits, as Keras does.
-        channel_shift: added to every pixel, then clipped to the image's own minimum and maximum.
-        rotation: degrees about the centre, anticlockwise as one looks at the image.
+        flip: whether left and right are exchanged.
+        shift: shift to the right, as a fraction of the width.
+        zoom: zoom factor about the centre; above 1 shows the image larger.
+        brightness: factor applied after the image is stretched to its own minimum and maximum. None leaves the image
+            unchanged, while 1.0 still stretches it and quantises it to 8 bits, as Keras does.
+        channel_shift: value added to all pixels, which are then clipped to the image's own minimum and maximum.
+        rotation: rotation about the centre in degrees, anticlockwise as seen.
     """
 
     flip: bool = False
@@ -48,16 +48,16 @@ class Parameters:
 
 
 class Augmentation(Config):
-    """A study's `[augment]`: what may be done to a training image. Nothing is, unless named.
+    """Options of a study's `[augment]` for training images; without any option images stay unchanged.
 
     Attributes:
-        horizontal_flip: half of the images are flipped.
-        width_shift: uniform in ± this fraction of the width, below 1.
-        zoom: range of the factor, above 0; above 1 is larger.
-        brightness: range of the factor, above 0. [1, 1] is not the same as none: it still stretches each
+        horizontal_flip: whether half of the images are flipped.
+        width_shift: largest shift to either side, as a fraction of the width, below 1; drawn uniformly.
+        zoom: range of the zoom factor, above 0; a factor above 1 shows the image larger.
+        brightness: range of the brightness factor, above 0. [1, 1] differs from no brightness: it still stretches each
             image to its own minimum and maximum (see `Parameters.brightness`).
-        channel_shift: uniform in ± this, in units of the full intensity range.
-        rotation: uniform in ± this many degrees, up to 180.
+        channel_shift: largest shift of the pixel values up or down, in units of the full range; drawn uniformly.
+        rotation: largest rotation in either direction in degrees, up to 180; drawn uniformly.
     """
 
     horizontal_flip: bool = False
@@ -86,7 +86,7 @@ class Augmentation(Config):
 
     @property
     def is_identity(self) -> bool:
-        """Whether every image stays as it is."""
+        """Whether all images stay unchanged."""
         return self.variants == (Parameters(),)
 
     @property
@@ -96,7 +96,7 @@ class Augmentation(Config):
         >>> [parameters.flip for parameters in Augmentation(horizontal_flip=True).variants or ()]
         [False, True]
         """
-        ranges = [each for each in (self.zoom, self.brightness) if each is not None]
+        ranges = [limits for limits in (self.zoom, self.brightness) if limits is not None]
         if self.width_shift or self.channel_shift or self.rotation or any(low < high for low, high in ranges):
             return None
         flips = (False, True) if self.horizontal_flip else (False,)
@@ -105,11 +105,20 @@ class Augmentation(Config):
         return tuple(Parameters(flip=flip, zoom=zoom, brightness=brightness) for flip in flips)
 
     def sample(self, rng: np.random.Generator) -> Parameters:
-        """Draws one image's parameters: always six random numbers, so turning one on leaves the others' draws alone."""
+        """Draws the parameters of an image.
+
+        Six random numbers are always drawn, so an option does not change the draws of the others.
+
+        Args:
+            rng: random generator of the draw.
+        """
         return self.at(rng.random(6).tolist())
 
     def at(self, uniforms: Sequence[float]) -> Parameters:
-        """The parameters at six numbers in [0, 1], each the share of its own range, in the order of `Parameters`.
+        """The parameters at given positions within their ranges.
+
+        Args:
+            uniforms: six numbers in [0, 1], the positions within the ranges, in the order of `Parameters`.
 
         >>> Augmentation(horizontal_flip=True, rotation=10).at([0.2, 0.5, 0.5, 0.5, 0.5, 1.0])
         Parameters(flip=True, shift=0.0, zoom=1.0, brightness=None, channel_shift=0.0, rotation=10.0)
@@ -126,24 +135,24 @@ class Augmentation(Config):
 
 
 def apply(image: np.ndarray, parameters: Parameters) -> np.ndarray:
-    """The image after these parameters; a new array.
+    """Applies an augmentation to an image.
 
     Args:
-        image: float32 [height, width] in [0, 1].
-        parameters: such as `Augmentation.sample` draws.
+        image: image as float32 [height, width] in [0, 1].
+        parameters: parameters of the augmentation, such as those of `Augmentation.sample`.
 
     Returns:
-        float32 [height, width] in [0, 1].
+        A new array, float32 [height, width] in [0, 1].
     """
     assert image.ndim == 2 and image.dtype == np.float32, f"needs float32 [H, W]; got {image.dtype} {image.shape}"
-    done = _affine(image, parameters)
+    result = _affine(image, parameters)
     if parameters.channel_shift:
-        done = np.clip(done + np.float32(parameters.channel_shift), done.min(), done.max())
+        result = np.clip(result + np.float32(parameters.channel_shift), result.min(), result.max())
     if parameters.flip:
-        done = done[:, ::-1]
+        result = result[:, ::-1]
     if parameters.brightness is not None:
-        done = _brightness(done, parameters.brightness)
-    return np.array(done, dtype=np.float32, order="C")
+        result = _brightness(result, parameters.brightness)
+    return np.array(result, dtype=np.float32, order="C")
 
 
 def _between(low: float, high: float, uniform: float) -> float:
@@ -151,7 +160,7 @@ def _between(low: float, high: float, uniform: float) -> float:
 
 
 def _affine(image: np.ndarray, parameters: Parameters) -> np.ndarray:
-    """Zoom, then rotate, about the centre, then shift; bilinear, the nearest pixel outside."""
+    """Zooms and rotates about the centre, then shifts; bilinear, filled with the nearest pixel."""
     height, width = image.shape
     shift = round(parameters.shift * width, 6)  # 1 / 49 * 49 is 1 pixel, not 0.9999999999999999
     if parameters.rotation == 0 and parameters.zoom == 1:
@@ -166,7 +175,7 @@ def _affine(image: np.ndarray, parameters: Parameters) -> np.ndarray:
 
 
 def _shift(image: np.ndarray, pixels: float) -> np.ndarray:
-    """The affine transform where it only shifts: the same numbers, several times as fast."""
+    """The affine transform for a shift only: the same result, several times as fast."""
     whole = math.floor(pixels)
     part = np.float32(pixels - whole)
     width = image.shape[1]
@@ -178,16 +187,16 @@ def _shift(image: np.ndarray, pixels: float) -> np.ndarray:
 
 
 def _brightness(image: np.ndarray, factor: float) -> np.ndarray:
-    """Keras' brightness shift: stretch to the own range, cut to 8 bits, PIL's `Brightness`, cut to 8 bits again."""
+    """Keras' brightness shift: stretches to the own range, truncates to 8 bits, scales, and truncates again."""
     bytes_ = image * np.float32(255)
     bytes_ = bytes_ - bytes_.min()
     peak = bytes_.max()
-    if peak > 0:  # an image of one value becomes black, there as here
+    if peak > 0:  # a constant image becomes black, as in Keras
         bytes_ = np.floor(bytes_ / peak * np.float32(255))
     return np.floor(np.minimum(bytes_ * np.float32(factor), np.float32(255))) / np.float32(255)
 
 
-# Named augmentations: each of the paper's six alone at a moderate strength, the paper's choice, and all together.
+# Named augmentations: each of the six at a moderate strength, the paper's choice, and all six together.
 
 SIX: dict[str, Augmentation] = {
     "horizontal_flip": Augmentation(horizontal_flip=True),
@@ -200,43 +209,47 @@ SIX: dict[str, Augmentation] = {
 
 
 def together(*parts: Augmentation) -> Augmentation:
-    """Everything that the parts turn on; where two turn on the same, the later one's strength."""
+    """Combines augmentations; where two set the same option, the later one's value is used."""
     return Augmentation.model_validate({name: value for part in parts for name, value in _values(part).items()})
 
 
 def combinations(study: Augmentation | None = None) -> dict[str, Augmentation]:
-    """Name → augmentation: none, each of the six, the paper's, all six; and `study`, where a study asks for another.
+    """The named augmentations: none, each of the six, the paper's choice and all six.
 
     Args:
-        study: the study's own `[augment]`.
+        study: augmentation of a study; it is added as "study" if it is none of the others.
 
     >>> list(combinations())[-2:]
     ['paper', 'all_six']
     """
-    named = {
+    augmentations = {
         "none": Augmentation(),
         **SIX,
         "paper": together(SIX["horizontal_flip"], SIX["brightness"]),
         "all_six": together(*SIX.values()),
     }
-    return named if study is None or study in named.values() else {**named, "study": study}
+    return augmentations if study is None or study in augmentations.values() else {**augmentations, "study": study}
 
 
 def named_combination(name: str, known: dict[str, Augmentation]) -> Augmentation:
-    """The augmentation of a name such as `rotation`, or of several joined by `+`, such as `rotation+brightness`.
+    """The augmentation of a name, or of several names joined by "+".
+
+    Args:
+        name: name or names, such as "rotation" or "rotation+brightness".
+        known: name → augmentation, from `combinations`.
 
     Raises:
-        UserError: one of the names is not in `known`.
+        UserError: a name is not in `known`.
     """
     parts = [part.strip() for part in name.split("+")]
     unknown = [part for part in parts if part not in known]
     if unknown:
-        raise UserError(near_miss("augmentation", unknown[0], known) + " (join several by +, as in rotation+zoom)")
+        raise UserError(near_miss("augmentation", unknown[0], known) + " (join several with +, as in rotation+zoom)")
     return together(*(known[part] for part in parts))
 
 
 def turned_on(augmentation: Augmentation) -> dict[str, str]:
-    """Name → strength of what is turned on, in the words of a study file; empty where nothing is.
+    """The options that an augmentation sets: name → value as in a study file; empty where it sets none.
 
     >>> turned_on(SIX["brightness"])
     {'brightness': '[0.5, 1.2]'}
@@ -245,7 +258,7 @@ def turned_on(augmentation: Augmentation) -> dict[str, str]:
 
 
 def in_words(augmentation: Augmentation) -> str:
-    """What is turned on, in one line.
+    """The options that an augmentation sets, in one line.
 
     >>> in_words(together(SIX["rotation"], SIX["horizontal_flip"]))
     'horizontal_flip = true, rotation = 10'

@@ -1,4 +1,4 @@
-"""Every image decoded once, kept as memory-mapped uint8 squares in the user's cache folder."""
+"""Decodes each image once and keeps it as a square of uint8 in the user's cache folder, memory-mapped."""
 
 from __future__ import annotations
 
@@ -29,28 +29,29 @@ from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError, near_miss
 from cxrlens.names import path_of
 
-# One cache on disk: `pixels.u8`, raw rows, beside `cache.json`, what they are; written aside, then renamed whole.
+# A cache on disk is a folder with `pixels.u8` (raw images) and `cache.json` (their facts). It is written under a
+# temporary name and then renamed.
 
 FORMAT = 2
-"""Raised whenever the same file would give other pixels or facts."""
+"""Version of the cache; increased whenever the same file would give other pixels or facts."""
 
 FACTS = ("image", "width", "height", "bytes", "mode", "format", "bits", "depth", "depth_alone", "sha256", "steps")
 
 
-def stored(place: Path, size: int) -> tuple[np.memmap, dict[str, int], dict[str, str], pd.DataFrame] | None:
-    """Pixels, index, missing and facts of the cache at `place`; None where it is absent, half or damaged."""
+def read_stored(folder: Path, size: int) -> tuple[np.memmap, dict[str, int], dict[str, str], pd.DataFrame] | None:
+    """Pixels, index, missing and facts of the cache in `folder`; None where it is absent, incomplete or damaged."""
     try:
-        said = json.loads((place / "cache.json").read_text(encoding="utf-8"))
-        facts = pd.DataFrame(said["facts"], columns=said["columns"])
+        record = json.loads((folder / "cache.json").read_text(encoding="utf-8"))
+        facts = pd.DataFrame(record["facts"], columns=record["columns"])
         facts = facts.astype({"depth": "Int64", "depth_alone": "Int64"})
         images = [str(image) for image in facts["image"]]
-        file = place / "pixels.u8"
+        file = folder / "pixels.u8"
         pixels = np.memmap(file, dtype=np.uint8, mode="r", shape=(len(images), size, size))
-        whole = file.stat().st_size == pixels.size and _checksum(pixels.ravel()) == said["crc32"]
-        missing = {str(image): str(reason) for image, reason in said["missing"].items()}
+        intact = file.stat().st_size == pixels.size and _checksum(pixels.ravel()) == record["crc32"]
+        missing = {str(image): str(reason) for image, reason in record["missing"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not whole:
+    if not intact:
         return None
     index = {image: row for row, image in enumerate(images)}
     return pixels, index, missing, facts
@@ -64,61 +65,69 @@ def _checksum(pixels: np.ndarray, step: int = 2**26) -> int:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Tells a full disk or a folder that cannot be written as the user's to mend."""
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns the error of a full disk or of a folder that cannot be written into `UserError`."""
     try:
         yield
     except OSError as error:
-        why = error.strerror or str(error)
+        reason = error.strerror or str(error)
         raise UserError(
-            f"cannot keep decoded images in {folder}: {why}; free some space or set CXRLENS_CACHE to another folder"
+            f"cannot keep decoded images in {folder}: {reason}; free some space or set CXRLENS_CACHE to another folder"
         ) from error
 
 
 class CacheWriter:
-    """Writes one cache beside its place; nothing is at the place before `keep`, nothing stays aside after the block.
+    """Writes a cache under a temporary name; `keep` renames it, and the end of the block removes what is left.
 
-    The caller holds the lock of `place`.
+    Args:
+        folder: final folder of the cache; the caller holds its lock.
+        size: height and width of the images in pixels.
     """
 
-    def __init__(self, place: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int) -> None:
         self.images: list[str] = []
         self.missing: dict[str, str] = {}
-        self._place = place
+        self._folder = folder
         self._size = size
         self._facts: list[dict[str, Any]] = []
         self._crc = 0
         self._replaced = False
 
     def __enter__(self) -> CacheWriter:
-        with writing(self._place.parent):
+        with disk_errors(self._folder.parent):
             self._open()
         return self
 
     def _open(self) -> None:
-        for left in self._place.parent.glob(f"{self._place.name}.part-*"):  # of a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        self._aside = Path(tempfile.mkdtemp(prefix=f"{self._place.name}.part-", dir=self._place.parent))
-        # Written, not mapped: a full disk is an error here, and a signal that kills there.
-        self._file = (self._aside / "pixels.u8").open("wb")
+        for leftover in self._folder.parent.glob(f"{self._folder.name}.part-*"):  # left by a process that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        self._draft = Path(tempfile.mkdtemp(prefix=f"{self._folder.name}.part-", dir=self._folder.parent))
+        # Written, not mapped: writing to a full disk raises an error, while a mapping would kill the process.
+        self._file = (self._draft / "pixels.u8").open("wb")
 
     def add(self, image: str, pixels: np.ndarray, decoded: Decoded) -> None:
-        """Appends one image: uint8 [size, size] and the record of its reading."""
+        """Appends an image.
+
+        Args:
+            image: name of the image.
+            pixels: uint8 [size, size].
+            decoded: facts and steps of its reading.
+        """
         row = self._bytes(pixels)
-        with writing(self._place.parent):
+        with disk_errors(self._folder.parent):
             self._file.write(row)
         self._crc = zlib.crc32(row, self._crc)
         self.images.append(image)
         self._facts.append(_record(image, decoded))
 
     def replace(self, image: str, pixels: np.ndarray, decoded: Decoded) -> None:
-        """Puts another reading of an image in the place of its first."""
-        place, row = self.images.index(image), self._bytes(pixels)
-        with writing(self._place.parent):
-            self._file.seek(place * len(row))
+        """Replaces an image by another reading of it; the arguments are those of `add`."""
+        position, row = self.images.index(image), self._bytes(pixels)
+        with disk_errors(self._folder.parent):
+            self._file.seek(position * len(row))
             self._file.write(row)
             self._file.seek(0, os.SEEK_END)
-        self._facts[place] = _record(image, decoded)
+        self._facts[position] = _record(image, decoded)
         self._replaced = True
 
     def _bytes(self, pixels: np.ndarray) -> bytes:
@@ -126,16 +135,16 @@ class CacheWriter:
         return np.ascontiguousarray(pixels).tobytes()
 
     def facts(self, name: str) -> list[Any]:
-        """One fact of every image so far; None where an image lacks it."""
+        """A fact of all images so far, such as "depth"; None where an image lacks it."""
         return [row.get(name) for row in self._facts]
 
     def miss(self, image: str, reason: str) -> None:
-        """Records an image that cannot be read."""
+        """Records an image that cannot be read, with the reason."""
         self.missing[image] = reason
 
     def keep(self) -> None:
-        """Puts the cache in its place, whole."""
-        with writing(self._place.parent):
+        """Renames the complete cache to its final name."""
+        with disk_errors(self._folder.parent):
             self._keep()
 
     def _keep(self) -> None:
@@ -143,27 +152,27 @@ class CacheWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         if self._replaced:
-            self._crc = _checksum(np.memmap(self._aside / "pixels.u8", dtype=np.uint8, mode="r"))
+            self._crc = _checksum(np.memmap(self._draft / "pixels.u8", dtype=np.uint8, mode="r"))
         extra = dict.fromkeys(name for row in self._facts for name in row if name not in FACTS)
         columns = [*FACTS, *extra]
         facts = [[row.get(name) for name in columns] for row in self._facts]
-        said = {"format": FORMAT, "columns": columns, "facts": facts, "missing": self.missing, "crc32": self._crc}
-        with (self._aside / "cache.json").open("w", encoding="utf-8") as file:
-            json.dump(said, file, default=_plain)
+        record = {"format": FORMAT, "columns": columns, "facts": facts, "missing": self.missing, "crc32": self._crc}
+        with (self._draft / "cache.json").open("w", encoding="utf-8") as file:
+            json.dump(record, file, default=_plain)
             file.flush()
             os.fsync(file.fileno())
-        if self._place.exists():  # damaged, or no longer true
-            shutil.rmtree(self._place)
-        self._aside.replace(self._place)
+        if self._folder.exists():  # damaged or outdated
+            shutil.rmtree(self._folder)
+        self._draft.replace(self._folder)
 
     def __exit__(self, *fault: object) -> None:
-        with suppress(OSError):  # of a full disk, told already
+        with suppress(OSError):  # a full disk is reported already
             self._file.close()
-        shutil.rmtree(self._aside, ignore_errors=True)
+        shutil.rmtree(self._draft, ignore_errors=True)
 
 
 def _record(image: str, decoded: Decoded) -> dict[str, Any]:
-    steps = "; ".join(step.replace(";", ",") for step in decoded.steps)  # one ";" a step
+    steps = "; ".join(step.replace(";", ",") for step in decoded.steps)  # ";" separates steps
     return {**decoded.facts, "image": image, "sha256": decoded.sha256, "steps": steps}
 
 
@@ -171,17 +180,17 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
-# What decides the pixels of a cache: the files as they are now, who reads them, and the size asked for.
+# The key of a cache: the files as they are now, the function that reads them, and the size.
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image to be had.
+    """An image to decode.
 
     Attributes:
-        image: its name.
-        path: the cohort's cell.
-        file: the file that the cell names; None where it names none, as in a set that is drawn.
+        image: name of the image.
+        path: cell of the cohort's column `path`.
+        file: file that the cell names; None where it names none, as in a synthetic data set.
     """
 
     image: str
@@ -189,15 +198,16 @@ class Entry:
     file: Path | None
 
     def identity(self) -> list[object]:
-        """What changes when the image does."""
+        """Values that change when the image does: name, path, and size and time of change of the file."""
         stat = _stat(self.file)
         return [self.image, self.path, *((stat.st_size, stat.st_mtime_ns) if stat else ())]
 
 
 def entries(cohort: Cohort) -> list[Entry]:
-    """The images that may be readable, in the cohort's order.
+    """The images of a cohort that are not known to be missing, in its order.
 
-    A cell is an absolute path, or relative to the folder that the source bound to its reader with `functools.partial`.
+    A cell is an absolute path, or a path relative to the folder that the source bound to its reader with
+    `functools.partial`.
     """
     bound = cohort.read.args if isinstance(cohort.read, partial) else ()
     data_dir = next((value for value in bound if isinstance(value, Path)), Path())
@@ -207,19 +217,27 @@ def entries(cohort: Cohort) -> list[Entry]:
 
 
 def key(cohort: Cohort, rows: list[Entry], size: int, interpolation: str, depth: int | None = None) -> str:
-    """The name of the cache; another release of Pillow may decode or resize otherwise, so it counts too."""
-    said = [FORMAT, PIL.__version__, size, interpolation, depth, _reader(cohort.read), [row.identity() for row in rows]]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+    """The name of a cache. It depends on the release of Pillow, since another one may decode or resize differently."""
+    parts = [
+        FORMAT,
+        PIL.__version__,
+        size,
+        interpolation,
+        depth,
+        _reader(cohort.read),
+        [row.identity() for row in rows],
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _reader(read: Callable[[str], Decoded]) -> list[str]:
-    """Two sources may use the same cells for other pixels: what is bound to the reader tells them apart."""
+    """Identifies a reader with its bound arguments, since two sources may read other pixels for the same cells."""
     if isinstance(read, partial):
-        said = (*read.args, *sorted((read.keywords or {}).items()))
-        return [*_reader(read.func), *(str(value) for value in said)]
+        bound = (*read.args, *sorted((read.keywords or {}).items()))
+        return [*_reader(read.func), *(str(value) for value in bound)]
     owner = getattr(read, "__self__", None)
-    told = owner is not None and type(owner).__repr__ is not object.__repr__  # else it is an address in memory
-    return [getattr(read, "__qualname__", type(read).__qualname__), repr(owner) if told else ""]
+    has_repr = owner is not None and type(owner).__repr__ is not object.__repr__  # the default is a memory address
+    return [getattr(read, "__qualname__", type(read).__qualname__), repr(owner) if has_repr else ""]
 
 
 def _stat(file: Path | None) -> os.stat_result | None:
@@ -229,20 +247,20 @@ def _stat(file: Path | None) -> os.stat_result | None:
         return None
 
 
-_NONE = np.empty((1, 0, 0), dtype=np.float32)  # for the full size, which need not wait for the writer
+_NONE = np.empty((1, 0, 0), dtype=np.float32)  # replaces the full image, which must not wait in memory for the writer
 
 
 @dataclass(frozen=True, eq=False)
 class ImageCache:
-    """The readable images of a cohort.
+    """The decoded images of a cohort.
 
     Attributes:
-        pixels: read-only uint8 [n, size, size].
+        pixels: images as read-only uint8 [n, size, size].
         index: image → row of `pixels`, in the cohort's order.
-        missing: image → why it is not here; the cohort's own missing images included.
-        facts: one row an image of `index`, in the same order: `image`, `width`, `height`, `bytes`, `mode`, `format`,
-            `bits`, `depth`, `depth_alone` (see `Decoded`), `sha256`, `steps` (joined by "; "), and whatever else the
-            source says of a file.
+        missing: image → why it is not in the cache; includes the missing images of the cohort.
+        facts: table with one row per image, in the order of `index`: `image`, `width`, `height`, `bytes`, `mode`,
+            `format`, `bits`, `depth`, `depth_alone` (see `Decoded`), `sha256`, `steps` (joined by "; "), and further
+            facts of the source.
     """
 
     pixels: np.memmap
@@ -252,28 +270,33 @@ class ImageCache:
 
     @property
     def depth(self) -> int | None:
-        """Bits that most of the files of more than 8 bits use; None where there are none, or they do not agree."""
+        """Bits that more than half of the files of more than 8 bits use; None where no depth has such a majority."""
         return agreed_depth(self.facts["depth_alone"])
 
     def batch(self, images: Sequence[str]) -> np.ndarray:
-        """A copy of some images, in the order asked for.
+        """Copies images into an array.
+
+        Args:
+            images: names of the images.
 
         Returns:
-            uint8 [b, size, size].
+            uint8 [b, size, size], in the order of `images`.
 
         Raises:
-            UserError: an image that is not in the cohort or that could not be read.
+            UserError: an image is not in the cohort or cannot be read.
         """
         for image in images:
             if image in self.missing:
                 raise UserError(f"the image {image} cannot be read: {self.missing[image]}")
             if image not in self.index:
-                raise UserError(near_miss("image", image, self.index) if len(self.index) < 50 else f"no image {image}")
+                raise UserError(
+                    near_miss("image", image, self.index) if len(self.index) < 50 else f"there is no image {image}"
+                )
         return np.array(self.pixels[[self.index[image] for image in images]])
 
 
 def default_folder() -> Path:
-    """Where caches are kept unless said otherwise: `$CXRLENS_CACHE`, else the user's cache folder."""
+    """The default folder of caches: `$CXRLENS_CACHE`, else the user's cache folder."""
     chosen = os.environ.get("CXRLENS_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("cxrlens")
 
@@ -287,22 +310,23 @@ def build_cache(
     workers: int | None = None,
     depth: int | None = None,
 ) -> ImageCache:
-    """Decodes and resizes the cohort's images, or opens what an earlier call left.
+    """Decodes and resizes the images of a cohort, or opens the cache of an earlier call.
 
-    Files of more than 8 bits that do not say how many they use are read as most of the cohort are, or as `depth` says.
+    Files of more than 8 bits that do not state their depth are read at `depth`, or at the depth of most of the cohort.
 
-    A cache is found again while the files' names, sizes and times of change stay the same. One that is damaged is built
-    anew, and so is one whose unreadable images have become readable. Several processes may ask at once: one builds.
+    A cache is used again while the names, sizes and times of change of the files stay the same. It is built anew if it
+    is damaged, or if an image that could not be read has become readable. If several processes call at once, one
+    builds the cache and the others wait.
 
     Args:
-        cohort: whose readable images are wanted; `path` and the reader must say all that decides the pixels.
-        size: of both sides, in pixels.
-        interpolation: one of `cxrlens.data.images.INTERPOLATIONS`.
-        folder: where caches are kept.
+        cohort: cohort to decode; `path` and `read` must determine the pixels.
+        size: height and width of the decoded images in pixels.
+        interpolation: name of an interpolation in `cxrlens.data.images.INTERPOLATIONS`.
+        folder: folder of the caches; `default_folder()` by default.
         progress: called with (images done, images in all) while building, from the calling thread.
-        workers: threads; by default one a processor, at most 8.
-        depth: bits that files of more than 8 bits are read as, where they do not say their own; what most of the cohort
-            use without it.
+        workers: number of threads; by default the number of processors, at most 8.
+        depth: bits of files of more than 8 bits that do not state their own depth; by default the depth of most of the
+            cohort.
 
     Raises:
         UserError: no image can be read, or the folder cannot be written.
@@ -310,31 +334,33 @@ def build_cache(
     check_resize(size, interpolation)
     rows = entries(cohort)
     folder = folder or default_folder()
-    place = folder / key(cohort, rows, size, interpolation, depth)
+    cache_folder = folder / key(cohort, rows, size, interpolation, depth)
 
-    def known() -> ImageCache | None:
-        found = stored(place, size)
-        cache = None if found is None else ImageCache(*found)
-        return cache if cache is not None and _still_true(cache, cohort, rows, interpolation, depth) else None
+    def valid_cache() -> ImageCache | None:
+        content = read_stored(cache_folder, size)
+        cache = None if content is None else ImageCache(*content)
+        return cache if cache is not None and _is_current(cache, cohort, rows, interpolation, depth) else None
 
-    cache = known()
+    cache = valid_cache()
     if cache is None:
-        with writing(folder):
+        with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            held = filelock.FileLock(place.with_suffix(".lock")).acquire()
-        with held:
-            cache = known()  # another process may have built it meanwhile
+            lock = filelock.FileLock(cache_folder.with_suffix(".lock")).acquire()
+        with lock:
+            cache = valid_cache()  # another process may have built it meanwhile
             if cache is None:
-                _build(place, cohort, rows, size, interpolation, progress, workers, depth)
-                found = stored(place, size)
-                if found is None:
-                    raise UserError(f"decoded images in {place} do not stay as written; is its disk in order?")
-                cache = ImageCache(*found)
+                _build(cache_folder, cohort, rows, size, interpolation, progress, workers, depth)
+                content = read_stored(cache_folder, size)
+                if content is None:
+                    raise UserError(
+                        f"the decoded images in {cache_folder} differ from what was written; check its disk"
+                    )
+                cache = ImageCache(*content)
     return replace(cache, missing={**cohort.missing, **cache.missing})
 
 
 def _build(
-    place: Path,
+    folder: Path,
     cohort: Cohort,
     rows: list[Entry],
     size: int,
@@ -343,7 +369,7 @@ def _build(
     workers: int | None,
     depth: int | None,
 ) -> None:
-    unsure: list[Entry] = []  # read by their own values so far
+    undeclared: list[Entry] = []  # files without a stated depth, read by their own values so far
 
     def work(row: Entry, depth: int | None = depth) -> tuple[np.ndarray, Decoded] | str:
         try:
@@ -353,15 +379,15 @@ def _build(
         except UserError as error:
             return error.reason if isinstance(error, UnreadableImage) else str(error)
         if flexible and depth is None:
-            unsure.append(row)
+            undeclared.append(row)
         return to_uint8(decoded.pixels, size, interpolation), replace(decoded, pixels=_NONE, read_as=None)
 
     threads = workers or min(8, os.cpu_count() or 1)
-    at_once = 16 * threads  # bounds what waits in memory for the writer
-    with CacheWriter(place, size) as writer, ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(rows), at_once):
-            some = rows[start : start + at_once]
-            for done, (row, result) in enumerate(zip(some, pool.map(work, some), strict=True), start + 1):
+    batch_size = 16 * threads  # limits the images that wait in memory for the writer
+    with CacheWriter(folder, size) as writer, ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(rows), batch_size):
+            batch = rows[start : start + batch_size]
+            for done, (row, result) in enumerate(zip(batch, pool.map(work, batch), strict=True), start + 1):
                 if isinstance(result, str):
                     writer.miss(row.image, result)
                 else:
@@ -369,9 +395,9 @@ def _build(
                 if progress:
                     progress(done, len(rows))
         agreed = agreed_depth(writer.facts("depth_alone")) if depth is None else None
-        alone = dict(zip(writer.images, writer.facts("depth_alone"), strict=True))
-        odd = [row for row in unsure if agreed is not None and alone[row.image] != agreed]
-        for row, result in zip(odd, pool.map(partial(work, depth=agreed), odd), strict=True):
+        own_depths = dict(zip(writer.images, writer.facts("depth_alone"), strict=True))
+        reread = [row for row in undeclared if agreed is not None and own_depths[row.image] != agreed]
+        for row, result in zip(reread, pool.map(partial(work, depth=agreed), reread), strict=True):
             if isinstance(result, str):
                 raise UserError(f"{cohort.name}: {row.image} changed while it was read ({result}); start again")
             writer.replace(row.image, *result)
@@ -381,8 +407,8 @@ def _build(
         writer.keep()
 
 
-def _still_true(cache: ImageCache, cohort: Cohort, rows: list[Entry], interpolation: str, depth: int | None) -> bool:
-    """Checks what the key cannot know: codecs installed since, and sources without files whose pixels changed."""
+def _is_current(cache: ImageCache, cohort: Cohort, rows: list[Entry], interpolation: str, depth: int | None) -> bool:
+    """Checks what the key does not cover: codecs installed since, and changed pixels of sources without files."""
     by_image = {row.image: row for row in rows}
     for image in cache.missing:
         try:
@@ -390,8 +416,8 @@ def _still_true(cache: ImageCache, cohort: Cohort, rows: list[Entry], interpolat
         except UserError:
             continue
         return False
-    made = [row for row in rows if row.image in cache.index and row.file is None]
-    for row in {made[0], made[-1]} if made else ():
+    without_file = [row for row in rows if row.image in cache.index and row.file is None]
+    for row in {without_file[0], without_file[-1]} if without_file else ():
         try:
             decoded = _read(cohort, row).at_depth(cache.depth if depth is None else depth)
             pixels = to_uint8(decoded.pixels, cache.pixels.shape[-1], interpolation)

@@ -1,4 +1,4 @@
-"""The cohort: one row an image, the same columns whatever the source; unknown is NaN or None, never 0 or ''."""
+"""The cohort: a table with one row per image and the same columns for each source; unknown is NaN or None."""
 
 from __future__ import annotations
 
@@ -30,23 +30,22 @@ COLUMNS = (
 )
 DESCRIPTIVE = tuple(name for name in COLUMNS if name not in ("image", "patient", "label", "path"))
 CHOICE = "the study's choice"
-"""Whence a row is left out by an option of the study."""
-OWN = frozenset({*COLUMNS, "patient_known"})
+"""Origin of a reason to leave rows out: an option of the study."""
+RESERVED = frozenset({*COLUMNS, "patient_known"})
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """One image as read.
+    """A decoded image.
 
     Attributes:
-        pixels: float32 [1, height, width] in [0, 1]; higher is brighter, so air is dark and bone is bright.
-        facts: what the file is, apart from what it shows: `width`, `height`, `bytes`, `mode`, `format`, `bits`; of a
-            file of more than 8 bits that is no DICOM also `depth`, the bits that it is read as, and `depth_alone`,
-            those that its header or values say.
-        steps: what was done to read it, such as "MONOCHROME1 inverted" or "alpha over black".
-        sha256: of the file's bytes (of the pixels, where there is no file).
-        read_as: the same file read as one of so many bits, as the other files of a cohort are; None where its depth is
-            known.
+        pixels: image as float32 [1, height, width] in [0, 1]; higher is brighter, so air is dark and bone is bright.
+        facts: properties of the file: `width`, `height`, `bytes`, `mode`, `format` and `bits`. A file of more than 8
+            bits that is not DICOM also has `depth`, the bits that it is read as, and `depth_alone`, the bits by its own
+            header or values.
+        steps: conversions and warnings of the reader, such as "MONOCHROME1 inverted" or "alpha over black".
+        sha256: hash of the file's bytes, or of the pixels where there is no file.
+        read_as: function that decodes the same file at another depth in bits; None where its depth is known.
     """
 
     pixels: np.ndarray
@@ -56,29 +55,29 @@ class Decoded:
     read_as: Callable[[int], Decoded] | None = field(default=None, repr=False, compare=False)
 
     def at_depth(self, depth: int | None) -> Decoded:
-        """As it is read where the cohort's deep files are of `depth` bits; itself without a depth."""
+        """The image as read where most deep files of the cohort have `depth` bits; unchanged with None."""
         return self if depth is None or self.read_as is None else self.read_as(depth)
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """A study's images.
+    """The images of a study.
 
     Attributes:
-        name: of the source.
-        table: one row an image, with `COLUMNS` first and whatever else the source knows behind them. `image` is unique
-            and is how every later file names it; `patient` is never empty; `label` is 1, 0 or NaN (unknown);
-            `patient_known` says whether the source names the patient: one who is not known is called after the image,
-            and is nobody else's patient, whatever the name (see `known_patients`).
-        read: turns a cell of `path` into a `Decoded`, or raises `UserError` with the reason.
-        missing: image → why it has no readable file. The rows stay in `table`: counts are of the listed rows.
-        left_out: reason → number of the source's rows that are left out.
-        origins: reason → whence it comes, where that is no option of the study, such as "not a frontal chest X-ray".
-        unlisted: image files beside the listed ones that no row names.
-        other_files: files beside them that are no images by their name.
+        name: name of the data source.
+        table: table with one row per image: `COLUMNS` first, then further columns of the source. `image` is unique and
+            names the image in all later files; `patient` is never empty; `label` is 1, 0 or NaN (unknown).
+            `patient_known` tells whether the source names the patient; an unknown patient is named after the image and
+            counts as a patient of its own (see `known_patients`).
+        read: function that decodes the image of a cell of `path`; it raises `UserError` with the reason if it cannot.
+        missing: image → why it has no readable file. Its row stays in `table`, so counts include it.
+        left_out: reason → number of rows of the source that are left out.
+        origins: reason → its origin, such as "not a frontal chest X-ray", if this is not an option of the study.
+        unlisted: image files that no row names.
+        other_files: files that are not images by their name.
         warnings: sentences on what the source could not read, took for something else or left out.
-        faults: those of the warnings that tell what is plainly wrong.
-        notes: sentences that matter in a check of the data alone.
+        faults: warnings on plain errors of the data; a subset of `warnings`.
+        notes: sentences for the data check only.
     """
 
     name: str
@@ -96,8 +95,8 @@ class Cohort:
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()
         if repeated:
-            again = first_few([*map(str, repeated)], 5)
-            raise UserError(f"{self.name}: an image may be listed once; listed again: {again}")
+            images = first_few([*map(str, repeated)], 5)
+            raise UserError(f"{self.name}: each image must be listed once; listed several times: {images}")
 
     def __len__(self) -> int:
         return len(self.table)
@@ -113,21 +112,28 @@ class Cohort:
 
     @property
     def images(self) -> list[str]:
-        """Every listed image, in file order."""
+        """Names of all listed images, in file order."""
         return self.table["image"].tolist()
 
     @property
     def readable(self) -> pd.DataFrame:
-        """The rows whose image can be read (as far as is known), in file order."""
+        """The rows of `table` whose image can be read (as far as is known), in file order."""
         return self.table[~self.table["image"].isin(list(self.missing))]
 
     def with_missing(self, missing: dict[str, str]) -> Cohort:
-        """The same cohort with more images known to have no readable file."""
+        """The same cohort with further images without a readable file.
+
+        Args:
+            missing: image → why it has no readable file.
+        """
         return replace(self, missing={**self.missing, **missing})
 
 
 def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with every column of the cohort, in order, text as `str` or None and numbers as float; extras kept behind.
+    """Builds a cohort table: all `COLUMNS` in order, text as `str` or None, numbers as float, then other columns.
+
+    Args:
+        rows: one row per image, with any of `COLUMNS` and any other columns.
 
     >>> row = cohort_table(pd.DataFrame({"image": ["a.png"], "label": [1]})).loc[0]
     >>> row["patient"], float(row["label"]), row["view"]
@@ -139,27 +145,28 @@ def cohort_table(rows: pd.DataFrame) -> pd.DataFrame:
         table[name] = pd.Series([_text(value) for value in column], dtype=object)
     for name in NUMBER_COLUMNS:
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(float) if name in table else np.nan
-    known = table["patient"].notna() & (table["patient"] != table["image"])  # a table may say so of its own accord
+    known = table["patient"].notna() & (table["patient"] != table["image"])  # a table may name the image itself
     table["patient"] = _names_for_unknown(table["patient"], table["image"])
     table["patient_known"] = known.astype(bool)
-    return table[[*COLUMNS, "patient_known", *(name for name in table.columns if name not in OWN)]]
+    return table[[*COLUMNS, "patient_known", *(name for name in table.columns if name not in RESERVED)]]
 
 
 def known_patients(table: pd.DataFrame) -> pd.Series:
-    """Whether the source names the patient of each image, bool; equal names of unknown patients are no one person.
+    """Whether the source names the patient of each image, bool; unknown patients with equal names are different people.
 
     Args:
-        table: a cohort's, or a run's `cohort.csv`: that of an earlier version tells it by the patient's name alone.
+        table: cohort table, or the `cohort.csv` of a run. Without the column `patient_known`, as in files of earlier
+            versions, a patient named as the image is unknown.
     """
     return table["patient_known"] if "patient_known" in table else table["patient"] != table["image"]
 
 
 def _names_for_unknown(patients: pd.Series, images: pd.Series) -> pd.Series:
-    """Patients, where none is known the image's name, changed where a known patient is called so."""
-    taken, names = {*patients.dropna()}, []
+    """Fills unknown patients with the name of the image, made different from the names of known patients."""
+    known_names, names = {*patients.dropna()}, []
     for patient, image in zip(patients, images, strict=True):
         name = patient if patient is not None else image
-        while patient is None and name in taken:
+        while patient is None and name in known_names:
             name = f"{name} (patient unknown)"
         names.append(name)
     return pd.Series(names, dtype=object)

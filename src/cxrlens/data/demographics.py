@@ -1,4 +1,4 @@
-"""Patient, sex and age as tables write them → an id, M / F and years; what cannot be read is unknown, and told."""
+"""Reads patient, sex and age as tables write them. Cells that cannot be read count as unknown, with a warning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 from cxrlens.text import first_few
 
 OLDEST = 120.0  # years
-OPEN_FROM = 89.0  # years: older people are often written as one group, such as "90+" or ">89"
+OPEN_FROM = 89.0  # years; older people are often written as one group, such as "90+" or ">89"
 
 _NUMBER = r"(?P<number>\d+(?:\.\d*)?|\d+,\d{1,2})"
 _UNIT = r"(?P<unit>y|yr|yrs|years?|y/?o|jahre?|a|mo|mos|mths?|months?|w|wks?|weeks?|d|days?)?"
@@ -33,7 +33,7 @@ NEITHER = frozenset({"o", "other", "u", "x", "d", "divers", "diverse"})
 Value = TypeVar("Value")
 
 PATIENTS = ("patient", "patientid", "patientno", "patientnumber", "pid", "subject", "subjectid", "mrn")
-"""What columns with the patient are usually called, in small letters without marks between words."""
+"""Usual names of columns with the patient, in lower case without punctuation."""
 
 AGE_BANDS = {
     "under 18": (0, 18),
@@ -45,10 +45,10 @@ AGE_BANDS = {
 
 
 def age_in_years(cell: str) -> float:
-    """An age in years; NaN where it is none, over 120 or ambiguous ("45M" may be months or a man's).
+    """Reads an age in years; NaN where the cell holds none, an age over 120 or an ambiguous one.
 
-    A number with point or comma, with or without a unit, or DICOM's age string (three digits and a letter). People over
-    89 who are written as one group ("90+", ">89") are 90.
+    An age is a number with point or comma, with or without a unit, or a DICOM age string (three digits and a letter).
+    People over 89 who are written as one group ("90+", ">89") are 90. "45M" is ambiguous: 45 months or a man of 45.
 
     >>> [age_in_years(cell) for cell in ("58", "058Y", "006M", "412", "")]
     [58.0, 58.0, 0.5, nan, nan]
@@ -67,7 +67,7 @@ def age_in_years(cell: str) -> float:
 
 
 def sex_letter(cell: str) -> str | None:
-    """M or F, or None where unknown.
+    """Reads a sex as "M" or "F"; None where it is unknown.
 
     >>> [sex_letter(cell) for cell in ("M", "female", "O", "")]
     ['M', 'F', None, None]
@@ -76,7 +76,7 @@ def sex_letter(cell: str) -> str | None:
 
 
 def read_ages(cells: Sequence[str]) -> tuple[list[float], tuple[str, ...]]:
-    """`age_in_years` of a column, and a sentence where cells say something that could not be read.
+    """Ages in years of a column, from `age_in_years`, and a warning on filled cells that cannot be read.
 
     >>> read_ages(["45", "45M", "unknown"])[1]
     ("1 of 3 ages cannot be read and counts as unknown: '45M'",)
@@ -85,7 +85,7 @@ def read_ages(cells: Sequence[str]) -> tuple[list[float], tuple[str, ...]]:
 
 
 def read_sexes(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ...]]:
-    """`sex_letter` of a column, and a sentence where cells say something that could not be read.
+    """Sexes of a column, from `sex_letter`, and a warning on filled cells that cannot be read.
 
     >>> read_sexes(["F", "1", "1", "O"])[1]
     ("2 of 4 sexes cannot be read and count as unknown: '1'",)
@@ -94,7 +94,7 @@ def read_sexes(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ...]]
 
 
 def read_patients(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ...]]:
-    """Patients' ids, None where the cell only says that there is none, and a sentence where such cells are filled.
+    """Patient ids of a column (None where a cell states no patient), and a warning on cells such as "nan".
 
     >>> read_patients(["7", "nan", "", "nan"])
     (['7', None, None, None], ("2 of 4 patients are not stated and count as unknown: 'nan'",))
@@ -104,32 +104,32 @@ def read_patients(cells: Sequence[str]) -> tuple[list[str | None], tuple[str, ..
     values = [None if cell.strip().casefold() in UNSTATED else cell for cell in cells]
     if not filled:
         return values, ()
-    some = first_few([f"'{cell}'" for cell in dict.fromkeys(filled)], 5)
+    examples = first_few([f"'{cell}'" for cell in dict.fromkeys(filled)], 5)
     are, count = ("is", "counts") if len(filled) == 1 else ("are", "count")
-    return values, (f"{len(filled)} of {len(cells)} patients {are} not stated and {count} as unknown: {some}",)
+    return values, (f"{len(filled)} of {len(cells)} patients {are} not stated and {count} as unknown: {examples}",)
 
 
 def read_columns(cells: Mapping[str, Sequence[str]]) -> tuple[dict[str, list[object]], list[str]]:
-    """The columns `patient`, `sex` and `age` of a cohort.
+    """Reads the columns `patient`, `sex` and `age` of a cohort.
 
     Args:
-        cells: those of the columns that a table has.
+        cells: name of a column → its cells, for the columns that the table has.
 
     Returns:
-        The same columns as read, and sentences on what could not be.
+        Name of a column → its values, and warnings on cells that cannot be read.
     """
     columns: dict[str, list[object]] = {}
-    told: list[str] = []
+    warnings: list[str] = []
     for name, read in (("patient", read_patients), ("sex", read_sexes), ("age", read_ages)):
         if name in cells:
-            values, odd = read(cells[name])
+            values, unread = read(cells[name])
             columns[name] = [*values]
-            told += odd
-    return columns, told
+            warnings += unread
+    return columns, warnings
 
 
 def patient_columns(columns: Iterable[object]) -> list[str]:
-    """Those of a table's columns that are called as patients' ids are.
+    """The columns of a table whose name is a usual one for patient ids.
 
     >>> patient_columns(["image", "Patient ID", "mrn", "patients"])
     ['Patient ID', 'mrn']
@@ -138,21 +138,21 @@ def patient_columns(columns: Iterable[object]) -> list[str]:
 
 
 def _column(
-    cells: Sequence[str], read: Callable[[str], Value], what: str, unstated: frozenset[str]
+    cells: Sequence[str], read: Callable[[str], Value], plural: str, unstated: frozenset[str]
 ) -> tuple[list[Value], tuple[str, ...]]:
-    known = {cell: read(cell) for cell in dict.fromkeys(cells)}
-    odd = [cell for cell in cells if known[cell] != known[cell] or known[cell] is None]
-    odd = [cell for cell in odd if cell.strip().casefold() not in unstated]
-    values = [known[cell] for cell in cells]
-    if not odd:
+    parsed = {cell: read(cell) for cell in dict.fromkeys(cells)}
+    unread = [cell for cell in cells if parsed[cell] != parsed[cell] or parsed[cell] is None]
+    unread = [cell for cell in unread if cell.strip().casefold() not in unstated]
+    values = [parsed[cell] for cell in cells]
+    if not unread:
         return values, ()
-    some = first_few([f"'{cell}'" for cell in dict.fromkeys(odd)], 5)
-    count = "counts" if len(odd) == 1 else "count"
-    return values, (f"{len(odd)} of {len(cells)} {what} cannot be read and {count} as unknown: {some}",)
+    examples = first_few([f"'{cell}'" for cell in dict.fromkeys(unread)], 5)
+    count = "counts" if len(unread) == 1 else "count"
+    return values, (f"{len(unread)} of {len(cells)} {plural} cannot be read and {count} as unknown: {examples}",)
 
 
 def age_band(years: float) -> str:
-    """The band that an age in years falls in, for counting.
+    """The band of an age in years, one of `AGE_BANDS` or "unknown".
 
     >>> [age_band(age) for age in (17.9, 18, 91, float("nan"))]
     ['under 18', '18 to 39', '80 and over', 'unknown']

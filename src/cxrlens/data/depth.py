@@ -1,9 +1,9 @@
-"""How many bits the values of a deep image use: detectors give 10 to 14, files hold 16 or 32.
+"""The bit depth of an image's values: detectors give 10 to 14 bits, files hold 16 or 32.
 
-A file that says how many (BitsPerSample, sBIT) is believed. Otherwise its values decide: the smallest of `DEPTHS` that
-holds their 99.9th percentile. Where most deep files of a cohort agree, the cohort decides for the others as well, for a
-dark image of 12 bits looks like one of 10. An image that fills a smaller depth, as the same picture saved in 10 bits
-does, keeps it.
+A depth that the file states (BitsPerSample, sBIT) is used. Otherwise the values decide: the depth is the smallest of
+`DEPTHS` that holds their 99.9th percentile. Where most deep files of a cohort agree, their depth is used for the others
+too, because a dark image of 12 bits looks like one of 10. An image that fills a smaller depth, such as the same picture
+saved in 10 bits, keeps that depth.
 """
 
 from __future__ import annotations
@@ -19,50 +19,53 @@ import pandas as pd
 DEPTHS = (8, 10, 12, 14, 16)
 PERCENTILE = 99.9
 DEPTH_STEP = re.compile(r"\d+-bit file read as \d+ bits")
-"""How the step of a deep file begins that says its bits."""
+"""Start of the step that states the depth of a deep file."""
 LETTERS = 0.05
-"""Share of the pixels that burnt-in letters may cover; what is left out of so many decides nothing."""
-
+"""Largest share of the pixels that burnt-in letters may cover; so few pixels are ignored."""
 
 FULL = 0.85
-"""Share of a smaller depth's range that an image fills, from which it is taken for one of that depth."""
+"""Share of a smaller depth's range that an image must fill to be read at that depth."""
 
 
-def usual_highest(values: np.ndarray, top: int) -> int:
-    """The 99.9th percentile of integers, without pixels at the highest value that the file can hold.
+def robust_maximum(values: np.ndarray, top: int) -> int:
+    """The 99.9th percentile of the values, without pixels at the highest value that the file can hold.
 
-    Letters are burnt in at that value, and may cover more than 0.1% of an image. Where more than `LETTERS` of the
-    pixels have it, they count.
+    Letters are burnt in at that value and may cover more than 0.1% of an image. Where more than `LETTERS` of the
+    pixels have that value, they count.
 
-    >>> usual_highest(np.array([300] * 99 + [65535]), 65535)
+    Args:
+        values: integers of any shape.
+        top: highest value that the file can hold.
+
+    >>> robust_maximum(np.array([300] * 99 + [65535]), 65535)
     300
     """
     below = values[values < top]
-    counted = below if 0 < values.size - below.size <= LETTERS * values.size else values
-    return int(np.percentile(counted, PERCENTILE, method="lower"))
+    measured = below if 0 < values.size - below.size <= LETTERS * values.size else values
+    return int(np.percentile(measured, PERCENTILE, method="lower"))
 
 
-def own_depth(highest: int) -> int:
-    """The smallest of `DEPTHS` that holds a value of at most 16 bits.
+def smallest_depth(highest: int) -> int:
+    """The smallest of `DEPTHS` that holds a value below 2**16.
 
-    >>> own_depth(255), own_depth(256), own_depth(3749)
+    >>> smallest_depth(255), smallest_depth(256), smallest_depth(3749)
     (8, 10, 12)
     """
     return next(depth for depth in DEPTHS if highest < 2**depth)
 
 
-def why_not(depth: int, values: np.ndarray, highest: int) -> str | None:
-    """Why an image cannot be one of `depth` bits, whatever the others are; None where it may be.
+def reason_against(depth: int, values: np.ndarray, highest: int) -> str | None:
+    """Why an image cannot be read as `depth` bits, although the other images are; None where it can.
 
     Args:
-        depth: of the other images.
-        values: of this one.
-        highest: by `usual_highest`.
+        depth: bits of most of the cohort's deep files.
+        values: integer values of this image.
+        highest: highest value of this image, from `robust_maximum`.
     """
     above = float((values >= 2**depth).mean())
     if above > LETTERS:
         return f"{_percent(above)} of its pixels lie above {2**depth - 1}"
-    own = own_depth(highest)
+    own = smallest_depth(highest)
     if own < depth and highest >= FULL * (2**own - 1):  # a dark image of `depth` bits seldom ends just there
         return f"its values fill {own} bits, up to {highest} of {2**own - 1}"
     if highest < 2 ** (depth - 4):  # one step of `DEPTHS` is a dark image, two are a black one
@@ -70,20 +73,20 @@ def why_not(depth: int, values: np.ndarray, highest: int) -> str | None:
     return None
 
 
-def clipped(values: np.ndarray, depth: int) -> list[str]:
-    """The step that says how many values lie above a depth; none where none do."""
+def clipping_step(values: np.ndarray, depth: int) -> list[str]:
+    """The step that states the share of values above the range of a depth; empty where there are none."""
     above = float((values >= 2**depth).mean())
     return [f"values above {2**depth - 1} clipped ({_percent(above)} of the pixels)"] if above else []
 
 
-def usual_range(values: np.ndarray) -> tuple[float, float]:
-    """Smallest and largest value of an image without a known scale, without outliers that are far from all others.
+def robust_range(values: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest value of an image without a known scale, outliers ignored.
 
-    A letter at 65535 on an image of 12 bits would leave a dozen grey levels. The extremes decide unless one of them
-    lies further from the middle 99.8% than those are wide. Pixels that have an extreme value exactly do not count as
-    the middle, where they are at most `LETTERS` of the image.
+    A letter at 65535 on an image of 12 bits would leave a dozen grey levels. The extremes are used unless one of them
+    is further from the middle 99.8% of the values than that middle is wide. Pixels exactly at an extreme are not part
+    of the middle where they are at most `LETTERS` of the image.
 
-    >>> usual_range(np.arange(1000)), usual_range(np.array([*range(1000), 65535]))
+    >>> robust_range(np.arange(1000)), robust_range(np.array([*range(1000), 65535]))
     ((0.0, 999.0), (0.0, 998.0))
     """
     low, high = float(values.min()), float(values.max())
@@ -91,7 +94,7 @@ def usual_range(values: np.ndarray) -> tuple[float, float]:
     middle = values[~np.isin(values, lettered)] if lettered else values
     if not np.isfinite([low, high]).all() or not middle.size:
         return low, high
-    first, last = (float(each) for each in np.percentile(middle, (100 - PERCENTILE, PERCENTILE), method="lower"))
+    first, last = map(float, np.percentile(middle, (100 - PERCENTILE, PERCENTILE), method="lower"))
     span = last - first
     if span > 0:
         low = first if low < first - span else low
@@ -99,28 +102,29 @@ def usual_range(values: np.ndarray) -> tuple[float, float]:
     return low, high
 
 
-def stretched(values: np.ndarray, counted: np.ndarray) -> tuple[np.ndarray, float, float, list[str]]:
-    """Values on no known scale brought to [0, 1] by `usual_range`.
+def stretch(values: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, float, float, list[str]]:
+    """Scales values without a known scale to [0, 1] by `robust_range`.
 
     Args:
-        values: any numbers [H, W].
-        counted: those that decide the range.
+        values: any numbers, [H, W].
+        measured: values that decide the range, such as `values` without padding.
 
     Returns:
-        float32 [H, W], the range's two ends, and the step that says how many values lie outside, if any does.
+        float32 [H, W], the lower and the upper end of the range, and the step that states the share of values outside
+        the range (empty where there are none).
     """
-    low, high = usual_range(counted)
+    low, high = robust_range(measured)
     with np.errstate(invalid="ignore"):  # infinity, which is refused later
         unit = np.clip((values - low) / (high - low if high > low else 1.0), 0, 1).astype(np.float32)
-    outside = float(((counted < low) | (counted > high)).mean())
+    outside = float(((measured < low) | (measured > high)).mean())
     return unit, low, high, [f"values outside clipped ({_percent(outside)} of the pixels)"] if outside else []
 
 
 def agreed_depth(depths: Iterable[Any]) -> int | None:
-    """The depth of more than half of the deep files; None where there are none or no depth has so many.
+    """The depth of more than half of the deep files; None where no depth has such a majority.
 
     Args:
-        depths: what each file alone says; None or NaN for a file that is not deep.
+        depths: depth of each file by its own header or values; None or NaN for a file that is not deep.
 
     >>> agreed_depth([12, 12, 10, None]), agreed_depth([12, 10]), agreed_depth([None])
     (12, None, None)
@@ -133,10 +137,10 @@ def agreed_depth(depths: Iterable[Any]) -> int | None:
 
 
 def depth_note(facts: pd.DataFrame) -> str | None:
-    """What is assumed of a cohort's deep files where they agree; None where they do not, or all are read as 16 bits.
+    """The sentence on the assumed depth of deep files that agree; None where they differ or all have 16 bits.
 
     Args:
-        facts: of an `ImageCache`: `depth`, `bits` and `steps`.
+        facts: facts of an `ImageCache`, with `depth`, `bits` and `steps`.
 
     >>> step = "16-bit file read as 12 bits (largest value 9)"
     >>> depth_note(pd.DataFrame({"depth": [12, 12, None], "bits": [16, 16, 8], "steps": [step, step, ""]}))
@@ -147,20 +151,20 @@ def depth_note(facts: pd.DataFrame) -> str | None:
         return None
     depth, steps = int(deep["depth"].iloc[0]), deep["steps"].map(str)
     by_header = steps.str.contains("its sBIT") | (deep["bits"] == depth)
-    judged = "headers" if by_header.all() else "headers or values" if by_header.any() else "values"
+    evidence = "headers" if by_header.all() else "headers or values" if by_header.any() else "values"
     stored = {*map(int, deep["bits"])}
     files = f"{stored.pop()}-bit file" if len(stored) == 1 else "image file of more than 8 bits"
-    one = len(deep) == 1
-    files = f"1 {files} holds" if one else f"{len(deep)} {files.replace('file', 'files', 1)} hold"
+    single = len(deep) == 1
+    files = f"1 {files} holds" if single else f"{len(deep)} {files.replace('file', 'files', 1)} hold"
     ends = "" if steps.str.contains("inverted").any() else f": 0 is black, {2**depth - 1} is white"
-    return f"{files} {depth}-bit values (judged by {'its' if one else 'their'} {judged}){ends}"
+    return f"{files} {depth}-bit values (judged by {'its' if single else 'their'} {evidence}){ends}"
 
 
 def depth_warning(facts: pd.DataFrame) -> str | None:
-    """That a cohort's deep files do not agree in their bits; None where they do.
+    """The sentence on deep files that are read at different depths; None where all agree.
 
     Args:
-        facts: of an `ImageCache`.
+        facts: facts of an `ImageCache`, with `depth`.
 
     >>> depth_warning(pd.DataFrame({"depth": [12, 12, 16, None]}))
     '3 image files of more than 8 bits are not read alike: 12 bits (2), 16 bits (1)'
@@ -168,8 +172,8 @@ def depth_warning(facts: pd.DataFrame) -> str | None:
     counts = Counter(int(depth) for depth in facts["depth"].dropna())
     if len(counts) < 2:
         return None
-    each = ", ".join(f"{depth} bits ({counts[depth]})" for depth in sorted(counts))
-    return f"{counts.total()} image files of more than 8 bits are not read alike: {each}"
+    by_depth = ", ".join(f"{depth} bits ({counts[depth]})" for depth in sorted(counts))
+    return f"{counts.total()} image files of more than 8 bits are not read alike: {by_depth}"
 
 
 def _percent(share: float) -> str:

@@ -1,4 +1,4 @@
-"""DICOM, by pydicom: one frontal radiograph, or the reason why the file is none."""
+"""DICOM, read with pydicom: decodes a frontal radiograph, or states why the file is not one."""
 
 from __future__ import annotations
 
@@ -14,59 +14,58 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGExtended12Bit
 
 from cxrlens.data.cohort import Decoded
-from cxrlens.data.depth import PERCENTILE, own_depth, stretched
+from cxrlens.data.depth import PERCENTILE, smallest_depth, stretch
 from cxrlens.data.dicom_codecs import stored_values
 from cxrlens.data.dicom_view import examine_view
 from cxrlens.data.raster import GREY_WEIGHTS
 from cxrlens.data.truncation import check_jpeg_rows
-from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, check_header, decoding, heard
+from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, check_header, decoding, recorded_warnings
 
-# From stored DICOM values to [0, 1]: one recorded policy (DICOM PS3.3, C.11.1 modality and C.11.2 values of interest).
-#
-# 1. Rescale slope and intercept, or the modality table. 2. The first VOI table; else the first usable window; else, for
-# 8 bits as stored, the whole of those 8 bits, and for more, the smallest to the largest value present (but for letters
-# far from all others). A window is unusable where it is no number, leaves nearly every pixel black or white, or is far
-# wider than the values.
+# From stored values to [0, 1] (DICOM PS3.3, C.11.1 modality and C.11.2 values of interest), in two steps:
+# 1. Rescale slope and intercept, or the modality table.
+# 2. The first VOI table, else the first usable window. Without either, 8-bit values that were not rescaled use the full
+#    range of 8 bits, and others the range from the smallest to the largest value, without far outliers such as letters.
+# A window is unusable if it is not a number, leaves nearly all pixels black or white, or is far wider than the values.
 
 INSIDE = 0.01
-"""Share of the pixels that must be neither black nor white in a usable window."""
+"""Smallest share of pixels that are neither black nor white in a usable window."""
 LEAST_SPAN = 1 / 8
-"""Of a window's width that the middle 99.8% of the values must cover: 12 bits under a window of 16 are nearly black."""
+"""Smallest share of a window's width that the middle 99.8% of the values cover; 12 bits in a 16-bit window do not."""
 
 
 def to_unit(stored: np.ndarray, header: Dataset, padding: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Grey values in [0, 1], in the sense of the file: MONOCHROME1 is not inverted here.
+    """Scales stored values to [0, 1]; MONOCHROME1 is not inverted here.
 
     Args:
-        stored: integer [H, W].
-        header: of the file.
-        padding: bool [H, W], pixels that are no measurement; they do not count for the range.
+        stored: stored values, integer [H, W].
+        header: header of the file.
+        padding: bool [H, W], True for padding; these pixels do not count for the range.
 
     Returns:
         float32 [H, W] in [0, 1] and the steps.
 
     Raises:
-        UnreadableImage: the slope or the intercept is no number that values could be rescaled by.
+        UnreadableImage: the rescale slope or intercept is not a usable number.
     """
     values, steps = _modality(stored, header)
-    counted = values[~padding] if not padding.all() else values
+    measured = values[~padding] if not padding.all() else values
     if header.get("VOILUTSequence"):
-        top, used = _table_top(header)
+        top, table_step = _table_top(header)
         looked_up = apply_voi(np.rint(values).astype(np.int64), header)
-        return (looked_up / max(top, int(looked_up.max()))).astype(np.float32), [*steps, used]
+        return (looked_up / max(top, int(looked_up.max()))).astype(np.float32), [*steps, table_step]
     function = str(header.get("VOILUTFunction") or "LINEAR").strip().upper()
-    for said in _windows(header):
-        reason = _no_window(counted, *said, function)
+    for window in _windows(header):
+        reason = _window_problem(measured, *window, function)
         if reason:
-            steps.append(f"warning: unusable window ignored ({reason}: centre '{said[0]}', width '{said[1]}')")
+            steps.append(f"warning: unusable window ignored ({reason}: centre '{window[0]}', width '{window[1]}')")
             continue
-        centre, width = float(said[0]), float(said[1])
-        unit = windowed(values, centre, width, function)
+        centre, width = float(window[0]), float(window[1])
+        unit = apply_window(values, centre, width, function)
         return unit.astype(np.float32), [*steps, f"window {width:g} wide at {centre:g} ({function.lower()})"]
     as_stored = all(step.startswith("warning:") for step in steps)
     if as_stored and int(header.BitsStored) == 8 and stored.min() >= 0:
         return stored.astype(np.float32) / np.float32(255), steps
-    unit, low, high, outside = stretched(values, counted)
+    unit, low, high, outside = stretch(values, measured)
     return unit, [
         *steps,
         f"DICOM without a display window, darkest value shown black, brightest white ({low:g} to {high:g})",
@@ -75,20 +74,26 @@ def to_unit(stored: np.ndarray, header: Dataset, padding: np.ndarray) -> tuple[n
 
 
 def _table_top(header: Dataset) -> tuple[int, str]:
-    """White in the first VOI table, and the step: the bits that its entries use decide, not those that it states."""
+    """The value of white in the first VOI table, by the bits that its entries use, and the step."""
     entries, first, bits = (int(number) for number in header.VOILUTSequence[0].LUTDescriptor)
     entries = entries or 2**16
     highest = int(apply_voi(np.arange(first, first + entries, dtype=np.int64), header).max())
-    used = own_depth(highest) if highest < 2**16 else bits
-    if used < bits:
-        return 2**used - 1, f"warning: VOI table applied whose values use {used} of {bits} bits"
+    used_bits = smallest_depth(highest) if highest < 2**16 else bits
+    if used_bits < bits:
+        return 2**used_bits - 1, f"warning: VOI table applied whose values use {used_bits} of {bits} bits"
     return max(2**bits - 1, 1), "VOI table applied"
 
 
-def windowed(values: np.ndarray, centre: float, width: float, function: str = "LINEAR") -> np.ndarray:
-    """The three VOI functions of C.11.2.1.2 and C.11.2.1.3, with output from 0 to 1.
+def apply_window(values: np.ndarray, centre: float, width: float, function: str = "LINEAR") -> np.ndarray:
+    """Applies one of the three VOI functions of C.11.2.1.2 and C.11.2.1.3; the result lies between 0 and 1.
 
-    >>> windowed(np.array([0.0, 49.5, 99.0]), 50, 100).tolist()
+    Args:
+        values: modality values of any shape.
+        centre: window centre.
+        width: window width.
+        function: "LINEAR", "LINEAR_EXACT" or "SIGMOID".
+
+    >>> apply_window(np.array([0.0, 49.5, 99.0]), 50, 100).tolist()
     [0.0, 0.5, 1.0]
     """
     values = values.astype(np.float64)  # unsigned integers would wrap
@@ -112,21 +117,21 @@ def _modality(stored: np.ndarray, header: Dataset) -> tuple[np.ndarray, list[str
     return stored * slope + intercept, [*empty, f"rescaled: slope {slope:g}, intercept {intercept:g}"]
 
 
-def _rescale(header: Dataset, name: str, usual: float) -> tuple[float, list[str]]:
-    """A number to rescale by, or what is usual where there is none, and the step that says so."""
-    said = _texts(header.get(name))
-    if name in header and not any(said):
-        return usual, [f"warning: empty {name} taken as {usual:g}"]
+def _rescale(header: Dataset, name: str, default: float) -> tuple[float, list[str]]:
+    """The rescale slope or intercept, or its default where the header has none, and the step that records this."""
+    texts = _texts(header.get(name))
+    if name in header and not any(texts):
+        return default, [f"warning: empty {name} taken as {default:g}"]
     if name not in header:
-        return usual, []
-    number = _number(said[0])
+        return default, []
+    number = _number(texts[0])
     if number is None:
-        raise UnreadableImage(f"{name} is '{said[0]}', which is no number to rescale by")
+        raise UnreadableImage(f"{name} is '{texts[0]}', which is no number to rescale by")
     return number, []
 
 
 def _windows(header: Dataset) -> list[tuple[str, str]]:
-    """Centre and width of every window as the header writes them; the first is the one that the maker shows first."""
+    """Centre and width of every window as texts of the header; the first is the manufacturer's default."""
     if "WindowCenter" not in header and "WindowWidth" not in header:
         return []
     centres, widths = _texts(header.get("WindowCenter")), _texts(header.get("WindowWidth"))
@@ -135,8 +140,8 @@ def _windows(header: Dataset) -> list[tuple[str, str]]:
     return list(zip(centres, widths, strict=True))
 
 
-def _no_window(counted: np.ndarray, centre: str, width: str, function: str) -> str | None:
-    """Why a window cannot be used; None where it can."""
+def _window_problem(measured: np.ndarray, centre: str, width: str, function: str) -> str | None:
+    """Why a window cannot be used; None where it can be."""
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
         return f"VOI function {function}"
     middle, wide = _number(centre), _number(width)
@@ -144,22 +149,22 @@ def _no_window(counted: np.ndarray, centre: str, width: str, function: str) -> s
         return "no numbers"
     if wide <= (1 if function == "LINEAR" else 0):  # LINEAR divides by the width less one
         return "too narrow"
-    unit = windowed(counted, middle, wide, function)
+    unit = apply_window(measured, middle, wide, function)
     inside = float(((unit > 0.5 / 255) & (unit < 1 - 0.5 / 255)).mean())
     if inside < INSIDE:
         return "nearly all values outside"
-    first, last = np.percentile(counted, (100 - PERCENTILE, PERCENTILE))
+    first, last = np.percentile(measured, (100 - PERCENTILE, PERCENTILE))
     return "far wider than the values" if last - first < LEAST_SPAN * wide else None
 
 
 def _texts(value: object) -> list[str]:
-    """The values of an element, one or several, as text."""
+    """The values of an element as texts; one empty text where it has none."""
     values = value if isinstance(value, MultiValue) else [value]
-    return ["" if each is None else str(each).strip() for each in values] or [""]
+    return ["" if item is None else str(item).strip() for item in values] or [""]
 
 
 def _number(text: str) -> float | None:
-    """A finite number, or None: pydicom leaves as text what is none, such as '2047,5'."""
+    """A text as a finite number; None where it is not one, such as '2047,5', which pydicom leaves as text."""
     try:
         number = float(text)
     except ValueError:
@@ -168,14 +173,14 @@ def _number(text: str) -> float | None:
 
 
 RADIOGRAPHS = ("CR", "DX", "DR", "RG", "SC", "OT", "")
-"""Modalities that may be a chest X-ray; secondary captures and files that do not say are let through."""
+"""Modalities that may be a chest X-ray; secondary captures and files without a modality are accepted."""
 
 RADIOGRAPH_CLASSES = ("Computed Radiography", "Digital X-Ray Image", "Secondary Capture")
-"""What the name of an image's SOP class begins with, where the modality is not stated."""
+"""Accepted beginnings of the SOP class name, for files without a modality."""
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether the bytes have the mark of a DICOM file."""
+    """Whether the bytes begin as a DICOM file does."""
     return data[128:132] == b"DICM"
 
 
@@ -186,19 +191,19 @@ def read_dicom(data: bytes) -> Decoded:
         Pixels float32 [1, H, W] in [0, 1], bone bright, and the facts `width`, `height`, `mode`, `format`, `bits`.
 
     Raises:
-        UnreadableImage: damaged, several frames, CT or another modality, a side view, another body part, or its codec
-            is not installed.
+        UnreadableImage: the file is damaged, has several frames, is of another modality, shows a lateral view or
+            another body part, or its codec is not installed.
     """
     steps: list[str] = []
-    with heard(steps), decoding("DICOM"):
+    with recorded_warnings(steps), decoding("DICOM"):
         header = read_header(data)
         if (kind := header.get("PhotometricInterpretation")) is not None:
-            header.PhotometricInterpretation = str(kind).strip().upper()  # the decoder takes no other way to write it
-        unclear = _check(header)
+            header.PhotometricInterpretation = str(kind).strip().upper()  # the only form that the decoder accepts
+        view_warnings = _check(header)
         stored = stored_values(header)
         if header.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, JPEGExtended12Bit):
             check_jpeg_rows(stored, int(header.BitsStored))
-        grey, done = _grey(stored, header)
+        grey, conversions = _grey(stored, header)
     facts: dict[str, object] = {
         "width": int(header.Columns),
         "height": int(header.Rows),
@@ -206,14 +211,14 @@ def read_dicom(data: bytes) -> Decoded:
         "format": "DICOM",
         "bits": int(header.BitsStored),
     }
-    return Decoded(np.ascontiguousarray(grey, dtype=np.float32)[None], facts, (*steps, *unclear, *done))
+    return Decoded(np.ascontiguousarray(grey, dtype=np.float32)[None], facts, (*steps, *view_warnings, *conversions))
 
 
 def read_header(data: bytes) -> Dataset:
-    """The whole data set of a file.
+    """Reads the whole data set of a file.
 
     Raises:
-        UnreadableImage: a deflated file that unfolds without end, or one without a transfer syntax.
+        UnreadableImage: a deflated file is too large when unpacked, or the file has no transfer syntax.
     """
     if DeflatedExplicitVRLittleEndian.encode() in data[:1024]:
         start = 144 + int.from_bytes(
@@ -228,7 +233,7 @@ def read_header(data: bytes) -> Dataset:
 
 
 def refuse_modality(header: Dataset) -> None:
-    """Raises `UnreadableImage` unless the modality (or, without one, the SOP class) may be a radiograph's."""
+    """Raises `UnreadableImage` unless the modality, or the SOP class without one, may be that of a radiograph."""
     modality = str(header.get("Modality") or "").strip().upper()
     if modality not in RADIOGRAPHS:
         raise UnreadableImage(f"a DICOM of modality {modality}; a radiograph (CR, DX) is needed")
@@ -238,7 +243,7 @@ def refuse_modality(header: Dataset) -> None:
 
 
 def _check(header: Dataset) -> list[str]:
-    """Refuses, before the pixels are decoded, what is not one frontal chest radiograph; says what is unclear."""
+    """Refuses a file that is not a single frontal chest radiograph; returns warnings on what is unclear."""
     refuse_modality(header)
     if "PixelData" not in header:
         raise UnreadableImage("a DICOM that holds no picture")

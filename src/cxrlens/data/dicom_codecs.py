@@ -1,7 +1,7 @@
-"""Stored values of a DICOM file: which codec decodes its compressed pixels, and what to install where there is none.
+"""Decodes the stored values of a DICOM file: chooses the codec, and names the package to install where there is none.
 
-pydicom asks every codec in turn until one gives an array. Some give one for half a file, so the first that is able to
-read the transfer syntax decides here: GDCM (python-gdcm) where it is installed, which refuses what is truncated.
+pydicom tries all codecs until one returns an array. Some return one for a truncated file, so this module uses only the
+first codec that supports the transfer syntax: GDCM (python-gdcm) where it is installed, which refuses truncated files.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEGExtended12Bit
 from cxrlens.data.unreadable import UnreadableImage
 
 INSTALL = "pip install cxrlens[dicom]"
-FIRST = ("gdcm", "gdcm_12_bits", "pydicom", "pyjpegls", "pillow", "pylibjpeg")
+PREFERENCE = ("gdcm", "gdcm_12_bits", "pydicom", "pyjpegls", "pillow", "pylibjpeg")
 
-# `add_plugin` looks for these two in the module that holds a decoder.
+# `add_plugin` needs this and `is_available` in the module of a decoder.
 DECODER_DEPENDENCIES = {JPEGExtended12Bit: ("gdcm>=3.0.10",)}
 
 
 def is_available(uid: str) -> bool:
-    """Whether the decoder of this module can read a transfer syntax."""
+    """Whether the decoder of this module can read a transfer syntax, given by its UID."""
     try:
         import gdcm  # noqa: F401
     except ImportError:
@@ -32,34 +32,34 @@ def is_available(uid: str) -> bool:
 
 
 def stored_values(header: Dataset) -> np.ndarray:
-    """Integer [H, W] or [H, W, 3], without the bits that are not the picture's.
+    """Decodes the stored values, integer [H, W] or [H, W, 3], without bits that are not part of the image.
 
     Raises:
         UnreadableImage: the pixels are damaged, or no codec for them is installed.
     """
     syntax = UID(header.file_meta.TransferSyntaxUID)
     try:
-        # which cuts off old overlays above the stored bits and keeps the sign
+        # pixel_array cuts off old overlays above the stored bits and keeps the sign
         return pixel_array(header, decoding_plugin=_plugin(syntax, header))
     except Exception as error:
-        raise _undecoded(syntax, error) from error
+        raise _decoding_error(syntax, error) from error
 
 
 def _plugin(syntax: UID, header: Dataset) -> str:
-    """The codec that decides; "" leaves the choice to pydicom."""
+    """The name of the codec to use; "" leaves the choice to pydicom."""
     try:
-        able = get_decoder(syntax).available_plugins
+        available = get_decoder(syntax).available_plugins
     except NotImplementedError:
         return ""
     if syntax == JPEGExtended12Bit and int(header.get("BitsStored") or 8) > 8:
-        able = tuple(name for name in able if name not in ("gdcm", "pillow"))  # they know 8 bits only
-    return next((name for name in FIRST if name in able), "")
+        available = tuple(name for name in available if name not in ("gdcm", "pillow"))  # they read 8 bits only
+    return next((name for name in PREFERENCE if name in available), "")
 
 
-def _undecoded(syntax: UID, error: Exception) -> UnreadableImage:
-    said = " ".join(str(error).split())[:160]
+def _decoding_error(syntax: UID, error: Exception) -> UnreadableImage:
+    message = " ".join(str(error).split())[:160]
     if not syntax.is_compressed or syntax == DeflatedExplicitVRLittleEndian:
-        return UnreadableImage(f"damaged or truncated DICOM: {said}")
+        return UnreadableImage(f"damaged or truncated DICOM: {message}")
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
@@ -68,13 +68,13 @@ def _undecoded(syntax: UID, error: Exception) -> UnreadableImage:
     if not decoder.is_available:
         return UnreadableImage(install)
     if decoder.missing_dependencies and not {"gdcm", "pylibjpeg"} & set(decoder.available_plugins):
-        return UnreadableImage(f"{install} ({said})")  # Pillow's codec is there, but knows 8 bits only
-    reason = "its pixels cannot be decoded" if "NoneType" in said else said  # how GDCM refuses
+        return UnreadableImage(f"{install} ({message})")  # Pillow's codec is installed, but reads 8 bits only
+    reason = "its pixels cannot be decoded" if "NoneType" in message else message  # GDCM's way to refuse
     return UnreadableImage(f"damaged {syntax.name} in a DICOM: {reason}")
 
 
 def _decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
-    """One grey frame of JPEG Extended with 12 bits, which pydicom's own use of GDCM leaves out."""
+    """Decodes a grey frame of 12-bit JPEG Extended with GDCM, which pydicom's own GDCM decoder does not."""
     import gdcm
 
     if runner.samples_per_pixel != 1:
@@ -92,7 +92,7 @@ def _decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
     grey = gdcm.PhotometricInterpretation.GetPIType(runner.photometric_interpretation)
     image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
     image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str.__str__(JPEGExtended12Bit))))
-    stored = runner.bits_stored  # as bits allocated too: told 16, GDCM tries its decoder of 8 bits first, and complains
+    stored = runner.bits_stored  # also as bits allocated: with 16, GDCM tries its 8-bit decoder first and warns
     image.SetPixelFormat(gdcm.PixelFormat(1, stored, stored, stored - 1, runner.pixel_representation))
     buffer = image.GetBuffer()
     if buffer is None:

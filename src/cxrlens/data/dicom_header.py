@@ -1,4 +1,4 @@
-"""What a DICOM header says of its image: patient, sex, age, view, date and place. No name is ever read."""
+"""Reads DICOM headers: patient, sex, age, view, date and place. Names of people are never read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from cxrlens.data.demographics import age_in_years, sex_letter
 from cxrlens.data.dicom import is_dicom, read_header, refuse_modality
 from cxrlens.data.dicom_view import VIEW_TAGS, View, examine_view
-from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, heard
+from cxrlens.data.unreadable import MAX_BYTES, UnreadableImage, recorded_warnings
 from cxrlens.names import path_of
 
 DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
@@ -28,30 +28,30 @@ TAGS = (
     "PatientID", "IssuerOfPatientID", "PatientSex", "PatientAge", "PatientBirthDate", *DATES, "Rows",
     "InstitutionName", "StationName", "Manufacturer", "ManufacturerModelName", *VIEW_TAGS,
 )  # fmt: skip
-"""All that is read of a header; no name, address or telephone number."""
+"""The elements that are read; they include no name, address or telephone number."""
 
-LONGEST = 2**20  # bytes of one element; what is read here takes at most a few kilobytes
+LONGEST = 2**20  # bytes of an element; those of `TAGS` take at most a few kilobytes
 
 
 @dataclass(frozen=True)
 class Header:
-    """One file's header, as far as it is read.
+    """The elements of a DICOM header that are read.
 
     Attributes:
-        patient_id: as written; "" where it is absent.
-        issuer: of the patient's id; "" where it is not stated.
-        sex: M, F or None.
-        age: in years; NaN where it is not stated and cannot be told from two dates.
-        birth: date of birth; never written anywhere.
-        date: of the study, else of the series or the image.
+        patient_id: PatientID as written; "" where it is absent.
+        issuer: issuer of the patient id; "" where it is absent.
+        sex: "M", "F" or None (unknown).
+        age: age in years; NaN where it is not stated and cannot be computed from two dates.
+        birth: date of birth; it is never written to a file.
+        date: date of the study, else of the series, the acquisition or the content.
         study: Study Instance UID.
         instance: SOP Instance UID.
-        accession: number of the order.
-        site: the institution.
-        device: manufacturer and model, else the station.
-        view: what `examine_view` says.
-        refused: why the file is no frontal chest radiograph; None where nothing says so.
-        ages_differ: whether the stated age and the dates disagree by more than a year and a half.
+        accession: accession number of the order.
+        site: name of the institution.
+        device: manufacturer and model, else the station name.
+        view: view and body part, from `examine_view`.
+        refused: why the file is not a frontal chest radiograph; None where it may be one.
+        ages_differ: whether the stated age and the age by the dates differ by more than 1.5 years.
     """
 
     patient_id: str = ""
@@ -71,28 +71,29 @@ class Header:
 
     @property
     def identity(self) -> tuple[str, str]:
-        """Issuer and id, without what people type differently."""
+        """Issuer and id of the patient, without differences in case and spaces."""
         return " ".join(self.issuer.split()).casefold(), " ".join(self.patient_id.split()).casefold()
 
 
 def read_headers(data_dir: Path, paths: Iterable[str]) -> dict[str, Header | str]:
-    """The headers of the DICOM files among some files; the pixels are not read.
+    """Reads the headers of the DICOM files among some files, without their pixels.
 
     Args:
-        data_dir: the data folder.
-        paths: relative to it.
+        data_dir: data folder.
+        paths: paths of the files, relative to `data_dir`.
 
     Returns:
-        Path → header, or why it cannot be read. Files that are no DICOM are not among them.
+        Path → header, or the reason why it cannot be read; files of other formats are left out.
     """
-    listed = list(paths)
-    with heard([]), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # the reader of the pixels tells warnings
-        found = list(pool.map(lambda path: _read(path_of(path, data_dir)), listed))
-    return {path: header for path, header in zip(listed, found, strict=True) if header is not None}
+    paths = list(paths)
+    # Warnings are dropped here: reading the pixels records them.
+    with recorded_warnings([]), ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        headers = list(pool.map(lambda path: _read(path_of(path, data_dir)), paths))
+    return {path: header for path, header in zip(paths, headers, strict=True) if header is not None}
 
 
 class _Bounded:
-    """A file from which no element of more than `LONGEST` bytes is read."""
+    """A file that refuses to read more than `LONGEST` bytes at once."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -120,7 +121,7 @@ def _read(path: Path) -> Header | str | None:
         return error.reason
     except (OSError, ValueError) as error:
         return str(error)
-    except Exception as error:  # whatever a parser raises on a damaged file
+    except Exception as error:  # a parser may raise anything on a damaged file
         return f"damaged DICOM header: {type(error).__name__}"
 
 
@@ -134,9 +135,9 @@ def _facts(header: Dataset) -> Header:
     if refused is None and "Rows" not in header:
         raise UnreadableImage("no picture in this DICOM, or its header is cut off")
     birth = _date(_text(header, "PatientBirthDate"))
-    taken = next((day for name in DATES if (day := _date(_text(header, name)))), None)
+    date = next((day for name in DATES if (day := _date(_text(header, name)))), None)
     age = age_in_years(_text(header, "PatientAge"))
-    by_dates = (taken - birth).days / 365.25 if taken and birth else math.nan
+    by_dates = (date - birth).days / 365.25 if date and birth else math.nan
     by_dates = by_dates if 0 <= by_dates <= 120 else math.nan
     model = f"{_text(header, 'Manufacturer')} {_text(header, 'ManufacturerModelName')}".strip()
     return Header(
@@ -145,7 +146,7 @@ def _facts(header: Dataset) -> Header:
         sex=sex_letter(_text(header, "PatientSex")),
         age=by_dates if math.isnan(age) else age,
         birth=birth,
-        date=taken,
+        date=date,
         study=_text(header, "StudyInstanceUID"),
         instance=_text(header, "SOPInstanceUID"),
         accession=_text(header, "AccessionNumber"),
@@ -170,8 +171,8 @@ def _date(text: str) -> datetime.date | None:
         return None
 
 
-def reasons(headers: Mapping[str, Header | str]) -> Counter[str]:
-    """Why headers are not of a frontal chest radiograph → how many there are."""
+def refusal_counts(headers: Mapping[str, Header | str]) -> Counter[str]:
+    """Reason why a header is not of a frontal chest radiograph → number of files."""
     return Counter(
         header.refused.split(";")[0] for header in headers.values() if isinstance(header, Header) and header.refused
     )

@@ -1,8 +1,8 @@
-"""Whose images DICOM files are, and what else their headers fill of a cohort's table.
+"""Fills a cohort's table from DICOM headers: patients first, then sex, age, view, date, site and device.
 
-A patient is the header's PatientID with its issuer. What is written of it is a keyed hash (HMAC-SHA-256, 64 bits). The
-same patient has the same hash in every run of one salt, so that `evaluate` still knows whom a run has seen. This is not
-anonymisation: whoever has the salt (there is none unless a study sets it) can try every id that a hospital may give.
+A patient is identified by PatientID and its issuer. Files hold only a keyed hash of the two (HMAC-SHA-256, 64 bits).
+Runs with the same salt give the same patient the same hash, so `evaluate` recognises the patients of an earlier run.
+This is not anonymisation: whoever has the salt (empty unless a study sets one) can try all ids of a hospital.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from cxrlens.errors import UserError
 from cxrlens.text import many
 
 NOT_DICOM = PICTURES | {".csv", ".txt"}
-"""Files so called are not looked into for a header."""
+"""Suffixes of files that are never opened for a DICOM header."""
 
 PLACEHOLDERS = frozenset(
     {
@@ -52,18 +52,19 @@ PLACEHOLDERS = frozenset(
         *("noid", "id", "pid", "patient", "patientid", "patientname", "test", "dummy", "sample", "demo"),
     }
 )
-"""Ids that stand for nobody, without marks between words; so do those of zeros or of "x" alone."""
+"""Placeholder ids, without punctuation; ids of zeros only or of "x" only are placeholders too."""
 
-FEW_YEARS, MANY_YEARS = 2, 15  # that birth years, and ages without a date, of one person may seem apart
+FEW_YEARS, MANY_YEARS = 2, 15  # how far the birth years, and the undated ages, of one person may be apart
 
 
 class HeaderOptions(Config):
-    """What a study's `[data]` may say of DICOM headers.
+    """Options of a study's `[data]` for DICOM headers.
 
     Attributes:
-        patient_ids: whether ids from headers are hashed in everything that is written, or stand as they are.
-        salt: secret text that the hash depends on, or "env:NAME" for the environment variable NAME. Runs of one salt
-            know each other's patients; a run keeps the study file, and so this text, unless it is "env:NAME".
+        patient_ids: how ids from headers appear in written files: hashed, or as they are.
+        salt: secret text that the hash depends on, or "env:NAME" for the environment variable NAME. Runs with the same
+            salt recognise each other's patients. A run keeps its study file, and with it this text unless it is
+            "env:NAME".
     """
 
     patient_ids: Literal["hashed", "as_they_are"] = "hashed"
@@ -77,18 +78,18 @@ class HeaderOptions(Config):
         return salt
 
     def key(self) -> bytes:
-        """The key of the hash.
+        """The key of the patient hash.
 
         Raises:
-            UserError: the environment variable that holds it is not set.
+            UserError: the environment variable that holds the salt is not set.
         """
         text = self.salt
         if text.startswith("env:"):
             text = os.environ.get(text.removeprefix("env:"), "")
             if not text:
                 raise UserError(
-                    f"the study's [data] takes the salt of its patient ids from the environment variable "
-                    f"{self.salt.removeprefix('env:')}, which is not set; set it to the text of the first run"
+                    f"the study's [data] reads the salt of its patient ids from the environment variable "
+                    f"{self.salt.removeprefix('env:')}, which is not set; set it to the same text as in the first run"
                 )
         return b"cxrlens patient ids\0" + text.encode()
 
@@ -96,33 +97,33 @@ class HeaderOptions(Config):
 def with_headers(
     cohort: Cohort, data_dir: Path, options: HeaderOptions, headers: Mapping[str, Header | str] | None = None
 ) -> Cohort:
-    """Fills what a source does not say of its images from the headers of those that are DICOM.
+    """Fills empty cells of a cohort's table from the headers of its DICOM files.
 
-    What the source says stays: its patient, sex, age, view, date, site and source go before the header's.
+    The patient, sex, age, view, date, site and source that the data source gives are kept.
 
     Args:
-        cohort: as the source lists it; `patient_known` says whose patient it names.
-        data_dir: the folder that `path` is relative to.
-        options: the study's.
-        headers: of the files, where they have been read.
+        cohort: cohort as its source lists it; `patient_known` tells which patients the source names.
+        data_dir: folder that the column `path` is relative to.
+        options: how patient ids are written.
+        headers: path → header, or the reason why it cannot be read; read from the files by default.
 
     Returns:
-        The cohort with more of its table filled, and sentences on what could not be known among its warnings.
+        The cohort with a filled table and additional warnings on what the headers leave unknown.
     """
     table = cohort.table
     cells = [path if isinstance(path, str) else None for path in table["path"]]
     if headers is None:
-        wanted = [path for path in cells if path is not None and PurePosixPath(path).suffix.lower() not in NOT_DICOM]
-        headers = read_headers(data_dir, wanted)
-    known = {path: header for path, header in headers.items() if isinstance(header, Header)}
-    damaged = len(headers) - len(known)
-    told = [f"{damaged} of {len(headers)} DICOM headers cannot be read"] if damaged else []
-    if not known:
-        return replace(cohort, warnings=(*cohort.warnings, *told))
-    patients, about = name_patients(known, options)
-    rows = [known.get(path) if path is not None else None for path in cells]
-    own = known_patients(table).tolist()
-    names, clash = _merge(table["patient"].tolist(), own, cells, patients)
+        paths = [path for path in cells if path is not None and PurePosixPath(path).suffix.lower() not in NOT_DICOM]
+        headers = read_headers(data_dir, paths)
+    readable = {path: header for path, header in headers.items() if isinstance(header, Header)}
+    damaged = len(headers) - len(readable)
+    warnings = [f"{damaged} of {len(headers)} DICOM headers cannot be read"] if damaged else []
+    if not readable:
+        return replace(cohort, warnings=(*cohort.warnings, *warnings))
+    patients, patient_warnings = name_patients(readable, options)
+    rows = [readable.get(path) if path is not None else None for path in cells]
+    in_source = known_patients(table).tolist()
+    names, conflicts = _merge(table["patient"].tolist(), in_source, cells, patients)
     used = [header for header in rows if header is not None]
     columns: dict[str, list[object]] = {
         "sex": [header.sex if header else None for header in rows],
@@ -132,40 +133,40 @@ def with_headers(
         "site": [header.site or None if header else None for header in rows],
         "source": [header.device or None if header else None for header in rows],
     }
-    silent = sum(
+    without_view = sum(
         header is not None and not header.refused and header.view.name is None and view is None
         for header, view in zip(rows, table["view"], strict=True)
     )
     filled = table.assign(patient=names)
     for name, values in columns.items():
-        both = [new if old is None or old != old else old for old, new in zip(table[name], values, strict=True)]
-        filled[name] = pd.Series(both, index=table.index, dtype=table[name].dtype)
-    filled["patient_known"] = [known or path in patients for known, path in zip(own, cells, strict=True)]
-    if any(header is not None and not known for header, known in zip(rows, own, strict=True)):
-        told += about
+        merged = [new if old is None or old != old else old for old, new in zip(table[name], values, strict=True)]
+        filled[name] = pd.Series(merged, index=table.index, dtype=table[name].dtype)
+    filled["patient_known"] = [known or path in patients for known, path in zip(in_source, cells, strict=True)]
+    if any(header is not None and not known for header, known in zip(rows, in_source, strict=True)):
+        warnings += patient_warnings
     differ = sum(header.ages_differ for header in used)
     if differ:
-        told.append(
+        warnings.append(
             f"{many(differ, 'DICOM header')}: the age and the date of birth disagree by years; the stated age is used"
         )
-    if silent:
-        told.append(f"{silent} of {len(used)} DICOM headers state no view: each is taken as a frontal one")
-    return replace(cohort, table=filled, warnings=(*cohort.warnings, *told, *clash))
+    if without_view:
+        warnings.append(f"{without_view} of {len(used)} DICOM headers state no view: each is taken as a frontal one")
+    return replace(cohort, table=filled, warnings=(*cohort.warnings, *warnings, *conflicts))
 
 
 def name_patients(headers: Mapping[str, Header], options: HeaderOptions) -> tuple[dict[str, str], list[str]]:
-    """What to call the patient of each file, and sentences on those who are not known.
+    """Names the patient of each file, and warns of unknown and ambiguous patients.
 
-    An id that is a placeholder ("ANONYMOUS", "0", one id for several people) names nobody: such images are kept
-    together by study, where the header has one, and are their own patients otherwise. One id for two people who differ
-    in sex or birth date is two patients where their institutions tell them apart, else one.
+    A placeholder id ("ANONYMOUS", "0", one id for several people) identifies nobody. Images with such an id are grouped
+    by study where the header names one; each other one counts as a patient of its own. One id for two people who differ
+    in sex or birth date is two patients if their institutions differ, else one.
 
     Args:
         headers: path → header.
-        options: the study's.
+        options: how patient ids are written.
 
     Returns:
-        Path → name, without the files of unknown patients; sentences for the user.
+        Path → name of the patient, without the files of unknown patients; warnings for the user.
     """
     key = options.key()
     groups: dict[tuple[str, str], list[str]] = {}
@@ -179,55 +180,62 @@ def name_patients(headers: Mapping[str, Header], options: HeaderOptions) -> tupl
     names: dict[str, str] = {}
     absent: list[str] = []
     shared: list[str] = []
-    one, apart = 0, 0
-    alone = len(groups) == 1 and len(headers) > 3
+    ambiguous, separated = 0, 0
+    single_id = len(groups) == 1 and len(headers) > 3
     for (issuer, number), paths in groups.items():
-        people = [headers[path] for path in paths]
-        several = _people(people)
+        patient_headers = [headers[path] for path in paths]
+        count = _count_people(patient_headers)
+        described = any(header.sex or header.birth for header in patient_headers)
         if _is_placeholder(number):
             absent += paths
-        elif several > 2 or (alone and (several > 1 or not any(each.sex or each.birth for each in people))):
+        elif count > 2 or (single_id and (count > 1 or not described)):
             shared += paths
         else:
             by_site: dict[str, list[str]] = {}
             for path in paths:
                 by_site.setdefault(" ".join(headers[path].site.split()).casefold(), []).append(path)
-            split = several > 1 and len(by_site) > 1
-            split = split and all(_people([headers[path] for path in some]) == 1 for some in by_site.values())
-            one += several > 1 and not split
-            apart += split
-            for site, some in by_site.items():
-                shown = headers[paths[0]].patient_id.strip()
-                name = _name(options, key, (issuer, number, site if split else ""), shown)
-                names |= dict.fromkeys(some, name)
-    told = _unknown(headers, absent, shared, names, options, key)
-    if one:
-        told.append(
-            f"{many(one, 'patient id')} of the DICOM headers, of people who differ in sex or birth date: each counts "
-            "as one patient"
+            split = count > 1 and len(by_site) > 1
+            split = split and all(_count_people([headers[path] for path in group]) == 1 for group in by_site.values())
+            ambiguous += count > 1 and not split
+            separated += split
+            for site, group in by_site.items():
+                written = headers[paths[0]].patient_id.strip()
+                name = _name(options, key, (issuer, number, site if split else ""), written)
+                names |= dict.fromkeys(group, name)
+    warnings = _unknown(headers, absent, shared, names, key)
+    if ambiguous:
+        warnings.append(
+            f"{many(ambiguous, 'patient id')} of the DICOM headers, of people who differ in sex or birth date: each "
+            "counts as one patient"
         )
-    if apart:
-        told.append(
-            f"{many(apart, 'patient id')} of the DICOM headers, of different people at different institutions: these "
-            "count as different patients"
+    if separated:
+        warnings.append(
+            f"{many(separated, 'patient id')} of the DICOM headers, of different people at different institutions: "
+            "these count as different patients"
         )
-    return names, told
+    return names, warnings
 
 
-def hashed(key: bytes, *parts: str) -> str:
-    """A name that tells nothing by itself: "p-" and 16 hexadecimal digits.
+def patient_hash(key: bytes, *parts: str) -> str:
+    """The keyed hash of a patient: "p-" and 16 hexadecimal digits.
 
-    >>> hashed(b"a", "", "123") == hashed(b"a", "", "123"), hashed(b"a", "", "123") == hashed(b"b", "", "123")
-    (True, False)
+    Args:
+        key: key of the hash, from `HeaderOptions.key`.
+        *parts: texts that identify the patient, such as issuer and id.
+
+    >>> patient_hash(b"key", "", "123") == patient_hash(b"key", "", "123")
+    True
+    >>> patient_hash(b"key", "", "123") == patient_hash(b"other key", "", "123")
+    False
     """
     return f"p-{hmac.new(key, chr(0).join(parts).encode(), hashlib.sha256).hexdigest()[:16]}"
 
 
-def _name(options: HeaderOptions, key: bytes, parts: Sequence[str], shown: str) -> str:
+def _name(options: HeaderOptions, key: bytes, parts: Sequence[str], written: str) -> str:
     if options.patient_ids == "hashed":
-        return hashed(key, *parts)
+        return patient_hash(key, *parts)
     issuer, _, site = parts
-    return " / ".join(part for part in (issuer, site, shown) if part)
+    return " / ".join(part for part in (issuer, site, written) if part)
 
 
 def _unknown(
@@ -235,10 +243,9 @@ def _unknown(
     absent: list[str],
     shared: list[str],
     names: dict[str, str],
-    options: HeaderOptions,
     key: bytes,
 ) -> list[str]:
-    """Names the images of unknown patients after their study, where that tells them apart; says how many there are."""
+    """Groups the images of unknown patients by study, in `names`, where studies differ; returns the warning."""
     unknown = [*absent, *shared]
     if not unknown:
         return []
@@ -246,48 +253,48 @@ def _unknown(
     for path in unknown:
         if headers[path].study:
             studies.setdefault(headers[path].study, []).append(path)
-    kept = 0
+    grouped = 0
     for study, paths in studies.items():
-        whole = len(paths) == len(unknown) and len(paths) > 3  # one study for all is a placeholder too
-        if len(paths) > 1 and not whole and _people([headers[path] for path in paths]) == 1:
-            names |= dict.fromkeys(paths, f"study-{hashed(key, 'study', study)[2:]}")
-            kept += len(paths)
+        one_study = len(paths) == len(unknown) and len(paths) > 3  # one study for all images is a placeholder too
+        if len(paths) > 1 and not one_study and _count_people([headers[path] for path in paths]) == 1:
+            names |= dict.fromkeys(paths, f"study-{patient_hash(key, 'study', study)[2:]}")
+            grouped += len(paths)
     reasons = [
         f"{len(absent)} without one or with a placeholder" if absent else "",
         f"{len(shared)} under one id for several people or for all" if shared else "",
     ]
     why = ", ".join(filter(None, reasons))
-    told = f"{len(unknown)} of {len(headers)} DICOM headers name no patient (PatientID: {why})"
-    if kept:
-        told += f"; {kept} of these images are kept together by study"
-    rest = "the others count each as a patient of its own" if kept else "each counts as a patient of its own"
-    return [f"{told}; {rest}: a patient may be on both sides of the split"]
+    sentence = f"{len(unknown)} of {len(headers)} DICOM headers name no patient (PatientID: {why})"
+    if grouped:
+        sentence += f"; {grouped} of these images are kept together by study"
+    rest = "the others count each as a patient of its own" if grouped else "each counts as a patient of its own"
+    return [f"{sentence}; {rest}: a patient may be on both sides of the split"]
 
 
 def _merge(
-    names: Sequence[str], own: Sequence[bool], cells: Sequence[str | None], patients: Mapping[str, str]
+    names: Sequence[str], in_source: Sequence[bool], cells: Sequence[str | None], patients: Mapping[str, str]
 ) -> tuple[list[str], list[str]]:
-    """The source's patient, else the header's (called as the source calls them, where both name one); what clashes."""
-    both: dict[str, set[str]] = {}
-    for name, known, path in zip(names, own, cells, strict=True):
+    """The source's patient of each image, else the header's, under the source's name where it has one; conflicts."""
+    source_names: dict[str, set[str]] = {}
+    for name, known, path in zip(names, in_source, cells, strict=True):
         if known and path in patients:
-            both.setdefault(patients[path], set()).add(name)
+            source_names.setdefault(patients[path], set()).add(name)
     merged = []
-    for name, known, path in zip(names, own, cells, strict=True):
+    for name, known, path in zip(names, in_source, cells, strict=True):
         header = patients.get(path) if path is not None and not known else None
-        as_source = both.get(header, set()) if header is not None else set()
-        merged.append(next(iter(as_source)) if len(as_source) == 1 else header or name)
-    clash = sum(len(some) > 1 for some in both.values())
-    if not clash:
+        known_as = source_names.get(header, set()) if header is not None else set()
+        merged.append(next(iter(known_as)) if len(known_as) == 1 else header or name)
+    conflicts = sum(len(known_as) > 1 for known_as in source_names.values())
+    if not conflicts:
         return merged, []
     return merged, [
-        f"{many(clash, 'patient')} of the DICOM headers with several ids in the study's own table or pattern, which "
-        "counts: such a patient may be on both sides of the split"
+        f"{many(conflicts, 'patient')} of the DICOM headers with several ids in the study's own table or pattern, "
+        "which counts: such a patient may be on both sides of the split"
     ]
 
 
 def _is_placeholder(number: str) -> bool:
-    """Whether an id stands for nobody.
+    """Whether an id is a placeholder.
 
     >>> [_is_placeholder(text) for text in ("", "anonymous", "00000", "xxx", "de-identified", "n/a", "anon007", "1")]
     [True, True, True, True, True, True, False, False]
@@ -296,8 +303,8 @@ def _is_placeholder(number: str) -> bool:
     return not plain or plain in PLACEHOLDERS or not plain.strip("0") or not plain.strip("x")
 
 
-def _people(headers: Sequence[Header]) -> int:
-    """How many people some headers are of at least, by sex and birth."""
+def _count_people(headers: Sequence[Header]) -> int:
+    """The smallest number of people that some headers can belong to, by sex and birth."""
     sexes = len({header.sex for header in headers} - {None})
     births = [header.birth for header in headers if header.birth]
     years = [header.date.year - header.age for header in headers if header.date and not math.isnan(header.age)]
@@ -306,5 +313,6 @@ def _people(headers: Sequence[Header]) -> int:
 
 
 def _clusters(values: Sequence[float], gap: float) -> int:
+    """The number of groups of values that more than `gap` separates."""
     ordered = sorted(values)
     return (1 if ordered else 0) + sum(later - earlier > gap for earlier, later in pairwise(ordered))

@@ -1,9 +1,10 @@
 """Whether a DICOM header describes a frontal radiograph of a chest: view, patient orientation and body part.
 
 Sources: DICOM PS3.3 C.8.7.1 and C.8.11.5 (View Position, View Code Sequence), C.7.6.1.1.1 (Patient Orientation),
-PS3.16 CID 4009 to 4011 (the codes, from pydicom's dictionary) and Annex L (the terms of Body Part Examined). Words are
-compared whole: "LATERALITY" and "PLATE" are no side views. What is said of this image (codes, View Position) counts
-more than its orientation, and that more than descriptions of a series or a study, which may name every view taken.
+PS3.16 CID 4009 to 4011 (the codes, from pydicom's dictionary) and Annex L (the terms of Body Part Examined). Only
+whole words are compared: "LATERALITY" and "PLATE" are not lateral views. View codes and View Position describe this
+image and come first; the patient orientation comes second; descriptions of the series or the study come last, because
+they may name all views taken.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ LATERAL = _set(
     "LATR SEITLICH SEITL PROFIL PERFIL SAGITTAL MEDIOLATERAL LATEROMEDIAL"
 )
 LATERAL_SIGNS = ("側面", "側位", "侧面", "侧位", "측면", "БОКОВ")
-"""The same where no spaces part words, or words have many endings: found anywhere in a text."""
+"""Lateral views in languages without spaces or with many word endings; matched anywhere in a text."""
 LATERAL_CODES = _set("LL RL ML LM")
-"""Side views as View Position writes them; elsewhere the same letters may be something else."""
+"""Lateral views in View Position; in other elements these letters may mean something else."""
 OBLIQUE = _set("OBL OBLIQUE OBLIQUES OBLIQUA OBLICUA OBLIK SCHRAG LAO RAO LPO RPO LLO RLO MLO LMO")
 LYING = _set("LLD RLD")
 TILTED = _set("AXIAL LORDOTIC LORDOTICA APICAL APEX")
@@ -46,7 +47,7 @@ FRONTAL = _set("FRONTAL FRONT FRENTE FACE")
 FRONTAL_SIGNS = ("正面", "正位", "정면", "ПРЯМ")
 
 _RUN = r"(?:CHEST|THORAX|CXR|PA|AP|LATERAL|LAT|OBLIQUE|OBL)"
-"""Words that are written without a space between them."""
+"""Words that headers write without a space between them, as in CHESTPA."""
 
 CHEST = ("CHEST", "CXR", "THORA", "LUNG", "TORAX", "TORAC", "PULMO")
 UNCLEAR_PARTS = _set(
@@ -61,7 +62,7 @@ OTHER_PARTS = _set(
     "TIBIAFIBULA TLSPINE TMJ TOE TOES TOOTH TSPINE ULNA UTERUS WRIST WRISTS ZYGOMA"
 )
 SPINE = _set("SPINE TSPINE CTSPINE TLSPINE THORACOLUMBAR CERVICOTHORACIC")
-CHEST_CODES = _set(  # of CID 4009; 51185008 is what the standard had for the chest before 816094009
+CHEST_CODES = _set(  # of CID 4009; FORMER_CHEST is the code that the standard had before 816094009
     "Chest ApexOfLung NeckAndChest ChestAndAbdomen NeckChestAndAbdomen ChestAbdomenAndPelvis NeckChestAbdomenAndPelvis"
 )
 UNCLEAR_CODES = _set("Rib Sternum Clavicle Heart Mediastinum Trachea Bronchus Esophagus EntireBody Phantom")
@@ -70,12 +71,12 @@ FORMER_CHEST = "51185008"
 
 @dataclass(frozen=True)
 class View:
-    """What a header says of the projection.
+    """The view that a header states.
 
     Attributes:
-        name: such as "PA", "AP", "AP decubitus", "frontal"; None where the header does not say.
-        refused: why the image is not a frontal chest radiograph; None where nothing says so.
-        warnings: what is unclear, each a phrase; the image is taken as a frontal one.
+        name: name of the view, such as "PA", "AP", "AP decubitus" or "frontal"; None where the header states none.
+        refused: why the image is not a frontal chest radiograph; None where it may be one.
+        warnings: phrases on what is unclear; the image is taken as a frontal one.
     """
 
     name: str | None = None
@@ -84,76 +85,79 @@ class View:
 
 
 def examine_view(header: Dataset) -> View:
-    """Judges the view and the body part of a header; the pixels are not looked at."""
+    """Determines the view and checks the body part by the header alone."""
     body_refused, warnings = _body_part(header)
     if body_refused:
         return View(refused=body_refused)
-    own = [*_codes(header), *((text, _meaning(text, own=True)) for text in _texts(header, "ViewPosition"))]
-    side = next((text for text, meaning in own if meaning.side), None)
+    stated = [*_codes(header), *((text, _meaning(text, own=True)) for text in _texts(header, "ViewPosition"))]
+    side = next((text for text, meaning in stated if meaning.side), None)
     if side is not None:
         return View(refused=f"a lateral or oblique view ({side.upper()[:40]}); a frontal one is needed")
-    strong = [meaning for _, meaning in own]
-    decided = next((meaning for meaning in strong if meaning.frontal and not meaning.lateral), None)
-    turned = _orientation(header)
+    own = [meaning for _, meaning in stated]
+    decided = next((meaning for meaning in own if meaning.frontal and not meaning.lateral), None)
+    orientation = _orientation(header)
     series = [(field, _meaning(text)) for field in SERIES_TEXTS for text in _texts(header, field)]
     study = [(field, _meaning(text)) for field in STUDY_TEXTS for text in _texts(header, field)]
     if decided is not None:
-        against = [field for field, meaning in series if meaning.side]
-        if turned == "side":
-            against.append("PatientOrientation")
-        if against:
-            warnings.append(f"the header contradicts itself: {decided.name} as the view, a side view in {against[0]}")
-        return _taken(decided, [*strong, *(meaning for _, meaning in series)], warnings)
-    if turned == "side":
-        shown = "\\".join(_texts(header, "PatientOrientation"))
-        return View(refused=f"a lateral view (PatientOrientation {shown[:20]}); a frontal one is needed")
-    both = False  # a description names a frontal and a side view, as those of a whole study do
+        contradicting = [field for field, meaning in series if meaning.side]
+        if orientation == "side":
+            contradicting.append("PatientOrientation")
+        if contradicting:
+            warnings.append(
+                f"the header contradicts itself: {decided.name} as the view, a side view in {contradicting[0]}"
+            )
+        return _as_frontal(decided, [*own, *(meaning for _, meaning in series)], warnings)
+    if orientation == "side":
+        text = "\\".join(_texts(header, "PatientOrientation"))
+        return View(refused=f"a lateral view (PatientOrientation {text[:20]}); a frontal one is needed")
+    both = False  # whether a description names a frontal and a lateral view, as that of a whole study may
     for field, meaning in (*series, *study):
         if meaning.side and not both:
             return View(refused=f"a lateral or oblique view ({field} says {meaning.word}); a frontal one is needed")
         if meaning.frontal and not meaning.lateral and not meaning.oblique and not both:
-            return _taken(meaning, [*strong, meaning], warnings)
+            return _as_frontal(meaning, [*own, meaning], warnings)
         both = both or meaning.lateral or meaning.oblique
-    if (both or any(meaning.lateral for meaning in strong)) and turned != "front":
+    if (both or any(meaning.lateral for meaning in own)) and orientation != "front":
         warnings.append("unclear view: the header names a frontal and a side view")
     else:
-        unknown = next((text for text, meaning in own if not meaning.known), None)
+        unknown = next((text for text, meaning in stated if not meaning.states_view), None)
         if unknown is not None:
             warnings.append(f"unclear view ({unknown.upper()[:40]}), taken as frontal")
-    weak = [meaning for _, meaning in (*series, *study)]
-    return _taken(None, [*strong, *weak], warnings)
+    described = [meaning for _, meaning in (*series, *study)]
+    return _as_frontal(None, [*own, *described], warnings)
 
 
 @dataclass(frozen=True)
 class _Meaning:
-    """What the words of one field say."""
+    """The meaning of the words of one element."""
 
     name: str | None = None  # PA, AP or frontal
     lateral: bool = False
     oblique: bool = False
     unclear: str = ""  # decubitus, axial or lordotic, cross-table, LL
-    word: str = ""  # the one that says lateral or oblique
-    own: bool = False  # of this image, not of a series
+    word: str = ""  # the word for lateral or oblique
+    own: bool = False  # whether the element describes this image, not a series
 
     @property
     def frontal(self) -> bool:
         return self.name is not None
 
     @property
-    def known(self) -> bool:
-        """Whether the words say anything of the view."""
+    def states_view(self) -> bool:
+        """Whether the words state a view."""
         return self.frontal or self.lateral or self.oblique or bool(self.unclear)
 
     @property
     def side(self) -> bool:
-        """Not a frontal view, without doubt."""
+        """Whether the view is certainly not frontal."""
         if self.oblique and (self.own or not self.frontal):
-            return True  # "PA oblique" of one image is an oblique; in a description it may be two images
+            return True  # "PA oblique" of one image is an oblique view; in a description it may mean two images
         return self.lateral and not self.frontal
 
 
-def _taken(decided: _Meaning | None, seen: Iterable[_Meaning], warnings: list[str]) -> View:
-    unclear = [meaning.unclear for meaning in seen if meaning.unclear]
+def _as_frontal(decided: _Meaning | None, meanings: Iterable[_Meaning], warnings: list[str]) -> View:
+    """The view of an image that is taken as a frontal one."""
+    unclear = [meaning.unclear for meaning in meanings if meaning.unclear]
     if unclear:
         warnings.append(f"unclear view ({unclear[0]}), taken as frontal")
     name = decided.name if decided else None
@@ -193,14 +197,14 @@ def _front(words: list[str], joined: str) -> str | None:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a text in capitals, without accents; "P.A.", "a-p" and "ThoraxLat" are taken apart or together.
+    """The words of a text in capitals, without accents; "P.A." and "a-p" are joined, "ThoraxLat" is split.
 
     >>> _words("W Chest Lat."), _words("Thorax p.a."), _words("ChestLAT_1"), _words("bi-lateral")
     (['W', 'CHEST', 'LAT'], ['THORAX', 'PA'], ['CHEST', 'LAT'], ['BILATERAL'])
     >>> _words("CHESTPA"), _words("APLAT"), _words("PLATE")
     (['CHEST', 'PA'], ['AP', 'LAT'], ['PLATE'])
     """
-    plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each))
+    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     plain = re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", plain).upper()
     plain = re.sub(r"\b(BI|UNI|CONTRA|IPSI)[-_ ](?=LATERAL)", r"\1", plain)
     plain = re.sub(r"(?<![A-Z])(P)[^A-Z0-9]{1,2}(A)(?![A-Z])|(?<![A-Z])(A)[^A-Z0-9]{1,2}(P)(?![A-Z])", _pair, plain)
@@ -215,11 +219,11 @@ def _pair(match: re.Match[str]) -> str:
 def _texts(header: Dataset, keyword: str) -> list[str]:
     value = header.get(keyword)
     values = value if isinstance(value, MultiValue | list | tuple) else [value]
-    return [text for each in values if each is not None and (text := str(each).strip())]
+    return [text for item in values if item is not None and (text := str(item).strip())]
 
 
 def _codes(header: Dataset) -> list[tuple[str, _Meaning]]:
-    """Each view code with its modifiers: what to call it, and what it says."""
+    """The text and the meaning of each view code and of its modifiers."""
     result: list[tuple[str, _Meaning]] = []
     for item in _items(header, "ViewCodeSequence"):
         text, value = (str(item.get(name) or "").strip() for name in ("CodeMeaning", "CodeValue"))
@@ -231,10 +235,10 @@ def _codes(header: Dataset) -> list[tuple[str, _Meaning]]:
         if text:
             result.append((text, _meaning(text, own=True)))
         for modifier in _items(item, "ViewModifierCodeSequence"):
-            said = str(modifier.get("CodeMeaning") or "").strip()
+            text = str(modifier.get("CodeMeaning") or "").strip()
             if _concept(4011, str(modifier.get("CodeValue") or "").strip()) == "Crosstable":
-                said = "cross-table"
-            result.append((said, _meaning(said, own=True)))
+                text = "cross-table"
+            result.append((text, _meaning(text, own=True)))
     return result
 
 
@@ -244,8 +248,8 @@ _CODED = {
     "Frontal": _Meaning("frontal", own=True),
     "AxialProjection": _Meaning("frontal", unclear="axial or lordotic", own=True),
 }
-"""The codes of CID 4010 that may be a frontal chest; every other one is another projection."""
-_FORMER = {"R-10214": "PosteroAnterior"}  # in files of the first DX equipment; pydicom maps R-40888 alone
+"""The codes of CID 4010 that may be a frontal chest view; all others are other projections."""
+_FORMER = {"R-10214": "PosteroAnterior"}  # in files of early DX equipment; pydicom maps only R-40888
 
 
 def _items(header: Dataset, keyword: str) -> list[Dataset]:
@@ -254,8 +258,8 @@ def _items(header: Dataset, keyword: str) -> list[Dataset]:
 
 @lru_cache(maxsize=256)
 def _concept(group: int, value: str) -> str | None:
-    """The keyword of a code within a context group of the standard, under today's code or the former SNOMED-RT one."""
-    from pydicom.sr.codedict import codes  # half a second
+    """The keyword of a code in a context group of the standard, by its current or its former SNOMED-RT code."""
+    from pydicom.sr.codedict import codes  # slow: half a second
     from pydicom.sr.coding import Code
 
     if not value:
@@ -272,12 +276,12 @@ def _orientation(header: Dataset) -> str | None:
         return None
     rows, columns = (text.upper() for text in texts)
     if columns[:1] not in ("F", "H"):
-        return None  # lying, or turned: the rows alone do not tell
+        return None  # lying or turned: the rows alone do not decide
     return {"A": "side", "P": "side", "L": "front", "R": "front"}.get(rows[:1])
 
 
 def _body_part(header: Dataset) -> tuple[str | None, list[str]]:
-    """Why the body part is no chest, and what is unclear about it."""
+    """Why the body part is not a chest (None where it may be), and warnings on what is unclear."""
     stated = " ".join(_texts(header, "BodyPartExamined"))
     regions = _items(header, "AnatomicRegionSequence")
     texts = [text for field in (*SERIES_TEXTS[1:], *STUDY_TEXTS) for text in _texts(header, field)]
@@ -309,7 +313,7 @@ def _region(item: Dataset) -> str | None:
 
 
 def _part(text: str) -> str | None:
-    """Chest, other or unclear as the words of a text say; None where they name no body part.
+    """The kind of body part that a text names: "chest", "other" or "unclear"; None where it names none.
 
     >>> [_part(text) for text in ("CHEST", "Thorax ap", "T-Spine", "LEFT HAND", "RIBS", "PORTABLE", "")]
     ['chest', 'chest', 'other', 'other', 'unclear', None, None]

@@ -1,10 +1,10 @@
-"""Images that are there twice: the same file, or the same exposure cropped, annotated or re-windowed.
+"""Finds duplicated images: the same file, or the same exposure cropped, annotated or re-windowed.
 
-Files with the same SHA-256 are identical. For the rest a perceptual hash (imagehash's `phash`, 64 bits) makes the
-shortlist, which is mostly strangers: on the covid-chestxray collection of August 2020 (605 X-rays) 1,394 pairs are
-within 12 bits, and 9 of those under different patient ids are one exposure. So each is laid over the other and
-compared (`registration`): there those 9 score 0.84 to 1, and the next pair of different patients 0.64. The shortlist is
-what misses copies: of 80 X-rays cropped by 2, 4 and 6% a side it keeps 100, 85 and 29%, and the comparison every one.
+Files with the same SHA-256 are identical. A perceptual hash (imagehash's `phash`, 64 bits) shortlists other pairs. Most
+of these are different people: in the covid-chestxray collection of August 2020 (605 X-rays) 1,394 pairs are within 12
+bits, and only 9 of the pairs under different patient ids are one exposure. So `Comparer` aligns the images of each pair
+and compares them: those 9 pairs score 0.84 to 1, and the next pair of different patients scores 0.64. Missed copies are
+missed by the shortlist: of 80 X-rays cropped by 2, 4 and 6% a side it keeps 100, 85 and 29%; the comparison finds all.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ from scipy import ndimage
 
 from cxrlens.data.cache import ImageCache
 
-# Whether two X-rays are the same exposure: one is laid over the other, then their fine detail is compared.
+# Registration: whether two X-rays are the same exposure.
 #
-# Two chests look alike when small, so a perceptual hash or a plain correlation pairs strangers; and the same X-ray
-# published twice is cropped, annotated and re-windowed, so equal pixels miss it. Here one image is warped onto the
-# other (shift and scale along each axis: Gauss-Newton on rank-equalised images, as in Lucas & Kanade 1981), and what
-# is correlated is detail finer than a rib: the same in copies, unrelated in two people.
-# All of it runs on many pairs at once.
+# Small images of two chests look alike, so a perceptual hash or a plain correlation pairs different people. An X-ray
+# that is published twice may be cropped, annotated and re-windowed, so equal pixels do not find it. Here one image is
+# warped onto the other (shift and scale along each axis: Gauss-Newton on rank-equalised images, as in Lucas & Kanade
+# 1981). Then detail finer than a rib is correlated: it agrees in copies and is unrelated in two people.
 
 COARSE, MIDDLE, FINE = 28, 56, 112  # pixels a side at the three steps
-LIKELY = 0.85  # coarse correlation once aligned, below which a pair is not looked at more closely
-BLUR = 4.0  # pixels at FINE: detail is what a Gaussian of this width takes away
+LIKELY = 0.85  # coarse correlation after alignment that a pair needs for the fine comparison
+BLUR = 4.0  # pixels at FINE: width of the Gaussian that is subtracted to leave the detail
 LEAST_OVERLAP = 0.4  # of the image's area
-CELL = 128  # pairs or images at a time
+BATCH = 128  # pairs or images at a time
 
 
 def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Area means of uint8 [n, h, w] as float32 [n, side, side]; a smaller image is enlarged by repeating pixels."""
+    """Reduces uint8 [n, h, w] by area means to float32 [n, side, side]; a smaller image is enlarged by repetition."""
     shrunk = pixels.astype(np.float32)
     for axis in (1, 2):
         length = pixels.shape[axis]
@@ -45,102 +44,106 @@ def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
             shrunk = shrunk.take(np.arange(side) * length // side, axis=axis)
             continue
         edges = np.linspace(0, length, side + 1).round().astype(int)
-        widths = np.diff(edges).reshape([-1 if each == axis else 1 for each in range(3)])
+        widths = np.diff(edges).reshape([-1 if other == axis else 1 for other in range(3)])
         shrunk = np.add.reduceat(shrunk, edges[:-1], axis=axis) / widths.astype(np.float32)
     return shrunk
 
 
 def equalise(images: np.ndarray) -> np.ndarray:
-    """Each pixel's rank in its image, from -0.5 to 0.5: window and gamma no longer matter."""
+    """Replaces each pixel by its rank in its image, from -0.5 to 0.5, so that window and gamma do not matter."""
     flat = images.reshape(len(images), -1)
     ranks = flat.argsort(axis=1, kind="stable").argsort(axis=1, kind="stable")
     return (ranks / (flat.shape[1] - 1) - 0.5).astype(np.float32).reshape(images.shape)
 
 
-def correlate(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Pearson correlation of each pair of images [n, s, s] where `inside`; 0 where either is flat."""
-    count = np.maximum(inside.sum(axis=(1, 2)), 1)
+def correlate(first: np.ndarray, second: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Pearson correlation [n] of pairs of images [n, s, s] over the pixels `valid`; 0 where an image is constant."""
+    count = np.maximum(valid.sum(axis=(1, 2)), 1)
 
     def centred(image: np.ndarray) -> np.ndarray:
-        mean = np.where(inside, image, 0).sum(axis=(1, 2)) / count
-        return np.where(inside, image - mean[:, None, None], 0)
+        mean = np.where(valid, image, 0).sum(axis=(1, 2)) / count
+        return np.where(valid, image - mean[:, None, None], 0)
 
-    a, b = centred(one), centred(other)
+    a, b = centred(first), centred(second)
     power = (a * a).sum(axis=(1, 2)) * (b * b).sum(axis=(1, 2))
     return np.where(power > 1e-9, (a * b).sum(axis=(1, 2)) / np.sqrt(np.maximum(power, 1e-9)), 0.0)
 
 
 class Comparer:
-    """Compares pairs of a set of images.
+    """Compares pairs of images of a set.
 
     Args:
-        pixels: uint8 [n, size, size]; read again for the few pairs that are likely, so it may be memory-mapped.
+        pixels: images as uint8 [n, size, size]; may be memory-mapped, since only likely pairs are read again.
     """
 
     def __init__(self, pixels: np.ndarray) -> None:
         self._pixels = pixels
-        blocks = [pixels[start : start + CELL] for start in range(0, len(pixels), CELL)]
+        blocks = [pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH)]
         self._coarse = np.concatenate([equalise(shrink(block, COARSE)) for block in blocks])
 
     def similarity(
         self, first: np.ndarray, second: np.ndarray, progress: Callable[[int, int], None] | None = None
     ) -> np.ndarray:
-        """Correlation of aligned fine detail, in [-1, 1]; 0 for a pair that is already unlike when coarse.
+        """Correlation of the aligned fine detail of pairs, [m] in [-1, 1]; 0 for a pair that differs at coarse size.
 
         Args:
-            first: int [m], image numbers.
-            second: int [m].
-            progress: told (pairs compared, of how many).
+            first: index of the first image of each pair, int [m].
+            second: index of the second image of each pair, int [m].
+            progress: called with (pairs compared, pairs in all).
         """
         result = np.zeros(len(first))
-        for start in range(0, len(first), CELL):
-            one, other = first[start : start + CELL], second[start : start + CELL]
-            result[start : start + CELL] = np.maximum(self._one_way(one, other), self._one_way(other, one))
+        for start in range(0, len(first), BATCH):
+            one, other = first[start : start + BATCH], second[start : start + BATCH]
+            result[start : start + BATCH] = np.maximum(self._one_way(one, other), self._one_way(other, one))
             if progress is not None:
-                progress(min(start + CELL, len(first)), len(first))
+                progress(min(start + BATCH, len(first)), len(first))
         return result
 
     def _one_way(self, still: np.ndarray, moved: np.ndarray) -> np.ndarray:
         result = np.zeros(len(still))
         warp = align(self._coarse[still], self._coarse[moved], np.tile([1.0, 1.0, 0.0, 0.0], (len(still), 1)), steps=12)
-        laid, inside = sample(self._coarse[moved], warp)
-        alike = correlate(self._coarse[still], laid, inside)
-        likely = np.flatnonzero((alike > LIKELY) & (inside.mean(axis=(1, 2)) > LEAST_OVERLAP))
+        warped, valid = sample(self._coarse[moved], warp)
+        coarse = correlate(self._coarse[still], warped, valid)
+        likely = np.flatnonzero((coarse > LIKELY) & (valid.mean(axis=(1, 2)) > LEAST_OVERLAP))
         if not len(likely):
             return result
-        images, place = np.unique(np.concatenate([still[likely], moved[likely]]), return_inverse=True)
-        still, moved = place[: len(likely)], place[len(likely) :]
+        images, position = np.unique(np.concatenate([still[likely], moved[likely]]), return_inverse=True)
+        still, moved = position[: len(likely)], position[len(likely) :]
         middle = equalise(shrink(self._pixels[images], MIDDLE))
         fine = detail(equalise(shrink(self._pixels[images], FINE)))
         warp = align(middle[still], middle[moved], warp[likely], steps=8)
-        laid, inside = sample(fine[moved], warp)
-        close = correlate(fine[still], laid, inside)
-        result[likely] = np.where(inside.mean(axis=(1, 2)) > LEAST_OVERLAP, close, 0.0)
+        warped, valid = sample(fine[moved], warp)
+        similarity = correlate(fine[still], warped, valid)
+        result[likely] = np.where(valid.mean(axis=(1, 2)) > LEAST_OVERLAP, similarity, 0.0)
         return result
 
 
 def detail(images: np.ndarray) -> np.ndarray:
-    """Images [n, s, s] without what a Gaussian keeps."""
+    """The fine detail of images [n, s, s]: the difference from their Gaussian blur."""
     return images - ndimage.gaussian_filter(images, (0, BLUR, BLUR))
 
 
 def align(still: np.ndarray, moved: np.ndarray, warp: np.ndarray, steps: int) -> np.ndarray:
-    """Gauss-Newton for the warp that lays `moved` over `still`, brightness and contrast free.
+    """Finds the warp that aligns `moved` with `still` by Gauss-Newton, with free brightness and contrast.
 
     Args:
-        still: [n, s, s].
-        moved: [n, s, s].
-        warp: [n, 4] to start from: scale down and across, shift down and across, in image sides about the centre.
-        steps: how many.
+        still: fixed images, [n, s, s].
+        moved: images to be warped, [n, s, s].
+        warp: initial warp [n, 4]: vertical and horizontal scale, then vertical and horizontal shift, in image sides
+            about the centre.
+        steps: number of Gauss-Newton steps.
+
+    Returns:
+        The warp of each pair, [n, 4].
     """
     side = still.shape[1]
     down, across = centred_grid(side)
     slope_down, slope_across = (np.gradient(moved, 1 / side, axis=axis) for axis in (1, 2))
     for _ in range(steps):
-        laid, inside = sample(moved, warp)
+        warped, valid = sample(moved, warp)
         by_down, by_across = sample(slope_down, warp)[0], sample(slope_across, warp)[0]
-        columns = (by_down * down, by_across * across, by_down, by_across, laid, np.ones_like(laid))
-        design = np.stack([np.where(inside, column, 0).reshape(len(still), -1) for column in columns], axis=-1)
+        columns = (by_down * down, by_across * across, by_down, by_across, warped, np.ones_like(warped))
+        design = np.stack([np.where(valid, column, 0).reshape(len(still), -1) for column in columns], axis=-1)
         normal = design.transpose(0, 2, 1) @ design + 1e-6 * np.eye(6)
         right = design.transpose(0, 2, 1) @ still.reshape(len(still), -1, 1)
         solution = np.linalg.solve(normal, right)[..., 0]
@@ -151,23 +154,27 @@ def align(still: np.ndarray, moved: np.ndarray, warp: np.ndarray, steps: int) ->
 
 
 def sample(images: np.ndarray, warp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Bilinear values [n, s, s] of images [n, s, s] at the warped grid, and where that is inside the image."""
+    """Samples images [n, s, s] bilinearly at the warped grid.
+
+    Returns:
+        Values [n, s, s] and bool [n, s, s], True where the grid lies within the image.
+    """
     count, side, _ = images.shape
     grid = np.linspace(0.5, side - 0.5, side) / side - 0.5
     y = (grid * warp[:, :1] + warp[:, 2:3] + 0.5) * side - 0.5
     x = (grid * warp[:, 1:2] + warp[:, 3:4] + 0.5) * side - 0.5
-    inside = ((y >= 0) & (y <= side - 1))[:, :, None] & ((x >= 0) & (x <= side - 1))[:, None, :]
+    valid = ((y >= 0) & (y <= side - 1))[:, :, None] & ((x >= 0) & (x <= side - 1))[:, None, :]
     y, x = y.clip(0, side - 1), x.clip(0, side - 1)
     top, left = np.minimum(y.astype(int), side - 2), np.minimum(x.astype(int), side - 2)
     part_y = (y - top).astype(np.float32)[:, :, None]
     part_x = (x - left).astype(np.float32)[:, None, :]
-    which = np.arange(count)[:, None]
-    rows = images[which, top] * (1 - part_y) + images[which, top + 1] * part_y
+    batch = np.arange(count)[:, None]
+    rows = images[batch, top] * (1 - part_y) + images[batch, top + 1] * part_y
     columns = rows.transpose(0, 2, 1)
     across = (
-        columns[which, left].transpose(0, 2, 1) * (1 - part_x) + columns[which, left + 1].transpose(0, 2, 1) * part_x
+        columns[batch, left].transpose(0, 2, 1) * (1 - part_x) + columns[batch, left + 1].transpose(0, 2, 1) * part_x
     )
-    return across, inside
+    return across, valid
 
 
 def centred_grid(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -176,23 +183,23 @@ def centred_grid(side: int) -> tuple[np.ndarray, np.ndarray]:
     return centres[:, None], centres[None, :]
 
 
-SAME = 0.8  # similarity from which two images are one exposure
-NEAR = 12  # bits in which the hashes of a shortlisted pair may differ
-MOST = 10_000  # pairs compared at most, nearest first: a minute or so
+SAME = 0.8  # least similarity of two images of one exposure
+MOST_BITS = 12  # bits in which the hashes of a shortlisted pair may differ
+MOST_PAIRS = 10_000  # pairs that are compared at most, nearest first: about a minute
 BLOCK = 1024
-Block = tuple[np.ndarray, np.ndarray, np.ndarray]  # firsts, seconds and distances of pairs
+Block = tuple[np.ndarray, np.ndarray, np.ndarray]  # first indices, second indices and distances of pairs
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that are one.
+    """Two images of one exposure.
 
     Attributes:
-        images: both, in file order.
-        patients: theirs.
-        labels: theirs; NaN is unknown.
-        identical: whether the files are the same, byte for byte.
-        similarity: correlation of aligned fine detail, 1 for identical files.
+        images: names of both images, in file order.
+        patients: patients of both images.
+        labels: labels of both images, 1, 0 or NaN (unknown).
+        identical: whether the two files are the same byte for byte.
+        similarity: correlation of the aligned fine detail; 1 for identical files.
     """
 
     images: tuple[str, str]
@@ -203,23 +210,24 @@ class Pair:
 
     @property
     def two_ids(self) -> bool:
-        """Whether the source calls them two patients."""
+        """Whether the images have two patient ids."""
         return self.patients[0] != self.patients[1]
 
     @property
     def conflict(self) -> bool:
-        """Whether one image is labelled positive here and negative there."""
+        """Whether one image is labelled positive and the other negative."""
         return {0.0, 1.0} == set(self.labels)
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """What a search found.
+    """Result of a search for duplicates in a cohort.
 
     Attributes:
-        pairs: in file order.
-        shortlisted: pairs whose hashes are near.
-        compared: how many of those were compared, nearest first; fewer only in large sets.
+        pairs: pairs of images of one exposure, in file order.
+        shortlisted: number of pairs with similar hashes.
+        compared: number of shortlisted pairs that were compared, nearest first; less than `shortlisted` only in large
+            sets.
     """
 
     pairs: tuple[Pair, ...]
@@ -234,17 +242,17 @@ def find_duplicates(
     sha256: Mapping[str, str],
     progress: Callable[[int, int], None] | None = None,
 ) -> Duplicates:
-    """Finds the images of a cohort that are there twice.
+    """Finds the duplicated images of a cohort.
 
     Args:
-        table: the cohort's.
-        pixels: uint8 [n, size, size].
-        index: image → row of `pixels`; images that are not in it are not looked at.
+        table: cohort table.
+        pixels: images as uint8 [n, size, size].
+        index: image → row of `pixels`; other images of the cohort are ignored.
         sha256: image → hash of its file.
-        progress: told (images hashed, of how many), then (pairs compared, of how many).
+        progress: called with (images hashed, images in all), then with (pairs compared, pairs in all).
     """
-    known = table[table["image"].isin(list(index))]
-    images = known["image"].tolist()
+    rows_read = table[table["image"].isin(list(index))]
+    images = rows_read["image"].tolist()
     copies: dict[str, list[str]] = {}
     for image in images:
         copies.setdefault(sha256.get(image) or image, []).append(image)
@@ -254,20 +262,20 @@ def find_duplicates(
     rows = np.array([index[image] for image in single], dtype=int)
     bits = perceptual_hashes(pixels, rows, progress)
     first, second, shortlisted = near_pairs(bits)
-    found: list[tuple[str, str, bool, float]] = [(one, other, True, 1.0) for one, other in identical]
+    matches: list[tuple[str, str, bool, float]] = [(one, other, True, 1.0) for one, other in identical]
     if len(first):
-        used, place = np.unique(np.concatenate([first, second]), return_inverse=True)
+        used, position = np.unique(np.concatenate([first, second]), return_inverse=True)
         comparer = Comparer(pixels[rows[used]])
-        similarity = comparer.similarity(place[: len(first)], place[len(first) :], progress)
+        similarity = comparer.similarity(position[: len(first)], position[len(first) :], progress)
         for k in np.flatnonzero(similarity >= SAME):
-            found.append((single[first[k]], single[second[k]], False, float(min(similarity[k], 1.0))))
+            matches.append((single[first[k]], single[second[k]], False, float(min(similarity[k], 1.0))))
 
-    patient = dict(zip(images, known["patient"], strict=True))
-    label = dict(zip(images, known["label"], strict=True))
+    patient = dict(zip(images, rows_read["patient"], strict=True))
+    label = dict(zip(images, rows_read["label"], strict=True))
     order = {image: k for k, image in enumerate(images)}
     pairs = [
         Pair((one, other), (patient[one], patient[other]), (label[one], label[other]), same, score)
-        for one, other, same, score in found
+        for one, other, same, score in matches
     ]
     pairs.sort(key=lambda pair: (order[pair.images[0]], order[pair.images[1]]))
     return Duplicates(tuple(pairs), shortlisted, len(first))
@@ -276,7 +284,13 @@ def find_duplicates(
 def perceptual_hashes(
     pixels: np.ndarray, rows: np.ndarray, progress: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
-    """`phash` of the chosen rows, as 64 values of ±1 each: float32 [m, 64]."""
+    """The perceptual hashes (`phash`) of some images as ±1, float32 [m, 64].
+
+    Args:
+        pixels: images as uint8 [n, size, size].
+        rows: indices of the images to hash, int [m].
+        progress: called with (images hashed, images in all).
+    """
     bits = np.empty((len(rows), 64), dtype=np.float32)
     for k, row in enumerate(rows):
         bits[k] = np.where(imagehash.phash(Image.fromarray(pixels[row])).hash.ravel(), 1, -1)
@@ -285,13 +299,16 @@ def perceptual_hashes(
     return bits
 
 
-def near_pairs(bits: np.ndarray, near: int = NEAR, most: int = MOST) -> tuple[np.ndarray, np.ndarray, int]:
-    """Pairs whose hashes differ in at most `near` bits: two int [m] (first below second), and how many there were.
+def near_pairs(bits: np.ndarray, near: int = MOST_BITS, most: int = MOST_PAIRS) -> tuple[np.ndarray, np.ndarray, int]:
+    """Finds pairs of images with similar hashes.
 
     Args:
-        bits: ±1, [n, 64].
-        near: bits.
-        most: pairs to give, the nearest first.
+        bits: hashes as ±1, [n, 64].
+        near: largest number of differing bits.
+        most: largest number of pairs to return, nearest first.
+
+    Returns:
+        First and second index of each pair, both int [m] (first below second), and the number of similar pairs.
     """
 
     def blocks() -> Iterator[Block]:
@@ -304,11 +321,14 @@ def near_pairs(bits: np.ndarray, near: int = NEAR, most: int = MOST) -> tuple[np
 
 
 def nearest(blocks: Iterable[Block], most: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """The pairs of all blocks with the smallest distances, and how many pairs there were; no more are kept at a time.
+    """Selects the pairs with the smallest distances, with at most `most` pairs and a block in memory at a time.
 
     Args:
-        blocks: of pairs: firsts, seconds and distances, each [m].
-        most: pairs to keep.
+        blocks: blocks of pairs: first indices, second indices and distances, each [m].
+        most: largest number of pairs to return.
+
+    Returns:
+        First and second index of each pair, and the number of pairs in all blocks.
     """
     first, second, distance = (np.empty(0, dtype=int) for _ in range(3))
     total = 0
@@ -322,11 +342,11 @@ def nearest(blocks: Iterable[Block], most: int) -> tuple[np.ndarray, np.ndarray,
 
 
 def merge_groups(table: pd.DataFrame, pairs: Iterable[Pair]) -> dict[str, str]:
-    """Patient → group, where patients who share an image are one; a group is called after its first patient.
+    """Merges patients who share an image: patient → group, named after the first patient of the group.
 
     Args:
-        table: the cohort's.
-        pairs: from `find_duplicates`.
+        table: cohort table.
+        pairs: duplicated images, from `find_duplicates`.
     """
     group = {patient: patient for patient in table["patient"]}
     order = {patient: k for k, patient in enumerate(group)}
@@ -343,20 +363,19 @@ def merge_groups(table: pd.DataFrame, pairs: Iterable[Pair]) -> dict[str, str]:
     return {patient: root(patient) for patient in group}
 
 
-# Images of one set that are in another too: what a shortlist by perceptual hash and a comparison find across the two.
-#
-# The same two steps as within one set (`duplicates`), but only pairs across are formed: two images of one set never
-# take the place of one that matters in a shortlist of bounded length.
+# Images that two sets share. The two steps are those of one set, but only pairs across the sets are formed, so that
+# pairs within a set take no place in the shortlist.
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """What a search found.
+    """Result of a search for images that two sets share.
 
     Attributes:
-        pairs: an image of the one set and an image of the other that are one exposure.
-        shortlisted: pairs whose hashes are near.
-        compared: how many of those were compared, nearest first; fewer only in large sets.
+        pairs: pairs of images of one exposure: an image of the first set, an image of the second set.
+        shortlisted: number of pairs with similar hashes.
+        compared: number of shortlisted pairs that were compared, nearest first; less than `shortlisted` only in large
+            sets.
     """
 
     pairs: tuple[tuple[str, str], ...]
@@ -368,33 +387,36 @@ def find_overlap(one: ImageCache, other: ImageCache, progress: Callable[[int, in
     """Finds the images that two sets share.
 
     Args:
-        one: decoded at some size.
-        other: decoded at the same size.
-        progress: told (images hashed, of how many), then (pairs compared, of how many).
+        one: images of the first set.
+        other: images of the second set, decoded at the same size.
+        progress: called with (images hashed, images in all) for each set, then with (pairs compared, pairs in all).
     """
-    bits, others = (perceptual_hashes(each.pixels, np.arange(len(each.index)), progress) for each in (one, other))
+    bits, others = (perceptual_hashes(cache.pixels, np.arange(len(cache.index)), progress) for cache in (one, other))
     first, second, shortlisted = near_across(bits, others)
     if not len(first):
         return Overlap((), shortlisted, 0)
-    used, place = np.unique(first, return_inverse=True)
-    used_other, place_other = np.unique(second, return_inverse=True)
+    used, position = np.unique(first, return_inverse=True)
+    used_other, position_other = np.unique(second, return_inverse=True)
     comparer = Comparer(np.concatenate([one.pixels[used], other.pixels[used_other]]))
-    similarity = comparer.similarity(place, len(used) + place_other, progress)
+    similarity = comparer.similarity(position, len(used) + position_other, progress)
     names, names_other = list(one.index), list(other.index)
-    found = [(names[first[k]], names_other[second[k]]) for k in np.flatnonzero(similarity >= SAME)]
-    return Overlap(tuple(found), shortlisted, len(first))
+    pairs = [(names[first[k]], names_other[second[k]]) for k in np.flatnonzero(similarity >= SAME)]
+    return Overlap(tuple(pairs), shortlisted, len(first))
 
 
 def near_across(
-    bits: np.ndarray, others: np.ndarray, near: int = NEAR, most: int = MOST
+    bits: np.ndarray, others: np.ndarray, near: int = MOST_BITS, most: int = MOST_PAIRS
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Pairs across two sets whose hashes differ in at most `near` bits: two int [m], and how many there were.
+    """Finds pairs of images with similar hashes across two sets.
 
     Args:
-        bits: ±1, [n, 64].
-        others: ±1, [k, 64].
-        near: bits.
-        most: pairs to give, the nearest first.
+        bits: hashes of the first set as ±1, [n, 64].
+        others: hashes of the second set as ±1, [k, 64].
+        near: largest number of differing bits.
+        most: largest number of pairs to return, nearest first.
+
+    Returns:
+        Index in the first set and index in the second set of each pair, both int [m], and the number of similar pairs.
     """
 
     def blocks() -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""Public data sets at one exact commit, file by file, each verified against the project's own manifest."""
+"""Downloads public data sets of a fixed commit; each file is verified against a manifest of this package."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ import httpx2
 from cxrlens.data.download import Refused, Stopped, check_reach, download, git_blob_sha1
 from cxrlens.errors import UserError, near_miss
 
-# The data sets that can be fetched, each with the project's own manifest of what it must be.
+# The data sets that can be downloaded; `manifests/` lists the files of each.
 
 
 @dataclass(frozen=True)
 class Published:
-    """A data set that can be fetched.
+    """A data set that can be downloaded.
 
     Attributes:
-        commit: the version that the manifest describes.
-        base_url: where the manifest's paths are found.
-        note: what a user must know, such as the licence.
+        commit: version that the manifest describes.
+        base_url: address that the paths of the manifest are relative to.
+        note: sentence that the user must know, such as on the licence.
     """
 
     commit: str
@@ -48,14 +48,18 @@ PUBLISHED: Mapping[str, Published] = {
 
 
 def published(name: str) -> Published:
-    """The data set called `name`, or `UserError` with the nearest name."""
+    """The data set of a name.
+
+    Raises:
+        UserError: there is no such data set; the message gives the nearest name.
+    """
     if name not in PUBLISHED:
         raise UserError(near_miss("data set", name, PUBLISHED))
     return PUBLISHED[name]
 
 
 def manifest(name: str) -> dict[str, str]:
-    """Path below the data folder → git blob SHA-1, for every file of a data set."""
+    """The files of a data set: path below the data folder → git blob SHA-1."""
     published(name)
     file = resources.files("cxrlens.data") / "manifests" / f"{name}.csv"
     with file.open(encoding="utf-8") as lines:
@@ -63,18 +67,18 @@ def manifest(name: str) -> dict[str, str]:
 
 
 Progress = Callable[[int, int, int], None]
-"""Told (files settled, files in all, bytes received so far)."""
+"""Called with (files done, files in all, bytes received so far)."""
 
 
 @dataclass(frozen=True)
 class FetchReport:
-    """What a fetch did, by path below `folder`.
+    """Result of a download of a data set; files are paths below `folder`.
 
     Attributes:
-        folder: where the files are.
-        downloaded: files that came now, each verified.
-        already: files that were there and verified.
-        failed: file → why it is not there.
+        folder: folder of the files.
+        downloaded: files that were downloaded now and verified.
+        already: files that existed before and were verified.
+        failed: file → why it is missing.
     """
 
     folder: Path
@@ -84,7 +88,7 @@ class FetchReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every file of the manifest is there."""
+        """Whether all files of the manifest exist."""
         return not self.failed
 
 
@@ -97,22 +101,22 @@ def fetch(
     files: Mapping[str, str] | None = None,
     pause: float = 0.5,
 ) -> FetchReport:
-    """Downloads a data set into `out`; the same call again continues, and skips what is there and verified.
+    """Downloads a data set into `out`; a repeated call continues and skips verified files.
 
     Args:
-        name: of the data set.
-        out: the folder; made where it does not exist. A different file that stands there already is left alone and
-            reported as failed.
-        base_url: a mirror that holds the same files at the same relative paths.
-        progress: see `Progress`; called from this thread.
-        connections: downloads at a time.
-        files: another manifest than the data set's own.
+        name: name of the data set.
+        out: folder of the files; created if it does not exist. An existing file with other content is kept and reported
+            as failed.
+        base_url: address of a mirror with the same files at the same relative paths.
+        progress: function called with the progress (see `Progress`), from this thread.
+        connections: number of simultaneous downloads.
+        files: manifest to use instead of the data set's own.
         pause: seconds before the first retry.
 
     Raises:
-        UserError: no such data set, the host is out of reach (told within 5 seconds), the folder cannot be written, the
-            disk is full, or another fetch works in the folder.
-        KeyboardInterrupt: was pressed; what came so far is kept.
+        UserError: there is no such data set, the host cannot be reached (checked within 5 seconds), the folder cannot
+            be written, the disk is full, or another download uses the folder.
+        KeyboardInterrupt: the user interrupted; the files received so far are kept.
     """
     base = base_url or published(name).base_url
     listed = manifest(name) if files is None else dict(files)
@@ -132,9 +136,9 @@ def _fetch(
             if git_blob_sha1(out / path) == sha1:
                 already.append(path)
             else:
-                failed[path] = "another file of this name is there; move it away, then run the same command"
-    todo = {path: sha1 for path, sha1 in listed.items() if path not in failed and not (out / path).exists()}
-    if not todo:
+                failed[path] = "another file with this name exists; move it away, then run the same command"
+    pending_files = {path: sha1 for path, sha1 in listed.items() if path not in failed and not (out / path).exists()}
+    if not pending_files:
         progress(len(listed), len(listed), 0)
         return FetchReport(out, (), tuple(already), failed)
     check_reach(base)
@@ -144,8 +148,8 @@ def _fetch(
     pool = ThreadPoolExecutor(connections, thread_name_prefix="fetch")
     try:
         pending: dict[Future[None], str] = {
-            pool.submit(_one, client, base + quote(path), out / path, sha1, stop, received, pause): path
-            for path, sha1 in todo.items()
+            pool.submit(_download_one, client, base + quote(path), out / path, sha1, stop, received, pause): path
+            for path, sha1 in pending_files.items()
         }
         while pending:
             done, _ = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
@@ -159,19 +163,19 @@ def _fetch(
                 except Stopped:
                     failed[path] = "not tried: the connection was lost"
                 except httpx2.ConnectError as error:
-                    stop.set()  # the network is gone: the rest would only wait in vain
+                    stop.set()  # without a network the other files would fail too
                     failed[path] = f"no connection: {error}"
             progress(len(already) + len(downloaded) + len(failed), len(listed), received.total)
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
         client.close()
-    order = {path: place for place, path in enumerate(listed)}
+    order = {path: position for position, path in enumerate(listed)}
     ordered = {path: failed[path] for path in sorted(failed, key=order.__getitem__)}
     return FetchReport(out, tuple(sorted(downloaded, key=order.__getitem__)), tuple(already), ordered)
 
 
-def _one(
+def _download_one(
     client: httpx2.Client, url: str, target: Path, sha1: str, stop: threading.Event, received: _Counter, pause: float
 ) -> None:
     if stop.is_set():
@@ -198,9 +202,7 @@ def _locked(out: Path):
         with lock:
             yield
     except filelock.Timeout as error:
-        raise UserError(
-            f"another fetch is at work in {out}; wait for it, or choose another folder with --out"
-        ) from error
+        raise UserError(f"another download uses {out}; wait for it, or choose another folder with --out") from error
 
 
 @contextmanager
@@ -209,7 +211,7 @@ def _writing(out: Path):
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            todo = "free some space and run the same command, it continues"
+            advice = "free some space and run the same command: it continues"
         else:
-            todo = "choose a folder that can be written with --out"
-        raise UserError(f"cannot write below {out}: {error.strerror or error}; {todo}") from error
+            advice = "choose a folder that can be written with --out"
+        raise UserError(f"cannot write below {out}: {error.strerror or error}; {advice}") from error

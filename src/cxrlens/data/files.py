@@ -1,4 +1,4 @@
-"""The image files below a data folder: listed once, found by the name a table gives them, never outside the folder."""
+"""Lists the files below a data folder once, and finds those that a table names; nothing outside the folder is read."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PICTURES = frozenset(
         *(".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".jpeg2000"),
     }
 )
-"""How the files are called that `data/raster.py` decodes."""
+"""Suffixes of the files that `data/raster.py` decodes."""
 
 IMAGE_SUFFIXES = PICTURES | {".dcm", ".dicom", ".dic", ".ima"}
-"""These and those that `data/dicom.py` decodes; every source and command goes by it."""
+"""Suffixes of all image files, for every source and command: `PICTURES` and those that `data/dicom.py` decodes."""
 
 NO_IMAGES = frozenset({"dicomdir", "readme", "license", "licence", "copying", "makefile", "sha256sums", "md5sums"})
-"""Files that have no suffix, as DICOM images often have none, and are something else."""
+"""Names of files that are not images although they have no suffix, as many DICOM images have none."""
 
 LINK_ADVICE = "give --data the folder that the links lead to, or copy the files in their place (cp -rL)"
 MASK_WORDS = frozenset({"mask", "masks", "segmentation", "segmentations", "seg", "annotation", "annotations"})
@@ -36,7 +36,7 @@ _MASK_FILE = re.compile(r"(?P<image>.+?)[ _.-]+(?:(?:lung|infection)[ _.-]*)?(?:
 
 
 def looks_like_image(name: str) -> bool:
-    """Whether a file's name could be an image's: a known suffix, or none at all, as DICOM archives write.
+    """Whether a file name can be that of an image: it has a known suffix, or none, as in DICOM archives.
 
     >>> [looks_like_image(name) for name in ("a.PNG", "IM000001", "1.2.840.7", "notes.txt", ".DS_Store", "DICOMDIR")]
     [True, True, True, False, False, False]
@@ -48,7 +48,7 @@ def looks_like_image(name: str) -> bool:
 
 
 def is_hidden(path: str) -> bool:
-    """Whether a file or a folder above it is hidden, or is what macOS adds to archives.
+    """Whether a file or a folder above it is hidden or belongs to the metadata that macOS adds to archives.
 
     >>> [is_hidden(path) for path in ("a.png", "x/.git/a.png", "__MACOSX/a.png")]
     [False, True, True]
@@ -57,7 +57,7 @@ def is_hidden(path: str) -> bool:
 
 
 def fold_name(name: str) -> str:
-    """A folder's name without what people write differently: case, outer spaces, "_" and "-" for spaces.
+    """Normalises the name of a folder: case, outer spaces, and "_" or "-" for spaces do not matter.
 
     >>> fold_name("Non-COVID "), fold_name("Lung_Masks")
     ('non covid', 'lung masks')
@@ -66,12 +66,12 @@ def fold_name(name: str) -> str:
 
 
 def mask_folder(above: Sequence[str], below: Sequence[str] = ()) -> str | None:
-    """The folder that says that the files below it are masks, not X-rays; None where none does.
+    """The folder whose name marks the files below it as masks, not X-rays; None where there is none.
 
     Args:
-        above: folders from the root to the class. Only a name that ends in "mask" or "masks" counts, for sets are
-            called "Lung Segmentation Data" that hold images too.
-        below: folders between the class and the file, where "segmentation", "labels" and the like count as well.
+        above: folders from the data folder to the class folder. Only a name that ends in "mask" or "masks" counts,
+            because folders such as "Lung Segmentation Data" hold images too.
+        below: folders between the class folder and the file; names such as "segmentation" and "labels" count too.
 
     >>> mask_folder(["Lung Segmentation Data", "COVID"], ["images"]), mask_folder(["COVID"], ["lung masks"])
     (None, 'lung masks')
@@ -87,47 +87,47 @@ def mask_folder(above: Sequence[str], below: Sequence[str] = ()) -> str | None:
 
 
 def mask_files(paths: Iterable[str]) -> set[str]:
-    """Files that are called as the mask of an image beside them, such as `x_mask.png` beside `x.png`.
+    """The files whose name marks them as the mask of an image beside them, such as `x_mask.png` beside `x.png`.
 
     >>> sorted(mask_files(["a/x.png", "a/x_mask.png", "a/y_mask.png", "a/z.jpg", "a/z-seg.png"]))
     ['a/x_mask.png', 'a/z-seg.png']
     """
-    listed = list(paths)
-    images = {str(PurePosixPath(path).with_suffix("")).casefold() for path in listed}
+    paths = list(paths)
+    images = {str(PurePosixPath(path).with_suffix("")).casefold() for path in paths}
 
     def has_image(path: str) -> bool:
-        place = PurePosixPath(path)
-        match = _MASK_FILE.fullmatch(place.stem)
-        return match is not None and str(place.with_name(match["image"])).casefold() in images
+        file = PurePosixPath(path)
+        match = _MASK_FILE.fullmatch(file.stem)
+        return match is not None and str(file.with_name(match["image"])).casefold() in images
 
-    return {path for path in listed if has_image(path)}
+    return {path for path in paths if has_image(path)}
 
 
-def passed_over(unlisted: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Sentences on the files that are not used, for the terminal.
+def ignored_files(unlisted: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Sentences on files that are ignored, for the terminal.
 
     Args:
-        unlisted: image files.
-        others: files that are no images by their name.
+        unlisted: image files that no row lists.
+        others: files that are not images by their name.
 
-    >>> passed_over(["a.png"], ["n.txt", "b.txt", "x/.DS_Store"])
+    >>> ignored_files(["a.png"], ["n.txt", "b.txt", "x/.DS_Store"])
     ['ignored 1 image file that no row lists (a.png)', 'ignored 3 files that are not images (2 .txt, 1 hidden)']
     """
-    lines = []
+    sentences = []
     if unlisted:
-        lines.append(f"ignored {many(len(unlisted), 'image file')} that no row lists ({first_few(unlisted, 3)})")
+        sentences.append(f"ignored {many(len(unlisted), 'image file')} that no row lists ({first_few(unlisted, 3)})")
     if others:
         kinds = Counter(_kind(path) for path in others).most_common()
-        some = first_few([f"{count} {kind}" for kind, count in kinds], 8)
+        counts = first_few([f"{count} {kind}" for kind, count in kinds], 8)
         if len(others) == 1:
-            lines.append(f"ignored 1 file that is not an image ({kinds[0][0]})")
+            sentences.append(f"ignored 1 file that is not an image ({kinds[0][0]})")
         else:
-            lines.append(f"ignored {len(others)} files that are not images ({some})")
-    return lines
+            sentences.append(f"ignored {len(others)} files that are not images ({counts})")
+    return sentences
 
 
 def _is_study(path: Path) -> bool:
-    """Whether a file is a study of this program, which many keep beside their images."""
+    """Whether a file is a study file, which many users keep beside their images."""
     if path.suffix.lower() != ".toml":
         return False
     try:
@@ -138,28 +138,29 @@ def _is_study(path: Path) -> bool:
 
 
 def _kind(path: str) -> str:
+    """The kind of a file by its name: "hidden", its suffix, or its name where it has none."""
     if is_hidden(path):
         return "hidden"
     return PurePosixPath(path).suffix.lower() or PurePosixPath(path).name
 
 
 def find_data_dir(data_dir: Path | None, marks: Sequence[str], layout: str) -> Path:
-    """The folder that holds a layout: `data_dir` itself, or its only subfolder that does (an archive's top folder).
+    """Finds the folder with a layout: `data_dir` itself, or its only subfolder with it (the top folder of an archive).
 
     Args:
-        data_dir: what the user gave.
-        marks: glob patterns of which each must match something in the folder.
-        layout: what was looked for, in words.
+        data_dir: folder that the user gives; None where the user gives none.
+        marks: glob patterns; each must match something in the folder.
+        layout: description of the layout, for messages.
 
     Raises:
-        UserError: nothing was given, it does not exist, is a file, or holds the layout nowhere or in several places.
+        UserError: no folder is given, it does not exist or is a file, or no subfolder or several have the layout.
     """
     if data_dir is None:
         raise UserError(f"this study needs a data folder with {layout}; give it with --data PATH")
     if data_dir.is_file():
-        raise UserError(f"{data_dir} is a file; needed: a folder with {layout} (unpack an archive first)")
+        raise UserError(f"{data_dir} is a file; give a folder with {layout} (unpack an archive first)")
     if not data_dir.is_dir():
-        raise UserError(f"no folder {data_dir}; needed: a folder with {layout}")
+        raise UserError(f"there is no folder {data_dir}; give a folder with {layout}")
 
     def holds(folder: Path) -> bool:
         return all(any(folder.glob(mark)) for mark in marks)
@@ -167,33 +168,33 @@ def find_data_dir(data_dir: Path | None, marks: Sequence[str], layout: str) -> P
     try:
         if holds(data_dir):
             return data_dir
-        inside = [
+        subfolders = [
             folder
             for folder in sorted(data_dir.iterdir())
             if folder.is_dir() and not folder.is_symlink() and holds(folder)
         ]
-        found = sorted(entry.name for entry in data_dir.iterdir())
+        content = sorted(entry.name for entry in data_dir.iterdir())
     except OSError as error:
-        raise UserError(f"cannot look into {data_dir}: {error.strerror}") from error
-    if len(inside) == 1:
-        return inside[0]
-    if inside:
-        raise UserError(f"{data_dir} holds several data sets; give one of {', '.join(map(str, inside))}")
-    raise UserError(f"{data_dir} does not hold {layout}; found: {first_few(found, 8) or 'nothing'}")
+        raise UserError(f"cannot read the folder {data_dir}: {error.strerror}") from error
+    if len(subfolders) == 1:
+        return subfolders[0]
+    if subfolders:
+        raise UserError(f"{data_dir} holds several data sets; give one of {', '.join(map(str, subfolders))}")
+    raise UserError(f"{data_dir} does not hold {layout}; it holds: {first_few(content, 8) or 'nothing'}")
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files below some folders of a root.
+    """The files below some folders of a data folder.
 
     Attributes:
-        data_dir: the data folder.
-        paths: every file, relative to `data_dir`, with "/" between parts, sorted; a name that is no UTF-8 stands as
-            `names.name_of` writes it.
-        refused: path → why it cannot be read: a link that leads out of `data_dir` (never followed) or to nothing.
-        within: path → the name relative to the folder that was listed.
-        targets: path of a file behind a link → the file's own path, relative to `data_dir`.
-        images: the paths that are images, where that is known; else their names say so.
+        data_dir: data folder.
+        paths: sorted paths of all files, relative to `data_dir`, with "/" between parts; a name that is not UTF-8 is
+            written as by `names.name_of`.
+        refused: path → why it is not read: a link out of `data_dir` (never followed) or to nothing.
+        within: path → name relative to the listed folder that holds the file.
+        targets: path of a link → path of the file that it leads to, relative to `data_dir`.
+        images: paths that are known to be images; None where only the names tell.
     """
 
     data_dir: Path
@@ -206,90 +207,100 @@ class Files:
     images: frozenset[str] | None = None
 
     def find(self, name: str) -> tuple[str | None, str]:
-        """The path of the file that a table calls `name`, or None and the reason.
+        """The path of the file that a table names, or None and the reason.
 
-        The exact name comes first; then the case of the suffix, spaces around the name, the unicode form and
-        backslashes between folders are forgiven; then a suffix that the table leaves out; then the folders above the
-        name, mask folders apart. Each as long as only one file fits.
+        An exact match comes first. Then differences in the case of the suffix, outer spaces, the unicode form and
+        backslashes are ignored; then a missing suffix; then missing folders above the name, except mask folders. Only
+        one file may match.
+
+        Args:
+            name: file name as the table writes it, relative to a listed folder.
+
+        Returns:
+            The path relative to `data_dir` and "", or None and the reason.
         """
-        hits = self.fitting(name)
-        if len(hits) == 1:
-            return (None, self.refused[hits[0]]) if hits[0] in self.refused else (hits[0], "")
-        return None, f"{len(hits)} files fit: {first_few(hits, 3)}" if hits else "no such file"
+        matches = self.matching(name)
+        if len(matches) == 1:
+            return (None, self.refused[matches[0]]) if matches[0] in self.refused else (matches[0], "")
+        return None, f"{len(matches)} files fit: {first_few(matches, 3)}" if matches else "no such file"
 
-    def fitting(self, name: str) -> list[str]:
-        """The paths of all files that a table may call `name`, as `find` takes it."""
+    def matching(self, name: str) -> list[str]:
+        """The paths of all files that match a name, by the rules of `find`."""
         return self._exact.get(name) or self._loose.get(loose_name(name)) or self._by_last_part(name)
 
     def only(self, paths: Iterable[str]) -> Files:
-        """Some of the files, each known to be an image whatever its name; those that are refused stay."""
+        """Some of the files, known to be images whatever their names; refused files stay.
+
+        Args:
+            paths: paths of the files, relative to `data_dir`.
+        """
         images = frozenset(paths)
-        kept = images | self.refused.keys()
+        remaining = images | self.refused.keys()
 
-        def fewer(called: dict[str, list[str]]) -> dict[str, list[str]]:
-            some = {name: [path for path in found if path in kept] for name, found in called.items()}
-            return {name: found for name, found in some.items() if found}
+        def reduced(by_name: dict[str, list[str]]) -> dict[str, list[str]]:
+            matches = {name: [path for path in paths if path in remaining] for name, paths in by_name.items()}
+            return {name: paths for name, paths in matches.items() if paths}
 
-        listed = tuple(path for path in self.paths if path in kept)
-        return replace(self, paths=listed, images=images, _exact=fewer(self._exact), _loose=fewer(self._loose))
+        paths = tuple(path for path in self.paths if path in remaining)
+        return replace(self, paths=paths, images=images, _exact=reduced(self._exact), _loose=reduced(self._loose))
 
     def is_nested(self, name: str, path: str) -> bool:
-        """Whether `path`, found for `name`, lies in a folder that the name does not tell."""
+        """Whether the file at `path`, which `find` gives for `name`, lies in a folder that the name omits."""
         return loose_name(self.within[path]).rpartition("/")[0] != loose_name(name).rpartition("/")[0]
 
     def same_file(self, path: str) -> str:
-        """The file behind a path: equal for two paths that are one file by a link.
+        """An identifier of the file behind a path: equal for two paths of one file, one of them through a link.
 
-        A link into a hidden folder, where some tools keep the contents of all files, is a file of its own.
+        A link into a hidden folder, where some tools keep the contents of all files, counts as a file of its own.
         """
         target = self.targets.get(path, path)
         return path if is_hidden(target) else target
 
-    def unlisted(self, found: Iterable[str]) -> tuple[str, ...]:
-        """The image files that are not among `found`."""
-        named = set(found)
-        return tuple(path for path in self.paths if path not in named and looks_like_image(path))
+    def unlisted(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """The image files that are not among `paths`."""
+        listed = set(paths)
+        return tuple(path for path in self.paths if path not in listed and looks_like_image(path))
 
-    def others(self, found: Iterable[str] = ()) -> tuple[str, ...]:
-        """The files that are no images by their name, no study files and not among `found`."""
-        named = set(found)
+    def others(self, paths: Iterable[str] = ()) -> tuple[str, ...]:
+        """The files that are neither images by their name nor study files, and not among `paths`."""
+        listed = set(paths)
         return tuple(
             path
             for path in self.paths
-            if path not in named and not looks_like_image(path) and not _is_study(path_of(path, self.data_dir))
+            if path not in listed and not looks_like_image(path) and not _is_study(path_of(path, self.data_dir))
         )
 
     @cached_property
-    def _last_parts(self) -> dict[str, list[str]]:
-        """Last part of the name, with and without its suffix → paths of images."""
-        known: dict[str, list[str]] = {}
+    def _by_last_name(self) -> dict[str, list[str]]:
+        """File name, with and without its suffix → paths of images."""
+        by_name: dict[str, list[str]] = {}
         for path in self.paths:
             is_image = looks_like_image(path) if self.images is None else path in self.images
             if is_image and path not in self.refused:
                 last = loose_name(self.within[path]).rpartition("/")[2]
                 for part in {last, without_suffix(last)}:
-                    known.setdefault(part, []).append(path)
-        return known
+                    by_name.setdefault(part, []).append(path)
+        return by_name
 
     def _by_last_part(self, name: str) -> list[str]:
         key = loose_name(name)
-        hits = self._last_parts.get(key.rpartition("/")[2], [])
-        names = {path: loose_name(self.within[path]) for path in hits}
-        if without_suffix(key) == key:  # an identifier: the suffix is the file's alone
-            names = {path: without_suffix(found) for path, found in names.items()}
-        beside = [path for path, found in names.items() if found == key]
+        candidates = self._by_last_name.get(key.rpartition("/")[2], [])
+        names = {path: loose_name(self.within[path]) for path in candidates}
+        if without_suffix(key) == key:  # an identifier: only the file has a suffix
+            names = {path: without_suffix(within) for path, within in names.items()}
+        direct = [path for path, within in names.items() if within == key]
         nested = [
             path
-            for path, found in names.items()
-            if found.endswith(f"/{key}") and mask_folder((), PurePosixPath(path).parts[:-1]) is None
+            for path, within in names.items()
+            if within.endswith(f"/{key}") and mask_folder((), PurePosixPath(path).parts[:-1]) is None
         ]
-        return beside or nested
+        return direct or nested
 
 
 def hub_store(real_root: Path) -> Path | None:
-    """Where the files of a hub cache's snapshot lie: `NAME/blobs`, of a folder in `NAME/snapshots/REVISION`; or None.
+    """The store of a hub cache, `NAME/blobs`, for a folder in `NAME/snapshots/REVISION`; None for other folders.
 
-    The hub's client puts links alone into a snapshot, so its own store counts as inside, and no other folder does.
+    The hub's client puts only links into a snapshot, so links into its own store are allowed.
     """
     for place in (real_root, *real_root.parents):
         if place.parent.name == "snapshots" and (place.parent.parent / "blobs").is_dir():
@@ -298,18 +309,17 @@ def hub_store(real_root: Path) -> Path | None:
 
 
 def list_files(data_dir: Path, folders: Sequence[str] = (".",), links_out: bool = False) -> Files:
-    """Walks `folders` (relative to `data_dir`) once; names are found relative to the folder that holds them.
+    """Lists the files below some folders; names are relative to the folder that holds them.
 
-    Links that lead out of `data_dir` are refused, unless they lead into the store of the hub cache that `data_dir` is a
-    snapshot of.
+    Links out of `data_dir` are refused. If `data_dir` is a snapshot in a hub cache, links into its store are followed.
 
     Args:
-        data_dir: the data folder.
-        folders: that are walked.
-        links_out: whether links that lead out of `data_dir` are followed, where the user names the folder for this.
+        data_dir: data folder.
+        folders: folders to list, relative to `data_dir`.
+        links_out: whether links out of `data_dir` are followed.
 
     Raises:
-        UserError: a folder is absent, a link out of the root, or may not be looked into.
+        UserError: a folder is absent, is a link out of `data_dir`, or cannot be read.
     """
     real_root = Path(os.path.realpath(data_dir))
     store = hub_store(real_root)
@@ -321,7 +331,7 @@ def list_files(data_dir: Path, folders: Sequence[str] = (".",), links_out: bool 
     for folder in folders:
         start = data_dir / folder
         if not start.is_dir():
-            raise UserError(f"no folder {start}")
+            raise UserError(f"there is no folder {start}")
         if not Path(os.path.realpath(start)).is_relative_to(real_root):
             raise UserError(
                 f"{start} is a link out of {data_dir}: refused; give --data the folder that holds the files themselves"
@@ -350,39 +360,39 @@ def _walk(
     prefix: str = "",
     linked: bool = False,
 ) -> Iterator[tuple[str, str, str | None]]:
-    """Every file's name relative to where the walk began, why it is refused, and the file behind a link (else None).
+    """Yields the name of each file relative to the start, why it is refused, and the target of a link (else None).
 
-    Links in circles end.
+    A link to a folder above itself is not followed.
     """
-    here = Path(os.path.realpath(folder))
+    current = Path(os.path.realpath(folder))
     try:
-        with os.scandir(folder) as entries:
-            found = sorted(entries, key=lambda entry: entry.name)
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
     except OSError as error:
-        raise UserError(f"cannot look into {folder}: {error.strerror}") from error
-    for entry in found:
+        raise UserError(f"cannot read the folder {folder}: {error.strerror}") from error
+    for entry in entries:
         name = prefix + name_of(entry.name)
         if entry.is_symlink():
             target = Path(os.path.realpath(entry.path))
             inside = target.is_relative_to(real_root)
             if not inside and not links_out and not (store and target.is_relative_to(store)):
-                what = "a link to a folder out of" if target.is_dir() else "a link out of"
-                yield name, f"{what} the data folder: refused; {LINK_ADVICE}", None
+                description = "a link to a folder out of" if target.is_dir() else "a link out of"
+                yield name, f"{description} the data folder: refused; {LINK_ADVICE}", None
             elif target.is_file():
                 yield name, "", name_of(target.relative_to(real_root).as_posix()) if inside else None
             elif not target.is_dir():
                 yield name, "a link to a file that is not there", None
-            elif not any(place.is_relative_to(target) for place in (*above, here)):
-                yield from _walk(Path(entry.path), real_root, (*above, here), links_out, store, f"{name}/", True)
+            elif not any(place.is_relative_to(target) for place in (*above, current)):
+                yield from _walk(Path(entry.path), real_root, (*above, current), links_out, store, f"{name}/", True)
         elif entry.is_dir():
-            yield from _walk(Path(entry.path), real_root, (*above, here), links_out, store, f"{name}/", linked)
+            yield from _walk(Path(entry.path), real_root, (*above, current), links_out, store, f"{name}/", linked)
         elif entry.is_file():
-            behind = linked and here.is_relative_to(real_root)
-            yield name, "", name_of((here / entry.name).relative_to(real_root).as_posix()) if behind else None
+            behind_link = linked and current.is_relative_to(real_root)
+            yield name, "", name_of((current / entry.name).relative_to(real_root).as_posix()) if behind_link else None
 
 
 def relative_name(cell: str, data_dir: Path) -> str | None:
-    """A table's cell as a name below `data_dir`; None where it leads out of it, links resolved.
+    """A cell of a table as a name below `data_dir`; None where it leads out of it, with links resolved.
 
     >>> relative_name("images/a.png", Path("/data")), relative_name("../a.png", Path("/data"))
     ('images/a.png', None)
@@ -407,19 +417,23 @@ def relative_name(cell: str, data_dir: Path) -> str | None:
 
 
 def below(data_dir: Path, option: str) -> str:
-    """What an option of a study names, as the path below the data folder that `Files` has.
+    """The path that an option of a study names, relative to the data folder.
+
+    Args:
+        data_dir: data folder.
+        option: value of the option.
 
     Raises:
-        UserError: it leads out of the folder.
+        UserError: the path leads out of the data folder.
     """
     name = relative_name(option, data_dir)
     if name is None:
-        raise UserError(f"'{option}' leads out of {data_dir}: refused; name a place below it")
+        raise UserError(f"'{option}' leads out of {data_dir} and is refused; give a path below it")
     return name
 
 
 def loose_name(name: str) -> str:
-    """A name without what may be written differently: spaces, backslashes, the suffix's case, the unicode form."""
+    """Normalises a file name: outer spaces, backslashes, case of the suffix and unicode form do not matter."""
     text = name if name.isascii() else unicodedata.normalize("NFC", name)
     *folders, last = (part.strip() for part in text.replace("\\", "/").split("/"))
     stem, dot, suffix = last.rpartition(".")
@@ -427,7 +441,7 @@ def loose_name(name: str) -> str:
 
 
 def without_suffix(name: str) -> str:
-    """A name without an image's suffix; what follows the last point of a UID is none.
+    """A name without the suffix of an image; the last number of a UID is not a suffix.
 
     >>> without_suffix("a/1.2.840.png"), without_suffix("a/1.2.840")
     ('a/1.2.840', 'a/1.2.840')

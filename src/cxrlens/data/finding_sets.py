@@ -1,4 +1,4 @@
-"""A labelled set for pretraining: a source, and which of its columns or file names say what about which finding."""
+"""Labelled sets for pretraining: a data source, with the columns or file names that state each finding."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ from cxrlens.errors import UserError, near_miss
 
 
 class FindingSet(Config):
-    r"""One `[[data]]` of a pretraining: what it does not know is the source's own option.
+    r"""A `[[data]]` table of a pretraining file; keys that are not listed here are options of the data source.
 
     Attributes:
-        name: short; images are called `name/image` where several sets are joined.
-        folder: of the set, below the data folder.
-        source: the source with its options.
-        findings: finding → the cohort's column that says 1 or 0 of it, empty where unknown; "label" is the source's own
-            label. A list stands for columns of the same names.
-        patterns: finding → regular expression: 1 where the image's name has it, 0 elsewhere, such as `_bacteria_`.
-        probe_only: nothing is learned from the set: what the features that others taught are worth there is asked of
-            it, by linear probes.
+        name: short name of the set; where several sets are joined, images are called `name/image`.
+        folder: folder of the set, below the data folder.
+        source: the data source with its options.
+        findings: finding → column of the cohort with 1, 0 or an empty cell (unknown); "label" is the source's own
+            label. A list of findings stands for columns of the same names.
+        patterns: finding → regular expression, such as `_bacteria_`; the finding is 1 in images whose name matches, 0
+            in others.
+        probe_only: whether the set is only for linear probes of the features learned on the other sets; nothing is
+            learned from it.
     """
 
     name: str = Field(min_length=1, pattern=r"^[^/\\]+$")
@@ -43,26 +44,30 @@ class FindingSet(Config):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every finding that the set knows."""
+        """The findings of the set: those of columns, then those of file names."""
         return (*self.findings, *self.patterns)
 
     @classmethod
     def of(cls, raw: Mapping[str, Any], where: str) -> FindingSet:
-        """A set from its table; keys that are not a set's are the source's.
+        """Builds a set from its table in a pretraining file.
+
+        Args:
+            raw: keys and values of the table; keys that are not fields of a set are options of the source.
+            where: place of the table, for error messages.
 
         Raises:
-            UserError: an unknown source or key.
+            UserError: the source or a key is unknown.
         """
         own = {key: value for key, value in raw.items() if key in cls.model_fields and key != "source"}
         kind = SOURCES[str(raw.get("source", ""))]
-        rest = {key: value for key, value in raw.items() if key not in cls.model_fields}
-        return parse(cls, {**own, "source": parse(kind, rest, where)}, where)
+        options = {key: value for key, value in raw.items() if key not in cls.model_fields}
+        return parse(cls, {**own, "source": parse(kind, options, where)}, where)
 
     @field_validator("findings", mode="before", json_schema_input_type=dict[str, str] | tuple[str, ...])
     @classmethod
-    def _same_names(cls, given: object) -> object:
-        names = isinstance(given, list | tuple) and all(isinstance(name, str) for name in given)
-        return {name: name for name in given} if names else given
+    def _same_names(cls, findings: object) -> object:
+        is_list = isinstance(findings, list | tuple) and all(isinstance(name, str) for name in findings)
+        return {name: name for name in findings} if is_list else findings
 
     @field_validator("patterns")
     @classmethod
@@ -77,83 +82,98 @@ class FindingSet(Config):
     @model_validator(mode="after")
     def _something_to_learn(self) -> FindingSet:
         if not self.findings and not self.patterns:
-            raise ValueError("needs findings (columns) or patterns (of file names): there is nothing to learn from it")
-        if both := self.findings.keys() & self.patterns.keys():
-            raise ValueError(f"{', '.join(sorted(both))}: under both findings and patterns; keep one")
+            raise ValueError("needs findings (columns) or patterns (of file names): without them it has no labels")
+        if shared := self.findings.keys() & self.patterns.keys():
+            raise ValueError(f"{', '.join(sorted(shared))}: listed under both findings and patterns; keep one")
         return self
 
     def cohort(self, data_dir: Path | None) -> Cohort:
-        """The set's images.
+        """Lists the images of the set.
+
+        Args:
+            data_dir: data folder that holds `folder`.
 
         Raises:
-            UserError: see the source's own `cohort`.
+            UserError: no data folder is given, or the source cannot list its images.
         """
         if self.source.needs_data_dir and data_dir is None:
-            raise UserError(f"the set '{self.name}' is in a folder of yours: give the one above it with --data PATH")
+            raise UserError(f"the set '{self.name}' needs the folder above its own; give it with --data PATH")
         return self.source.cohort(data_dir / self.folder if data_dir is not None else None)
 
     def labels(self, cohort: Cohort) -> pd.DataFrame:
-        """Labels 1, 0 or NaN (unknown), a row an image in the cohort's order and a column a finding.
+        """The labels of a cohort of this set: 1, 0 or NaN (unknown).
+
+        Args:
+            cohort: images of the set, from `cohort`.
+
+        Returns:
+            A table with one row per image, in the cohort's order, and one column per finding.
 
         Raises:
-            UserError: a column that is not there, or that holds something else.
+            UserError: a column is absent, or holds a value other than 1, 0 or an empty cell.
         """
-        table, found = cohort.table, {}
+        table, labels = cohort.table, {}
         for finding, column in self.findings.items():
             if column not in table:
                 raise UserError(f"set '{self.name}': {near_miss('column', column, table.columns)}")
             values = pd.to_numeric(table[column], errors="coerce")
-            odd = table[column][table[column].notna() & ~values.isin([0, 1])]
-            if len(odd):
+            invalid = table[column][table[column].notna() & ~values.isin([0, 1])]
+            if len(invalid):
                 raise UserError(
                     f"set '{self.name}', finding {finding}: the column '{column}' needs 1, 0 or an empty cell; "
-                    f"'{table['image'][odd.index[0]]}' has {odd.iloc[0]!r}"
+                    f"'{table['image'][invalid.index[0]]}' has {invalid.iloc[0]!r}"
                 )
-            found[finding] = values.astype(float)
+            labels[finding] = values.astype(float)
         for finding, pattern in self.patterns.items():
-            found[finding] = table["image"].map(lambda name, pattern=pattern: float(bool(re.search(pattern, name))))
-        return pd.DataFrame(found, index=table.index)
+            labels[finding] = table["image"].map(lambda name, pattern=pattern: float(bool(re.search(pattern, name))))
+        return pd.DataFrame(labels, index=table.index)
 
 
-# Several labelled sets as one: their images under `set/image`, read from each set's own cache.
+# Several labelled sets as one: an image is called `set/image` and read from the cache of its set.
 
 
 class Pixels(Protocol):
-    """Where images are read from."""
+    """A source of decoded images, such as `ImageCache`."""
 
     def batch(self, images: Sequence[str]) -> np.ndarray:
-        """uint8 [b, size, size], in the order asked for."""
+        """The images of these names as uint8 [b, size, size], in their order."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class JoinedCache:
-    """The caches of several sets behind one.
+    """The image caches of several sets as one.
 
     Attributes:
-        parts: set → its cache; all of one size.
+        parts: name of a set → its cache; all caches have one image size.
     """
 
     parts: Mapping[str, ImageCache]
 
     def batch(self, images: Sequence[str]) -> np.ndarray:
-        """A copy of some images, named `set/image`, in the order asked for: uint8 [b, size, size].
+        """Copies images into an array.
+
+        Args:
+            images: names as `set/image`.
+
+        Returns:
+            uint8 [b, size, size], in the order of `images`.
 
         Raises:
-            UserError: an image that is not in its set.
+            UserError: an image is not in its set.
         """
         split = [image.split("/", 1) for image in images]
         return np.concatenate([self.parts[name].batch([image]) for name, image in split])
 
 
 def in_validation(name: str, patient: str, share: float, seed: int) -> bool:
-    """Whether a patient is held out: by a hash of the name, so that more images move nobody.
+    """Whether a patient belongs to the validation set. A hash decides, so that new images move no patient.
 
     Args:
-        name: of the set; equal ids in two sets are two patients.
-        patient: the id.
-        share: of the patients that is held out, in (0, 1).
-        seed: of the draw.
+        name: name of the set; equal ids in two sets are two patients.
+        patient: id of the patient.
+        share: share of the patients in the validation set, in (0, 1).
+        seed: seed of the draw.
     """
     digest = hashlib.sha256(f"{seed}/{name}/{patient}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < share * 2**64

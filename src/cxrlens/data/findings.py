@@ -1,4 +1,4 @@
-"""Findings to classes: positive, negative or left out, as the study chooses, checked against the table."""
+"""Maps findings to the classes of a study (positive, negative or left out), checked against the table."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 def as_texts(values: object) -> object:
-    """A list's items as text, for options whose values a study file may write as numbers."""
+    """Turns the items of a list into text, for options whose values a study file may write as numbers."""
     return [str(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 Negative = Literal["rest"] | tuple[str, ...]
-Written = tuple[str | float | bool, ...]  # what a study file may hold for them
+Written = tuple[str | float | bool, ...]  # values as a study file may write them
 Values = Annotated[tuple[str, ...], BeforeValidator(as_texts, json_schema_input_type=Written)]
 
 
 def check_occur(options: Mapping[str, Iterable[str]], known: Collection[str], where: str) -> None:
-    """Refuses names that never occur, and a name under two options.
+    """Checks that the names of options occur in a table, and that no name is under two options.
 
     Args:
-        options: option → the names it holds.
-        known: the names that occur.
-        where: the table, in words.
+        options: option → names that it lists.
+        known: names that occur in the table.
+        where: description of the table, for the message.
 
     Raises:
-        UserError: with the nearest names that occur.
+        UserError: a name does not occur (the message lists the nearest names that do), or is under two options.
     """
-    seen: dict[str, str] = {}
+    option_of_name: dict[str, str] = {}
     for option, names in options.items():
         for name in names:
             if name not in known:
                 folded = {other.casefold(): other for other in sorted(known)}
-                near = [folded[hit] for hit in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
+                near = [folded[match] for match in difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
                 hint = (
                     f"nearest: {', '.join(map(repr, near))}"
                     if near
                     else f"it has: {', '.join(map(repr, sorted(known)))}"
                 )
                 raise UserError(f"{option}: '{name}' never occurs in {where}; {hint}")
-            if seen.setdefault(name, option) != option:
-                raise UserError(f"'{name}' is under both {seen[name]} and {option}; keep one")
+            if option_of_name.setdefault(name, option) != option:
+                raise UserError(f"'{name}' is under both {option_of_name[name]} and {option}; keep one")
 
 
 def label_of(
@@ -59,17 +59,17 @@ def label_of(
     left_out: Collection[str] = (),
     column: str = "finding",
 ) -> tuple[float, str]:
-    """An image's label, or the reason why the study leaves it out.
+    """The label of an image, or the reason why the study leaves it out.
 
     Args:
-        findings: of the image: one, or several (positive if any is); empty means unknown.
+        findings: findings of the image; it is positive if any of them is, and unknown if there are none.
         positive: findings of the positive class.
         negative: findings of the negative class, or "rest" for all others.
-        left_out: findings left out.
-        column: what the reason calls a finding.
+        left_out: findings whose images are left out.
+        column: name of the column of findings, for the reason.
 
     Returns:
-        1.0, 0.0 or NaN (unknown), and "" or the reason.
+        The label, 1.0, 0.0 or NaN (unknown), and the reason why the image is left out ("" where it is kept).
 
     >>> label_of(["SARS"], ["COVID-19"], "rest"), label_of(["todo"], ["COVID-19"], "rest", ["todo"])
     ((0.0, ''), (nan, 'finding todo'))
@@ -85,21 +85,24 @@ def label_of(
 
 
 def option_of(options: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """Value → the option that holds it.
+    """Inverts options: value → the option that lists it.
+
+    Args:
+        options: option → values that it lists.
 
     Raises:
         UserError: a value is under two options.
     """
-    seen: dict[str, str] = {}
+    result: dict[str, str] = {}
     for option, values in options.items():
         for value in values:
-            if seen.setdefault(value, option) != option:
-                raise UserError(f"the value '{value}' is under both {seen[value]} and {option}; keep one")
-    return seen
+            if result.setdefault(value, option) != option:
+                raise UserError(f"the value '{value}' is under both {result[value]} and {option}; keep one")
+    return result
 
 
 def plain_value(value: str) -> str:
-    """Case, outer spaces and the unicode form do not matter, nor does 1 written as 1.0; every digit of a code does.
+    """Normalises a value: case, outer spaces, unicode form and 1.0 for 1 do not matter; the digits of a code do.
 
     >>> plain_value(" Yes"), plain_value("+1.0"), plain_value("-0"), plain_value("840544004"), plain_value("1e3")
     ('yes', '1', '0', '840544004', '1e3')

@@ -1,4 +1,4 @@
-"""Dividing groups (patients) so that a share of the images is reached and both parts have the whole's prevalence."""
+"""Divides groups (patients) so that a share of the images is reached and both parts have the same prevalence."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
-OUT_OF_REACH = 1e6  # cost of a side that lacks a class: more than any miss of a target
+MISSING_CLASS = 1e6  # cost of a set that lacks a class: more than any distance from the target
 
 
 def group_labels(table: pd.DataFrame, groups: Mapping[str, str] | None) -> tuple[np.ndarray, dict[int, int]]:
-    """Every row's group as a number from 0, in order of appearance, and how many groups have images of each class."""
+    """Numbers the groups, and counts the groups with images of each class.
+
+    Args:
+        table: cohort table.
+        groups: patient → group; a patient who is not listed is a group of its own.
+
+    Returns:
+        The group of each row as a number from 0, int [n], in order of appearance; class (0, 1) → number of groups.
+    """
     merged = groups or {}
     names = [merged.get(patient, patient) for patient in table["patient"].tolist()]
     codes = pd.factorize(np.array(names, dtype=object))[0]
@@ -21,19 +29,19 @@ def group_labels(table: pd.DataFrame, groups: Mapping[str, str] | None) -> tuple
 
 
 def grouped_share(group: np.ndarray, label: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Chooses groups that hold `share` of the positives and of the negatives, as nearly as whole groups can.
+    """Chooses groups that hold about `share` of the positive and of the negative images.
 
-    Groups are met in random order and taken while that brings both counts nearer; single moves and swaps then mend
-    what is left. So which groups are chosen is random, and how many images of each class is not.
+    Groups are visited in random order and taken if they bring both counts nearer to the target. Single moves and swaps
+    then reduce the remaining difference. The choice of groups is random; the number of images of each class is not.
 
     Args:
-        group: int [n], each image's group from 0.
-        label: float [n], 1 or 0.
-        share: in (0, 1).
-        rng: of the order.
+        group: group of each image, numbered from 0, int [n].
+        label: label of each image, 1 or 0, float [n].
+        share: share of the images to choose, in (0, 1).
+        rng: random generator for the order of the groups.
 
     Returns:
-        bool [n], the chosen images.
+        bool [n], True for the chosen images.
     """
     count = np.zeros((group.max() + 1, 2))
     np.add.at(count, (group, label.astype(int)), 1)
@@ -41,16 +49,16 @@ def grouped_share(group: np.ndarray, label: np.ndarray, share: float, rng: np.ra
     target = share * total
 
     def cost(chosen: np.ndarray) -> np.ndarray:
-        """Of counts [..., 2]: missed images, and out of reach where a class is wholly on one side."""
+        """The cost of counts [..., 2]: distance from the target, and a penalty for each class that a set lacks."""
         lacking = (chosen <= 0).sum(axis=-1) + (chosen >= total).sum(axis=-1)
-        return np.abs(chosen - target).sum(axis=-1) + OUT_OF_REACH * lacking
+        return np.abs(chosen - target).sum(axis=-1) + MISSING_CLASS * lacking
 
     taken = np.zeros(len(count), dtype=bool)
     have = np.zeros(2)
-    for one in rng.permutation(len(count)):
-        if cost(have + count[one]) < cost(have):
-            taken[one] = True
-            have = have + count[one]
+    for number in rng.permutation(len(count)):
+        if cost(have + count[number]) < cost(have):
+            taken[number] = True
+            have = have + count[number]
     while True:
         moves = np.where(taken[:, None], -count, count)
         move = int(np.argmin(cost(have + moves)))
@@ -61,15 +69,15 @@ def grouped_share(group: np.ndarray, label: np.ndarray, share: float, rng: np.ra
         swap = _best_swap(have, moves, taken, cost)
         if swap is None:
             return taken[group]
-        for one in swap:
-            have = have + moves[one]
-            taken[one] = ~taken[one]
+        for number in swap:
+            have = have + moves[number]
+            taken[number] = ~taken[number]
 
 
 def _best_swap(
     have: np.ndarray, moves: np.ndarray, taken: np.ndarray, cost: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[int, int] | None:
-    """One group out and one in that lower the cost; a group stands for all that have its counts, so this is quick."""
+    """The group to remove and the group to add that lower the cost most; groups of equal counts are tried once."""
     _, inside = np.unique(moves[taken], axis=0, return_index=True)
     _, outside = np.unique(moves[~taken], axis=0, return_index=True)
     out, into = np.flatnonzero(taken)[inside], np.flatnonzero(~taken)[outside]
@@ -81,38 +89,42 @@ def _best_swap(
 
 
 def grouped_folds(group: np.ndarray, label: np.ndarray, folds: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Each fold's validation images, bool [n]: every image once, no group in two (scikit-learn's StratifiedGroupKFold).
+    """Draws folds that no group shares, with scikit-learn's StratifiedGroupKFold.
 
     Args:
-        group: int [n].
-        label: float [n], 1 or 0.
-        folds: at most the number of groups that have images of the rarer class.
-        rng: of the order.
+        group: group of each image, int [n].
+        label: label of each image, 1 or 0, float [n].
+        folds: number of folds, at most the number of groups with images of the rarer class.
+        rng: random generator for the order of the groups.
+
+    Returns:
+        The validation images of each fold, bool [n]; each image is in one of them.
     """
-    part = _fold_of_each(group, label, folds, int(rng.integers(2**31)))
-    return [part == fold for fold in range(folds)]
+    fold_of = _fold_numbers(group, label, folds, int(rng.integers(2**31)))
+    return [fold_of == fold for fold in range(folds)]
 
 
 def patient_folds(patients: np.ndarray, label: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Each image's fold, int [n]: no patient in two.
+    """The fold of each image, int [n]; all images of a patient are in one fold.
 
     Args:
-        patients: [n], of anything that sorts.
-        label: 1 or 0, [n].
-        folds: at most so many; fewer where a class has fewer patients, and fold 0 alone where it has one.
-        seed: of the draw.
+        patients: patient of each image, [n], of any sortable type.
+        label: label of each image, 1 or 0, [n].
+        folds: largest number of folds; fewer are drawn where a class has fewer patients, and only fold 0 where it has
+            one patient.
+        seed: seed of the draw.
     """
-    most = min((len(np.unique(patients[label == side])) for side in (0, 1)), default=0)
+    most = min((len(np.unique(patients[label == sign])) for sign in (0, 1)), default=0)
     if min(folds, most) < 2:
         return np.zeros(len(label), dtype=int)
-    return _fold_of_each(patients, label, min(folds, most), seed)
+    return _fold_numbers(patients, label, min(folds, most), seed)
 
 
-def _fold_of_each(group: np.ndarray, label: np.ndarray, folds: int, seed: int) -> np.ndarray:
+def _fold_numbers(group: np.ndarray, label: np.ndarray, folds: int, seed: int) -> np.ndarray:
     draw = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    part = np.zeros(len(label), dtype=int)
+    fold_of = np.zeros(len(label), dtype=int)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # few images of a class: the caller looks at every side
+        warnings.simplefilter("ignore", UserWarning)  # few images of a class: the caller checks each fold
         for fold, (_, held_out) in enumerate(draw.split(label, label.astype(int), group)):
-            part[held_out] = fold
-    return part
+            fold_of[held_out] = fold
+    return fold_of

@@ -1,4 +1,4 @@
-"""An image file of any format that is read (`raster.FORMATS`, DICOM) → float32 [1, H, W] in [0, 1] → uint8."""
+"""Reads an image file (`raster.FORMATS`, DICOM) as float32 [1, H, W] in [0, 1], and resizes it to uint8."""
 
 from __future__ import annotations
 
@@ -28,29 +28,31 @@ INTERPOLATIONS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
-FEW_LEVELS = 8  # of grey, at most, in what looks like a mask
-LEAST_CONTRAST = 1 / 8  # of the way from black to white that the middle 99.8% of the pixels cover in an X-ray
-SAMPLE = 2**16  # pixels, about, from which that is seen
+FEW_LEVELS = 8  # grey levels that a mask has at most
+LEAST_CONTRAST = 1 / 8  # share of the grey range that the middle 99.8% of an X-ray's pixels cover at least
+SAMPLE = 2**16  # pixels, about, that both checks look at
 
 
 def read_image(path: Path, depth: int | None = None) -> Decoded:
-    """Reads one X-ray; the file's content says what it is, its name does not.
+    """Reads one X-ray. The format is recognised by the file's content, not by its name.
 
-    Colour becomes grey by ITU-R 601 weights, transparency is laid over black, EXIF rotation is applied, integers are
-    divided by the largest number of the bits that they use (see `cxrlens.data.depth`). `steps` says what was done; what
-    is odd but usable (under 64 pixels, a side three times the other, as few grey levels as a mask, hardly any contrast)
-    is a step that begins with "warning:". `facts` are of the file as stored, before any rotation.
+    Colour becomes grey by ITU-R 601 weights, transparency is laid over black, EXIF rotation is applied, and integers
+    are divided by the largest number of the bits that they use (see `cxrlens.data.depth`). `steps` lists the
+    conversions. An image that is odd but usable (under 64 pixels, one side over three times the other, as few grey
+    levels as a mask, hardly any contrast) has a step that begins with "warning:". `facts` describe the file as stored,
+    before any rotation.
 
     Args:
-        path: of the file.
-        depth: bits that the other files of its kind use, for a file of more than 8 bits that does not say its own.
+        path: path of the file.
+        depth: bits that most of the cohort's deep files use; applies to files of more than 8 bits that do not state
+            their own depth.
 
     Returns:
-        Pixels float32 [1, height, width] in [0, 1], brighter is higher.
+        Pixels float32 [1, height, width] in [0, 1], higher is brighter.
 
     Raises:
-        UnreadableImage: the file is absent, empty, truncated, no image, too large or too small, constant, not finite,
-            or a DICOM that is not one frontal radiograph.
+        UnreadableImage: the file is absent, empty, truncated or not an image; the image is too large or too small,
+            constant or not finite; or a DICOM file is not a single frontal radiograph.
     """
     try:
         return _read(path).at_depth(depth)
@@ -88,20 +90,20 @@ def _checked(decoded: Decoded) -> Decoded:
     if not np.isfinite([low, high]).all():  # NaN and infinity reach the extremes
         raise UnreadableImage("pixels that are NaN or infinite")
     if low == high:
-        done = f" after {', '.join(decoded.steps)}" if decoded.steps else ""
-        raise UnreadableImage(f"every pixel has the same value{done}")
+        conversions = f" after {', '.join(decoded.steps)}" if decoded.steps else ""
+        raise UnreadableImage(f"every pixel has the same value{conversions}")
     _, height, width = pixels.shape
-    odd = []
+    warnings = []
     if min(height, width) < 64:
-        odd.append(f"warning: only {width} x {height} pixels")
+        warnings.append(f"warning: only {width} x {height} pixels")
     if max(height, width) > 3 * min(height, width):
-        odd.append(f"warning: {width} x {height} pixels is no shape of a chest X-ray")
-    odd += _few_levels(pixels) or _flat(pixels)
-    return replace(decoded, steps=(*decoded.steps, *odd))
+        warnings.append(f"warning: {width} x {height} pixels is no shape of a chest X-ray")
+    warnings += _few_levels(pixels) or _flat(pixels)
+    return replace(decoded, steps=(*decoded.steps, *warnings))
 
 
 def _few_levels(pixels: np.ndarray) -> list[str]:
-    """A warning where an image looks like a mask: a handful of grey levels, or black and white but for JPEG's noise."""
+    """A warning where an image looks like a mask: few grey levels, or black and white except for JPEG noise."""
     step = max(1, math.isqrt(pixels.size // SAMPLE))
     sample = np.rint(255 * pixels[0, ::step, ::step]).astype(int)
     counts = np.bincount(np.clip(sample, 0, 255).ravel(), minlength=256)
@@ -110,12 +112,12 @@ def _few_levels(pixels: np.ndarray) -> list[str]:
         return ["warning: black and white with hardly any grey: a mask rather than an X-ray?"]
     if np.count_nonzero(counts) > FEW_LEVELS:
         return []
-    levels = np.unique(pixels).size  # the sample may have missed some, and fine levels may share one of 256
+    levels = np.unique(pixels).size  # the sample may miss some, and finer levels may share one of 256
     return [f"warning: only {levels} grey levels: a mask rather than an X-ray?"] if levels <= FEW_LEVELS else []
 
 
 def _flat(pixels: np.ndarray) -> list[str]:
-    """A warning where an image is nearly black, white or grey throughout, as one of unused bits is."""
+    """A warning where an image is nearly uniform, as one that leaves most of its bits unused is."""
     step = max(1, math.isqrt(pixels.size // SAMPLE))
     low, high = np.percentile(pixels[0, ::step, ::step], (100 - PERCENTILE, PERCENTILE))
     if high - low >= LEAST_CONTRAST:
@@ -124,30 +126,38 @@ def _flat(pixels: np.ndarray) -> list[str]:
 
 
 def check_resize(size: int, interpolation: str) -> None:
-    """Raises `UserError` unless images can be brought to `size` by `interpolation`."""
+    """Checks the size and the interpolation of resized images.
+
+    Args:
+        size: height and width in pixels.
+        interpolation: name of an interpolation in `INTERPOLATIONS`.
+
+    Raises:
+        UserError: the size is below 1 or the interpolation is unknown.
+    """
     if size < 1:
-        raise UserError(f"an image size is at least 1 pixel; got {size}")
+        raise UserError(f"an image size must be at least 1 pixel; got {size}")
     if interpolation not in INTERPOLATIONS:
         raise UserError(near_miss("interpolation", interpolation, INTERPOLATIONS))
 
 
 def to_uint8(pixels: np.ndarray, size: int, interpolation: str = "bicubic") -> np.ndarray:
-    """Resizes to a square with Pillow; the aspect is not kept.
+    """Resizes an image to a square with Pillow; the aspect ratio is not kept.
 
-    Pillow widens its filter when it makes an image smaller, so all but "nearest" are anti-aliased; Keras' `load_img`
-    does the same, for it calls Pillow. An image of 8-bit levels is resized as Pillow resizes the 8-bit image, to the
-    last bit; any other is resized in floating point and rounded once.
+    Pillow widens its filter when it makes an image smaller, so all but "nearest" are anti-aliased. Keras' `load_img`
+    calls Pillow and does the same. An image of 8-bit levels gives exactly what Pillow gives for the 8-bit image; any
+    other is resized in floating point and rounded once.
 
     Args:
-        pixels: float [1, H, W] in [0, 1].
-        size: of both sides of the result.
-        interpolation: one of `INTERPOLATIONS`.
+        pixels: image as float [1, H, W] in [0, 1].
+        size: height and width of the result in pixels.
+        interpolation: name of an interpolation in `INTERPOLATIONS`.
 
     Returns:
         uint8 [size, size].
 
     Raises:
-        UserError: an unknown interpolation or a size below 1.
+        UserError: the interpolation is unknown or the size is below 1.
     """
     check_resize(size, interpolation)
     scaled = pixels[0].astype(np.float32) * np.float32(255)

@@ -1,4 +1,4 @@
-"""Generators named by whole numbers, such as (seed, fold, epoch, image): a draw depends on nothing but its keys."""
+"""Random generators with integer keys, such as (seed, fold, epoch, image): a draw depends only on its keys."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def generator(*keys: int) -> np.random.Generator:
-    """The generator of these keys, the same on every machine and in whatever order generators are asked for.
+    """The random generator of some keys: the same on every machine and in any order of calls.
 
     Args:
-        keys: whole numbers in [0, 2**32). Other keys, another number of them or another order give other draws.
+        keys: integers in [0, 2**32). Other keys, fewer or more keys or another order give other draws.
 
     >>> bool(generator(42, 0, 3).random() == generator(42, 0, 3).random() != generator(42, 3, 0).random())
     True

@@ -1,8 +1,8 @@
-"""Training and validation sides: by patient (the default), k-fold of the same, and the paper's draw by image.
+"""Splits a cohort into training and validation sets: by patient (the default), in k folds by patient, or by image.
 
-A side is drawn on the labelled rows that the source lists; only then are images without a readable file left out of
-it. So a missing file moves no other image, and the paper's draw (West et al. 2020: scikit-learn's `train_test_split`
-with `test_size=.33, random_state=42` on the rows in file order) stays the paper's.
+The sets are drawn from all labelled rows that the source lists; images without a readable file are left out afterwards.
+So a missing file moves no other image, and the split of the paper (West et al. 2020: scikit-learn's `train_test_split`
+with `test_size=.33, random_state=42` on the rows in file order) is drawn exactly.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from cxrlens.data.cohort import Cohort, known_patients
 from cxrlens.data.grouping import group_labels, grouped_folds, grouped_share
 from cxrlens.errors import UserError
 
-# Patients on both sides of a split: how many, which, and the refusal unless the study asks for it by name.
+# Leaks: patients with images in both sets. A split with a leak is refused unless the study asks for it by name.
 
 
 @dataclass(frozen=True)
 class Leak:
-    """What a split's validation side shares with its training side, of the listed rows.
+    """The listed validation images of patients who are also in the training set.
 
     Attributes:
-        images: validation images whose patient (or merged group) is also in training, in file order.
-        patients: the patients of those images, in order of appearance.
-        validation: how many validation images there are.
+        images: validation images whose patient (or group of patients) is in the training set, in file order.
+        patients: patients of those images, in order of appearance.
+        validation: number of all listed validation images.
     """
 
     images: tuple[str, ...]
@@ -45,13 +45,17 @@ class Leak:
 
 @dataclass(frozen=True)
 class SetCounts:
-    """One fold of the split, in usable images.
+    """Counts of the usable images of a split.
 
     Attributes:
-        fold: its number.
-        train_positive: and so on: images.
-        leaking_images: validation images whose patient is in training, merged patients counted as one.
-        leaking_patients: theirs.
+        fold: number of the fold, from 0.
+        train_positive: number of positive training images.
+        train_negative: number of negative training images.
+        validation_positive: number of positive validation images.
+        validation_negative: number of negative validation images.
+        leaking_images: number of listed validation images whose patient is in the training set, with the patients of a
+            group counted as one.
+        leaking_patients: number of patients of those images.
     """
 
     fold: int
@@ -64,12 +68,12 @@ class SetCounts:
 
 
 def leak(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> Leak:
-    """Finds the validation images of patients who are also in training.
+    """Finds the validation images of patients who are also in the training set.
 
     Args:
-        table: the cohort's.
-        split: the two sides.
-        groups: patient → group, where patients under two ids are known.
+        table: cohort table.
+        split: training and validation set.
+        groups: patient → group, for patients with several ids; a patient who is not listed is a group of its own.
     """
     patient = dict(zip(table["image"], table["patient"], strict=True))
     group = {name: (groups or {}).get(name, name) for name in table["patient"]}
@@ -79,9 +83,15 @@ def leak(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = N
 
 
 def set_counts(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> SetCounts:
-    """Counts a split's usable images, and what it leaks with patients under two ids merged."""
+    """Counts the usable images of a split, and its leaks.
+
+    Args:
+        table: cohort table.
+        split: training and validation set.
+        groups: patient → group, as for `leak`.
+    """
     label = dict(zip(table["image"], table["label"], strict=True))
-    train, validation = ([label[name] for name in side] for side in (split.train, split.validation))
+    train, validation = ([label[name] for name in images] for images in (split.train, split.validation))
     shared = leak(table, split, groups)
     return SetCounts(
         fold=split.fold,
@@ -95,18 +105,27 @@ def set_counts(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | No
 
 
 def split_warning(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> str | None:
-    """The sentence that goes with a leaky split wherever its results do; None where nothing leaks."""
-    found = leak(table, split, groups)
-    if not found:
+    """The warning that accompanies all results of a split with a leak; None for a split without one.
+
+    Args:
+        table: cohort table.
+        split: training and validation set.
+        groups: patient → group, as for `leak`.
+    """
+    shared = leak(table, split, groups)
+    if not shared:
         return None
     return (
-        f"{len(found.images)} of {found.validation} validation images are of patients ({len(found.patients)} of them) "
-        "who are also in training: what is measured on them flatters the models"
+        f"{len(shared.images)} of {shared.validation} validation images are of patients "
+        f"({len(shared.patients)} of them) who are also in training: what is measured on them flatters the models"
     )
 
 
 def patients_warning(table: pd.DataFrame) -> str | None:
-    """What to know where the source names no patient of some images, or of any; None where it names all.
+    """The warning on images whose patient is unknown; None where the source names all patients.
+
+    Args:
+        table: cohort table.
 
     >>> patients_warning(pd.DataFrame({"image": ["a", "b"], "patient": ["P1", "P2"]})) is None
     True
@@ -123,26 +142,31 @@ def patients_warning(table: pd.DataFrame) -> str | None:
 
 
 def refuse_leaks(table: pd.DataFrame, split: Split, groups: Mapping[str, str] | None = None) -> None:
-    """Refuses a leaky split unless it is the one asked for by name.
+    """Refuses a split with a leak, unless its kind is `paper`.
+
+    Args:
+        table: cohort table.
+        split: training and validation set.
+        groups: patient → group, as for `leak`.
 
     Raises:
-        UserError: patients are on both sides and the kind is not `paper`.
+        UserError: patients are in both sets and the kind is not `paper`.
     """
     warning = split_warning(table, split, groups)
     if warning and split.kind != "paper":
         raise UserError(
-            f"the split (kind '{split.kind}', fold {split.fold}) is refused: {warning}. Draw it by patient, or ask for "
-            "it by name: [split] kind = 'paper'"
+            f"the split (kind '{split.kind}', fold {split.fold}) is refused: {warning}. Split by patient, or "
+            "ask for the split by image under [split]: kind = 'paper'"
         )
 
 
 def cohort_summary(cohort: Cohort, splits: Sequence[Split]) -> dict[str, object]:
-    """The `cohort` of `results.json`: counts of the listed rows, and which of them have no readable file.
+    """The key `cohort` of `results.json`: counts of the listed rows, and the images without a readable file.
 
     Args:
-        cohort: with every image that is known to be missing.
-        splits: the study's; of a k-fold the sides are fold 0's, and `folds` says how many there are. Where none could
-            be drawn the four counts of the sides are None.
+        cohort: cohort with all images that are known to be missing.
+        splits: splits of the study. With several folds the counts are those of fold 0, and `folds` is their number.
+            Without a split the counts of the two sets are None.
     """
     label = cohort.table["label"]
     first = splits[0] if splits else None
@@ -182,20 +206,20 @@ __all__ = [
     "split_warning",
 ]
 
-LEAST = 2  # images, and patients, of each class on a validation side
+LEAST = 2  # images, and patients, of each class in a validation set
 Kind = Literal["patient", "patient-kfold", "paper"]
 
 
 class SplitOptions(Config):
-    """The study's `[split]`.
+    """Options of a study's `[split]`.
 
     Attributes:
-        kind: `patient` (no patient on both sides, both sides alike in prevalence), `patient-kfold` (the same, `folds`
-            times, every image validated once) or `paper` (by image: it leaks, and has to be asked for by this name).
-        validation: share of the images to validate on; not used by `patient-kfold`.
-        folds: how many, for `patient-kfold`.
-        seed: of the draw.
-        merge_duplicates: whether patients who share a duplicated image count as one, where duplicates are known.
+        kind: `patient` (no patient in both sets, equal prevalence in both), `patient-kfold` (`folds` such splits, each
+            image in one validation set) or `paper` (by image, so that patients are in both sets).
+        validation: share of the images in the validation set; not used by `patient-kfold`.
+        folds: number of folds of `patient-kfold`.
+        seed: seed of the draw.
+        merge_duplicates: whether patients who share a duplicated image count as one.
     """
 
     kind: Kind = "patient"
@@ -206,21 +230,21 @@ class SplitOptions(Config):
 
     @property
     def merges(self) -> bool:
-        """Whether patients who share a duplicated image count as one; those of a paper's split never do."""
+        """Whether patients who share a duplicated image count as one; never with the kind `paper`."""
         return self.merge_duplicates and self.kind != "paper"
 
 
 @dataclass(frozen=True)
 class Split:
-    """One training side and one validation side, as image names in file order.
+    """A training set and a validation set, as image names in file order.
 
     Attributes:
-        kind: how it was drawn.
-        fold: 0, or the fold's number in a k-fold.
-        train: images to train on; each has a label and a readable file (as far as is known).
-        validation: images to validate on, likewise.
-        listed_train: the training side as drawn, images without a readable file included.
-        listed_validation: the validation side as drawn.
+        kind: kind of the split, see `SplitOptions`.
+        fold: number of the fold, from 0.
+        train: training images with a label and, as far as is known, a readable file.
+        validation: validation images with a label and, as far as is known, a readable file.
+        listed_train: training images as drawn, including those without a readable file.
+        listed_validation: validation images as drawn, including those without a readable file.
     """
 
     kind: Kind
@@ -231,28 +255,36 @@ class Split:
     listed_validation: tuple[str, ...]
 
     def without(self, images: Iterable[str]) -> Split:
-        """The same draw with more images found to be unusable."""
-        out = set(images)
+        """The same split without some images that cannot be used.
+
+        Args:
+            images: names of the images to leave out.
+        """
+        unusable = set(images)
         return Split(
             self.kind,
             self.fold,
-            tuple(name for name in self.train if name not in out),
-            tuple(name for name in self.validation if name not in out),
+            tuple(name for name in self.train if name not in unusable),
+            tuple(name for name in self.validation if name not in unusable),
             self.listed_train,
             self.listed_validation,
         )
 
 
 def make_splits(cohort: Cohort, options: SplitOptions, groups: Mapping[str, str] | None = None) -> tuple[Split, ...]:
-    """Draws the study's split: one, or one a fold.
+    """Draws the splits of a study.
 
     Args:
-        cohort: the listed images; rows without a label take no part.
-        options: the study's `[split]`.
-        groups: patient → group, from `integrity.merge_groups`; patients of one group stay on one side.
+        cohort: cohort to split; rows without a label are in no set.
+        options: options of the split.
+        groups: patient → group, from `merge_groups`; the patients of a group stay in one set.
+
+    Returns:
+        One split, or one for each fold.
 
     Raises:
-        UserError: one class only, fewer patients of a class than the split needs, or a side left without a class.
+        UserError: the cohort has only one class, a class has fewer patients than the split needs, or a set lacks a
+            class.
     """
     table = cohort.table[cohort.table["label"].notna()].reset_index(drop=True)
     if not options.merge_duplicates:
@@ -272,17 +304,17 @@ def inner_folds(
     seed: int,
     groups: Mapping[str, str] | None = None,
 ) -> tuple[Split, ...]:
-    """Folds inside a training side, by patient, for choices that may not see the validation side.
+    """Draws folds by patient within a training set, for choices that must not use the validation set.
 
     Args:
-        table: the cohort's.
-        images: the training side; nothing outside it appears in a fold.
-        folds: how many.
-        seed: of the draw.
+        table: cohort table.
+        images: training images; the folds contain no others.
+        folds: number of folds.
+        seed: seed of the draw.
         groups: patient → group, as for `make_splits`.
 
     Raises:
-        UserError: fewer than `folds` patients of a class.
+        UserError: a class has fewer than `folds` patients.
     """
     chosen = set(images)
     rows = table[table["image"].isin(list(chosen)) & table["label"].notna()].reset_index(drop=True)
@@ -294,35 +326,40 @@ def inner_folds(
 
 
 def check_sets(table: pd.DataFrame, split: Split) -> None:
-    """Stops before training where a side lacks a class.
+    """Checks that the training set and the validation set have images of both classes.
+
+    Args:
+        table: cohort table.
+        split: training and validation set.
 
     Raises:
-        UserError: with what each side has.
+        UserError: a set lacks a class; the message states the counts.
     """
     label = dict(zip(table["image"], table["label"], strict=True))
-    for side, images in (("training", split.train), ("validation", split.validation)):
+    for set_name, images in (("training", split.train), ("validation", split.validation)):
         positive = sum(label[name] == 1 for name in images)
         if positive in (0, len(images)):
             raise UserError(
-                f"the {side} side (kind '{split.kind}', fold {split.fold}) needs readable images of both classes; got "
-                f"{positive} positive and {len(images) - positive} negative: change validation, folds or seed under "
-                "[split] in the study file, or add images"
+                f"the {set_name} set (kind '{split.kind}', fold {split.fold}) needs readable images of both classes; "
+                f"got {positive} positive and {len(images) - positive} negative: change validation, folds or seed "
+                "under [split] in the study file, or add images"
             )
 
 
 def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str] | None = None) -> None:
-    """Stops before training where a validation side could give no AUC that says anything, in any fold.
+    """Checks that each validation set is large enough for a meaningful AUC.
 
-    A network's own validation side needs 2 images of each class, of 2 patients. An interval needs 5 patients of each
-    class over all folds, and a study without one is warned of, not refused (`pipeline.prepare.interval_warning`).
+    Each validation set needs 2 images of each class, of 2 patients. An interval needs 5 patients of each class over all
+    folds; a study with fewer gets a warning, not an error (`pipeline.prepare.interval_warning`).
 
     Args:
-        table: the cohort's.
-        splits: the study's.
-        groups: patient → the patient it counts as.
+        table: cohort table.
+        splits: splits of the study.
+        groups: patient → group, as for `leak`.
 
     Raises:
-        UserError: with what the first such side has, and how many there are.
+        UserError: a validation set is too small; the message states the counts of the first such set, and in how many
+            folds this is so.
     """
     rows = table.set_index("image")
     label, patient = rows["label"].to_dict(), rows["patient"].to_dict()
@@ -338,10 +375,10 @@ def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping
         return
     split, ((positive, with_positive), (negative, with_negative)) = short[0]
     fold = f", fold {split.fold}" if len(splits) > 1 else ""
-    more = f", and so in {len(short)} of {len(splits)} folds" if len(short) > 1 else ""
+    more = f"; too few in {len(short)} of {len(splits)} folds" if len(short) > 1 else ""
     sign, word = (1, "positive") if (with_positive, positive) <= (with_negative, negative) else (0, "negative")
-    used = [name for name in (*split.train, *split.validation) if label[name] == sign]
-    count = len({(groups or {}).get(patient[name], patient[name]) for name in used})
+    usable = [name for name in (*split.train, *split.validation) if label[name] == sign]
+    count = len({(groups or {}).get(patient[name], patient[name]) for name in usable})
     raise UserError(
         f"too few validation images (kind '{split.kind}'{fold}): {positive} positive ({_patients(with_positive)}), "
         f"{negative} negative ({_patients(with_negative)}){more}; an AUC needs {LEAST} readable "
@@ -352,16 +389,16 @@ def check_interval(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping
 
 
 def _more_to_validate(kind: Kind, patients: int, folds: int) -> str:
-    """What to write so that `LEAST` of so many patients of a class are validated on and one is trained on, if any."""
+    """How to change `[split]` so that `LEAST` patients of a class are in the validation set and one is in training."""
     if patients <= LEAST:
-        return "too few to train and to validate on; "
+        return "these are too few for training and validation; "
     share = f"validation = {math.ceil(10 * LEAST / patients) / 10:g}"
     if kind != "patient-kfold":
         by_draw = ", another seed" if kind == "paper" else ""
         return f"write {share} (or more) under [split] in the study file{by_draw}, or "
     fewer = min(patients // LEAST, folds - 1)
-    todo = f"folds = {fewer}" if fewer > 1 else f'kind = "patient" and {share}'
-    return f"write {todo} under [split] in the study file, or "
+    change = f"folds = {fewer}" if fewer > 1 else f'kind = "patient" and {share}'
+    return f"write {change} under [split] in the study file, or "
 
 
 def _patients(count: int) -> str:
@@ -369,7 +406,7 @@ def _patients(count: int) -> str:
 
 
 def _draw(table: pd.DataFrame, options: SplitOptions, groups: Mapping[str, str] | None) -> tuple[Split, ...]:
-    _two_classes(table)
+    _check_classes(table)
     if options.kind == "paper":
         return (_paper(table, options),)
     group, patients_of_class = group_labels(table, groups)
@@ -384,10 +421,10 @@ def _draw(table: pd.DataFrame, options: SplitOptions, groups: Mapping[str, str] 
     label = table["label"].to_numpy(dtype=float)
     rng = np.random.default_rng(options.seed)
     if options.kind == "patient":
-        sides = [grouped_share(group, label, options.validation, rng)]
+        validation_sets = [grouped_share(group, label, options.validation, rng)]
     else:
-        sides = grouped_folds(group, label, options.folds, rng)
-    return tuple(_split(options.kind, fold, table, validation) for fold, validation in enumerate(sides))
+        validation_sets = grouped_folds(group, label, options.folds, rng)
+    return tuple(_split(options.kind, fold, table, validation) for fold, validation in enumerate(validation_sets))
 
 
 def _paper(table: pd.DataFrame, options: SplitOptions) -> Split:
@@ -403,11 +440,11 @@ def _split(kind: Kind, fold: int, table: pd.DataFrame, validation: np.ndarray) -
     return Split(kind, fold, train, held_out, train, held_out)
 
 
-def _two_classes(table: pd.DataFrame) -> None:
+def _check_classes(table: pd.DataFrame) -> None:
     positive = int((table["label"] == 1).sum())
     negative = int((table["label"] == 0).sum())
     if min(positive, negative) < 2:
         raise UserError(
-            f"a split needs at least 2 images of each class; got {positive} positive and {negative} negative: see how "
-            "the study maps findings to labels"
+            f"a split needs at least 2 images of each class; got {positive} positive and {negative} negative: check "
+            "how the study maps findings to labels"
         )

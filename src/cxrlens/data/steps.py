@@ -1,7 +1,7 @@
-"""What was done to read a cohort's images, counted by kind: warnings, and conversions that went as they should.
+"""Counts the steps of reading a cohort's images by kind: warnings and ordinary conversions.
 
-A reader's step is a sentence about one file. Sentences that differ in their numbers, or in what stands in brackets at
-their end, are of one kind.
+A step is a sentence about one file. Sentences that differ only in their numbers, or in the brackets at their end,
+are of one kind.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cxrlens.data.depth import depth_note, depth_warning
 
 WARNING = "warning: "
 MOST_NAMES, MOST_KINDS = 3, 8
-# Numbers but those that say a kind of file, such as "16-bit" and "12 bits", and DICOM tags.
+# Numbers (except those of bits, such as "16-bit" and "12 bits", which name a kind of file) and DICOM tags.
 _NUMBER = re.compile(
     r"\([0-9a-fA-F]{4},\s?[0-9a-fA-F]{4}\)|(?<![\w.])[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?(?!\w|-bit| bits?\b)"
 )
@@ -26,12 +26,12 @@ _DETAIL = re.compile(r"\s*\([^()]*\)$")
 
 @dataclass(frozen=True)
 class StepGroup:
-    """One kind of step.
+    """The steps of one kind.
 
     Attributes:
-        kind: the sentence; where it differs between images, without its brackets and with "…" for its numbers.
-        warning: whether it tells of something odd.
-        images: those that it was done to, in file order.
+        kind: sentence of the step; where it differs between images, without brackets and with "…" for its numbers.
+        warning: whether the step is a warning.
+        images: names of the images with such a step, in file order.
     """
 
     kind: str
@@ -40,28 +40,28 @@ class StepGroup:
 
     @property
     def names(self) -> str:
-        """The first few images."""
+        """Names of the first few images, as text."""
         return ", ".join(self.images[:MOST_NAMES]) + ("…" if len(self.images) > MOST_NAMES else "")
 
     @property
     def sentence(self) -> str:
-        """Count, kind and the first image."""
-        one = len(self.images) == 1
-        count = "1 image" if one else f"{len(self.images)} images"
-        link = (" has" if one else " have") if self.kind.startswith("only ") else ":"
-        return f"{count}{link} {self.kind} ({'' if one else 'first: '}{self.images[0]})"
+        """A sentence with the number of images, the kind of the step and the first image."""
+        single = len(self.images) == 1
+        count = "1 image" if single else f"{len(self.images)} images"
+        link = (" has" if single else " have") if self.kind.startswith("only ") else ":"
+        return f"{count}{link} {self.kind} ({'' if single else 'first: '}{self.images[0]})"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The group as plain values for JSON."""
         return {"kind": self.kind, "warning": self.warning, "count": len(self.images), "images": list(self.images)}
 
 
 def group_steps(images: Iterable[str], steps: Iterable[Sequence[str] | str]) -> tuple[StepGroup, ...]:
-    """Counts the steps of some images by kind: warnings first, then the most frequent first.
+    """Groups the steps of images by kind; warnings come first, then the most frequent kinds.
 
     Args:
-        images: names.
-        steps: of each image, as a list or joined by "; " as in `cohort.csv`; anything else is none.
+        images: names of the images.
+        steps: steps of each image, as a list or as one text joined by "; " as in `cohort.csv`; other values mean none.
 
     >>> steps = ["warning: only 40 x 50 pixels", "warning: only 9 x 9 pixels; RGB to grey", ""]
     >>> groups = group_steps(["a", "b", "c"], steps)
@@ -69,8 +69,8 @@ def group_steps(images: Iterable[str], steps: Iterable[Sequence[str] | str]) -> 
     [('only … x … pixels', True, ('a', 'b')), ('RGB to grey', False, ('b',))]
     """
     texts: dict[tuple[bool, str], dict[str, str]] = {}
-    for image, done in zip(images, steps, strict=True):
-        for step in step_list(done):
+    for image, of_image in zip(images, steps, strict=True):
+        for step in step_list(of_image):
             warning, text = step.startswith(WARNING), step.removeprefix(WARNING)
             texts.setdefault((warning, _NUMBER.sub(_masked, _DETAIL.sub("", text))), {}).setdefault(image, text)
     groups = [
@@ -93,10 +93,10 @@ def image_warnings(steps: Sequence[str] | str) -> list[str]:
 
 
 def reading_sentences(facts: pd.DataFrame) -> list[str]:
-    """What is odd in how a cohort's files were read: that their bits do not agree, and every kind of warning.
+    """Warnings on how a cohort's files were read: different depths, and each kind of warning of a reader.
 
     Args:
-        facts: of an `ImageCache`.
+        facts: facts of an `ImageCache`.
     """
     groups = [group for group in group_steps(facts["image"], facts["steps"]) if group.warning]
     depth, more = depth_warning(facts), len(groups) - MOST_KINDS
@@ -108,14 +108,14 @@ def reading_sentences(facts: pd.DataFrame) -> list[str]:
 
 
 def reading_notes(facts: pd.DataFrame) -> list[str]:
-    """What is assumed of a cohort's files and is nothing odd: the bits that they use.
+    """Notes on what is assumed of a cohort's files without being odd: the bits that they use.
 
     Args:
-        facts: of an `ImageCache`.
+        facts: facts of an `ImageCache`.
     """
     note = depth_note(facts)
     return [note] if note else []
 
 
-def _masked(found: re.Match[str]) -> str:
-    return found[0] if found[0].startswith("(") else "…"
+def _masked(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith("(") else "…"

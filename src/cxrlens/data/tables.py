@@ -1,4 +1,4 @@
-"""A data set's own table, read strictly: every fault is told with its line and the columns that were found."""
+"""Reads the CSV table of a data set strictly; an error names the line, or the columns that the table has."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pandas as pd
 
 from cxrlens.errors import UserError
 
-csv.field_size_limit(2**24)  # clinical notes can pass the default of 128 KiB
-MAX_BYTES = 2**28  # of a compressed table, unpacked
+csv.field_size_limit(2**24)  # clinical notes may be longer than the default of 128 KiB
+MAX_BYTES = 2**28  # of an unpacked table
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_SEP = re.compile(r'"?sep=([^\w\r\n" ])"?[;, \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # a first line of Excel's
+_SEP = re.compile(r'"?sep=([^\w\r\n" ])"?[;, \t]*(?:\r\n|\r|\n|$)', re.IGNORECASE)  # a first line that Excel writes
 _SAVE = 'save it as CSV (in Excel: Save As, "CSV UTF-8")'
-_NO_TABLE = (
+_OTHER_FORMATS = (
     (b"PK\x03\x04", f"a spreadsheet (.xlsx, .ods) or another ZIP archive, not a CSV file; {_SAVE}"),
     (b"\xd0\xcf\x11\xe0", f"an Excel workbook (.xls), not a CSV file; {_SAVE}"),
     (b"BZh91AY&SY", "packed by bzip2; unpack it, or pack it by gzip"),
@@ -39,13 +39,13 @@ _NO_TABLE = (
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file as text.
+    """The records of a CSV file as text.
 
     Attributes:
-        path: of the file.
-        rows: one row a record, every cell `str` without outer spaces, "" where empty.
-        lines: each record's first line in the file, from 1.
-        unmatched: positions of the records to which a joined table adds nothing.
+        path: path of the file.
+        rows: one row per record; cells are `str` without outer spaces, "" where empty.
+        lines: first line of each record in the file, from 1.
+        unmatched: positions of the records without a row in the joined table.
     """
 
     path: Path
@@ -54,65 +54,72 @@ class Table:
     unmatched: tuple[int, ...] = ()
 
     def where(self, row: int) -> str:
-        """How to call the record at position `row` in an error."""
+        """File name and line of the record at position `row`, for error messages."""
         return f"{self.path.name} line {self.lines[row]}"
 
     def need(self, columns: Iterable[str]) -> None:
-        """Raises `UserError` unless every one of `columns` is there."""
-        found = list(map(str, self.rows.columns))
-        absent = [name for name in columns if name not in found]
+        """Raises `UserError` unless the table has all of `columns`."""
+        existing = list(map(str, self.rows.columns))
+        absent = [name for name in columns if name not in existing]
         if absent:
-            near = {name: difflib.get_close_matches(name, found, n=1, cutoff=0.6) for name in absent}
-            wanted = ", ".join(f"'{name}'" + (f" (is it '{hit[0]}'?)" if hit else "") for name, hit in near.items())
-            raise UserError(f"{self.path} line 1: no column {wanted}; columns found: {', '.join(found)}")
+            near = {name: difflib.get_close_matches(name, existing, n=1, cutoff=0.6) for name in absent}
+            hints = {name: f" (did you mean '{match[0]}'?)" if match else "" for name, match in near.items()}
+            names = ", ".join(f"'{name}'{hint}" for name, hint in hints.items())
+            raise UserError(f"{self.path} line 1: no column {names}; columns found: {', '.join(existing)}")
 
     def need_filled(self, column: str) -> None:
-        """Raises `UserError` when a cell of `column` is empty."""
+        """Raises `UserError` where a cell of `column` is empty."""
         for row, name in enumerate(self.rows[column].tolist()):
             if not name:
-                raise UserError(f"{self.where(row)}: no {column}")
+                raise UserError(f"{self.where(row)}: the column {column} is empty")
 
     def joined(self, other: Table, on: Sequence[str]) -> Table:
-        """This table with the columns that another adds, where the cells of the columns `on` are equal; else "".
+        """Adds the columns of another table.
+
+        Args:
+            other: table whose columns are added.
+            on: columns whose cells match the rows of the two tables.
+
+        Returns:
+            This table with the added columns; their cells are "" in rows without a match.
 
         Raises:
-            UserError: a column of `on` is missing, or two rows of the other table have the same cells there.
+            UserError: a table lacks a column of `on`, two rows of `other` have the same cells there, or no row matches.
         """
         self.need(on)
         other.need(on)
         added = [name for name in map(str, other.rows.columns) if name not in self.rows]
-        place: dict[tuple[str, ...], int] = {}
+        positions: dict[tuple[str, ...], int] = {}
         for row, key in enumerate(other.rows[list(on)].itertuples(index=False, name=None)):
-            if place.setdefault(key, row) != row:
-                first = other.lines[place[key]]
+            if positions.setdefault(key, row) != row:
+                first = other.lines[positions[key]]
                 raise UserError(
                     f"{other.path}: lines {first} and {other.lines[row]} have the same {', '.join(on)} "
-                    f"({', '.join(key)}); one row for each is needed"
+                    f"({', '.join(key)}); keep one row for each"
                 )
-        rows = [place.get(key) for key in self.rows[list(on)].itertuples(index=False, name=None)]
+        rows = [positions.get(key) for key in self.rows[list(on)].itertuples(index=False, name=None)]
         if all(row is None for row in rows):
-            raise UserError(f"no row of {self.path} has its {', '.join(on)} in {other.path}")
+            raise UserError(f"no row of {self.path} matches a row of {other.path} in {', '.join(on)}")
         table = self.rows.copy()
         for name in added:
             cells = other.rows[name].tolist()
             table[name] = pd.Series([cells[row] if row is not None else "" for row in rows], dtype=object)
-        return Table(self.path, table, self.lines, tuple(place for place, row in enumerate(rows) if row is None))
+        return Table(self.path, table, self.lines, tuple(position for position, row in enumerate(rows) if row is None))
 
 
 def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
-    r"""Reads a CSV file with a header line; UTF-8 with or without a byte order mark, or UTF-16 with one.
+    r"""Reads a CSV file with a header line, in UTF-8 (with or without a byte order mark) or UTF-16 (with one).
 
-    Cells are parted by commas, semicolons or tabs, whichever part the header into most columns, or by what a first line
-    such as `sep=;` (Excel's) names. A file packed by gzip is unpacked, and lines may end as Windows, Unix or old Macs
-    end them.
+    The delimiter is the comma, semicolon or tab, whichever gives the header most columns, or the one that a first line
+    such as `sep=;` (written by Excel) names. Gzip files are unpacked. Lines may end as on Windows, Unix or old Macs.
 
     Args:
-        path: of the file.
-        needed: columns that must be there.
+        path: path of the file.
+        needed: columns that the table must have.
 
     Raises:
-        UserError: the file is absent, empty, a spreadsheet, of another encoding, lacks a column, or a record has more
-            or fewer cells than the header (a download that was cut off); with the line.
+        UserError: the file is absent, empty, a spreadsheet or in another encoding; it lacks a column; or a record has
+            more or fewer cells than the header, as in a truncated download. The message names the line.
     """
     text, first_line, delimiters = _text(path), 1, ",;\t"
     if named := _SEP.match(text):
@@ -131,7 +138,7 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num + first_line - 1}: {error}") from error
     if not records:
-        raise UserError(f"{path} is empty; a header line with the names of the columns is needed")
+        raise UserError(f"{path} is empty; it needs a header line with the names of the columns")
     header = _header(path, lines[0], records[0])
     cells = [_cells(path, line, record, len(header)) for record, line in zip(records[1:], lines[1:], strict=True)]
     table = Table(path, pd.DataFrame(cells, columns=header, dtype=object), tuple(lines[1:]))
@@ -140,7 +147,7 @@ def read_table(path: Path, needed: Sequence[str] = ()) -> Table:
 
 
 def _columns(text: str, delimiter: str) -> int:
-    """Into how many columns a delimiter parts the first line that is not empty."""
+    """The number of columns that a delimiter gives the first line that is not empty."""
     try:
         return next(
             (len(record) for record in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if record), 0
@@ -157,9 +164,9 @@ def _text(path: Path) -> str:
     if data[:2] == b"\x1f\x8b":
         data = _unpacked(path, data)
     start = data[:64].lstrip(b" \t\r\n\xef\xbb\xbf")
-    for mark, what in _NO_TABLE:
+    for mark, description in _OTHER_FORMATS:
         if start.startswith(mark) or (mark[:1] == b"<" and start.lower().startswith(mark)):
-            raise UserError(f"{path} is {what}")
+            raise UserError(f"{path} is {description}")
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = data.decode(encoding)
@@ -171,7 +178,7 @@ def _text(path: Path) -> str:
     if "\0" in text:
         line = len(_LINE_END.findall(text[: text.index("\0")])) + 1
         raise UserError(
-            f"{path} line {line}: a null byte; this is no CSV file (or UTF-16 text: save the table as UTF-8)"
+            f"{path} line {line}: a null byte; this is not a CSV file, or it is UTF-16 text (save the table as UTF-8)"
         )
     return text
 
@@ -181,9 +188,9 @@ def _unpacked(path: Path, data: bytes) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
             unpacked = packed.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: a damaged or cut off gzip file ({error}); fetch it again") from error
+        raise UserError(f"{path}: a damaged or truncated gzip file ({error}); download it again") from error
     if len(unpacked) > MAX_BYTES:
-        raise UserError(f"{path}: more than {MAX_BYTES:,} bytes when unpacked; give the part that is needed")
+        raise UserError(f"{path}: more than {MAX_BYTES:,} bytes when unpacked; keep only the rows that are needed")
     return unpacked
 
 
@@ -197,28 +204,27 @@ def _header(path: Path, line: int, record: list[str]) -> list[str]:
 
 def _cells(path: Path, line: int, record: list[str], width: int) -> list[str]:
     if len(record) < width or any(record[width:]):
-        hint = "is the file cut off, or a quote missing?"
+        hint = "is the file truncated, or is a quote missing?"
         raise UserError(f"{path} line {line}: {len(record)} cells where the header has {width}; {hint}")
     return record[:width]
 
 
-def extras(rows: pd.DataFrame, taken: Iterable[str], reserved: Iterable[str]) -> dict[str, list[object]]:
-    """The columns that a cohort has no place for, kept under their own names.
+def extras(rows: pd.DataFrame, used: Iterable[str], reserved: Iterable[str]) -> dict[str, list[object]]:
+    """The columns of a table that the cohort does not use, under their own names.
 
-    A column is numbers where every filled cell is written as a number is ("3", "1.5"); codes such as "01" and "1.10"
-    are text.
+    A column is numeric if all filled cells are plain numbers ("3", "1.5"); codes such as "01" and "1.10" are text.
 
     Args:
-        rows: a table's rows.
-        taken: columns already used.
-        reserved: names that the cohort uses itself; such a column is called `table_NAME`.
+        rows: rows of the table.
+        used: columns that the cohort already uses.
+        reserved: names of the cohort's own columns; a table's column of such a name is called `table_NAME`.
     """
-    kept: dict[str, list[object]] = {}
-    for name in [column for column in map(str, rows.columns) if column not in set(taken)]:
+    columns: dict[str, list[object]] = {}
+    for name in [column for column in map(str, rows.columns) if column not in set(used)]:
         cells = rows[name].tolist()
         if any(cells):
-            kept[f"table_{name}" if name in set(reserved) else name] = _typed(cells)
-    return kept
+            columns[f"table_{name}" if name in set(reserved) else name] = _typed(cells)
+    return columns
 
 
 def _typed(cells: list[str]) -> list[object]:
@@ -228,7 +234,7 @@ def _typed(cells: list[str]) -> list[object]:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether the number alone gives the same text again, so that no two codes become one.
+    """Whether a cell is a number that is written back as the same text, so that no two codes become one.
 
     >>> [cell for cell in ("3", "-1.5", "01", "1.10", "1_000", "nan", "1e5") if _is_number(cell)]
     ['3', '-1.5']

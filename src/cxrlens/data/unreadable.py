@@ -1,4 +1,4 @@
-"""What every image reader shares: one error with a short reason, limits on size, and warnings turned into records."""
+"""What all image readers share: an error with a short reason, size limits, and the recording of decoder warnings."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 from cxrlens.errors import UserError
 
 MAX_PIXELS = 64_000_000
-"""Four times what the largest chest detectors give; a header that says more is a mistake or an attack."""
+"""Four times the pixels of the largest chest detectors; a header with a larger size is a mistake or an attack."""
 
-MAX_BYTES = 512 * 2**20
+MAX_BYTES = 512 * 2**20  # of an image file
 
 _warnings = threading.Lock()  # warnings.catch_warnings changes state of the whole process
 
 
 class UnreadableImage(UserError):
-    """One file that cannot be used as a chest X-ray, and why.
+    """A file that cannot be used as a chest X-ray.
 
     Attributes:
-        reason: one line without the file's name, to stand beside it in a table.
-        name: the file's name, once it is known.
+        reason: why the file cannot be used, in one line without the file's name.
+        name: name of the file; "" while it is unknown.
     """
 
     def __init__(self, reason: str, name: str = "") -> None:
@@ -32,39 +32,51 @@ class UnreadableImage(UserError):
         self.name = name
 
     def of(self, path: Path) -> UnreadableImage:
-        """The same error, told of `path`."""
+        """The same error with the name of `path`."""
         return UnreadableImage(self.reason, path.name)
 
 
 @contextmanager
 def decoding(what: str) -> Iterator[None]:
-    """Whatever a decoder raises on the file's bytes means an unreadable file; to be put around decoders only."""
+    """Turns any exception of a decoder into `UnreadableImage`; use it around decoders only.
+
+    Args:
+        what: the format, for the message, such as "PNG".
+    """
     try:
         yield
     except (UnreadableImage, MemoryError):
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:160]
-        raise UnreadableImage(f"damaged or truncated {what}: {said or type(error).__name__}") from error
+        message = " ".join(str(error).split())[:160]
+        raise UnreadableImage(f"damaged or truncated {what}: {message or type(error).__name__}") from error
 
 
 @contextmanager
-def heard(steps: list[str]) -> Iterator[None]:
-    """Nothing is printed: a decoder's warnings become steps. One thread at a time is inside."""
+def recorded_warnings(steps: list[str]) -> Iterator[None]:
+    """Records a decoder's warnings as steps instead of printing them. Only one thread at a time enters.
+
+    Args:
+        steps: list that the warnings are appended to.
+    """
     with _warnings, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             yield
         finally:
-            said = (" ".join(str(warning.message).split())[:160] for warning in caught)
-            steps.extend(dict.fromkeys(f"warning: {line}" for line in said))
+            messages = (" ".join(str(warning.message).split())[:160] for warning in caught)
+            steps.extend(dict.fromkeys(f"warning: {line}" for line in messages))
 
 
 def check_header(width: int, height: int) -> None:
-    """Refuses, before anything is decoded, a size that no X-ray has.
+    """Refuses an image size that no X-ray has, before anything is decoded.
+
+    Args:
+        width: columns of pixels that the header states.
+        height: rows of pixels that the header states.
 
     Raises:
-        UnreadableImage: a side under 16 pixels or more than `MAX_PIXELS` in all.
+        UnreadableImage: a side is shorter than 16 pixels, or the image has more than `MAX_PIXELS` pixels.
     """
     if min(width, height) < 16:
         raise UnreadableImage(f"{width} x {height} pixels; a side needs at least 16")
@@ -95,22 +107,22 @@ _KINDS = (
 
 
 def _jpeg_kind(data: bytes) -> str | None:
-    """What kind of JPEG is none of 8 bits that every reader knows; None where the frame's header says no such thing."""
-    place = 2
-    while place + 5 <= len(data) and data[place] == 0xFF:
-        marker, bits = data[place + 1], data[place + 4]
+    """The kind of a JPEG that is not a common one of 8 bits; None where the frame header names no such kind."""
+    position = 2
+    while position + 5 <= len(data) and data[position] == 0xFF:
+        marker, bits = data[position + 1], data[position + 4]
         if marker == 0xF7:
             return "a JPEG-LS"
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # ITU-T T.81, table B.1
             if marker in (0xC3, 0xC7, 0xCB, 0xCF):
                 return "a lossless JPEG"
             return f"a JPEG of {bits} bits" if bits != 8 else None
-        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     return None
 
 
 def describe(data: bytes) -> str:
-    """What bytes that no reader knows seem to be.
+    """What the bytes of a file seem to be that no reader can decode.
 
     >>> describe(b"<!DOCTYPE html><p>404")
     'an HTML page, not an image'

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from cxrlens.data.files import list_files, passed_over
+from cxrlens.data.files import ignored_files, list_files
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
 from cxrlens.data.unreadable import UnreadableImage
@@ -188,7 +188,7 @@ def _files(paths: Sequence[str | Path], problems: dict[Path, str], progress: Pro
             images = found.unlisted(())
             given += [path_of(image, path) for image in images]
             problems |= {path_of(image, path): reason for image, reason in found.refused.items() if image in images}
-            for sentence in passed_over((), found.others()):
+            for sentence in ignored_files((), found.others()):
                 progress.say(f"{path}: {sentence}")
         elif path.exists():
             given.append(path)

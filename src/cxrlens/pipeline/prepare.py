@@ -12,7 +12,7 @@ import pandas as pd
 from cxrlens.data.cache import ImageCache, build_cache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
-from cxrlens.data.files import passed_over
+from cxrlens.data.files import ignored_files
 from cxrlens.data.split import Split, check_interval, cohort_summary, make_splits, patients_warning, split_warning
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
@@ -94,7 +94,7 @@ class Prepared:
     @property
     def passed_over(self) -> list[str]:
         """Sentences on the files beside the images that are not used."""
-        return passed_over(self.cohort.unlisted, self.cohort.other_files)
+        return ignored_files(self.cohort.unlisted, self.cohort.other_files)
 
     @property
     def labels(self) -> pd.Series:

@@ -12,7 +12,7 @@ import pandas as pd
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import find_duplicates, merge_groups
-from cxrlens.data.files import passed_over
+from cxrlens.data.files import ignored_files
 from cxrlens.data.finding_sets import FindingSet, JoinedCache, in_validation
 from cxrlens.data.steps import reading_notes, reading_sentences
 from cxrlens.errors import UserError
@@ -68,7 +68,7 @@ def gather(study: PretrainStudy, data_dir: Path | None, progress: Progress = SIL
     caches, tables, missing = {}, [], {}
     for each in study.data:
         cohort = each.cohort(data_dir)
-        for sentence in (*cohort.warnings, *passed_over(cohort.unlisted, cohort.other_files)):
+        for sentence in (*cohort.warnings, *ignored_files(cohort.unlisted, cohort.other_files)):
             progress.say(f"set '{each.name}': {sentence}")
         cache = decoded(cohort, study.images.size, study.images.interpolation, progress)
         cohort = cohort.with_missing(cache.missing)

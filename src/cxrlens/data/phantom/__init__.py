@@ -1,4 +1,4 @@
-"""The phantom: a procedural chest X-ray that knows its own truth. No image of any person is in it."""
+"""The phantom: synthetic chest X-rays with known truth, drawn by procedures. It contains no image of any person."""
 
 from cxrlens.data.phantom.body import Facts, PhantomOptions, draw_facts
 from cxrlens.data.phantom.phantom import PhantomImage, render

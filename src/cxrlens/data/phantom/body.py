@@ -1,4 +1,4 @@
-"""The patient: what stays the same in every image of one person (drawn once, in centimetres)."""
+"""The synthetic patient: build in centimetres, and the facts of each image, drawn from named random streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from cxrlens.config import Config
 
-# What the phantom may be asked for; every share is a probability, every draw hangs on `seed`.
+# The options of the phantom. A share is a probability; all draws depend on `seed`.
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -22,13 +22,14 @@ class PhantomOptions(Config):
 
     Attributes:
         prevalence: probability that a patient is positive.
-        strength: how dense every finding is: 1 is the design, 0 draws both classes alike.
+        strength: density of all findings, relative to the design; with 0 both classes look alike.
         negative_findings: share of the negative patients who have another finding.
-        marker_positive: probability that an image of a positive carries the planted corner marker.
-        marker_negative: the same for a negative; the marker tells nothing while the two are equal.
-        size: pixels of the longer side; the other follows the site's detector.
+        marker_positive: probability of the planted corner marker in an image of a positive patient.
+        marker_negative: probability of the planted corner marker in an image of a negative patient; with equal
+            probabilities the marker says nothing about the label.
+        size: pixels of the longer side; the shorter side depends on the site's detector.
         sites: number of devices, each with its own tone curve, noise, format and lettering.
-        seed: of everything; another seed is another population.
+        seed: seed of all draws; another seed gives another population.
     """
 
     prevalence: Share = 0.5
@@ -47,13 +48,16 @@ class PhantomOptions(Config):
         return self
 
 
-# Named streams of random numbers: each part of a phantom draws from its own, so that no part can disturb another.
-#
-# So the label cannot leak through the anatomy, the exposure or the noise: their streams never see it.
+# Named random streams: each part of the phantom draws from its own, so that no part changes another. The label cannot
+# leak through the anatomy, the exposure or the noise, because their streams do not depend on it.
 
 
 def stream(name: str, *numbers: int) -> np.random.Generator:
-    """A generator that depends on nothing but `name` and `numbers` (such as seed, patient and image).
+    """A random generator that depends only on its name and numbers.
+
+    Args:
+        name: name of the stream, such as "noise".
+        *numbers: integers such as seed, patient and image.
 
     >>> a, b = stream("noise", 0, 3, 1), stream("noise", 0, 3, 1)
     >>> bool(a.random() == b.random())
@@ -64,28 +68,28 @@ def stream(name: str, *numbers: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Body:
-    """Build of one patient; lengths in cm.
+    """The build of a patient, the same in all images; lengths in cm.
 
     Attributes:
         sex: "F" or "M".
-        half_width: of the inside of the chest, at its widest.
-        half_depth: of the same, front to back.
-        height: from the apex to the right dome at full inspiration.
-        fat: soft tissue over the ribs.
+        half_width: largest half-width of the inside of the chest.
+        half_depth: half-depth of the inside of the chest, front to back.
+        height: distance from the apex to the right dome at full inspiration.
+        fat: thickness of the soft tissue over the ribs.
         breast: half-depth of the breast (0 for none).
-        breast_drop: how low its centre is, below the apex.
-        heart: size of the heart, 1 is ordinary.
-        heart_axis: radians, from lying (0) to upright.
-        knob: radius of the aortic knob; unfolds with age.
-        mediastinum: half-width of its upper part.
+        breast_drop: distance of the breast's centre below the apex.
+        heart: size of the heart relative to an ordinary one.
+        heart_axis: angle of the heart in radians, from horizontal (0) to upright.
+        knob: radius of the aortic knob; grows with age.
+        mediastinum: half-width of the upper mediastinum.
         rib_slope: fall of a middle rib from back to front.
-        rib_height: of a rib's section.
-        bone: mineral, 1 is ordinary; falls with age.
+        rib_height: height of a rib's cross-section.
+        bone: bone mineral relative to an ordinary patient; falls with age.
         shoulder: height of the shoulders above the apex.
-        scoliosis: sideways bow of the spine.
-        dome_gap: how much lower the left dome is.
-        gas: size of the stomach bubble, 0 for none.
-        vessels: how marked the vessels are, 1 is ordinary.
+        scoliosis: sideways bend of the spine.
+        dome_gap: distance of the left dome below the right one.
+        gas: size of the stomach bubble relative to an ordinary one, 0 for none.
+        vessels: density of the vessels relative to an ordinary patient.
         arm: distance of the arm from the trunk.
         corner: seed of the details (vessel tree, textures).
     """
@@ -114,7 +118,13 @@ class Body:
 
 
 def draw_body(rng: np.random.Generator, sex: str, age: float) -> Body:
-    """A patient's build, from sex, age (years) and chance."""
+    """Draws the build of a patient.
+
+    Args:
+        rng: random generator of the patient.
+        sex: "F" or "M".
+        age: age in years.
+    """
     female, old = sex == "F", (age - 50) / 20
     fat = float(np.clip(rng.gamma(4.0, 0.5), 0.6, 4.5))
     return Body(
@@ -142,7 +152,7 @@ def draw_body(rng: np.random.Generator, sex: str, age: float) -> Body:
     )
 
 
-# What a phantom image is, before a pixel is drawn: its label and everything a table would say of it.
+# The facts of a phantom image, known before it is drawn: its label and the other cells of its row.
 
 POSITIVE = "COVID-19-like"
 NO_FINDING = "No finding"
@@ -160,17 +170,17 @@ NOTES = {
 
 @dataclass(frozen=True)
 class Facts:
-    """One image's row.
+    """The facts of an image, as in a row of a table.
 
     Attributes:
-        label: 1 or 0.
+        label: label of the image, 1 or 0.
         finding: `POSITIVE`, `NO_FINDING` or one of `NEGATIVES`.
         view: "PA", "AP" or "AP Supine".
-        site: index into `sites.SITES`.
+        site: index into `exposure.SITES`.
         sex: "F" or "M".
-        age: years, at the image.
+        age: age of the patient in years.
         date: ISO date of the image.
-        planted: whether the planted marker is on it.
+        planted: whether the image has the planted marker.
     """
 
     label: int
@@ -184,12 +194,18 @@ class Facts:
 
     @property
     def notes(self) -> str:
-        """The finding in words."""
+        """A description of the finding."""
         return NOTES[self.finding]
 
 
 def draw_facts(patient: int, image: int, options: PhantomOptions) -> Facts:
-    """The facts of one image; those of the patient are the same in all of a patient's images."""
+    """Draws the facts of an image; facts of the patient are the same in all of the patient's images.
+
+    Args:
+        patient: number of the patient, from 0.
+        image: number of the image, from 1.
+        options: options of the phantom.
+    """
     person = stream("person", options.seed, patient)
     sex, age = str(person.choice(["F", "M"])), int(np.clip(person.normal(56, 17), 18, 92))
     site, usual = int(person.integers(options.sites)), _view(person)

@@ -1,7 +1,7 @@
-"""From attenuation to grey: Beer-Lambert, scatter, quantum noise, detector blur, and the site's processing.
+"""Turns attenuation into grey values: Beer-Lambert, scatter, quantum noise, detector blur, and the site's processing.
 
-Whatever looks at the whole image (scatter, window, tone) is measured on the attenuation without the finding, so that a
-finding changes the pixels where it lies and nothing else.
+Everything that depends on the whole image (scatter, window, tone) is measured on the attenuation without the finding.
+So a finding changes only the pixels where it lies.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from scipy import ndimage
 
 from cxrlens.data.phantom.grid import upsample
 
-# The devices: one row a site, with its format, tone curve, noise and lettering.
+# The devices: one row per site, with its format, tone curve, noise and lettering.
 
 
 @dataclass(frozen=True)
 class Site:
-    """How one hospital's images look.
+    """The look of a hospital's images.
 
     Attributes:
-        name: in tables.
+        name: name of the site in tables.
         aspect: height of an image relative to its width.
-        low: share of the body darker than black (0 to 1).
-        high: share of the body darker than white.
-        gamma: of the tone curve; below 1 is brighter.
-        toe: how far the tone curve bends into an S, 0 to 1.
-        flatten: how much of the large-scale brightness is taken out.
+        low: share of the body's pixels below black, in [0, 1].
+        high: share of the body's pixels below white, in [0, 1].
+        gamma: gamma of the tone curve; below 1 is brighter.
+        toe: weight of an S-shaped tone curve, in [0, 1].
+        flatten: share of the large-scale brightness that is removed.
         sharpen: gain of fine detail.
-        photons: mean count behind air, for one pixel of a 256-pixel image; fewer is noisier.
+        photons: mean count behind air, for a pixel of a 256-pixel image; fewer photons give more noise.
         veil: grey added to black, as in a photographed film.
         letters: style of the side marker: "plain", "box" or "round".
-        text: what is printed in a corner: any of "view", "date", "name".
+        text: lines printed in a corner: any of "view", "date", "name".
         border: probability of a visible collimator edge.
     """
 
@@ -63,14 +63,14 @@ SITES = (
 
 @dataclass(frozen=True)
 class Exposure:
-    """How one image was taken.
+    """The exposure of an image.
 
     Attributes:
-        dose: photons relative to the site's habit.
-        scatter: scattered light relative to the primary beam.
-        low: shift of the black point, in the site's window.
-        high: shift of the white point.
-        gamma: factor on the site's.
+        dose: photons relative to the site's usual number.
+        scatter: scattered radiation relative to the primary beam.
+        low: shift of the black point, relative to the width of the site's window.
+        high: shift of the white point, relative to the width of the site's window.
+        gamma: factor on the site's gamma.
     """
 
     dose: float
@@ -81,7 +81,12 @@ class Exposure:
 
 
 def draw_exposure(rng: np.random.Generator, view: str) -> Exposure:
-    """An exposure as that view gets it: at the bedside with more scatter and less care."""
+    """Draws the exposure of an image; bedside views have more scatter and vary more.
+
+    Args:
+        rng: random generator of the exposure.
+        view: "PA", "AP" or "AP Supine".
+    """
     bed = view != "PA"
     return Exposure(
         dose=float(np.exp(rng.normal(-0.4 if bed else 0, 0.35))),
@@ -95,18 +100,18 @@ def draw_exposure(rng: np.random.Generator, view: str) -> Exposure:
 def develop(
     healthy: np.ndarray, ill: np.ndarray, scale: float, site: Site, exposure: Exposure, rng: np.random.Generator
 ) -> np.ndarray:
-    """Takes the picture.
+    """Turns attenuation into grey values.
 
     Args:
-        healthy: attenuation without the finding, nepers, float32 [height, width].
-        ill: attenuation with it.
-        scale: pixels a cm.
-        site: whose detector.
-        exposure: of this image.
-        rng: for the noise.
+        healthy: attenuation without the finding in nepers, float32 [height, width].
+        ill: attenuation with the finding in nepers, float32 [height, width].
+        scale: pixels per cm.
+        site: site of the detector.
+        exposure: exposure of the image.
+        rng: random generator of the noise.
 
     Returns:
-        Float32 [height, width], about 0 to 1, bright where little passed.
+        float32 [height, width], about 0 to 1; bright where little radiation passed.
     """
     beam = np.exp(-healthy)
     scattered = exposure.scatter * _broad(beam, 2.2 * scale) + np.float32(0.004)
@@ -136,7 +141,7 @@ def develop(
 
 
 def _broad(field: np.ndarray, sigma: float) -> np.ndarray:
-    """A wide Gaussian blur, done on an eighth of the pixels."""
+    """A wide Gaussian blur, computed at an eighth of the resolution."""
     height, width = field.shape
     rows, columns = -(-height // 8), -(-width // 8)
     padded = np.pad(field, ((0, rows * 8 - height), (0, columns * 8 - width)), mode="edge")

@@ -1,6 +1,6 @@
-"""The image plane in centimetres: how a patient lies on the detector, and where the pixels are.
+"""The image plane in centimetres: the position of the patient before the detector, and of the pixels in the body.
 
-Axes: x to the image's right (the patient's left), y down from the lung apex, z towards the chest's front.
+Axes: x to the right of the image (the patient's left), y down from the lung apex, z towards the front of the chest.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ DESIGN_WIDTH = 34.5  # cm across the detector at zoom 1
 
 @dataclass(frozen=True)
 class Pose:
-    """How the patient stands before the detector, in one image.
+    """The position of the patient before the detector in an image.
 
     Attributes:
-        zoom: above 1 shows less of the body.
-        shift: cm, of the body on the detector (x, y).
-        roll: radians, in the image plane.
-        turn: cm of x for each cm of depth: the patient turned about the spine.
-        tilt: cm of y for each cm of depth: the beam angled to the head or the feet.
+        zoom: magnification; above 1 the image shows less of the body.
+        shift: shift (x, y) of the body on the detector in cm.
+        roll: rotation in the image plane in radians.
+        turn: shift of x per cm of depth in cm, from a rotation of the patient about the spine.
+        tilt: shift of y per cm of depth in cm, from a beam that is angled to the head or the feet.
     """
 
     zoom: float
@@ -33,13 +33,13 @@ class Pose:
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixels of one image in body coordinates.
+    """The pixels of an image in body coordinates.
 
     Attributes:
-        x: float32 [height, width], cm.
-        y: float32 [height, width], cm.
-        scale: pixels a cm.
-        pose: the pose it was made for.
+        x: x of each pixel in cm, float32 [height, width].
+        y: y of each pixel in cm, float32 [height, width].
+        scale: pixels per cm.
+        pose: position of the patient.
     """
 
     x: np.ndarray
@@ -54,7 +54,7 @@ class Grid:
         return height, width
 
     def pixels_of(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Projects body points [..., 3] (cm) to pixel columns and rows (floats)."""
+        """Projects body points, [..., 3] in cm, to pixel columns and rows, both float [...]."""
         pose, (height, width) = self.pose, self.shape
         x = points[..., 0] + pose.turn * points[..., 2] + pose.shift[0]
         y = points[..., 1] + pose.tilt * points[..., 2] + pose.shift[1] - CENTRE_Y
@@ -62,11 +62,16 @@ class Grid:
         return (cos * x - sin * y) * self.scale + width / 2, (sin * x + cos * y) * self.scale + height / 2
 
 
-CENTRE_Y = 12.5  # cm below the apex: what a radiographer centres on
+CENTRE_Y = 12.5  # cm below the apex, where a radiographer centres the beam
 
 
 def make_grid(shape: tuple[int, int], pose: Pose) -> Grid:
-    """The body coordinates, at depth 0, of every pixel of an image of `shape` (height, width)."""
+    """The body coordinates at depth 0 of all pixels of an image.
+
+    Args:
+        shape: height and width in pixels.
+        pose: position of the patient.
+    """
     height, width = shape
     scale = width / DESIGN_WIDTH * pose.zoom
     rows, columns = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
@@ -76,11 +81,11 @@ def make_grid(shape: tuple[int, int], pose: Pose) -> Grid:
     return Grid(x.astype(np.float32), y.astype(np.float32), scale, pose)
 
 
-# Smooth random fields: coarse noise read with cubic B-splines, summed over octaves.
+# Smooth random fields: coarse noise, interpolated with cubic B-splines and summed over octaves.
 
 
 def _taps(length: int, knots: int) -> tuple[np.ndarray, np.ndarray]:
-    """First knot [length] and the four cubic B-spline weights [4, length] of each of `length` positions."""
+    """The first knot, [length], and the four cubic B-spline weights, [4, length], of each of `length` positions."""
     position = (np.arange(length) + 0.5) / length * (knots - 3)
     first = np.minimum(position.astype(int), knots - 4)
     t = (position - first).astype(np.float32)
@@ -89,9 +94,16 @@ def _taps(length: int, knots: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def upsample(coarse: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """A float32 [n, m] array (n, m of at least 4) as a smooth float32 field of `shape`.
+    """Interpolates a coarse array to a smooth field.
 
-    Written out, without matrix products, so that the bytes do not depend on the number of threads.
+    Matrix products are avoided, so that the result does not depend on the number of threads.
+
+    Args:
+        coarse: float32 [n, m], with n and m at least 4.
+        shape: height and width of the field.
+
+    Returns:
+        float32 of `shape`.
     """
     first, weights = _taps(shape[0], coarse.shape[0])
     tall = sum(weights[k][:, None] * coarse[first + k] for k in range(4))
@@ -107,11 +119,11 @@ def cloud(
     """Fractal noise: float32 of `shape`, mean about 0, standard deviation about 1.
 
     Args:
-        rng: where it comes from.
-        shape: height and width.
-        first: cells of the coarsest octave across the longer side; each next octave has twice as many.
-        octaves: how many.
-        roughness: amplitude of an octave relative to the one before.
+        rng: random generator of the noise.
+        shape: height and width of the field.
+        first: cells of the coarsest octave along the longer side; each further octave has twice as many.
+        octaves: number of octaves.
+        roughness: amplitude of an octave relative to the previous one.
     """
     longest, total, power = max(shape), np.zeros(shape, np.float32), 0.0
     for octave in range(octaves):
@@ -119,7 +131,5 @@ def cloud(
         coarse = rng.standard_normal((cells[0], cells[1]), dtype=np.float32)
         amplitude = roughness**octave
         total += amplitude * upsample(coarse, shape)
-        power += (
-            amplitude * 0.48
-        ) ** 2  # a cubic B-spline keeps about 0.48² of white noise's variance in two dimensions
+        power += (amplitude * 0.48) ** 2  # in 2-D a cubic B-spline keeps about 0.48² of the variance of white noise
     return total / np.float32(np.sqrt(power))

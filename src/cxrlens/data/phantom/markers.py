@@ -1,4 +1,4 @@
-"""Letters on the film: the harmless ones a site always prints, and the planted one that may betray the label."""
+"""Letters and devices on the image: letters of the site, the planted marker, and electrodes, lines and tubes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ PLANTED = "PORTABLE"
 
 @lru_cache(maxsize=256)
 def glyphs(text: str, pixels: int, style: str = "plain") -> np.ndarray:
-    """The text as float32 [h, w] in [0, 1], letters about `pixels` high; -1 marks what the stamp leaves untouched."""
+    """Renders a text.
+
+    Args:
+        text: text to render.
+        pixels: height of the letters in pixels, about.
+        style: "plain", "box" or "round".
+
+    Returns:
+        Grey values as float32 [h, w] in [0, 1]; -1 where the stamp is transparent.
+    """
     font = ImageFont.load_default(size=max(6.0, 1.35 * pixels))
     left, top, right, bottom = (int(v) for v in font.getbbox(text))
     pad = max(1, pixels // 3) if style != "plain" else 1
@@ -39,20 +48,41 @@ def glyphs(text: str, pixels: int, style: str = "plain") -> np.ndarray:
 
 
 def put(pixels: np.ndarray, stamp: np.ndarray, row: int, column: int, ink: float = 1.0) -> np.ndarray:
-    """Writes a stamp into `pixels` [height, width] in place; returns where it differs now (bool)."""
+    """Prints a stamp into an image in place.
+
+    Args:
+        pixels: image, [height, width].
+        stamp: rendered text, from `glyphs`.
+        row: row of the upper left corner, moved into the image if needed.
+        column: column of the upper left corner, moved into the image if needed.
+        ink: brightness of the letters, in [0, 1].
+
+    Returns:
+        bool [height, width], True for changed pixels.
+    """
     before = pixels.copy()
     row, column = (
         max(0, min(row, pixels.shape[0] - stamp.shape[0])),
         max(0, min(column, pixels.shape[1] - stamp.shape[1])),
     )
     stamp = stamp[: pixels.shape[0], : pixels.shape[1]]
-    place = pixels[row : row + stamp.shape[0], column : column + stamp.shape[1]]
-    place[...] = np.where(stamp < 0, place, (1 - stamp) * place + stamp * ink)
+    region = pixels[row : row + stamp.shape[0], column : column + stamp.shape[1]]
+    region[...] = np.where(stamp < 0, region, (1 - stamp) * region + stamp * ink)
     return pixels != before
 
 
 def letter(pixels: np.ndarray, facts: Facts, patient: int, rng: np.random.Generator) -> np.ndarray:
-    """Prints what the site prints whatever the label: side, and perhaps view, date or a name. Returns where (bool)."""
+    """Prints the letters of the site, in place: side marker, and perhaps view, date or name. The label has no effect.
+
+    Args:
+        pixels: image, [height, width].
+        facts: facts of the image.
+        patient: number of the patient.
+        rng: random generator of the letters.
+
+    Returns:
+        bool [height, width], True for changed pixels.
+    """
     site, (height, width) = SITES[facts.site], pixels.shape
     small, edge = max(5, round(width / 38)), round(0.03 * width)
     side = "L" if rng.random() < 0.75 else "R"
@@ -61,29 +91,44 @@ def letter(pixels: np.ndarray, facts: Facts, patient: int, rng: np.random.Genera
         stamp = np.rot90(stamp, int(rng.integers(1, 4)))
     column = width - edge - stamp.shape[1] - int(rng.integers(0, width // 14)) if side == "L" else edge
     row = edge + int(rng.integers(round(0.09 * height), round(0.2 * height)))
-    where = put(pixels, stamp, row, column, float(rng.uniform(0.8, 1.0)))
+    changed = put(pixels, stamp, row, column, float(rng.uniform(0.8, 1.0)))
     lines = {"view": facts.view.upper() if facts.view != "PA" else "", "date": facts.date, "name": f"PT {patient:04d}"}
     bottom = rng.random() < 0.5
     for number, text in enumerate(filter(None, (lines[kind] for kind in site.text))):
         stamp = glyphs(text, small)
         row = height - edge - (number + 1) * 2 * small if bottom else edge // 2 + number * 2 * small
-        where |= put(pixels, stamp, row, width - edge - stamp.shape[1], 0.92)
-    return where
+        changed |= put(pixels, stamp, row, width - edge - stamp.shape[1], 0.92)
+    return changed
 
 
 def plant(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Prints the planted marker in the upper corner at the image's left, in place. Returns where (bool)."""
+    """Prints the planted marker in the upper left corner of an image, in place.
+
+    Args:
+        pixels: image, [height, width].
+        rng: random generator of the position.
+
+    Returns:
+        bool [height, width], True for changed pixels.
+    """
     height, width = pixels.shape
     stamp = glyphs(PLANTED, max(5, round(width / 30)))
     row = round(0.02 * height) + int(rng.integers(0, max(1, height // 40)))
     return put(pixels, stamp, row, round(0.02 * width) + int(rng.integers(0, max(1, width // 40))))
 
 
-# What lies on or in a patient in bed: electrodes and their wires, a tube, a line. The label has no say in it.
+# Devices on or in a patient in bed: electrodes with wires, a tube, a line. They do not depend on the label.
 
 
 def devices(grid: Grid, body: Body, view: str, rng: np.random.Generator) -> np.ndarray | None:
-    """Metal and plastic along the beam (float32 [height, width], in nepers), or None."""
+    """Attenuation by devices, float32 [height, width] in nepers; None where there are none.
+
+    Args:
+        grid: image plane.
+        body: build of the patient.
+        view: "PA", "AP" or "AP Supine"; devices are most frequent in supine views.
+        rng: random generator of the devices.
+    """
     share = {"PA": 0.04, "AP": 0.55, "AP Supine": 0.8}[view]
     leads, line, tube = rng.random(3) < (share, 0.35 * share, 0.3 * share)
     lines: list[tuple[np.ndarray, float, float]] = []

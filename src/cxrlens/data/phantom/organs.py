@@ -1,4 +1,4 @@
-"""The organs: full chords along the beam, in centimetres, float32 [height, width]."""
+"""The soft parts of the chest: chords of the organs along the beam, float32 [height, width] in cm."""
 
 from __future__ import annotations
 
@@ -10,27 +10,37 @@ from scipy import ndimage
 from cxrlens.data.phantom.body import Body
 from cxrlens.data.phantom.grid import Grid
 
-# Shapes that organs are made of: chords along the beam of balls, walls and their unions.
+# Basic shapes of the organs.
 
-# the inside of the chest: half-width as a share of the widest, at depths (shares of the height) below the apex
+# Inside of the chest: half-width relative to the largest one, at distances below the apex relative to the height.
 _LEVELS = np.array([-0.15, 0.0, 0.05, 0.12, 0.25, 0.45, 0.7, 1.0, 1.25, 1.6])
 _SHARES = np.array([0.30, 0.47, 0.58, 0.69, 0.83, 0.94, 1.0, 1.0, 0.97, 0.93])
 
 
 def wall(body: Body, y: np.ndarray) -> np.ndarray:
-    """Half-width of the inside of the chest at `y` (cm below the apex)."""
+    """Half-width of the inside of the chest in cm, at `y` cm below the apex."""
     fine = np.linspace(_LEVELS[0], _LEVELS[-1], 200)
     smooth = ndimage.gaussian_filter1d(np.interp(fine, _LEVELS, _SHARES), 6, mode="nearest")
     return (body.half_width * np.interp(y / 22.0, fine, smooth)).astype(np.float32)
 
 
 def bell(radius_squared: np.ndarray) -> np.ndarray:
-    """Half-chord of a unit ball at a squared distance from its middle."""
+    """Half-chord of a unit ball at a squared distance from its centre."""
     return np.sqrt(np.maximum(1.0 - radius_squared, 0.0))
 
 
 def ellipse(grid: Grid, x: float, y: float, a: float, b: float, angle: float = 0.0, depth: float = 0.0) -> np.ndarray:
-    """Half-chord (of 1) of an ellipsoid about (`x`, `y`, `depth`); `angle` turns its axis `a` downwards."""
+    """Half-chord of an ellipsoid, relative to its largest one, [height, width].
+
+    Args:
+        grid: image plane.
+        x: x of the centre in cm.
+        y: y of the centre in cm.
+        a: first half-axis in cm.
+        b: second half-axis in cm.
+        angle: angle of the first half-axis in radians, downwards.
+        depth: depth of the centre in cm.
+    """
     u = grid.x - np.float32(x + grid.pose.turn * depth)
     v = grid.y - np.float32(y + grid.pose.tilt * depth)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -38,7 +48,7 @@ def ellipse(grid: Grid, x: float, y: float, a: float, b: float, angle: float = 0
 
 
 def union(*parts: np.ndarray) -> np.ndarray:
-    """Overlapping organs as one, without a crease where they meet."""
+    """Joins overlapping organs without a crease where they meet."""
     total = np.zeros_like(parts[0])
     for part in parts:
         total += np.square(np.square(np.square(part)))
@@ -46,7 +56,14 @@ def union(*parts: np.ndarray) -> np.ndarray:
 
 
 def middle(grid: Grid, body: Body, dome: float, magnify: float) -> np.ndarray:
-    """Heart, great vessels, spine: full chords that no lung fills."""
+    """Chords of the heart, the great vessels and the spine, where there is no lung.
+
+    Args:
+        grid: image plane.
+        body: build of the patient.
+        dome: height of the right dome, in cm below the apex.
+        magnify: magnification of the heart.
+    """
     x, y = grid.x, grid.y
     size, axis = body.heart * magnify, body.heart_axis
     base = dome - 3.4 * size
@@ -69,12 +86,18 @@ def middle(grid: Grid, body: Body, dome: float, magnify: float) -> np.ndarray:
 
 
 def trunk(grid: Grid, body: Body, width: np.ndarray) -> np.ndarray:
-    """The patient's whole thickness: chest, shoulders, neck, arms."""
+    """Thickness of the patient (chest, shoulders, neck and arms) in cm.
+
+    Args:
+        grid: image plane.
+        body: build of the patient.
+        width: half-width of the inside of the chest at each pixel, in cm.
+    """
     x, y = grid.x, grid.y
     skin = width + 1.6 + body.fat + 1.2 * np.exp(-(((y - 8) / 7) ** 2))
     chest = 2 * (body.half_depth + 1.4 + 0.7 * body.fat) * bell(np.abs(x / skin) ** 2.4)
     chest = chest * np.clip((y + 8) / 9.5, 0.35, 1)
-    # trapezius to deltoid: half-width of the outline from the neck down to the arms
+    # From the trapezius to the deltoid: half-width of the outline from the neck down to the arms.
     lift = body.shoulder
     levels = np.array([-14, -8, -5.5, -4, -2.6, -1.2, 0.3, 2.5, 6]) - lift + 2.0
     spread = np.array([5.6, 5.8, 6.6, 8.3, 11.5, 15.3, 18.4, 20.6, 22.0]) + 0.35 * body.fat
@@ -91,7 +114,7 @@ def trunk(grid: Grid, body: Body, width: np.ndarray) -> np.ndarray:
 
 
 def breasts(grid: Grid, body: Body) -> np.ndarray:
-    """Breasts, or the pectoral muscles' soft edge."""
+    """Chords of the breasts, or of the pectoral muscles."""
     total = np.zeros(grid.shape, np.float32)
     for sign in (-1, 1):
         if body.breast:
@@ -107,7 +130,7 @@ def breasts(grid: Grid, body: Body) -> np.ndarray:
 
 
 def airway(grid: Grid, body: Body) -> np.ndarray:
-    """Trachea and main bronchi: chords of air."""
+    """Chords of air in the trachea and the main bronchi."""
     x, y = grid.x, grid.y
     middle = 0.35 * np.clip((y + 1) / 8, 0, 1) * -1 + body.scoliosis * 0.4 * np.sin(y / 9)
     trachea = 2.7 * bell(((x - middle) / 0.9) ** 2) * np.clip((9.6 - y) / 0.8, 0, 1)
@@ -120,7 +143,7 @@ def airway(grid: Grid, body: Body) -> np.ndarray:
 
 
 def stomach(grid: Grid, body: Body, dome: float) -> np.ndarray:
-    """The gas under the left dome: a flat-bottomed bubble, and some bowel beside it."""
+    """Chords of gas under the left dome: a flat-bottomed bubble, and some bowel beside it."""
     if not body.gas:
         return np.zeros(grid.shape, np.float32)
     rng = np.random.default_rng(body.corner)
@@ -132,24 +155,22 @@ def stomach(grid: Grid, body: Body, dome: float) -> np.ndarray:
     return ndimage.gaussian_filter((3.0 + 1.5 * body.gas) * bubble, 0.15 * grid.scale).astype(np.float32)
 
 
-# The soft parts: chords of trunk, lungs, heart and mediastinum along the beam, in centimetres.
-#
-# Each organ is an interval in depth at every pixel, so that silhouettes, costophrenic angles and the haze of lung
-# behind the dome follow from geometry.
+# The whole chest. Each organ is an interval in depth at each pixel, so that silhouettes, costophrenic angles and the
+# haze of lung behind the dome follow from geometry.
 
 
 @dataclass(frozen=True)
 class Chest:
-    """What the beam meets at every pixel; float32 [height, width], cm unless said otherwise.
+    """The path of the beam at each pixel; arrays are float32 [height, width] in cm, unless stated otherwise.
 
     Attributes:
-        tissue: everything that is not air, bone excluded.
+        tissue: length of soft tissue, without bone.
         lung: length of lung.
         cavity: length of the inside of the chest.
-        across: -1 to 1 within each lung: from the mediastinum (-1) to the outer wall (1).
-        down: 0 at the apex, 1 at the dome's height; the patient's own scale.
-        fields: bool, the lungs as a reader outlines them: above the domes, beside the heart.
-        dome: height of the right dome below the apex.
+        across: position within each lung, from the mediastinum (-1) to the outer wall (1).
+        down: position from the apex (0) to the height of the dome (1).
+        fields: bool, True in the lung fields as a reader outlines them, above the domes and beside the heart.
+        dome: height of the right dome, in cm below the apex.
     """
 
     tissue: np.ndarray
@@ -162,13 +183,13 @@ class Chest:
 
 
 def make_chest(grid: Grid, body: Body, breath: float, magnify: float) -> Chest:
-    """Lays the organs of `body` on the detector.
+    """Projects the organs of a patient onto the detector.
 
     Args:
-        grid: the image plane.
-        body: the patient.
-        breath: cm that the domes stand above full inspiration.
-        magnify: of the heart: 1 from the back (PA), more from the front.
+        grid: image plane.
+        body: build of the patient.
+        breath: height of the domes above full inspiration in cm.
+        magnify: magnification of the heart: 1 in PA views, more in AP views.
     """
     x, y = grid.x, grid.y
     dome = body.height - breath
@@ -176,25 +197,24 @@ def make_chest(grid: Grid, body: Body, breath: float, magnify: float) -> Chest:
     side = np.sign(x) + (x == 0)
     cavity = body.half_depth * np.power(bell(np.abs(x / width) ** 2.4), 0.9)  # half-chord
 
-    # apex: a dome over each lung
+    # Apex: a dome over each lung.
     off = np.abs(x) - 4.9
     rise = y + 0.3 - np.where(off > 0, 0.17, 0.24) * off**2
     apex = np.sqrt(np.maximum(rise, 0) / 0.12)
     low, high = np.maximum(-cavity, -2.0 - apex), np.minimum(cavity, -2.0 + apex)
 
-    # diaphragm: a dome under each lung, its top a little in front of the middle
+    # Diaphragm: a dome under each lung, with its top slightly in front of the middle.
     top = dome + body.dome_gap / (1 + np.exp(-1.4 * x))
     off = np.abs(x) - 0.48 * body.half_width
     curve = np.where(off > 0, 0.085, 0.022) * off**2
     under = y - top - curve
     reach = np.sqrt(np.maximum(under, 0) / 0.10)
-    beyond = np.clip(1.0 - (under - 2.0) / 5.0, 0, 1) * np.clip(
-        (np.abs(x) - 2.0) / 4.5, 0, 1
-    )  # the lung behind the dome thins out
+    # The lung behind the dome becomes thinner.
+    beyond = np.clip(1.0 - (under - 2.0) / 5.0, 0, 1) * np.clip((np.abs(x) - 2.0) / 4.5, 0, 1)
     front = np.maximum(high - np.maximum(low, 1.5 + reach), 0)
     back = np.maximum(np.minimum(high, 1.5 - reach) - low, 0)
     whole = np.maximum(high - low, 0)
-    below = np.clip(under * grid.scale / 2 + 0.5, 0, 1)  # the edge, shared by the pixels it crosses
+    below = np.clip(under * grid.scale / 2 + 0.5, 0, 1)  # a smooth edge over the pixels that it crosses
     air = below * 0.85 * (0.3 * front + back) * beyond + (1 - below) * whole
 
     solid = middle(grid, body, dome, magnify)

@@ -1,4 +1,4 @@
-"""One phantom X-ray, from two seeds: the patient's and the image's."""
+"""Renders a phantom X-ray from two seeds: that of the patient and that of the image."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cxrlens.data.phantom.markers import devices, letter, plant
 from cxrlens.data.phantom.organs import make_chest
 from cxrlens.data.phantom.skeleton import skeleton, splat
 
-# The lung's vessels: trees that branch from the hila, halving and thinning to the periphery.
+# The vessels of the lungs: trees that branch from the hila and become thinner towards the periphery.
 
-# (angle from straight outwards, downwards positive; length in cm; radius in cm): the trunks of one lung
+# The trunks of a lung: angle from straight outwards (downwards positive), length in cm, radius in cm.
 _TRUNKS = (
     (-1.25, 2.4, 0.34), (-0.75, 2.3, 0.28), (-0.25, 2.2, 0.24), (0.3, 2.3, 0.26), (0.75, 2.6, 0.36),
     (1.05, 3.0, 0.62), (1.3, 3.2, 0.44), (-1.0, 1.6, 0.4), (0.5, 1.5, 0.36),
@@ -26,7 +26,13 @@ _DEPTH = 7
 
 
 def vessels(grid: Grid, body: Body, dome: float) -> np.ndarray:
-    """Blood along the beam: float32 [height, width], cm."""
+    """Length of vessels along the beam, float32 [height, width] in cm.
+
+    Args:
+        grid: image plane.
+        body: build of the patient.
+        dome: height of the right dome, in cm below the apex.
+    """
     rng = np.random.default_rng([body.corner, 2])
     points, masses = [], []
     for side in (-1.0, 1.0):
@@ -70,7 +76,7 @@ def _branches(
     steps: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Paths [n, steps, 3] and radii [n, steps] of one generation; each bends a little."""
+    """Paths [n, steps, 3] and radii [n, steps] of a generation of slightly bent branches."""
     t = np.linspace(0, 1, steps)
     bent = angle[:, None] + rng.normal(0, 0.35, len(angle))[:, None] * (t - 0.5)
     step = (length / (steps - 1))[:, None]
@@ -83,7 +89,7 @@ def _branches(
 
 
 def _sample(path: np.ndarray, thick: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fills the branches: `count` points across each step, weighted by the chord of a cylinder."""
+    """Samples branches with `count` points across each step, weighted by the chord of a cylinder."""
     step = np.gradient(path, axis=1)
     length = np.linalg.norm(step, axis=-1)
     across = np.stack([-step[..., 1], step[..., 0], np.zeros_like(length)], -1)
@@ -95,20 +101,20 @@ def _sample(path: np.ndarray, thick: np.ndarray, count: int) -> tuple[np.ndarray
     return points.reshape(-1, 3), mass.ravel()
 
 
-TISSUE, LUNG, BONE = 0.150, 0.036, 0.34  # nepers a cm at chest energies, lung at a quarter of tissue's density
+TISSUE, LUNG, BONE = 0.150, 0.036, 0.34  # nepers per cm at chest energies; lung has a quarter of the density of tissue
 
 
 @dataclass(frozen=True)
 class PhantomImage:
-    """One image and its truth.
+    """A phantom image with its truth.
 
     Attributes:
-        pixels: float32 [1, height, width] in [0, 1], in steps of 1/255.
-        lungs: bool [height, width], the lung fields.
-        finding: bool [height, width], the finding; empty where there is none or its strength is 0.
-        marker: bool [height, width], the planted marker.
-        text: bool [height, width], every other letter.
-        facts: what a table says of it.
+        pixels: image as float32 [1, height, width] in [0, 1], in steps of 1/255.
+        lungs: bool [height, width], True in the lung fields.
+        finding: bool [height, width], True in the finding; nowhere if there is none or its strength is 0.
+        marker: bool [height, width], True in the planted marker.
+        text: bool [height, width], True in all other letters.
+        facts: facts of the image, as in a row of a table.
     """
 
     pixels: np.ndarray
@@ -120,40 +126,41 @@ class PhantomImage:
 
 
 def render(patient_seed: int, image_seed: int, options: PhantomOptions | None = None) -> PhantomImage:
-    """Draws one image. The same arguments give the same bytes, in any order and in any process.
+    """Renders an image. The same arguments always give the same bytes.
 
     Args:
-        patient_seed: who; a patient's build, findings and site stay the same in all images.
-        image_seed: which of the patient's images; pose, breath, exposure and noise change.
-        options: see `PhantomOptions`.
+        patient_seed: number of the patient; build, findings and site are the same in all of a patient's images.
+        image_seed: number of the image; pose, breath, exposure and noise differ between images.
+        options: options of the phantom; the defaults of `PhantomOptions` without it.
 
     >>> image = render(3, 1, PhantomOptions(size=64))
     >>> image.pixels.dtype, max(image.pixels.shape), bool(image.lungs.any())
     (dtype('float32'), 64, True)
     """
     options = options or PhantomOptions()
-    who, which = (options.seed, patient_seed), (options.seed, patient_seed, image_seed)
+    patient_key, image_key = (options.seed, patient_seed), (options.seed, patient_seed, image_seed)
     facts = draw_facts(patient_seed, image_seed, options)
-    site, body = SITES[facts.site], draw_body(stream("body", *who), facts.sex, facts.age)
+    site, body = SITES[facts.site], draw_body(stream("body", *patient_key), facts.sex, facts.age)
     bed = {"PA": 0.0, "AP": 1.0, "AP Supine": 1.5}[facts.view]
 
-    rng = stream("pose", *which)
+    rng = stream("pose", *image_key)
     grid = make_grid(_shape(options.size, site), _pose(rng, bed, site))
     breath = float(np.clip(rng.normal(0.3 + 1.0 * bed, 0.7), -0.6, 3.5))
     chest = make_chest(grid, body, breath, 1.0 + 0.05 * bed)
     bones = skeleton(grid, body, breath, min(1.0, bed * float(rng.uniform(0.5, 1.0)) + 0.15 * float(rng.random())))
     blood = vessels(grid, body, chest.dome) * np.minimum(chest.lung / 4.0, 1.0)
 
-    soft, fine = stream("tissue", *which), np.minimum(chest.lung / 8.0, 1.0)
+    soft, fine = stream("tissue", *image_key), np.minimum(chest.lung / 8.0, 1.0)
     tissue = chest.tissue * (1 + 0.012 * cloud(soft, grid.shape, first=7, octaves=5, roughness=0.7))
     mesh = cloud(soft, grid.shape, first=40, octaves=3, roughness=0.8) * fine
     healthy = TISSUE * (tissue + 0.24 * mesh) + LUNG * chest.lung + BONE * 1.4 * (1 - np.exp(-bones / 1.4))
-    metal = devices(grid, body, facts.view, stream("devices", *which))
+    metal = devices(grid, body, facts.view, stream("devices", *image_key))
     if metal is not None:
         healthy = healthy + metal
 
-    course = float(np.clip(stream("course", *who).beta(2.2, 2.0) + stream("course", *which).normal(0, 0.08), 0.05, 1))
-    finding = make_finding(facts.finding, grid, chest, course, stream("finding", *who))
+    extent = stream("course", *patient_key).beta(2.2, 2.0) + stream("course", *image_key).normal(0, 0.08)
+    extent = float(np.clip(extent, 0.05, 1))
+    finding = make_finding(facts.finding, grid, chest, extent, stream("finding", *patient_key))
     vascular, mask = TISSUE * 2.0 * blood, np.zeros(grid.shape, bool)
     if finding is not None and options.strength > 0:
         veiled = np.minimum(finding.veiled * options.strength, 1)
@@ -166,22 +173,22 @@ def render(patient_seed: int, image_seed: int, options: PhantomOptions | None = 
         ill,
         grid.scale,
         site,
-        draw_exposure(stream("exposure", *which), facts.view),
-        stream("noise", *which),
+        draw_exposure(stream("exposure", *image_key), facts.view),
+        stream("noise", *image_key),
     )
 
-    open_field = _collimate(grey, site, stream("collimator", *which))
+    open_field = _collimate(grey, site, stream("collimator", *image_key))
     pixels = np.round(np.clip(grey, 0, 1) * 255)
-    return _lettered(pixels, open_field & chest.fields, open_field & mask, facts, which)
+    return _lettered(pixels, open_field & chest.fields, open_field & mask, facts, image_key)
 
 
 def _lettered(
-    levels: np.ndarray, lungs: np.ndarray, mask: np.ndarray, facts: Facts, which: tuple[int, int, int]
+    levels: np.ndarray, lungs: np.ndarray, mask: np.ndarray, facts: Facts, image_key: tuple[int, int, int]
 ) -> PhantomImage:
-    """Prints the letters and closes the record."""
+    """Prints letters and markers, and builds the result."""
     grey = (levels / 255).astype(np.float32)
-    text = letter(grey, facts, which[1], stream("letters", *which))
-    marker = plant(grey, stream("planted", *which)) if facts.planted else np.zeros(grey.shape, bool)
+    text = letter(grey, facts, image_key[1], stream("letters", *image_key))
+    marker = plant(grey, stream("planted", *image_key)) if facts.planted else np.zeros(grey.shape, bool)
     pixels = (np.round(np.clip(grey, 0, 1) * 255) / 255).astype(np.float32)
     return PhantomImage(pixels[None], lungs, mask, marker, text & ~marker, facts)
 
@@ -202,7 +209,7 @@ def _pose(rng: np.random.Generator, bed: float, site: Site) -> Pose:
 
 
 def _collimate(grey: np.ndarray, site: Site, rng: np.random.Generator) -> np.ndarray:
-    """Blackens what the collimator covers, in place; returns what it leaves open (bool)."""
+    """Darkens the pixels under the collimator, in place; returns bool [height, width], True for open pixels."""
     height, width = grey.shape
     v, u = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     lean, sides = rng.normal(0, 0.012, 4), 1.0 - rng.uniform(0.01, 0.09, 4)

@@ -1,4 +1,4 @@
-"""The bones, projected from 3-D: ribs, clavicles, shoulder blades, upper arms, spine."""
+"""The bones, projected from 3-D: ribs, clavicles, shoulder blades, upper arms and spine."""
 
 from __future__ import annotations
 
@@ -9,26 +9,24 @@ from cxrlens.data.phantom.body import Body
 from cxrlens.data.phantom.grid import Grid
 from cxrlens.data.phantom.organs import bell, ellipse, wall
 
-# Projects bones and vessels: mass spread over their surface in 3-D and summed along the beam.
-#
-# A hollow tube thrown onto the detector this way has the bright rims, and the brighter foreshortened stretches, of a
-# real rib, with no drawing of edges.
+# Projection of bones and vessels: their mass is spread over their surface in 3-D and summed along the beam. A hollow
+# tube then has bright rims and brighter foreshortened parts, as a real rib has, although no edges are drawn.
 
 
 def splat(grid: Grid, points: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Sums point masses onto the detector, each shared by its four pixels.
+    """Sums point masses on the detector; each is shared by the four nearest pixels.
 
     Args:
-        grid: the image plane.
-        points: float [n, 3], cm.
-        mass: float [n], path length × area, cm³.
+        grid: image plane.
+        points: positions of the masses in cm, float [n, 3].
+        mass: path length × area of each mass in cm³, float [n].
 
     Returns:
-        Float32 [height, width], path length in cm.
+        Path length in cm, float32 [height, width].
     """
     height, width = grid.shape
     column, row = grid.pixels_of(points)
-    # rounded first: a point within a rounding error of the edge must not be let in and then fall outside
+    # Rounded first: a point within a rounding error of the edge must not pass the test and then fall outside.
     column, row = column.ravel().astype(np.float32) - 0.5, row.ravel().astype(np.float32) - 0.5
     inside = (column > -1) & (column < width) & (row > -1) & (row < height)
     column, row = column[inside], row[inside]
@@ -56,13 +54,13 @@ def tube(
     """Points and masses of hollow bones with elliptic cross-sections.
 
     Args:
-        line: float [..., t, 3], the centre lines, cm.
-        up: float [3] or [..., t, 3], roughly the direction of `half_height`.
-        half_height: cm, along `up` as far as it is across the line; broadcasts with [..., t].
-        half_depth: cm, across both.
-        cortex: cm of compact bone; broadcasts with [..., t].
+        line: centre lines in cm, float [..., t, 3].
+        up: approximate direction of `half_height`, float [3] or [..., t, 3].
+        half_height: half-axis of the cross-section along `up` in cm; broadcasts with [..., t].
+        half_depth: half-axis of the cross-section across `up` in cm; broadcasts with [..., t].
+        cortex: thickness of compact bone in cm; broadcasts with [..., t].
         marrow: density of the inside relative to compact bone.
-        around: samples about the line.
+        around: number of samples around the line.
 
     Returns:
         Points [n, 3] and masses [n].
@@ -78,7 +76,7 @@ def tube(
     shape = line.shape[:-1]
     a = np.broadcast_to(np.asarray(half_height, np.float32), shape)
     b = np.broadcast_to(np.asarray(half_depth, np.float32), shape)
-    # each step starts at another angle (the golden one), so that the samples leave no stripes along the bone
+    # Each step starts at another (golden) angle, so that the samples leave no stripes along the bone.
     start = np.arange(shape[-1])[:, None] * 2.399963
     angle = (start / around + np.arange(around) / around * 2 * np.pi).astype(np.float32)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -89,14 +87,14 @@ def tube(
     shell = arc * length * np.broadcast_to(np.asarray(cortex, np.float32), shape)[..., None]
     core = np.broadcast_to((a * b * np.pi / around)[..., None] * length * marrow, shell.shape)
     centre = line[..., None, :]
-    # three shells: the cortex, and two inside it that stand for the marrow (radii that halve the area of a disc)
+    # Three shells: the cortex, and two inside it for the marrow (with radii that halve the area of a disc).
     inner, core = offset[..., ::2, :], 2 * core[..., ::2]
     points = [(centre + part).reshape(-1, 3) for part in (offset, 0.8 * inner, 0.4 * inner)]
     return np.concatenate(points), np.concatenate([shell.ravel(), 0.6 * core.ravel(), 0.4 * core.ravel()])
 
 
 def curve(points: list[tuple[float, float, float]], samples: int) -> np.ndarray:
-    """A smooth line [samples, 3] through `points` (Catmull-Rom)."""
+    """A smooth line [samples, 3] through points (a Catmull-Rom spline)."""
     knots = np.asarray(points, float)
     knots = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])
     position = np.linspace(0, len(points) - 1, samples)
@@ -115,7 +113,15 @@ _UPWARD = np.array([0.0, 1.0, 0.0])
 def girdle(
     grid: Grid, body: Body, side: float, frontal: float, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Clavicle, shoulder blade and upper arm of one side."""
+    """Points and masses of the clavicle, the shoulder blade and the upper arm of one side.
+
+    Args:
+        grid: image plane.
+        body: build of the patient.
+        side: -1 for the left and 1 for the right side of the image.
+        frontal: 0 with the shoulders rolled away from the lungs (PA), 1 with the shoulder blades over them (AP).
+        rng: random generator of the details.
+    """
     samples = max(60, int(18 * grid.scale * grid.pose.zoom))
     wide = body.half_width / 13.2
     lift = -body.shoulder + 2.0 + rng.normal(0, 0.25)
@@ -149,7 +155,7 @@ def girdle(
     borders = ((medial, 0.20, 0.07), (lateral, 0.38, 0.12), (ridge, 0.42, 0.09), (upper, 0.18, 0.06))
     for line, radius, cortex in (*borders, (beak, 0.55, 0.08), (socket, 0.4, 0.1)):
         parts.append(tube(line, _UPWARD, radius, radius, cortex, 0.08, around=10))
-    across = np.linspace(0, 1, 40)[None, :, None]  # the plate between its borders: a thin sheet
+    across = np.linspace(0, 1, 40)[None, :, None]  # the blade between its borders, as a thin sheet
     sheet = (medial[::2, None] * (1 - across) + lateral[::-1][::2, None] * across).reshape(-1, 3)
     parts.append((sheet, np.full(len(sheet), 45.0 * 0.10 / len(sheet))))
 
@@ -163,22 +169,22 @@ def girdle(
 
 
 def shoulder(body: Body, frontal: float) -> tuple[float, float]:
-    """Middle of the head of the upper arm: distance from the midline and depth below the apex."""
+    """Centre of the head of the upper arm in cm: distance from the midline and distance below the apex."""
     return (17.9 + 0.4 * _sway(frontal)) * body.half_width / 13.2, 4.9 - body.shoulder
 
 
 def _sway(frontal: float) -> float:
-    """How far the shoulder blades stand out (cm): rolled off the lungs, or over them."""
+    """Outward shift of the shoulder blades in cm; negative where they lie over the lungs."""
     return 1.2 * (1 - frontal) - 1.4 * frontal
 
 
-# The spine: vertebral bodies, discs, pedicles and spinous processes, drawn by their rhythm.
+# The spine: a periodic pattern of vertebral bodies, discs, pedicles and spinous processes.
 
-PITCH = 0.104  # from one vertebra, and one rib, to the next, as a share of the height of the lungs
+PITCH = 0.104  # distance between vertebrae, and between ribs, relative to the height of the lungs
 
 
 def spine(grid: Grid, body: Body) -> np.ndarray:
-    """Vertebral bodies, discs, pedicles and spinous processes down the middle."""
+    """Bone of the spine along the beam, float32 [height, width] in cm."""
     turn, tilt = grid.pose.turn, grid.pose.tilt
     x = grid.x - (body.scoliosis * np.sin(grid.y / 9)).astype(np.float32) + 5 * turn
     y = grid.y + 5 * tilt
@@ -206,13 +212,13 @@ _UP = np.array([0.0, 1.0, 0.0])
 
 
 def skeleton(grid: Grid, body: Body, breath: float, frontal: float) -> np.ndarray:
-    """Compact bone along the beam: float32 [height, width], cm.
+    """Length of compact bone along the beam, float32 [height, width] in cm.
 
     Args:
-        grid: the image plane.
-        body: the patient.
-        breath: cm that the domes stand above full inspiration; the ribs fall with them.
-        frontal: 0 with the shoulders rolled out of the lungs (PA), 1 with the blades over them (AP).
+        grid: image plane.
+        body: build of the patient.
+        breath: height of the domes above full inspiration in cm; the ribs move with them.
+        frontal: 0 with the shoulders rolled away from the lungs (PA), 1 with the shoulder blades over them (AP).
     """
     rng = np.random.default_rng([body.corner, 1])
     parts = [*_ribs(grid, body, breath, rng)]
@@ -229,7 +235,7 @@ def skeleton(grid: Grid, body: Body, breath: float, frontal: float) -> np.ndarra
 
 
 def _ribs(grid: Grid, body: Body, breath: float, rng: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Eleven pairs: flat tubes around the chest, steepest in front."""
+    """Points and masses of eleven pairs of ribs: flat tubes around the chest, steepest in front."""
     samples = max(110, int(26 * grid.scale * grid.pose.zoom))
     pairs = np.arange(11)
     level = -0.3 + PITCH * body.height * pairs + np.where(pairs == 0, 0.7, 0.0) + 0.06 * np.maximum(pairs - 7, 0) ** 2

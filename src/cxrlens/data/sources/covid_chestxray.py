@@ -10,7 +10,7 @@ from cxrlens.data.cohort import COLUMNS, Cohort
 from cxrlens.data.demographics import read_columns
 from cxrlens.data.files import find_data_dir, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
-from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
+from cxrlens.data.listed import listed_cohort, select_rows, view_reason
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.tables import extras, read_table
 
@@ -33,13 +33,13 @@ USED = (
 
 @SOURCES.register("covid_chestxray")
 class CovidChestXray(Source):
-    """The collection at any of its commits; the defaults give the paper's cohort on the paper's commit.
+    """The collection at any of its commits; with the paper's commit, the defaults give the paper's cohort.
 
     Attributes:
-        views: the views kept, as the column `view` writes them; empty keeps every X-ray.
+        views: views to keep, as in the column `view`; empty keeps all X-rays.
         positive: findings of the positive class.
-        negative: findings of the negative class; "rest" is every finding that is neither positive nor left out.
-        left_out: findings that are no label.
+        negative: findings of the negative class; "rest" means all findings that are neither positive nor left out.
+        left_out: findings whose images are left out.
     """
 
     views: tuple[str, ...] = PAPER_VIEWS
@@ -50,20 +50,20 @@ class CovidChestXray(Source):
     def cohort(self, data_dir: Path | None) -> Cohort:
         """Lists the X-rays in the order of `metadata.csv`.
 
-        `source` is where an image was published (`publication_source`), `site` is `location`; every other column of the
-        table is kept behind the cohort's own.
+        `source` is the place of publication (`publication_source`) and `site` is `location`. All other columns of the
+        table follow those of the cohort.
         """
         data_dir = find_data_dir(data_dir, ("metadata.csv", "images"), "metadata.csv and images/")
         table = read_table(data_dir / "metadata.csv", ("filename", "patientid", "finding", "view", "modality"))
         rows = table.rows
         self._check(set(rows["finding"]) - {""}, set(rows["view"]), f"the column finding of {table.path}")
 
-        def judge(modality: str, view: str, finding: str) -> tuple[float, str]:
+        def label_row(modality: str, view: str, finding: str) -> tuple[float, str]:
             label, reason = label_of([finding] if finding else [], self.positive, self.negative, self.left_out)
             other = "" if modality == "X-ray" else f"modality {modality or 'not stated'}"
             return label, other or view_reason(self.views, view) or reason
 
-        kept, labels, left_out = kept_rows(map(judge, rows["modality"], rows["view"], rows["finding"]))
+        kept, labels, left_out = select_rows(map(label_row, rows["modality"], rows["view"], rows["finding"]))
         chosen = rows.iloc[kept]
 
         def column(name: str) -> list[str]:
@@ -71,7 +71,7 @@ class CovidChestXray(Source):
 
         notes = zip(column("clinical_notes"), column("other_notes"), strict=True)
         origins = zip(column("url"), column("doi"), strict=True)
-        people, odd = read_columns({"patient": column("patientid"), "sex": column("sex"), "age": column("age")})
+        people, warnings = read_columns({"patient": column("patientid"), "sex": column("sex"), "age": column("age")})
         cells: dict[str, Sequence[object]] = {
             **people,
             "label": [*labels],
@@ -87,7 +87,7 @@ class CovidChestXray(Source):
         files = list_files(data_dir, ("images",))
         return listed_cohort(
             "covid_chestxray", table, "filename", cells, kept, files, left_out, data_dir / "images",
-            warnings=odd,
+            warnings=warnings,
         )  # fmt: skip
 
     def _check(self, findings: set[str], views: set[str], where: str) -> None:
@@ -97,13 +97,17 @@ class CovidChestXray(Source):
         check_occur(
             {option: names for option, names in named.items() if option in self.model_fields_set}, findings, where
         )
-        if not set(self.positive) & findings:  # a release that renames its findings must not become all negative
+        if not set(self.positive) & findings:  # otherwise a release with renamed findings would become all negative
             check_occur({"positive": self.positive}, findings, where)
         check_occur({"views": self.views}, views | PUBLISHED_VIEWS, where.replace("finding", "view"))
 
 
 def publication_source(url: str, doi: str) -> str | None:
-    """Who published an image, coarsely: its url's domain without subdomains; without a url, its doi's registrant.
+    """The publisher of an image: the domain of its url without subdomains, else the registrant of its doi.
+
+    Args:
+        url: address of the publication; "" where there is none.
+        doi: doi of the publication; "" where there is none.
 
     >>> publication_source("https://pubs.rsna.org/doi/1", ""), publication_source("https://www.ams.edu.sg/x", "")
     ('rsna.org', 'ams.edu.sg')

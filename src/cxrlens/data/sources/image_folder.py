@@ -1,4 +1,4 @@
-"""A folder a class, such as `train/NORMAL/` and `train/PNEUMONIA/` (the layout of Kermany et al. 2018)."""
+"""One folder per class, such as `train/NORMAL/` and `train/PNEUMONIA/` (the layout of Kermany et al. 2018)."""
 
 from __future__ import annotations
 
@@ -43,30 +43,30 @@ NEGATIVE_NAMES = frozenset(
 )
 NOT = ("no", "non", "not", "without")
 COPIES = "links to files that are listed themselves"
-MOST_FOLDERS = 12  # of no class that are counted one by one
+MOST_FOLDERS = 12  # folders of no class that are counted one by one
 
 
 @SOURCES.register("image_folder")
 class ImageFolder(HeaderOptions, Source):
     r"""Images whose class is the name of a folder above them.
 
-    Masks are never taken for X-rays: files below a folder called masks, segmentation, labels and the like, and
-    `x_mask.png` beside `x.png`, are left out and counted, unless positive or negative names their folder.
+    Masks are left out and counted: files below a folder called masks, segmentation, labels and the like, and
+    `x_mask.png` beside `x.png`, unless positive or negative names their folder.
 
     Attributes:
-        positive: folders of the positive class: names, anywhere between the root and the file, or paths such as
-            "COVID/images", of which each part is a folder in the one before. Other ways to write a name (upper and
-            lower case, "_" and "-" for spaces) are the same class where they are there beside it.
-        negative: folders of the negative class. Without either there must be exactly two class folders, one of
-            them called as negatives are (NORMAL, negative, no finding, healthy, control, 0, no, non-COVID beside
-            COVID).
-        exclude: glob patterns of paths that are left out, such as "*/lateral/*"; `*` goes across folders.
-        patient_pattern: regular expression; the first group that takes part is the patient, such as
-            `person(\d+)_|(IM-\d+|NORMAL2-IM-\d+)`. It is searched in the file name, then in the path below the class
-            folder, such as `^(P\d+)/`, then in the whole path. A file it does not fit is its own patient, as is every
-            file without a pattern.
+        positive: folders of the positive class: names of folders anywhere above the file, or paths such as
+            "COVID/images". Folders whose name differs only in case or in "_" and "-" for spaces belong to the same
+            class.
+        negative: folders of the negative class. If neither positive nor negative is given, there must be exactly two
+            class folders, and the name of one must be a usual one for negatives (NORMAL, negative, no finding,
+            healthy, control, 0, no, non-COVID beside COVID).
+        exclude: glob patterns of paths to leave out, such as "*/lateral/*"; `*` also matches "/".
+        patient_pattern: regular expression, such as `person(\d+)_|(IM-\d+|NORMAL2-IM-\d+)`; the first group that takes
+            part in the match is the patient. It is searched in the file name, then in the path below the class folder,
+            such as `^(P\d+)/`, then in the whole path. A file without a match counts as a patient of its own, as do
+            all files without this option.
 
-    DICOM headers fill what neither says: patient, sex, age, view, date, site and device (see `HeaderOptions`).
+    DICOM headers fill empty cells of patient, sex, age, view, date, site and device (see `HeaderOptions`).
     """
 
     positive: tuple[str, ...] = ()
@@ -79,18 +79,18 @@ class ImageFolder(HeaderOptions, Source):
         if bool(self.positive) != bool(self.negative):
             raise ValueError("give both positive and negative folder names, or neither")
         if not all(_parts((*self.positive, *self.negative))):
-            raise ValueError("a class needs the name of a folder, or a path of folders")
+            raise ValueError("each class needs names or paths of folders; an entry is empty")
         return self
 
     def cohort(self, data_dir: Path | None) -> Cohort:
-        """Lists the images by path; `image` is the path below the root, `finding` the class folder."""
+        """Lists the images by path: `image` is the path below the data folder, `finding` the class folder."""
         data_dir = find_data_dir(data_dir, ("*/",), "a folder for each class")
         files = list_files(data_dir)
-        every = [path for path in files.paths if "/" in path and looks_like_image(path)]
-        excluded = {path: excluded_by(self.exclude, path) for path in every}
-        paths = [path for path in every if excluded[path] is None]
-        classes, told = self._classes(data_dir, paths, files)
-        beside = mask_files(paths)
+        all_paths = [path for path in files.paths if "/" in path and looks_like_image(path)]
+        excluded = {path: excluded_by(self.exclude, path) for path in all_paths}
+        paths = [path for path in all_paths if excluded[path] is None]
+        classes, warnings = self._classes(data_dir, paths, files)
+        masks_beside = mask_files(paths)
         left_out = Counter(f"excluded by '{pattern}'" for pattern in excluded.values() if pattern is not None)
         rows: list[_Row] = []
         masks, elsewhere = Counter[str](), Counter[tuple[str, ...]]()
@@ -102,14 +102,14 @@ class ImageFolder(HeaderOptions, Source):
                 elsewhere[folders] += 1
             elif mask is not None:
                 masks[f"in folders named {mask}"] += 1
-            elif path in beside:
+            elif path in masks_beside:
                 masks["called as the mask of an image beside it"] += 1
             else:
                 patient = self._patient(folders[place.end :], path)
                 rows.append(_Row(path, place.label, place.name, patient, "/".join(folders)))
         if masks:
             reasons = ", ".join(f"{count} {reason}" for reason, count in masks.items())
-            told.append(
+            warnings.append(
                 f"{many(masks.total(), 'file', 'are')} taken for masks, not for X-rays, and left out ({reasons}); to "
                 f'use them, name their folder, as in positive = ["{_example(masks, classes.positive)}"]'
             )
@@ -120,14 +120,14 @@ class ImageFolder(HeaderOptions, Source):
             raise UserError(f"{data_dir}: the class folders {classes.names} hold no image{_reasons(left_out)}")
         rows = _once(files, rows, left_out)
         if self.patient_pattern is not None:
-            told += self._unfit_pattern(self.patient_pattern, {row.image: row.patient for row in rows})
-        told += _second_copy([row.image for row in rows])
+            warnings += self._pattern_warning(self.patient_pattern, {row.image: row.patient for row in rows})
+        warnings += _second_copy([row.image for row in rows])
         origins |= dict.fromkeys([COPIES] if left_out[COPIES] else [], "counted once")
         notes = exclude_notes(self.exclude, excluded.values())
-        return replace(self._cohort(files, pd.DataFrame(rows), left_out, told, origins), notes=notes)
+        return replace(self._cohort(files, pd.DataFrame(rows), left_out, warnings, origins), notes=notes)
 
     def _cohort(
-        self, files: Files, rows: pd.DataFrame, left_out: Counter[str], told: Sequence[str], origins: dict[str, str]
+        self, files: Files, rows: pd.DataFrame, left_out: Counter[str], warnings: Sequence[str], origins: dict[str, str]
     ) -> Cohort:
         table = cohort_table(rows)
         images = rows["image"].tolist()
@@ -140,7 +140,7 @@ class ImageFolder(HeaderOptions, Source):
             dict(left_out),
             files.unlisted(images),
             files.others(),
-            tuple(told),
+            tuple(warnings),
             origins,
         )
         return self._with_headers(cohort, files.data_dir)
@@ -149,9 +149,9 @@ class ImageFolder(HeaderOptions, Source):
         return with_headers(cohort, data_dir, self)
 
     def _classes(self, data_dir: Path, paths: list[str], files: Files) -> tuple[_Classes, list[str]]:
-        """The class folders, and a sentence where one is written in several ways."""
-        away = [path for path, reason in files.refused.items() if "folder" in reason]
-        links = f"; links out of the folder, not followed: {first_few(away, 5)}" if away else ""
+        """The class folders, and warnings on their spellings and on links out of the data folder."""
+        refused_links = [path for path, reason in files.refused.items() if "folder" in reason]
+        links = f"; links out of the folder, not followed: {first_few(refused_links, 5)}" if refused_links else ""
         folders = [PurePosixPath(path).parts[:-1] for path in paths]
         if not self.positive:
             return _guessed(data_dir, folders, links)
@@ -175,12 +175,12 @@ class ImageFolder(HeaderOptions, Source):
             )
         except UserError as error:
             raise UserError(f"{error}{links}") from error
-        told = _spellings(known, [*map(_written, (*classes.positive, *classes.negative))])
-        return classes, told + ([links.removeprefix("; ")] if links else [])
+        warnings = _spellings(known, [*map(_written, (*classes.positive, *classes.negative))])
+        return classes, warnings + ([links.removeprefix("; ")] if links else [])
 
     @staticmethod
-    def _unfit_pattern(pattern: str, patients: Mapping[str, str | None]) -> tuple[str, ...]:
-        """The sentence on paths that a pattern does not fit; an error where it fits none."""
+    def _pattern_warning(pattern: str, patients: Mapping[str, str | None]) -> tuple[str, ...]:
+        """The warning on paths that a pattern does not match; an error where it matches none."""
         path = next(iter(patients), "")
         names = f"file name; the first is '{PurePosixPath(path).name}', and no path: '{path}'"
         return pattern_warning(pattern, [*patients.values()], names)
@@ -194,7 +194,7 @@ class ImageFolder(HeaderOptions, Source):
 
 @dataclass(frozen=True)
 class _Row:
-    """One image of the cohort; `folder` is the path above it."""
+    """An image of the cohort; `folder` is the path of its folder."""
 
     image: str
     label: float
@@ -204,8 +204,8 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a path has its class folder: `folders[start:end]`, called `name` in the study."""
+class _ClassFolder:
+    """The class folder of a path: `folders[start:end]`, called `name` in the study."""
 
     name: str
     label: float
@@ -215,32 +215,32 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Classes:
-    """The folders of both classes, each by its parts."""
+    """The folders of both classes; each folder is the tuple of its path's parts."""
 
     positive: tuple[tuple[str, ...], ...]
     negative: tuple[tuple[str, ...], ...]
 
     @property
     def names(self) -> str:
-        """All of them, for messages."""
+        """The names of all class folders, for messages."""
         return ", ".join("/".join(parts) for parts in (*self.positive, *self.negative))
 
-    def place(self, data_dir: Path, path: str) -> _Place | None:
+    def place(self, data_dir: Path, path: str) -> _ClassFolder | None:
         """The innermost class folder above a file; None where there is none.
 
         Raises:
-            UserError: there are folders of both classes above it.
+            UserError: folders of both classes are above the file.
         """
         folders = PurePosixPath(path).parts[:-1]
-        hits = self._hits(folders) or self._hits([fold_name(folder) for folder in folders], fold_name)
-        if len({hit.label for hit in hits}) > 1:
-            found = ", ".join(hit.name for hit in sorted(hits, key=lambda hit: hit.start))
-            raise UserError(f"{data_dir / path} lies in folders of both classes: {found}")
-        return max(hits, key=lambda hit: (hit.end, -hit.start), default=None)
+        places = self._matches(folders) or self._matches([fold_name(folder) for folder in folders], fold_name)
+        if len({place.label for place in places}) > 1:
+            names = ", ".join(place.name for place in sorted(places, key=lambda place: place.start))
+            raise UserError(f"{data_dir / path} lies in folders of both classes: {names}")
+        return max(places, key=lambda place: (place.end, -place.start), default=None)
 
-    def _hits(self, folders: Sequence[str], write: Callable[[str], str] = str) -> list[_Place]:
+    def _matches(self, folders: Sequence[str], write: Callable[[str], str] = str) -> list[_ClassFolder]:
         return [
-            _Place("/".join(entry), label, start, start + len(entry))
+            _ClassFolder("/".join(entry), label, start, start + len(entry))
             for label, entries in ((1.0, self.positive), (0.0, self.negative))
             for entry in entries
             for start in range(len(folders) - len(entry) + 1)
@@ -253,38 +253,40 @@ def _parts(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def _written(parts: Sequence[str]) -> str:
-    """A class as a path, in the one unicode form that a study file has, whatever the disk's."""
+    """A class folder as a path in the unicode form of study files."""
     return unicodedata.normalize("NFC", "/".join(parts))
 
 
 def _guessed(data_dir: Path, folders: list[tuple[str, ...]], links: str) -> tuple[_Classes, list[str]]:
-    """The only two folders that lie side by side above every image, one of them called as negatives are."""
+    """The only two sibling folders above all images of which one has a usual name for negatives."""
     folders = [parts for parts in dict.fromkeys(folders) if mask_folder(parts) is None]
     last = {parts[-1] for parts in folders}
     negative = [name for name in last if _is_negative(fold_name(name), {fold_name(other) for other in last})]
     if len(last) == 2 and len(negative) == 1:
         return _Classes(_parts(last - {*negative}), _parts(negative)), [links.removeprefix("; ")] if links else []
-    beside: dict[tuple[str, ...], set[str]] = {}  # folders above, folded → folded names of those that lie there
-    spelt: dict[str, list[str]] = {}
+    siblings: dict[tuple[str, ...], set[str]] = {}  # normalised parent folders → normalised names of their folders
+    spellings: dict[str, list[str]] = {}
     for parts in folders:
         folded = [fold_name(part) for part in parts]
         for depth, name in enumerate(folded):
-            beside.setdefault(tuple(folded[:depth]), set()).add(name)
-            if parts[depth] not in spelt.setdefault(name, []):
-                spelt[name].append(parts[depth])
+            siblings.setdefault(tuple(folded[:depth]), set()).add(name)
+            if parts[depth] not in spellings.setdefault(name, []):
+                spellings[name].append(parts[depth])
     pairs = set()
-    for names in beside.values():
+    for names in siblings.values():
         negative = [name for name in names if _is_negative(name, names)]
         if len(names) == 2 and len(negative) == 1:
             pairs.add((*(names - {*negative}), *negative))
     covering = [pair for pair in pairs if all(sum(fold_name(part) in pair for part in parts) == 1 for parts in folders)]
     if len(covering) != 1:
-        found = ", ".join(sorted({"/".join(parts) for parts in folders})[:12]) or "none"
-        todo = "set positive and negative in [data], as names or paths"
-        raise UserError(f"{data_dir}: which folders are which class? {todo}; folders with images: {found}{links}")
-    positive, negative = ((spelt[name][0],) for name in covering[0])
-    told = _spellings({name for names in spelt.values() for name in names}, (*positive, *negative))
-    return _Classes((positive,), (negative,)), told + ([links.removeprefix("; ")] if links else [])
+        names = ", ".join(sorted({"/".join(parts) for parts in folders})[:12]) or "none"
+        raise UserError(
+            f"{data_dir}: the class folders are unclear; set positive and negative in [data], as names or paths; "
+            f"folders with images: {names}{links}"
+        )
+    positive, negative = ((spellings[name][0],) for name in covering[0])
+    warnings = _spellings({name for names in spellings.values() for name in names}, (*positive, *negative))
+    return _Classes((positive,), (negative,)), warnings + ([links.removeprefix("; ")] if links else [])
 
 
 def _is_negative(name: str, names: set[str]) -> bool:
@@ -294,17 +296,17 @@ def _is_negative(name: str, names: set[str]) -> bool:
 
 
 def _spellings(known: Iterable[str], names: Sequence[str]) -> list[str]:
-    """A sentence where folders are one class though they are written in other ways."""
-    wanted = {tuple(map(fold_name, name.split("/"))) for name in names}
+    """A warning on folders that belong to a class although their name is written differently."""
+    classes = {tuple(map(fold_name, name.split("/"))) for name in names}
     exact = set(names)
-    other = sorted(name for name in known if name not in exact and tuple(map(fold_name, name.split("/"))) in wanted)
+    other = sorted(name for name in known if name not in exact and tuple(map(fold_name, name.split("/"))) in classes)
     if not other:
         return []
     return [f"folders written in another way count as the class of the same name: {', '.join(map(repr, other))}"]
 
 
 def _no_class(elsewhere: Counter[tuple[str, ...]]) -> Counter[str]:
-    """Files in folders of no class, by folder; by the topmost alone where those are many (a folder a patient)."""
+    """Reason → number of files in folders of no class, by folder; by the top folder where there are many folders."""
     depth = 1 if len(elsewhere) > MOST_FOLDERS else None
     reasons = Counter[str]()
     for folders, count in elsewhere.items():
@@ -323,20 +325,20 @@ def _reasons(left_out: Counter[str]) -> str:
 
 
 def _once(files: Files, rows: list[_Row], left_out: Counter[str]) -> list[_Row]:
-    """One row a file: a link to a file that is listed itself is left out and counted."""
+    """One row per file: a link to a listed file is left out and counted."""
     first: dict[str, _Row] = {}
-    for row in sorted(rows, key=lambda row: row.image in files.targets):  # the file itself before its links
-        same = first.setdefault(files.same_file(row.image), row)
-        if same.label != row.label:
-            raise UserError(f"{row.image} is a link to {same.image}, which is of the other class; keep one")
-        if same is not row:
+    for row in sorted(rows, key=lambda row: row.image in files.targets):  # a file before its links
+        original = first.setdefault(files.same_file(row.image), row)
+        if original.label != row.label:
+            raise UserError(f"{row.image} is a link to {original.image}, which is of the other class; keep one")
+        if original is not row:
             left_out[COPIES] += 1
     kept = {row.image for row in first.values()}
     return [row for row in rows if row.image in kept]
 
 
 def _second_copy(images: Sequence[str]) -> list[str]:
-    """A sentence where a folder lies in one of its own name and repeats its files, as in some published archives."""
+    """A warning on a folder that lies in one of its own name and repeats its files, as in some published archives."""
     listed = set(images)
     copies = Counter[str]()
     for image in images:

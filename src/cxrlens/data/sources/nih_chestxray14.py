@@ -9,7 +9,7 @@ from cxrlens.data.cohort import COLUMNS, Cohort
 from cxrlens.data.demographics import read_columns
 from cxrlens.data.files import find_data_dir, list_files
 from cxrlens.data.findings import Negative, check_occur, label_of
-from cxrlens.data.listed import kept_rows, listed_cohort, view_reason
+from cxrlens.data.listed import listed_cohort, select_rows, view_reason
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.tables import extras, read_table
 from cxrlens.errors import UserError
@@ -39,9 +39,10 @@ class NihChestXray14(Source):
     """NIH's release or a part of it.
 
     Attributes:
-        positive: findings of the positive class; an image with several is positive if any is among them.
-        negative: findings of the negative class (all of an image's must be), or "rest".
-        views: view positions kept; empty keeps all.
+        positive: findings of the positive class; an image is positive if any of its findings is one of them.
+        negative: findings of the negative class, or "rest" for all others; an image is negative if all of its findings
+            are among them.
+        views: view positions to keep; empty keeps all.
     """
 
     positive: tuple[str, ...] = ("Pneumonia",)
@@ -49,7 +50,7 @@ class NihChestXray14(Source):
     views: tuple[str, ...] = ("PA", "AP")
 
     def cohort(self, data_dir: Path | None) -> Cohort:
-        """Lists the images in the order of NIH's table, with one column a finding (1 or 0) behind the cohort's own."""
+        """Lists the images in the order of NIH's table, with one further column for each finding (1 or 0)."""
         data_dir = find_data_dir(
             data_dir,
             ("Data_Entry_2017*.csv*", "images*"),
@@ -59,7 +60,7 @@ class NihChestXray14(Source):
         if not tables:
             raise UserError(f"{data_dir} holds no Data_Entry_2017*.csv (or .csv.gz)")
         if len(tables) > 1:
-            raise UserError(f"{data_dir} holds {', '.join(path.name for path in tables)}; keep the one to be used")
+            raise UserError(f"{data_dir} holds {', '.join(path.name for path in tables)}; keep one of them")
         table = read_table(tables[0], ("Image Index", "Finding Labels", "Patient ID", "View Position"))
         check_occur(
             {"views": self.views},
@@ -72,15 +73,17 @@ class NihChestXray14(Source):
         check_occur(
             {"positive": self.positive, "negative": negative}, known, f"the column Finding Labels of {table.path}"
         )
-        judged = (label_of(names, self.positive, self.negative) for names in findings)
-        kept, labels, left_out = kept_rows(
+        row_labels = (label_of(names, self.positive, self.negative) for names in findings)
+        kept, labels, left_out = select_rows(
             (label, view_reason(self.views, view) or reason)
-            for (label, reason), view in zip(judged, table.rows["View Position"], strict=True)
+            for (label, reason), view in zip(row_labels, table.rows["View Position"], strict=True)
         )
         chosen = table.rows.iloc[kept]
         sex_column = next((name for name in ("Patient Gender", "Patient Sex") if name in chosen), None)
-        called = {"patient": "Patient ID", "sex": sex_column, "age": "Patient Age"}
-        columns, odd = read_columns({name: chosen[own].tolist() for name, own in called.items() if own in chosen})
+        columns_of = {"patient": "Patient ID", "sex": sex_column, "age": "Patient Age"}
+        columns, warnings = read_columns(
+            {name: chosen[column].tolist() for name, column in columns_of.items() if column in chosen}
+        )
         cells: dict[str, Sequence[object]] = {
             **columns,
             "label": [*labels],
@@ -95,7 +98,7 @@ class NihChestXray14(Source):
         }
         files = list_files(data_dir, self._folders(data_dir))
         return listed_cohort(
-            "nih_chestxray14", table, "Image Index", cells, kept, files, left_out, data_dir, warnings=odd
+            "nih_chestxray14", table, "Image Index", cells, kept, files, left_out, data_dir, warnings=warnings
         )
 
     @staticmethod
@@ -104,6 +107,6 @@ class NihChestXray14(Source):
 
     @staticmethod
     def _folders(data_dir: Path) -> list[str]:
-        """`images/`, or NIH's twelve parts `images_001/images/` ...; a part without its inner folder is accepted."""
+        """`images/`, or NIH's twelve parts `images_001/images/` ..., with or without the inner folder."""
         folders = [folder for folder in sorted(data_dir.glob("images*")) if folder.is_dir()]
         return [f"{folder.name}/images" if (folder / "images").is_dir() else folder.name for folder in folders]

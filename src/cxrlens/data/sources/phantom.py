@@ -1,4 +1,4 @@
-"""The built-in phantom as a data set: procedural chest X-rays with known truth, drawn when they are read."""
+"""The built-in phantom as a data set: synthetic chest X-rays with known truth, rendered when they are read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Count = Annotated[int, Field(ge=1)]
 
 @SOURCES.register("phantom")
 class Phantom(PhantomOptions, Source):
-    """Synthetic patients; the options of one image are those of `PhantomOptions`.
+    """Synthetic patients; the other options are those of `PhantomOptions`.
 
     Attributes:
-        patients: how many.
-        images_per_patient: fewest and most.
+        patients: number of patients.
+        images_per_patient: smallest and largest number of images of a patient.
     """
 
     patients: int = Field(120, ge=1, le=9999)
@@ -40,32 +40,35 @@ class Phantom(PhantomOptions, Source):
     @classmethod
     def _fewest_first(cls, value: tuple[int, int]) -> tuple[int, int]:
         if value[0] > value[1]:
-            raise ValueError("needs the fewest images first, then the most")
+            raise ValueError("needs the smallest number of images first, then the largest")
         return value
 
     @property
     def needs_data_dir(self) -> bool:
-        """No folder is needed."""
+        """False: the phantom needs no data folder."""
         return False
 
     @property
     def options(self) -> PhantomOptions:
-        """How one image is drawn."""
+        """The options of a single image."""
         return PhantomOptions(**{name: getattr(self, name) for name in PhantomOptions.model_fields})
 
     def cohort(self, data_dir: Path | None = None) -> Cohort:
-        """Lists the images without drawing one. `data_dir` is not looked at."""
+        """Lists the images without rendering them; `data_dir` is ignored."""
         return Cohort(
             name="phantom",
-            table=cohort_table(pd.DataFrame([self._row(*each) for each in self._numbers()])),
+            table=cohort_table(pd.DataFrame([self._row(patient, image) for patient, image in self._numbers()])),
             read=self.read,
         )
 
     def read(self, path: str) -> Decoded:
-        """Draws the image that a cell of `path`, such as "phantom:3/1", names.
+        """Renders an image.
+
+        Args:
+            path: cell of the cohort's column `path`, such as "phantom:3/1".
 
         Raises:
-            UserError: the cell is not of that form.
+            UserError: the cell does not have this form.
         """
         pixels = self.truth(path).pixels
         height, width = pixels.shape[1:]
@@ -81,30 +84,33 @@ class Phantom(PhantomOptions, Source):
         return Decoded(pixels, facts, (), digest.hexdigest())
 
     def truth(self, path: str) -> PhantomImage:
-        """The same image with its masks and facts."""
+        """Renders an image with its masks and facts; the argument is that of `read`."""
         match = re.fullmatch(r"phantom:(\d+)/(\d+)", path)
         if not match:
-            raise UserError(f"a phantom is named like 'phantom:3/1' (patient 3, image 1); got {path!r}")
+            raise UserError(f"a phantom image is named like 'phantom:3/1' (patient 3, image 1); got {path!r}")
         return render(int(match[1]), int(match[2]), self.options)
 
     def lungs(self, path: str) -> np.ndarray:
-        """The lung fields as they were drawn."""
+        """The true lung fields of an image, bool [height, width]; the argument is that of `read`."""
         return self.truth(path).lungs
 
     def export(self, folder: Path) -> Iterator[str]:
-        """Writes the set, one image a step: `images/*.png`, `masks/{lungs,finding,marker}/*.png`, `cohort.csv`.
+        """Writes the data set image by image: `images/*.png`, `masks/{lungs,finding,marker}/*.png` and `cohort.csv`.
 
-        The table, whose `path` is relative to `folder`, is written last and says that the set is whole.
+        The table is written last, so its presence shows that the data set is complete.
+
+        Args:
+            folder: new or empty folder; the column `path` of the table is relative to it.
 
         Yields:
             The name of the image just written.
 
         Raises:
-            UserError: the folder cannot be written, or holds something already.
+            UserError: the folder cannot be written or is not empty.
         """
         if folder.is_dir() and any(folder.iterdir()):
             raise UserError(
-                f"the phantom needs an empty or a new folder; {folder} is not empty: choose another or empty it"
+                f"the phantom needs an empty or new folder; {folder} is not empty: choose another folder or empty it"
             )
         rows = []
         try:
@@ -112,10 +118,10 @@ class Phantom(PhantomOptions, Source):
                 (folder / part).mkdir(parents=True, exist_ok=True)
             for patient, image in self._numbers():
                 row = self._row(patient, image)
-                drawn, name = render(patient, image, self.options), str(row["image"])
-                _write(folder / "images" / name, np.round(drawn.pixels[0] * 255).astype(np.uint8))
+                rendered, name = render(patient, image, self.options), str(row["image"])
+                _write(folder / "images" / name, np.round(rendered.pixels[0] * 255).astype(np.uint8))
                 for part in ("lungs", "finding", "marker"):
-                    _write(folder / "masks" / part / name, getattr(drawn, part).astype(np.uint8) * 255)
+                    _write(folder / "masks" / part / name, getattr(rendered, part).astype(np.uint8) * 255)
                 rows.append({**row, "path": f"images/{name}"})
                 yield name
             write_text(folder / "cohort.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
@@ -123,7 +129,7 @@ class Phantom(PhantomOptions, Source):
             raise UserError(f"cannot write the phantom to {folder}: {error.strerror}; choose another folder") from error
 
     def _numbers(self) -> Iterator[tuple[int, int]]:
-        """Patient and image numbers, in the table's order."""
+        """Yields the patient and image numbers in the order of the table."""
         low, high = self.images_per_patient
         for patient in range(self.patients):
             for image in range(int(stream("visits", self.seed, patient).integers(low, high + 1))):
@@ -149,5 +155,5 @@ class Phantom(PhantomOptions, Source):
 
 
 def _write(path: Path, levels: np.ndarray) -> None:
-    """A grey PNG."""
+    """Writes a grey PNG."""
     write_atomically(path, lambda draft: Image.fromarray(levels).save(draft, format="PNG"))
