@@ -120,7 +120,7 @@ def test_a_difference_of_other_patients_adds_the_two_variances_and_has_satterthw
     variances = [scale * spread(moved) for scale, _, moved in parts]
     freedom = sum(variances) ** 2 / sum(v**2 / f for v, (_, f, _) in zip(variances, parts, strict=True))
     a, b = (placements(labels == 1, scores, who) for labels, scores, who in sets)
-    result = difference_of(a, b, apart=True)
+    result = difference_of(a, b, independent=True)
     reach = student.ppf(0.975, freedom) * np.sqrt(sum(variances))
     assert (result.low, result.high) == pytest.approx((a.value - b.value - reach, a.value - b.value + reach), rel=1e-4)
 
@@ -133,7 +133,7 @@ def test_folds_of_other_patients_are_not_paired():
         replace(placements(labels == 1, scores, who), trainings=values, overlap=0.25)
         for (labels, scores, who), values in zip(sets, folds, strict=True)
     )
-    result = difference_of(a, b, apart=True)
+    result = difference_of(a, b, independent=True)
     of_one = np.var(trainings, ddof=1) * (1 / 5 + 1 / 4)  # Nadeau and Bengio 2003
     reach = student.ppf(0.975, 8) * np.sqrt(2 * of_one)
     middle = a.value - b.value

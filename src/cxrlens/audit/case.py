@@ -14,7 +14,7 @@ from cxrlens.audit.base import JUDGING, Estimate, IntervalOptions, auc_estimate,
 from cxrlens.audit.lungs.regions import Lungs
 from cxrlens.data.duplicates import Duplicates
 from cxrlens.data.split import Split
-from cxrlens.evaluate.auc import without_auc
+from cxrlens.evaluate.auc import no_auc_reason
 from cxrlens.models.classifier import Classifier
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import Device
@@ -121,9 +121,9 @@ class ModelCase:
                     found.append(self.model.features(self.device.put(some)).mean((2, 3)).float().cpu().numpy())
         return np.concatenate(found)
 
-    def without_auc(self, rows: np.ndarray) -> str:
+    def no_auc_reason(self, rows: np.ndarray) -> str:
         """Why these images (positions) give no AUC that says anything, else ""."""
-        return without_auc(self.labels[rows])
+        return no_auc_reason(self.labels[rows])
 
     def auc(self, logits: np.ndarray, rows: np.ndarray | None = None) -> Estimate:
         """AUC with its interval over patients, and p of 0.5.
