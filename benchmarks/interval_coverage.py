@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri
 
 from cxrlens.audit.ablation import LEFT, LOST
-from cxrlens.audit.base import Finding, IntervalOptions, auc_estimate, change, settle
+from cxrlens.audit.base import AuditResult, IntervalOptions, auc_estimate, change, settle
 from cxrlens.audit.probes.severity import _draws, percentile_interval
 from cxrlens.evaluate.auc import difference_of, interval_of
 from cxrlens.evaluate.calibration import rate
@@ -349,7 +349,7 @@ def verdicts(cohorts: int, seed: int, lost: float) -> dict[str, Any]:
             found.append((name, auc_estimate(rng.standard_normal(300), labels, who, judging), LEFT))
         settled = settle(
             [
-                Finding(name, "m", "", one.value, one.low, one.high, "undecided", "", "", "", p=one.p, bar=bar)
+                AuditResult(name, "m", "", one.value, one.low, one.high, "undecided", "", "", "", p=one.p, bar=bar)
                 for name, one, bar in found
             ]
         )

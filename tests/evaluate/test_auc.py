@@ -200,19 +200,19 @@ def test_order_scale_and_the_name_of_the_classes_change_nothing(rows, random):
 def test_parts_are_compared_within_themselves_only_and_one_part_is_the_plain_auc():
     labels, scores = drawn()
     part = np.arange(65) % 3
-    whole, split = (placements(labels == 1, scores, np.arange(65), part=p) for p in (np.zeros(65), part))
+    whole, split = (placements(labels == 1, scores, np.arange(65), strata=p) for p in (np.zeros(65), part))
     assert whole.value == pytest.approx(auc(labels, scores))
     pairs = [(labels[part == p].sum() * (1 - labels[part == p]).sum(), auc(labels[part == p], scores[part == p])) for p
              in range(3)]  # fmt: skip
     assert split.value == pytest.approx(np.average([a for _, a in pairs], weights=[n for n, _ in pairs]))
-    shifted = placements(labels == 1, scores + 100 * part, np.arange(65), part=part)
+    shifted = placements(labels == 1, scores + 100 * part, np.arange(65), strata=part)
     assert shifted.value == split.value and shifted.parts == pytest.approx(split.parts)
     assert split.parts.sum(axis=1) == pytest.approx([0, 0]) and split.shares.sum(axis=1) == pytest.approx([1, 1])
 
 
 def test_differences_of_other_patients_add_their_variances():
     sides = [influence(*drawn(seed=seed), range(65)) for seed in (0, 1)]
-    gap = difference_of(*sides, apart=True)
+    gap = difference_of(*sides, independent=True)
     widths = [(one.high - one.low) / 2 for one in map(interval_of, sides)]
     assert (gap.high - gap.low) / 2 == pytest.approx(np.hypot(*widths), rel=0.06)
     assert (gap.high - gap.low) > 1.05 * max(widths) * 2
@@ -236,7 +236,7 @@ def test_a_second_interval_takes_the_trainings_in_from_3_of_them():
 def test_folds_are_corrected_for_the_training_images_that_they_share():
     labels, scores = drawn()
     part = np.arange(65) % 5
-    one = placements(labels == 1, scores, np.arange(65), part=part)
+    one = placements(labels == 1, scores, np.arange(65), strata=part)
     values = (0.95, 0.6, 0.9, 0.65, 0.7)
     folds = replace(one, trainings=values, overlap=0.25)
     assert module.training_variance(folds) == (pytest.approx(np.var(values, ddof=1) * (1 / 5 + 1 / 4)), 4)
@@ -311,10 +311,10 @@ def test_over_folds_the_spread_of_the_folds_stands_alone_and_folds_of_two_models
     labels, scores = drawn()
     part, values = np.arange(65) % 5, (0.95, 0.6, 0.9, 0.65, 0.7)
     one, other = (
-        replace(placements(labels == 1, s, np.arange(65), part=part), trainings=trainings, overlap=0.25)
+        replace(placements(labels == 1, s, np.arange(65), strata=part), trainings=trainings, overlap=0.25)
         for s, trainings in ((scores, values), (scores % 1, tuple(value - 0.1 for value in values)))
     )
-    found, spread = interval_of(one), np.var(values, ddof=1) * 0.45 / module.binormal_spread(one.value)
+    found, spread = interval_of(one), np.var(values, ddof=1) * 0.45 / module.binormal_variance(one.value)
     assert (found.train_low, found.train_high) == pytest.approx(score_ends(one.value, spread, 4, 0.95))
     gap = difference_of(one, other)  # every fold differs by 0.1: no spread beyond the patients'
     wider = student.ppf(0.975, 4) / student.ppf(0.975, module.paired_variance(one, other)[1])

@@ -62,5 +62,5 @@ def test_one_patient_gives_no_interval_and_no_image_no_mean() -> None:
 
 
 def test_a_patient_for_each_value_is_needed() -> None:
-    with pytest.raises(UserError, match="got 2 and 1"):
+    with pytest.raises(UserError, match="got 2 values and 1 patients"):
         mean_over_patients([1.0, 2.0], ["a"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,8 @@ from cxrlens.data.cohort import Cohort
 from cxrlens.data.sources import SOURCES
 from cxrlens.data.sources.phantom import Phantom
 from cxrlens.errors import UserError
-from cxrlens.evaluate.auc import auc_interval
+from cxrlens.evaluate.auc import AucInterval, auc_interval
+from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.pipeline.external import ExternalResult, evaluate_external, numbered_alike, outside_images, write_external
 from cxrlens.pipeline.external_evaluate import evaluate_outside
 from cxrlens.run_folder import RunFolder
@@ -98,6 +100,7 @@ def test_inside_is_what_the_run_says_and_the_difference_is_from_there(
         assert (model.name, model.inside_auc, model.inside_low) == (told["name"], told["auc"], told["auc_low"])
         change = model.change
         assert change.difference == pytest.approx(model.inside_auc - model.outside.auc, abs=1e-6)
+        # Both sets are too small for an interval; see `test_the_change_of_three_seeds_is_of_the_networks_as_trained`.
         assert np.isnan(change.low) and "got 4 with positive and 3 with negative images" in change.reason
         assert np.isnan(model.outside.auc_low) and "1 with negative images" in model.outside.reason
         assert 0 <= model.outside.threshold.sensitivity <= 1 and model.outside.threshold.value > 0
@@ -263,29 +266,58 @@ def test_equal_ids_are_one_person_within_a_kind_of_source_only() -> None:
     )
 
 
-def judged(inside: pd.DataFrame, outside: pd.DataFrame, groups: dict[str, str] | None = None) -> Any:
+def external_model(inside: pd.DataFrame, outside: pd.DataFrame, groups: dict[str, str] | None = None) -> Any:
     """The one model of made-up predictions, inside and outside."""
-    told = {"models": [{"name": "m", "auc": 0.5, "auc_low": 0.4, "auc_high": 0.6}]}
-    run = SimpleNamespace(study=SimpleNamespace(evaluation=EvaluationOptions()), results=told, predictions=inside)
-    table = pd.DataFrame({"image": outside["image"].unique(), "sex": "F", "age": 50.0, "view": "PA", "source": "x"})
-    return evaluate_outside(run, outside, inside, table, groups or {}, {})[1][0]
+    results = evaluate(inside, None, described(inside)).to_json()
+    run = SimpleNamespace(study=SimpleNamespace(evaluation=EvaluationOptions()), results=results, predictions=inside)
+    return evaluate_outside(run, outside, inside, described(outside), groups or {}, {})[1][0]
 
 
-def made_up(folds: int, seed: int, patients: int = 40) -> pd.DataFrame:
+def described(predictions: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"image": predictions["image"].unique(), "sex": "F", "age": 50.0, "view": "PA", "source": "x"})
+
+
+def made_up(seed: int, folds: int = 1, patients: int = 40, seeds: int = 1) -> pd.DataFrame:
+    """Predictions of every image by every network; `seed` is of the random numbers, `seeds` are of the training."""
     rng = np.random.default_rng(seed)
     label = np.tile([0, 1], patients // 2)
     tables = []
-    for fold in range(folds):
+    for training, fold in product(range(seeds), range(folds)):
         logit = label + rng.normal(size=patients)
-        told = {"model": "m", "seed": 0, "fold": fold, "image": [f"{k}.png" for k in range(patients)]}
-        chance = {"probability": 1 / (1 + np.exp(-logit)), "logit": logit}
-        tables.append(pd.DataFrame(told | {"patient": [f"p{k}" for k in range(patients)], "label": label} | chance))
+        columns = {"model": "m", "seed": training, "fold": fold, "image": [f"{k}.png" for k in range(patients)]}
+        scores = {"probability": 1 / (1 + np.exp(-logit)), "logit": logit}
+        tables.append(pd.DataFrame(columns | {"patient": [f"p{k}" for k in range(patients)], "label": label} | scores))
     return pd.concat(tables, ignore_index=True)
+
+
+def auc_of_seeds(predictions: pd.DataFrame) -> AucInterval:
+    scores = predictions.pivot(index="image", columns="seed", values="logit")
+    facts = predictions.drop_duplicates("image").set_index("image").loc[scores.index]
+    return auc_interval(facts["label"], scores.to_numpy().T, facts["patient"])
+
+
+def test_the_change_of_three_seeds_is_of_the_networks_as_trained() -> None:
+    inside, outside = made_up(seed=3, seeds=3), made_up(seed=4, seeds=3, patients=30)
+    model = external_model(inside, outside)
+    of_inside, of_outside = (auc_of_seeds(predictions) for predictions in (inside, outside))
+    assert (model.inside_auc, model.inside_low, model.inside_high) == pytest.approx(
+        (of_inside.auc, of_inside.low, of_inside.high), abs=1e-6
+    )
+    assert (model.outside.auc, model.outside.auc_low) == pytest.approx((of_outside.auc, of_outside.low))
+    change = model.change
+    assert change.difference == pytest.approx(of_inside.auc - of_outside.auc)
+    # Independent patients: about as wide as both intervals at right angles.
+    widths = np.hypot(of_inside.high - of_inside.low, of_outside.high - of_outside.low)
+    assert change.high - change.low == pytest.approx(widths, rel=0.1) and not change.reason
+    # The same networks look at both sets: another training has no part in the difference.
+    assert np.isfinite(model.outside.auc_train_low)
+    assert np.isnan([change.train_low, change.train_high, change.train_p, change.train_p_holm]).all()
+    assert change.decides == change.p_holm == change.p
 
 
 def test_folds_that_saw_the_same_images_are_no_more_images() -> None:
     outside = made_up(folds=4, seed=1)
-    model = judged(outside, outside)
+    model = external_model(outside, outside)
     assert [(each.seed, each.fold) for each in model.networks] == [(0, 0), (0, 1), (0, 2), (0, 3)]
     each = [auc_interval(part["label"], part["logit"], part["patient"]) for _, part in outside.groupby("fold")]
     assert model.outside.auc == pytest.approx(np.mean([one.auc for one in each]))
@@ -294,14 +326,14 @@ def test_folds_that_saw_the_same_images_are_no_more_images() -> None:
 
 
 def test_as_many_patients_inside_and_outside_are_other_patients() -> None:
-    same = made_up(folds=1, seed=2)
-    change = judged(same, same).change
+    same = made_up(seed=2)
+    change = external_model(same, same).change
     assert change.difference == 0 and change.low < -0.05 and change.high > 0.05 and change.p > 0.5
 
 
 def test_a_patient_under_two_ids_outside_counts_as_one() -> None:
-    same = made_up(folds=1, seed=2)
-    assert judged(same, same, {"p1": "p3"}).outside.patients == 39
+    same = made_up(seed=2)
+    assert external_model(same, same, {"p1": "p3"}).outside.patients == 39
 
 
 @pytest.fixture(scope="module")

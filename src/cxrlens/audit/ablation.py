@@ -33,7 +33,7 @@ def ablated(probe: ModelProbe, case: ModelCase, what: str, limits: str) -> Audit
         limits: what the finding does not show.
     """
     statistic, rows = f"AUC lost when {what} are filled in", np.arange(len(case.labels))
-    if reason := case.without_auc(rows):
+    if reason := case.no_auc_reason(rows):
         return refused(probe.name, case.name, statistic, reason, limits)
     pixels = probe.altered(case, rows)
     assert pixels is not None, "a probe that fills alters"
@@ -71,7 +71,7 @@ def left_over(
         rows: positions of the images that this can be asked of; all where none are given.
     """
     statistic, kept = f"AUC with {what}", np.arange(len(case.labels)) if rows is None else rows
-    if reason := case.without_auc(kept):
+    if reason := case.no_auc_reason(kept):
         return refused(probe.name, case.name, statistic, reason, limits)
     pixels = probe.altered(case, kept)
     assert pixels is not None, "a probe that takes away alters"
@@ -151,7 +151,7 @@ def _reason(case: ModelCase, rows: np.ndarray, by_lungs: bool) -> str:
     side = case.training
     if by_lungs and case.lungs.origin == "none":
         return "nobody knows where the lungs are" + "".join(f"; {reason}" for reason in case.lungs.refused)
-    if reason := case.without_auc(rows) or ("no training was asked for" if case.again is None else ""):
+    if reason := case.no_auc_reason(rows) or ("no training was asked for" if case.again is None else ""):
         return reason
     return one_sided(f"in training, {side.lungs.origin}", side.lungs.known, side.labels) if by_lungs else ""
 

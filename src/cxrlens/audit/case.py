@@ -13,7 +13,7 @@ from cxrlens.audit.base import JUDGING, Estimate, IntervalOptions, auc_estimate,
 from cxrlens.audit.lungs.regions import Lungs
 from cxrlens.data.duplicates import Duplicates
 from cxrlens.data.split import Split
-from cxrlens.evaluate.auc import without_auc
+from cxrlens.evaluate.auc import no_auc_reason
 from cxrlens.models.classifier import Classifier
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import Device
@@ -114,9 +114,9 @@ class ModelCase:
         )  # fmt: skip
         return features.numpy()
 
-    def without_auc(self, rows: np.ndarray) -> str:
+    def no_auc_reason(self, rows: np.ndarray) -> str:
         """Why these images (positions) give no AUC that says anything, else ""."""
-        return without_auc(self.labels[rows])
+        return no_auc_reason(self.labels[rows])
 
     def auc(self, logits: np.ndarray, rows: np.ndarray | None = None) -> Estimate:
         """AUC with its interval over patients, and p of 0.5.

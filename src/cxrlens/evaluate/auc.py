@@ -1,9 +1,10 @@
-"""Areas under ROC curves, means and differences of them, with intervals by patients that need no draws.
+"""Areas under ROC curves, their means and differences, with intervals by patients that need no resampling.
 
-The interval of one AUC holds every value that the score test keeps, with the variance that a binormal model has at that
-value, times what the data say of it by each patient's influence (Newcombe 2006, doi:10.1002/sim.2324, method 5, does so
-with the model of Hanley and McNeil), so it never ends beyond 0 or 1. At an AUC of 0 or 1 an exact bound stands in,
-whatever the distribution. `benchmarks/interval_coverage.py` measures what these intervals cover.
+The interval of one AUC holds every value that a score test does not reject. The test's variance is that of a binormal
+model at the tested value, scaled by the ratio of the variance in the data (by each patient's influence) to the model's.
+Newcombe 2006 (doi:10.1002/sim.2324, method 5) does so with the model of Hanley and McNeil. The interval never ends
+beyond 0 or 1. At an AUC of 0 or 1 an exact bound is used, whatever the distribution.
+`benchmarks/interval_coverage.py` measures the coverage of these intervals.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from scipy.stats import t as student
 
 from cxrlens.errors import UserError
 from cxrlens.evaluate.influence import (
-    TAILS_TWO,
-    TRAININGS,
+    MIN_TRAININGS,
+    PAIRED_TAIL_SHARE,
     Influence,
-    binormal_spread,
+    add_training_variance,
+    auc_off_the_edge,
+    binormal_variance,
     mean_influence,
-    off_the_edge,
     paired_variance,
     placements,
     satterthwaite,
     single_variance,
-    training_gap,
     training_variance,
-    with_trainings,
+    training_variance_of_difference,
 )
 
-LEAST = 5  # patients of a class: below there is no interval
-ROUGH = 10  # patients of a class: below an interval is called rough
-EDGE = 1e-7  # of 0 and 1, where an AUC's spread vanishes
+MIN_PATIENTS = 5  # fewest patients of a class for an interval
+ROUGH = 10  # with fewer patients of a class, an interval is called rough
+MARGIN = 1e-7  # distance from 0 and 1 at which the search for an interval's ends stops: there the variance vanishes
 METHOD, BOUND = "score interval by patients", "exact bound by patients"
 
 
@@ -47,18 +48,18 @@ class AucInterval:
 
     Attributes:
         auc: the share of (positive, negative) pairs in the right order; of several trainings, the mean.
-        low: of the interval by patients; NaN where `reason` says why.
-        high: likewise.
-        level: of the intervals.
-        p: two-sided, of the AUC's being 0.5; NaN likewise.
+        low: lower end of the interval by patients; NaN where `reason` says why.
+        high: upper end of the interval by patients; NaN where `reason` says why.
+        level: confidence level of the intervals, between 0 and 1.
+        p: two-sided p-value of the null that the AUC is 0.5; NaN where `reason` says why.
         method: how the intervals were made.
-        positives: positive images.
-        negatives: negative images.
-        patients: all patients.
-        positive_patients: patients with a positive image.
-        negative_patients: patients with a negative image.
-        train_low: of the interval over patients and trainings; NaN with fewer than 3 trainings.
-        train_high: likewise.
+        positives: number of positive images.
+        negatives: number of negative images.
+        patients: number of patients.
+        positive_patients: number of patients with a positive image.
+        negative_patients: number of patients with a negative image.
+        train_low: lower end of the interval over patients and trainings; NaN with fewer than 3 trainings.
+        train_high: upper end of the interval over patients and trainings; NaN with fewer than 3 trainings.
         reason: why there is no interval, else "".
     """
 
@@ -87,23 +88,23 @@ class AucInterval:
 
     @property
     def rough(self) -> bool:
-        """Whether a class has 5 to 9 patients: the interval then covers between 93 and 98 of 100."""
+        """Whether a class has 5 to 9 patients; a 95% interval then covers the AUC in 93 to 98 of 100 cases."""
         return not self.reason and min(self.positive_patients, self.negative_patients) < ROUGH
 
 
 @dataclass(frozen=True)
 class AucDifference:
-    """An AUC minus another.
+    """The difference of two AUCs with its intervals.
 
     Attributes:
-        difference: the first minus the second.
-        low: of the interval by patients; NaN where `reason` says why.
-        high: likewise.
-        p: two-sided, of no difference; at most 1 - level exactly where the interval leaves 0 outside.
-        level: of the intervals.
-        train_low: of the interval over patients and trainings; NaN with fewer than 3 trainings of either.
-        train_high: likewise.
-        train_p: of no difference, over both.
+        difference: the first AUC minus the second.
+        low: lower end of the interval by patients; NaN where `reason` says why.
+        high: upper end of the interval by patients; NaN where `reason` says why.
+        p: two-sided p-value of no difference, by patients; at most 1 - level exactly where the interval excludes 0.
+        level: confidence level of the intervals, between 0 and 1.
+        train_low: lower end of the interval over patients and trainings; NaN where a model has fewer than 3 trainings.
+        train_high: upper end of the interval over patients and trainings; NaN where a model has fewer than 3 trainings.
+        train_p: two-sided p-value of no difference, over patients and trainings; NaN where `train_low` is.
         reason: why there is no interval, else "".
     """
 
@@ -132,7 +133,7 @@ def known_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.n
 
     Args:
         labels: 1, 0 or NaN (unknown: left out), [n].
-        scores: any real numbers, higher means more positive, [n] or [k, n].
+        scores: finite scores, higher means more positive, [n] or [k, n].
 
     Raises:
         UserError: a label is something else, a score is not finite, or a class has no image.
@@ -156,39 +157,43 @@ def known_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.n
 
 
 def too_few(n_positive: int, n_negative: int, least: int = 2) -> str:
-    """Why there is no AUC of so few images."""
-    what = "this evaluation needs at least 2 images" if least > 1 else "an AUC needs at least 1 image"
-    return f"{what} of each class; got {n_positive} positive and {n_negative} negative"
+    """The reason why so few images give no AUC."""
+    requirement = "this evaluation needs at least 2 images" if least > 1 else "an AUC needs at least 1 image"
+    return f"{requirement} of each class; got {n_positive} positive and {n_negative} negative"
 
 
-def without_auc(positive: np.ndarray, part: np.ndarray | None = None) -> str:
-    """Why these images give no AUC that says anything, else "".
+def no_auc_reason(positive: np.ndarray, folds: np.ndarray | None = None) -> str:
+    """The reason why these images give no meaningful AUC, "" where they give one.
 
     Args:
-        positive: bool [n].
-        part: the fold of each image, [n], where scores are compared within a fold only.
+        positive: whether each image is positive, bool [n].
+        folds: fold of each image, [n], where scores are compared within a fold only.
 
-    >>> without_auc(np.array([True, False, True, False]), np.array([0, 1, 0, 1]))
+    >>> no_auc_reason(np.array([True, False, True, False]), np.array([0, 1, 0, 1]))
     'no fold holds images of both classes'
     """
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if min(n_positive, n_negative) < 2:
         return too_few(n_positive, n_negative)
-    folds = [positive] if part is None else [positive[part == name] for name in np.unique(part)]
-    return "" if any(fold.any() and not fold.all() for fold in folds) else "no fold holds images of both classes"
+    of_folds = [positive] if folds is None else [positive[folds == fold] for fold in np.unique(folds)]
+    return (
+        ""
+        if any(of_fold.any() and not of_fold.all() for of_fold in of_folds)
+        else "no fold holds images of both classes"
+    )
 
 
 def too_few_patients(positive: int, negative: int) -> str:
-    """Why there is no interval of so few patients of a class, else "".
+    """The reason why so few patients of a class give no interval, "" where they are enough.
 
     >>> too_few_patients(12, 4)
     'an interval needs at least 5 patients of each class; got 12 with positive and 4 with negative images'
     """
-    if min(positive, negative) >= LEAST:
+    if min(positive, negative) >= MIN_PATIENTS:
         return ""
     return (
-        f"an interval needs at least {LEAST} patients of each class; got {positive} with positive and {negative} "
-        "with negative images"
+        f"an interval needs at least {MIN_PATIENTS} patients of each class; got {positive} with positive and "
+        f"{negative} with negative images"
     )
 
 
@@ -210,61 +215,59 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, *, l
     """The AUC of any predictions, with its interval by patients.
 
     Args:
-        labels: 1, 0 or NaN (left out), [n]; here as elsewhere a list, an array, a column or a tensor.
-        scores: higher means more positive, [n], or [trainings, n] of several trainings of one model.
-        patients: an identifier for each image, [n]; images of one patient are taken as related.
-        level: of the intervals, between 0 and 1.
+        labels: 1, 0 or NaN (left out), [n]; a list, an array, a table's column or a tensor.
+        scores: scores of the images, higher means more positive, [n]; or [trainings, n] of several trainings of one
+            model.
+        patients: patient identifier of each image, [n]; images of one patient are taken as dependent.
+        level: confidence level of the intervals, between 0 and 1.
 
     Raises:
-        UserError: labels, scores and patients do not go together, or a class has no image.
+        UserError: labels, scores and patients differ in length, or a class has no image.
 
-    >>> found = auc_interval([1, 0] * 20, range(40), range(40))
-    >>> round(found.auc, 3), round(found.low, 2), round(found.high, 2), found.rough
+    >>> result = auc_interval([1, 0] * 20, range(40), range(40))
+    >>> round(result.auc, 3), round(result.low, 2), round(result.high, 2), result.rough
     (0.475, 0.3, 0.65, False)
     """
-    positive, score, who = _checked(labels, scores, patients, level)
-    return interval_of(mean_influence([placements(positive, each, who) for each in score]), positive, level)
+    influence, positive = _influence(labels, scores, patients, level)
+    return interval_of(influence, positive, level)
 
 
 def auc_difference(
     labels: ArrayLike, a: ArrayLike, b: ArrayLike, patients: ArrayLike, *, level: float = 0.95
 ) -> AucDifference:
-    """The AUC of `a` minus that of `b`, two models on the same images, with its interval by patients.
+    """The AUC of model `a` minus the AUC of model `b` on the same images, with its interval by patients.
 
     Args:
         labels: 1, 0 or NaN (left out), [n].
         a: scores of one model, [n] or [trainings, n].
-        b: scores of the other, [n] or [trainings, n].
-        patients: an identifier for each image, [n].
-        level: of the intervals, between 0 and 1.
+        b: scores of the other model, [n] or [trainings, n].
+        patients: patient identifier of each image, [n].
+        level: confidence level of the intervals, between 0 and 1.
 
     Raises:
         UserError: see `auc_interval`.
 
-    >>> found = auc_difference([1, 0] * 20, range(40), [x % 7 for x in range(40)], range(40))
-    >>> round(found.difference, 3), found.low < 0 < found.high, found.p > 0.05
+    >>> result = auc_difference([1, 0] * 20, range(40), [x % 7 for x in range(40)], range(40))
+    >>> round(result.difference, 3), result.low < 0 < result.high, result.p > 0.05
     (-0.031, True, True)
     """
-    found = []
-    for scores in (a, b):
-        positive, score, who = _checked(labels, scores, patients, level)
-        found.append(mean_influence([placements(positive, each, who) for each in score]))
-    return difference_of(found[0], found[1], level)
+    first, second = (_influence(labels, scores, patients, level)[0] for scores in (a, b))
+    return difference_of(first, second, level)
 
 
-def _checked(
-    labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _influence(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, level: float) -> tuple[Influence, np.ndarray]:
+    """Checks the arguments; the influence on the mean AUC over trainings, and which labelled images are positive."""
     check_level(level)
     label, ids = _numbers(labels), np.asarray(patients)
     positive, score = known_scores(label, np.atleast_2d(_numbers(scores)))
     if ids.shape != label.shape:
         raise UserError(f"a patient is needed for each label; got patients {ids.shape} for labels {label.shape}")
-    return positive, score, np.unique(ids[~np.isnan(label)].astype(str), return_inverse=True)[1]
+    patient_numbers = np.unique(ids[~np.isnan(label)].astype(str), return_inverse=True)[1]
+    return mean_influence([placements(positive, row, patient_numbers) for row in score]), positive
 
 
 def _numbers(values: ArrayLike) -> np.ndarray:
-    """As float; of a PyTorch tensor its values, wherever it lies and whether or not it has a gradient."""
+    """Values as a float array; a PyTorch tensor may lie on any device and may need a gradient."""
     detach = getattr(values, "detach", None)
     return np.asarray(detach().cpu() if detach else values, dtype=float)
 
@@ -275,29 +278,35 @@ def check_level(level: float) -> None:
         raise UserError(f"a confidence level lies between 0 and 1, as 0.95; got {level}")
 
 
-def interval_of(one: Influence, positive: np.ndarray | None = None, level: float = 0.95) -> AucInterval:
-    """The interval of an AUC, and p of 0.5; `positive` (bool [n]) says how many images it is of."""
-    counts = one.counts
+def interval_of(influence: Influence, positive: np.ndarray | None = None, level: float = 0.95) -> AucInterval:
+    """The interval of an AUC, and the p-value of the null that it is 0.5.
+
+    Args:
+        influence: the AUC and each patient's influence on it.
+        positive: whether each image is positive, bool [n], from which the numbers of images come; 0 without it.
+        level: confidence level of the intervals, between 0 and 1.
+    """
+    counts = influence.counts
     images = (0, 0) if positive is None else (int(positive.sum()), int((~positive).sum()))
-    patients = int((one.shares > 0).any(axis=0).sum())
-    told = (images[0], images[1], patients, counts[0], counts[1])
+    patients = int((influence.shares > 0).any(axis=0).sum())
+    numbers = (images[0], images[1], patients, counts[0], counts[1])
     if reason := too_few_patients(*counts):
-        return AucInterval(one.value, np.nan, np.nan, level, np.nan, "none", *told, reason=reason)
-    if one.value in (0, 1):
+        return AucInterval(influence.value, np.nan, np.nan, level, np.nan, "none", *numbers, reason=reason)
+    if influence.value in (0, 1):
         pairs = max(1, min(*counts, patients // 2))
-        ends, p = ordered_bound(one.value, pairs, level), 2 * 0.5**pairs
-        train_low, train_high = ends if len(one.trainings) >= TRAININGS else (np.nan, np.nan)
-        return AucInterval(one.value, ends[0], ends[1], level, p, BOUND, *told, train_low, train_high)
-    scale, freedom = single_variance(one)
-    low, high = score_ends(one.value, scale, freedom, level)
-    p = float(2 * student.sf(abs(one.value - 0.5) / np.sqrt(scale * binormal_spread(0.5)), freedom))
+        ends, p = ordered_bound(influence.value, pairs, level), 2 * 0.5**pairs
+        train_low, train_high = ends if len(influence.trainings) >= MIN_TRAININGS else (np.nan, np.nan)
+        return AucInterval(influence.value, ends[0], ends[1], level, p, BOUND, *numbers, train_low, train_high)
+    scale, freedom = single_variance(influence)
+    low, high = score_ends(influence.value, scale, freedom, level)
+    p = float(2 * student.sf(abs(influence.value - 0.5) / np.sqrt(scale * binormal_variance(0.5)), freedom))
     train_low, train_high = np.nan, np.nan
-    if (extra := training_variance(one)) is not None:
-        total, total_freedom = with_trainings(
-            scale, freedom, extra[0] / binormal_spread(off_the_edge(one)), extra[1], one.overlap > 0
+    if (extra := training_variance(influence)) is not None:
+        total, total_freedom = add_training_variance(
+            scale, freedom, extra[0] / binormal_variance(auc_off_the_edge(influence)), extra[1], influence.overlap > 0
         )
-        train_low, train_high = score_ends(one.value, total, total_freedom, level)
-    return AucInterval(one.value, low, high, level, p, METHOD, *told, train_low, train_high)
+        train_low, train_high = score_ends(influence.value, total, total_freedom, level)
+    return AucInterval(influence.value, low, high, level, p, METHOD, *numbers, train_low, train_high)
 
 
 def ordered_bound(auc: float, pairs: int, level: float = 0.95) -> tuple[float, float]:
@@ -314,52 +323,62 @@ def ordered_bound(auc: float, pairs: int, level: float = 0.95) -> tuple[float, f
     return (bound, 1.0) if auc == 1 else (0.0, 1 - bound)
 
 
-def difference_of(a: Influence, b: Influence, level: float = 0.95, apart: bool = False) -> AucDifference:
-    """The AUC of `a` minus that of `b`.
+def difference_of(a: Influence, b: Influence, level: float = 0.95, independent: bool = False) -> AucDifference:
+    """The AUC of `a` minus the AUC of `b`.
 
     Args:
         a: one AUC.
-        b: another, of the same patients in the same order; or of others.
-        level: of the intervals.
-        apart: whether the two are of other patients, so that their errors are independent.
+        b: the other AUC, of the same patients in the same order unless `independent`.
+        level: confidence level of the intervals, between 0 and 1.
+        independent: whether the two are of different patients, so that their errors are independent.
     """
-    gap = a.value - b.value
-    reason = next((why for each in (a, b) if (why := too_few_patients(*each.counts))), "")
+    difference = a.value - b.value
+    reason = too_few_patients(*a.counts) or too_few_patients(*b.counts)
     if reason:
-        return AucDifference(gap, np.nan, np.nan, np.nan, level, reason=reason)
-    if apart:
-        sides = [single_variance(each, TAILS_TWO / 2, 0.0) for each in (a, b)]
-        of = [scale * binormal_spread(off_the_edge(each)) for each, (scale, _) in zip((a, b), sides, strict=True)]
-        variance, freedom = satterthwaite(of, [freedom for _, freedom in sides])
+        return AucDifference(difference, np.nan, np.nan, np.nan, level, reason=reason)
+    if independent:
+        scales, freedoms = zip(*(single_variance(one, PAIRED_TAIL_SHARE / 2, 0.0) for one in (a, b)), strict=True)
+        models = [binormal_variance(auc_off_the_edge(one)) for one in (a, b)]
+        variance, freedom = satterthwaite(np.multiply(scales, models), freedoms)
     else:
         variance, freedom = paired_variance(a, b)
-    low, high, p = _student(gap, variance, freedom, level)
+    low, high, p = _student(difference, variance, freedom, level)
     train = (np.nan, np.nan, np.nan)
-    if (extra := training_gap(a, b, apart)) is not None:
-        total, total_freedom = with_trainings(variance, freedom, *extra, min(a.overlap, b.overlap) > 0)
-        train = _student(gap, total, total_freedom, level)
-    return AucDifference(gap, low, high, p, level, *train)
+    if (extra := training_variance_of_difference(a, b, independent)) is not None:
+        total, total_freedom = add_training_variance(variance, freedom, *extra, min(a.overlap, b.overlap) > 0)
+        train = _student(difference, total, total_freedom, level)
+    return AucDifference(difference, low, high, p, level, *train)
 
 
-def _student(gap: float, variance: float, freedom: float, level: float) -> tuple[float, float, float]:
+def _student(difference: float, variance: float, freedom: float, level: float) -> tuple[float, float, float]:
+    """Student's interval within [-1, 1], and the two-sided p-value of 0."""
     error = np.sqrt(variance)
     reach = float(student.ppf((1 + level) / 2, freedom) * error)
-    return max(gap - reach, -1.0), min(gap + reach, 1.0), float(2 * student.sf(abs(gap) / error, freedom))
+    p = float(2 * student.sf(abs(difference) / error, freedom))
+    return max(difference - reach, -1.0), min(difference + reach, 1.0), p
 
 
 def score_ends(
-    value: float, scale: float, freedom: float, level: float, spread: Callable[[float], float] = binormal_spread
+    value: float, scale: float, freedom: float, level: float, model: Callable[[float], float] = binormal_variance
 ) -> tuple[float, float]:
-    """The values that the score test keeps: (estimate - value)² = t² · scale · spread(value) at both ends."""
+    """Ends of a score interval: (estimate - end)² = t² · scale · model(end).
+
+    Args:
+        value: the estimate, between 0 and 1.
+        scale: variance of the estimate as a multiple of the model's variance.
+        freedom: degrees of freedom of `scale`.
+        level: confidence level of the interval, between 0 and 1.
+        model: variance at a value; 0 at 0 and at 1.
+    """
     reach = float(student.ppf((1 + level) / 2, freedom) * np.sqrt(scale))
 
     def beyond(end: float) -> float:
-        return abs(end - value) - reach * np.sqrt(max(spread(end), 0.0))
+        return abs(end - value) - reach * np.sqrt(max(model(end), 0.0))
 
-    def root(one: float, other: float) -> float:
-        return float(cast(float, brentq(beyond, one, other)))
+    def root(lower: float, upper: float) -> float:
+        return float(cast(float, brentq(beyond, lower, upper)))
 
-    least, most = EDGE, 1 - EDGE
-    low = root(least, min(value, most)) if value > least and beyond(least) > 0 else 0.0
-    high = root(max(value, least), most) if value < most and beyond(most) > 0 else 1.0
+    bottom, top = MARGIN, 1 - MARGIN
+    low = root(bottom, min(value, top)) if value > bottom and beyond(bottom) > 0 else 0.0
+    high = root(max(value, bottom), top) if value < top and beyond(top) > 0 else 1.0
     return low, high

@@ -1,6 +1,8 @@
-"""Are the probabilities right? Intercept, slope, Brier and the reliability curve.
+"""Thresholds and calibration: sensitivity and specificity at a threshold, and whether the probabilities are right.
 
-Van Calster et al. 2019, doi:10.1186/s12916-019-1466-7.
+The threshold is chosen on training data (Youden 1950); sensitivity and specificity have intervals by patients and
+Wilson's by images (Wilson 1927). Calibration is measured by intercept, slope, Brier score and the reliability curve
+(Van Calster et al. 2019, doi:10.1186/s12916-019-1466-7).
 """
 
 from __future__ import annotations
@@ -13,17 +15,24 @@ from scipy.optimize import minimize, root_scalar
 from scipy.special import expit, logit, ndtri
 
 from cxrlens.errors import UserError, near_miss
-from cxrlens.evaluate.auc import LEAST, known_scores, score_ends
-from cxrlens.evaluate.influence import PRIOR
-
-# A threshold chosen on training data, and the sensitivity and specificity there (Youden 1950; Wilson 1927).
+from cxrlens.evaluate.auc import MIN_PATIENTS, known_scores, score_ends
+from cxrlens.evaluate.influence import PRIOR_FREEDOM
 
 RULES = ("youden",)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of images; `low` and `high` by patients, NaN with fewer than 5 of them; Wilson's by images."""
+    """A share of images with its intervals.
+
+    Attributes:
+        value: the share, between 0 and 1; NaN without images.
+        low: lower end of the interval by patients; NaN with fewer than 5 patients.
+        high: upper end of the interval by patients; NaN with fewer than 5 patients.
+        wilson_low: lower end of Wilson's interval by images.
+        wilson_high: upper end of Wilson's interval by images.
+        images: number of images.
+    """
 
     value: float
     low: float
@@ -34,9 +43,10 @@ class Rate:
 
 
 def choose_threshold(labels: ArrayLike, scores: ArrayLike, rule: str = "youden") -> float:
-    """The score at and above which an image is called positive. Give it training data, never those that are judged.
+    """The score at and above which an image is called positive; choose it on training data, never on validation data.
 
-    Youden's: highest sensitivity + specificity, midway between neighbouring scores; of equals, the most sensitive.
+    Youden's rule takes the highest sensitivity + specificity, midway between two neighbouring scores. Among equally
+    good thresholds it takes the most sensitive one.
 
     >>> choose_threshold([0, 0, 1, 1], [0.0, 1.0, 3.0, 4.0])
     2.0
@@ -48,9 +58,10 @@ def choose_threshold(labels: ArrayLike, scores: ArrayLike, rule: str = "youden")
         raise UserError(near_miss("threshold rule", rule, RULES))
     positive, score = known_scores(labels, scores)
     levels, of_level = np.unique(score, return_inverse=True)
-    called = np.bincount(of_level, weights=positive)[::-1].cumsum()[::-1] / positive.sum()
-    wrong = np.bincount(of_level, weights=~positive)[::-1].cumsum()[::-1] / (~positive).sum()
-    best = int(np.flatnonzero(called - wrong >= (called - wrong).max() - 1e-12)[0])
+    sensitivity = np.bincount(of_level, weights=positive)[::-1].cumsum()[::-1] / positive.sum()
+    false_positives = np.bincount(of_level, weights=~positive)[::-1].cumsum()[::-1] / (~positive).sum()
+    youden = sensitivity - false_positives
+    best = int(np.flatnonzero(youden >= youden.max() - 1e-12)[0])
     return float(levels[best] if best == 0 else (levels[best - 1] + levels[best]) / 2)
 
 
@@ -70,39 +81,41 @@ def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     return low, 1.0 if share >= 1 else float(center + reach)
 
 
-def rate(right: np.ndarray, who: np.ndarray, level: float = 0.95) -> Rate:
-    """The mean of `right`, with intervals; that by patients is a score interval as an AUC's is (see `auc`).
+def rate(right: np.ndarray, patient_numbers: np.ndarray, level: float = 0.95) -> Rate:
+    """The share of right predictions; its interval by patients is a score interval, as that of an AUC (see `auc`).
 
     Args:
-        right: for each image the share of networks that call it rightly, [n], such as of the positives (sensitivity).
-        who: the patient of each image, as a number from 0, [n].
-        level: of the intervals.
+        right: share of networks whose prediction is right for each image, [n]; over the positive images, their mean is
+            the sensitivity.
+        patient_numbers: patient of each image as a number from 0, int [n].
+        level: confidence level of the intervals, between 0 and 1.
     """
     if not len(right):
         return Rate(np.nan, np.nan, np.nan, np.nan, np.nan, 0)
     share = float(right.mean())
     wilson_low, wilson_high = wilson(share, len(right), level)
-    leverage = np.bincount(who) / len(who)
-    leverage, errors = leverage[leverage > 0], np.bincount(who, (right - share) / len(who))[leverage > 0]
+    leverage = np.bincount(patient_numbers) / len(patient_numbers)
+    errors = np.bincount(patient_numbers, (right - share) / len(patient_numbers))[leverage > 0]
+    leverage = leverage[leverage > 0]
     count = len(leverage)
-    if count < LEAST:
+    if count < MIN_PATIENTS:
         return Rate(share, np.nan, np.nan, wilson_low, wilson_high, len(right))
     own = float((errors**2 / (1 - leverage)).sum())
     scale, freedom = 1 / count, count - 1.0
     if own > 1e-20:
-        scale = (freedom * own / (share * (1 - share)) + PRIOR * scale) / (freedom + PRIOR)
-    low, high = score_ends(share, scale, freedom + PRIOR, level, lambda value: value * (1 - value))
+        scale = (freedom * own / (share * (1 - share)) + PRIOR_FREEDOM * scale) / (freedom + PRIOR_FREEDOM)
+    low, high = score_ends(share, scale, freedom + PRIOR_FREEDOM, level, lambda value: value * (1 - value))
     return Rate(share, low, high, wilson_low, wilson_high, len(right))
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities can be taken at their word.
+    """How well predicted probabilities agree with observed shares.
 
     Attributes:
-        intercept: calibration in the large, the slope held at 1; 0 is right, above 0 the positives are underestimated.
-        slope: of the logistic recalibration; 1 is right, below 1 the predictions are too extreme.
-        brier: mean squared error of the probability; lower is better.
+        intercept: calibration in the large, with the slope held at 1; 0 is right, above 0 the predictions are too low.
+        slope: slope of the logistic recalibration; 1 is right, below 1 the predictions are too extreme.
+        brier: mean squared error of the probability, between 0 and 1; lower is better.
         reason: why a value is NaN, else "".
     """
 
@@ -114,7 +127,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Predictions of about one probability. `low` and `high` are Wilson's interval of `observed`."""
+    """Predictions of similar probability: their mean, the observed share of positives and its Wilson interval."""
 
     predicted: float
     observed: float
@@ -125,20 +138,25 @@ class ReliabilityBin:
 
 
 def calibration(labels: ArrayLike, logits: ArrayLike, probabilities: ArrayLike | None = None) -> Calibration:
-    """Calibration of one network; the probability is the sigmoid of the logit unless given.
+    """Calibration of one network.
 
-    Where the logits separate the classes the slope has no finite value: NaN, with the reason.
+    Where the logits separate the classes, the slope has no finite value: it is NaN, with the reason.
+
+    Args:
+        labels: 1, 0 or NaN (left out), [n].
+        logits: logit of each image, [n].
+        probabilities: predicted probability of each image, [n]; the sigmoid of the logit by default.
     """
     try:
         positive, score = known_scores(labels, logits)
     except UserError as error:
         return Calibration(np.nan, np.nan, np.nan, str(error))
-    chance = expit(score) if probabilities is None else known_scores(labels, probabilities)[1]
+    probability = expit(score) if probabilities is None else known_scores(labels, probabilities)[1]
     try:
         slope, reason = recalibration(positive, score)[1], ""
     except UserError as error:
         slope, reason = np.nan, str(error)
-    return Calibration(_in_the_large(positive, score), slope, float(np.mean((chance - positive) ** 2)), reason)
+    return Calibration(_in_the_large(positive, score), slope, float(np.mean((probability - positive) ** 2)), reason)
 
 
 def recalibration(labels: ArrayLike, logits: ArrayLike) -> tuple[float, float]:
@@ -163,20 +181,20 @@ def recalibration(labels: ArrayLike, logits: ArrayLike) -> tuple[float, float]:
         return design.T @ (expit(design @ beta) - positive) / len(score)
 
     def hessian(beta: np.ndarray) -> np.ndarray:
-        chance = expit(design @ beta)
-        return (design * (chance * (1 - chance))[:, None]).T @ design / len(score)
+        probability = expit(design @ beta)
+        return (design * (probability * (1 - probability))[:, None]).T @ design / len(score)
 
-    found = minimize(loss, np.zeros(2), jac=gradient, hess=hessian, method="trust-exact", options={"gtol": 1e-9})
-    b = found.x[1] / scale
-    return float(found.x[0] - b * center), float(b)
+    fit = minimize(loss, np.zeros(2), jac=gradient, hess=hessian, method="trust-exact", options={"gtol": 1e-9})
+    b = fit.x[1] / scale
+    return float(fit.x[0] - b * center), float(b)
 
 
 def _in_the_large(positive: np.ndarray, score: np.ndarray) -> float:
     """The shift of the logits after which the mean probability is the observed rate."""
     rate = positive.mean()
     low, high = logit(rate) - score.max() - 1e-6, logit(rate) - score.min() + 1e-6  # every probability below, above it
-    found = root_scalar(lambda shift: expit(score + shift).mean() - rate, bracket=(low, high), xtol=1e-10)
-    return float(found.root)
+    solution = root_scalar(lambda shift: expit(score + shift).mean() - rate, bracket=(low, high), xtol=1e-10)
+    return float(solution.root)
 
 
 def reliability(
@@ -187,21 +205,21 @@ def reliability(
     Args:
         labels: 1, 0 or NaN (left out), [n].
         probabilities: in [0, 1], [n].
-        bins: at most so many.
-        level: of the intervals.
-        repeats: how often each image occurs (once a seed); the intervals count images, not predictions.
+        bins: largest number of bins.
+        level: confidence level of the intervals, between 0 and 1.
+        repeats: how often each image occurs (once per seed); the intervals count images, not predictions.
     """
-    label, chance = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
+    label, probability = np.asarray(labels, dtype=float), np.asarray(probabilities, dtype=float)
     known = ~np.isnan(label)
-    label, chance = label[known], chance[known]
+    label, probability = label[known], probability[known]
     if not len(label):
         return ()
-    edges = np.unique(np.quantile(chance, np.linspace(0, 1, bins + 1)[1:-1]))
-    of_bin = np.searchsorted(edges, chance, side="right")
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1]))
+    of_bin = np.searchsorted(edges, probability, side="right")
     rows = []
     for index in np.unique(of_bin):
-        inside = of_bin == index
-        count, positive = int(inside.sum()), int(label[inside].sum())
+        in_bin = of_bin == index
+        count, positive = int(in_bin.sum()), int(label[in_bin].sum())
         low, high = wilson(positive / count, count / repeats, level)
-        rows.append(ReliabilityBin(float(chance[inside].mean()), positive / count, low, high, count, positive))
+        rows.append(ReliabilityBin(float(probability[in_bin].mean()), positive / count, low, high, count, positive))
     return tuple(rows)

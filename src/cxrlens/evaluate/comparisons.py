@@ -1,4 +1,4 @@
-"""Every pair of models on the same patients, with Holm's correction over the ladder (Holm 1979)."""
+"""Comparisons of models: every pair, with Holm's correction (Holm 1979), over patients or over seeds (Welch 1947)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,19 @@ from cxrlens.evaluate.influence import Influence
 class Comparison:
     """AUC of `a` minus AUC of `b`.
 
-    `low`, `high` and `p` are by patients and of this pair alone, `p_holm` of it among all pairs; those with `train_`
-    are over patients and trainings, and NaN with fewer than 3 trainings.
+    Attributes:
+        a: name of the first model.
+        b: name of the second model.
+        difference: the AUC of `a` minus the AUC of `b`.
+        low: lower end of the interval by patients, of this pair alone.
+        high: upper end of the interval by patients, of this pair alone.
+        p: two-sided p-value of no difference, by patients.
+        p_holm: `p` after Holm's correction over all pairs.
+        train_low: lower end of the interval over patients and trainings; NaN with fewer than 3 trainings.
+        train_high: upper end of the interval over patients and trainings; NaN with fewer than 3 trainings.
+        train_p: two-sided p-value of no difference, over patients and trainings; NaN with fewer than 3 trainings.
+        train_p_holm: `train_p` after Holm's correction over all pairs.
+        reason: why there is no interval, else "".
     """
 
     a: str
@@ -38,7 +49,7 @@ class Comparison:
 
     @property
     def decides(self) -> float:
-        """Holm's p that names a winner: over patients and trainings where there are enough of these."""
+        """The corrected p-value that decides on a winner: `train_p_holm` where there is one, else `p_holm`."""
         return self.p_holm if np.isnan(self.train_p_holm) else self.train_p_holm
 
 
@@ -50,30 +61,31 @@ class Winner:
     sentence: str
 
 
-def compare(models: Mapping[str, Influence], level: float = 0.95, apart: bool = False) -> tuple[Comparison, ...]:
+def compare(models: Mapping[str, Influence], level: float = 0.95, independent: bool = False) -> tuple[Comparison, ...]:
     """Compares every pair, in the models' order.
 
     Args:
-        models: name → its AUC, all of the same patients.
-        level: of the intervals.
-        apart: whether they are of different patients instead.
+        models: name → AUC of the model, all on the same patients unless `independent`.
+        level: confidence level of the intervals, between 0 and 1.
+        independent: whether the AUCs are of different patients.
     """
-    found = []
+    pairs = []
     for a, b in combinations(models, 2):
-        one = difference_of(models[a], models[b], level, apart)
-        ends = (one.low, one.high, one.p, np.nan, one.train_low, one.train_high, one.train_p, np.nan)
-        found.append(Comparison(a, b, one.difference, *ends, one.reason))
-    return corrected(found)
+        result = difference_of(models[a], models[b], level, independent)
+        by_patients = (result.low, result.high, result.p, np.nan)
+        over_trainings = (result.train_low, result.train_high, result.train_p, np.nan)
+        pairs.append(Comparison(a, b, result.difference, *by_patients, *over_trainings, result.reason))
+    return corrected(pairs)
 
 
 def corrected(pairs: Sequence[Comparison]) -> tuple[Comparison, ...]:
     """The same pairs with Holm's correction over all of them."""
-    both = zip(pairs, holm([c.p for c in pairs]), holm([c.train_p for c in pairs]), strict=True)
-    return tuple(replace(c, p_holm=float(p), train_p_holm=float(anew)) for c, p, anew in both)
+    adjusted = zip(pairs, holm([pair.p for pair in pairs]), holm([pair.train_p for pair in pairs]), strict=True)
+    return tuple(replace(pair, p_holm=float(p), train_p_holm=float(train_p)) for pair, p, train_p in adjusted)
 
 
 def holm(p: ArrayLike) -> np.ndarray:
-    """Holm's adjusted p-values, in the given order; NaN is left out of the count.
+    """Holm's adjusted p-values, in the order of `p`; NaN stays NaN and does not count as a comparison.
 
     >>> holm([0.01, 0.04, 0.03]).round(3).tolist()
     [0.03, 0.06, 0.06]
@@ -90,15 +102,20 @@ def holm(p: ArrayLike) -> np.ndarray:
 def winner(aucs: Mapping[str, float], comparisons: Sequence[Comparison], level: float = 0.95) -> Winner:
     """Names the model that beats every other one after Holm's correction, or says that none can be named.
 
-    By the interval over patients and trainings where every model has 3 trainings or more, else by patients.
+    The interval over patients and trainings decides where every model has 3 trainings or more, else that by patients.
+
+    Args:
+        aucs: name → AUC of the model.
+        comparisons: all pairs of these models.
+        level: confidence level, between 0 and 1.
     """
     if len(aucs) < 2:
         return Winner(None, "one model only: there is nothing to compare")
     alpha = 1 - level + 1e-12
     best = max(aucs, key=lambda name: aucs[name])
     rivals = {c.b if c.a == best else c.a: c for c in comparisons if best in (c.a, c.b)}
-    near = [name for name, c in rivals.items() if not c.decides <= alpha]
-    if not near:
+    not_beaten = [name for name, c in rivals.items() if not c.decides <= alpha]
+    if not not_beaten:
         if len(rivals) == 1:
             (rival,) = rivals
             return Winner(best, f"{best} has the highest AUC; its difference from {rival} excludes 0")
@@ -109,16 +126,17 @@ def winner(aucs: Mapping[str, float], comparisons: Sequence[Comparison], level: 
     if not any(c.decides <= alpha for c in comparisons):
         return Winner(None, "no winner can be named: no interval of a difference excludes 0 after Holm's correction")
     return Winner(
-        None, f"no winner can be named: {best} has the highest AUC, but cannot be told apart from {', '.join(near)}"
+        None,
+        f"no winner can be named: {best} has the highest AUC, but cannot be told apart from {', '.join(not_beaten)}",
     )
 
 
-# A number measured once a seed: its mean over seeds, and whether two models differ (Welch 1947, Holm 1979).
+# Numbers that are measured once per seed.
 
 
 @dataclass(frozen=True)
 class OverSeeds:
-    """A model's mean over seeds with Student's interval; `sd` is the standard deviation over seeds."""
+    """A model's mean over seeds with Student's interval, and the standard deviation over seeds."""
 
     mean: float
     low: float
@@ -129,7 +147,7 @@ class OverSeeds:
 
 @dataclass(frozen=True)
 class SeedDifference:
-    """Mean of `a` minus mean of `b` with Welch's interval; `p_holm` is of it among all pairs."""
+    """Mean of `a` minus mean of `b` with Welch's interval; `p_holm` is `p` after Holm's correction over all pairs."""
 
     a: str
     b: str
@@ -144,8 +162,8 @@ def over_seeds(values: np.ndarray, level: float = 0.95) -> OverSeeds:
     """The mean and its interval.
 
     Args:
-        values: one a seed, at least two.
-        level: of the interval.
+        values: the number of each seed, at least two, [seeds].
+        level: confidence level of the interval, between 0 and 1.
 
     Raises:
         UserError: fewer than two seeds.
@@ -161,20 +179,22 @@ def over_seeds(values: np.ndarray, level: float = 0.95) -> OverSeeds:
 
 
 def seed_differences(models: Mapping[str, np.ndarray], level: float = 0.95) -> tuple[SeedDifference, ...]:
-    """Every pair of models, seeds taken as independent draws of each.
+    """Compares every pair of models; their seeds are taken as independent samples.
 
     Args:
-        models: name → values, one a seed.
-        level: of the intervals, each of its pair alone.
+        models: name → the numbers of its seeds, [seeds].
+        level: confidence level of the intervals, between 0 and 1; each is of its pair alone.
     """
-    found = []
+    pairs = []
     for a, b in combinations(models, 2):
         x, y = models[a], models[b]
-        gap = float(x.mean() - y.mean())
-        if x.std() == 0 and y.std() == 0:  # no spread to judge by
-            found.append(SeedDifference(a, b, gap, gap, gap, 1.0 if gap == 0 else 0.0, np.nan))
+        difference = float(x.mean() - y.mean())
+        if x.std() == 0 and y.std() == 0:  # without any spread there is no test
+            p = 1.0 if difference == 0 else 0.0
+            pairs.append(SeedDifference(a, b, difference, difference, difference, p, np.nan))
             continue
-        tested = stats.ttest_ind(x, y, equal_var=False)
-        ends = tested.confidence_interval(level)
-        found.append(SeedDifference(a, b, gap, float(ends.low), float(ends.high), float(tested.pvalue), np.nan))
-    return tuple(replace(c, p_holm=float(p)) for c, p in zip(found, holm([c.p for c in found]), strict=True))
+        test = stats.ttest_ind(x, y, equal_var=False)
+        ends = test.confidence_interval(level)
+        pairs.append(SeedDifference(a, b, difference, float(ends.low), float(ends.high), float(test.pvalue), np.nan))
+    adjusted = holm([pair.p for pair in pairs])
+    return tuple(replace(pair, p_holm=float(p)) for pair, p in zip(pairs, adjusted, strict=True))

@@ -13,12 +13,12 @@ from cxrlens.evaluate.auc import METHOD, AucInterval, check_level, interval_of
 from cxrlens.evaluate.calibration import Calibration, calibration
 from cxrlens.evaluate.comparisons import compare, winner
 from cxrlens.evaluate.curves import curves
-from cxrlens.evaluate.influence import TRAININGS, Influence
+from cxrlens.evaluate.influence import MIN_TRAININGS, Influence
 from cxrlens.evaluate.networks import (
     Network,
     Validation,
     model_influence,
-    networks_without_auc,
+    networks_no_auc_reason,
     rates,
     read_predictions,
     seed_aucs,
@@ -34,32 +34,34 @@ def evaluate(
     level: float = 0.95,
     model_order: Sequence[str] | None = None,
 ) -> Evaluation:
-    """Judges every model on the validation images.
+    """Evaluates every model on the validation images.
 
-    A model's AUC is the mean over seeds of the mean over folds (by pairs) of the AUC within a network, ranked by the
-    logit, since probabilities saturate. Its interval by patients is of the networks as trained; with 3 trainings or
-    more a second one says what other patients and other trainings would change together.
+    A model's AUC is the mean over seeds of the mean over folds, weighted by pairs, of each network's AUC. Images are
+    ranked by the logit, since probabilities saturate. The interval by patients takes the networks as trained. With 3
+    trainings or more, a second interval also covers the variation over trainings.
 
     Args:
-        predictions: of validation images: model, seed, fold, image, patient, label (1, 0, NaN), probability, logit.
-        training: the same of the training side, from which thresholds come; None for no thresholds.
-        cohort_table: a row an image, with `image` and what is known of sex, age, view and source.
-        level: of the intervals.
-        model_order: names in the order wanted; by first appearance otherwise.
+        predictions: predictions of the validation images, with the columns model, seed, fold, image, patient, label (1,
+            0 or NaN), probability and logit.
+        training: predictions of the training images with the same columns, from which thresholds are chosen; None for
+            no thresholds.
+        cohort_table: one row for each image, with `image` and any of the columns sex, age, view and source.
+        level: confidence level of the intervals, between 0 and 1.
+        model_order: names of the models in the order of the result; by default the order of first appearance.
 
     Raises:
-        UserError: see `read_predictions`; a model has fewer than 2 images of a class, or no fold with images of both; a
-            level outside (0, 1).
+        UserError: see `read_predictions`; a model has fewer than 2 images of a class, or no fold with images of both
+            classes; the level is not between 0 and 1.
     """
     check_level(level)
     data = read_predictions(predictions, training, model_order)
     for name, networks in data.models.items():
-        if reason := networks_without_auc(networks, data.labels):
+        if reason := networks_no_auc_reason(networks, data.labels):
             raise UserError(f"{name}: {reason}")
-    of = groups(data.images.tolist(), cohort_table)
+    attributes = groups(data.images.tolist(), cohort_table)
     influences = {name: model_influence(networks, data) for name, networks in data.models.items()}
     models = tuple(
-        _model(name, networks, data, interval_of(influences[name], data.labels, level), of, level)
+        _model(name, networks, data, interval_of(influences[name], data.labels, level), attributes, level)
         for name, networks in data.models.items()
     )
     comparisons = compare(influences, level)
@@ -68,56 +70,56 @@ def evaluate(
 
 
 def _trainings(influences: Mapping[str, Influence]) -> str:
-    """What the interval over patients and trainings is of: "seeds", "folds", or "" where a model has too few."""
-    if any(len(each.trainings) < TRAININGS for each in influences.values()):
+    """What the interval over patients and trainings counts: "seeds", "folds", or "" where a model has too few."""
+    if any(len(influence.trainings) < MIN_TRAININGS for influence in influences.values()):
         return ""
-    return "folds" if any(each.overlap > 0 for each in influences.values()) else "seeds"
+    return "folds" if any(influence.overlap > 0 for influence in influences.values()) else "seeds"
 
 
 def _model(
     name: str,
     networks: Sequence[Network],
     data: Validation,
-    found: AucInterval,
-    of: dict[str, np.ndarray],
+    estimate: AucInterval,
+    attributes: dict[str, np.ndarray],
     level: float,
 ) -> ModelResult:
     seeds = seed_aucs(networks, data)
     return ModelResult(
         name=name,
-        auc=found.auc,
-        auc_low=found.low,
-        auc_high=found.high,
-        auc_train_low=found.train_low,
-        auc_train_high=found.train_high,
-        rough=found.rough,
-        reason=found.reason,
+        auc=estimate.auc,
+        auc_low=estimate.low,
+        auc_high=estimate.high,
+        auc_train_low=estimate.train_low,
+        auc_train_high=estimate.train_high,
+        rough=estimate.rough,
+        reason=estimate.reason,
         seeds=len(seeds),
         folds=len({net.fold for net in networks}),
         auc_seed_sd=float(np.std(list(seeds.values()), ddof=1)) if len(seeds) > 1 else np.nan,
         seed_aucs=tuple(SeedAuc(number, value) for number, value in seeds.items()),
         images=len(data.labels),
-        patients=data.who[1],
-        positive=found.positives,
-        negative=found.negatives,
+        patients=data.patient_numbers[1],
+        positive=estimate.positives,
+        negative=estimate.negatives,
         calibration=_calibration(networks, data.labels),
         threshold=_operating_point(networks, data, level),
         curves=curves(networks, data.labels, level),
-        subgroups=subgroups(networks, data, of, level),
+        subgroups=subgroups(networks, data, attributes, level),
     )
 
 
 def _calibration(networks: Sequence[Network], labels: np.ndarray) -> Calibration:
-    """The mean over seeds, a seed's folds pooled: a probability means the same in every network, unlike a rank."""
-    found = []
+    """The mean over seeds; a seed's folds are pooled, since a probability means the same in every network."""
+    of_seeds = []
     for seed in sorted({net.seed for net in networks}):
-        parts = [net for net in networks if net.seed == seed]
-        rows, logits, chances = (
-            np.concatenate([getattr(n, key) for n in parts]) for key in ("rows", "logits", "probabilities")
+        of_seed = [net for net in networks if net.seed == seed]
+        rows, logits, probabilities = (
+            np.concatenate([getattr(net, key) for net in of_seed]) for key in ("rows", "logits", "probabilities")
         )
-        found.append(calibration(labels[rows], logits, chances))
-    reason = next((one.reason for one in found if one.reason), "")
-    intercept, slope, brier = np.mean([[one.intercept, one.slope, one.brier] for one in found], axis=0).tolist()
+        of_seeds.append(calibration(labels[rows], logits, probabilities))
+    reason = next((one.reason for one in of_seeds if one.reason), "")
+    intercept, slope, brier = np.mean([[one.intercept, one.slope, one.brier] for one in of_seeds], axis=0).tolist()
     return Calibration(intercept, slope, brier, reason)
 
 

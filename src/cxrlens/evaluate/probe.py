@@ -1,4 +1,8 @@
-"""Linear probes: what logistic regression reads off frozen features (Alain and Bengio 2016, arXiv:1610.01644)."""
+"""Linear probes of frozen features (Alain and Bengio 2016, arXiv:1610.01644), and the AUC of each finding.
+
+A linear probe is a logistic regression on the features of a trained network. A finding is a radiological finding, such
+as an output of a multi-label network.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +16,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cxrlens.data.grouping import patient_folds
-from cxrlens.evaluate.auc import interval_of, without_auc
+from cxrlens.evaluate.auc import interval_of, no_auc_reason
 from cxrlens.evaluate.influence import placements
 
-# AUC of each finding of a multi-label network, with an interval by patients.
+C = 0.01  # inverse strength of the penalty, strong because features outnumber images
 
 
 @dataclass(frozen=True)
 class FindingAuc:
-    """A finding's AUC with its interval by patients; NaN with a `reason` where there are too few of a class."""
+    """A finding's AUC with its interval by patients; NaN with a `reason` where a class has too few images."""
 
     finding: str
     auc: float
@@ -45,25 +49,23 @@ def finding_auc(
     """The AUC over the images whose label is known.
 
     Args:
-        finding: what it is called.
-        labels: 1, 0 or NaN, [n].
-        scores: higher means more positive, [n].
-        patients: of each image.
-        folds: int [n] where several models scored a fold each: scores are then compared within a fold only.
-        level: of the interval.
+        finding: name of the finding.
+        labels: 1, 0 or NaN (left out), [n].
+        scores: score of each image, higher means more positive, [n].
+        patients: patient of each image, [n].
+        folds: fold of each image, int [n], where each fold was scored by another model: scores are then compared within
+            a fold only.
+        level: confidence level of the interval, between 0 and 1.
     """
     known = ~np.isnan(labels)
-    positive, score, who = labels[known] == 1, scores[known].astype(float), np.asarray(patients, dtype=str)[known]
-    part = None if folds is None else folds[known]
-    names, of_image = np.unique(who, return_inverse=True)
+    positive, score = labels[known] == 1, scores[known].astype(float)
+    strata = None if folds is None else folds[known]
+    names, patient_numbers = np.unique(np.asarray(patients, dtype=str)[known], return_inverse=True)
     counts = (level, int(positive.sum()), int((~positive).sum()), len(names))
-    if reason := without_auc(positive, part):
+    if reason := no_auc_reason(positive, strata):
         return FindingAuc(finding, np.nan, np.nan, np.nan, *counts, reason=reason)
-    one = interval_of(placements(positive, score, of_image, len(names), part), positive, level)
-    return FindingAuc(finding, one.auc, one.low, one.high, *counts, one.rough, one.reason)
-
-
-C = 0.01  # strength of the penalty: features outnumber images
+    estimate = interval_of(placements(positive, score, patient_numbers, len(names), strata), positive, level)
+    return FindingAuc(finding, estimate.auc, estimate.low, estimate.high, *counts, estimate.rough, estimate.reason)
 
 
 def linear_probe(
@@ -75,57 +77,65 @@ def linear_probe(
     seed: int = 0,
     level: float = 0.95,
 ) -> FindingAuc:
-    """The AUC of a penalised logistic regression on standardised features, by folds that keep patients apart.
+    """The AUC of a penalised logistic regression on standardised features, cross-validated by patient.
 
     Args:
-        name: of what is probed.
-        features: float [n, d].
+        name: name of the finding that is probed.
+        features: features of each image, float [n, d].
         labels: 1, 0 or NaN (left out), [n].
-        patients: of each image; a patient is in one fold.
-        folds: at most so many; fewer where a class has fewer patients.
-        seed: of the folds.
-        level: of the interval.
+        patients: patient of each image, [n]; all images of a patient are in one fold.
+        folds: number of folds; fewer where a class has fewer patients.
+        seed: seed of the folds.
+        level: confidence level of the interval, between 0 and 1.
     """
     known = np.flatnonzero(~np.isnan(labels))
-    x, y, who = features[known], labels[known].astype(int), np.asarray(patients, dtype=str)[known]
-    scores, part = probe_scores(x, y, who, folds, seed)
-    return finding_auc(name, labels[known], scores, who.tolist(), part, level)
+    x, y, known_patients = features[known], labels[known].astype(int), np.asarray(patients, dtype=str)[known]
+    scores, fold_of = probe_scores(x, y, known_patients, folds, seed)
+    return finding_auc(name, labels[known], scores, known_patients.tolist(), fold_of, level)
 
 
 def probe_scores(
     x: np.ndarray, y: np.ndarray, patients: np.ndarray, folds: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The probe's score and fold of each image, both [n]: of labels 1 or 0, by folds that keep patients apart."""
-    part = patient_folds(patients, y, folds, seed)
-    return fold_scores(x, y, part, logistic), part
+    """Each image's score by the probe of the other folds, and its fold, both [n]; folds are by patient.
+
+    Args:
+        x: features, float [n, d].
+        y: labels, 1 or 0, [n].
+        patients: patient of each image, [n].
+        folds: number of folds; fewer where a class has fewer patients.
+        seed: seed of the folds.
+    """
+    fold_of = patient_folds(patients, y, folds, seed)
+    return fold_scores(x, y, fold_of, logistic), fold_of
 
 
 def fitted_probe(x: np.ndarray, y: np.ndarray) -> Any:
-    """The probe itself, fitted to features [n, d] and labels 1 or 0, [n]; its `decision_function` gives logits."""
+    """The probe, fitted to features [n, d] and labels 1 or 0, [n]; its `decision_function` gives logits."""
     return logistic().fit(x, y)
 
 
 def logistic(strength: float = C) -> Any:
-    """Logistic regression on standardised features; a smaller strength is a stronger penalty."""
+    """A new logistic regression on standardised features; a smaller `strength` is a stronger penalty."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=2000))
 
 
-def fold_scores(x: np.ndarray, y: np.ndarray, part: np.ndarray, make: Callable[[], Any]) -> np.ndarray:
-    """Scores of each fold's images by a classifier fitted on the other folds, [n]; 0 where those hold one class only.
+def fold_scores(x: np.ndarray, y: np.ndarray, fold_of: np.ndarray, make: Callable[[], Any]) -> np.ndarray:
+    """Each image's score by a classifier fitted on the other folds, [n]; 0 where those folds hold one class only.
 
     Args:
-        x: float [n, d].
-        y: 1 or 0, [n].
-        part: fold of each image, [n]. Scores of different folds are not comparable.
-        make: a new scikit-learn classifier.
+        x: features, float [n, d].
+        y: labels, 1 or 0, [n].
+        fold_of: fold of each image, [n]; scores of different folds are not comparable.
+        make: function that returns a new scikit-learn classifier.
     """
     scores = np.zeros(len(y))
-    for fold in np.unique(part):
-        inside, outside = part != fold, part == fold
-        if len(np.unique(y[inside])) == 2:
-            model = make().fit(x[inside], y[inside])
+    for fold in np.unique(fold_of):
+        train, test = fold_of != fold, fold_of == fold
+        if len(np.unique(y[train])) == 2:
+            model = make().fit(x[train], y[train])
             if hasattr(model, "decision_function"):
-                scores[outside] = model.decision_function(x[outside])
+                scores[test] = model.decision_function(x[test])
             else:
-                scores[outside] = model.predict_proba(x[outside])[:, 1]
+                scores[test] = model.predict_proba(x[test])[:, 1]
     return scores

@@ -1,4 +1,4 @@
-"""What is said of the models, as frozen records and as plain values for `results.json`."""
+"""The results of an evaluation, as frozen records and as plain values for `results.json`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,19 @@ class OperatingPoint:
     """Sensitivity and specificity at a threshold chosen on training data.
 
     Attributes:
-        value: the threshold as a probability; of several networks, each with its own, the mean.
-        rule: how it was chosen.
-        sensitivity: of the positives; `_low` and `_high` by patients, `_wilson_low` and `_wilson_high` by images.
-        specificity: of the negatives, likewise.
-        reason: why there is none, else "".
+        value: threshold as a probability; the mean over networks, each of which has its own.
+        rule: name of the rule that chose it, see `calibration.RULES`.
+        sensitivity: share of positive images that are called positive.
+        sensitivity_low: lower end of its interval by patients.
+        sensitivity_high: upper end of its interval by patients.
+        sensitivity_wilson_low: lower end of Wilson's interval by images.
+        sensitivity_wilson_high: upper end of Wilson's interval by images.
+        specificity: share of negative images that are called negative.
+        specificity_low: lower end of its interval by patients.
+        specificity_high: upper end of its interval by patients.
+        specificity_wilson_low: lower end of Wilson's interval by images.
+        specificity_wilson_high: upper end of Wilson's interval by images.
+        reason: why there is no threshold, else "".
     """
 
     value: float
@@ -45,7 +53,7 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class SeedAuc:
-    """The AUC of one seed's networks."""
+    """The AUC of one seed: the mean over the networks of its folds, weighted by pairs."""
 
     seed: int
     auc: float
@@ -55,9 +63,27 @@ class SeedAuc:
 class ModelResult:
     """A row of Table 1.
 
-    `auc_low` and `auc_high` are by patients, `auc_train_low` and `auc_train_high` over patients and trainings (NaN with
-    fewer than 3 trainings); `rough` where a class has fewer than 10 patients, NaN with a `reason` where fewer than 5.
-    `auc_seed_sd` is NaN for one seed.
+    Attributes:
+        name: name of the model.
+        auc: mean over seeds of the mean over folds, weighted by pairs.
+        auc_low: lower end of the interval by patients; NaN where `reason` says why.
+        auc_high: upper end of the interval by patients; NaN where `reason` says why.
+        auc_train_low: lower end of the interval over patients and trainings; NaN with fewer than 3 trainings.
+        auc_train_high: upper end of the interval over patients and trainings; NaN with fewer than 3 trainings.
+        rough: whether the intervals are rough because a class has 5 to 9 patients.
+        reason: why there is no interval, else "".
+        seeds: number of seeds.
+        folds: number of folds.
+        auc_seed_sd: standard deviation of the AUC over seeds; NaN with one seed.
+        seed_aucs: AUC of each seed.
+        images: number of validation images with a known label.
+        patients: number of their patients.
+        positive: number of positive images.
+        negative: number of negative images.
+        calibration: agreement of the probabilities with the observed shares.
+        threshold: sensitivity and specificity at the threshold chosen on training data.
+        curves: points of the ROC, precision-recall and reliability curves.
+        subgroups: results by sex, age group, view and source.
     """
 
     name: str
@@ -84,7 +110,14 @@ class ModelResult:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the intervals were made; `unlabelled` images could not be judged."""
+    """How the intervals were made.
+
+    Attributes:
+        level: confidence level of the intervals, between 0 and 1.
+        method: name of the method of the intervals by patients.
+        trainings: what the interval over patients and trainings counts: "seeds", "folds", or "" without one.
+        unlabelled: number of validation images left out because their label is unknown.
+    """
 
     level: float
     method: str
@@ -94,7 +127,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that is said of the models."""
+    """The results of all models."""
 
     models: tuple[ModelResult, ...]
     comparisons: tuple[Comparison, ...]
@@ -112,15 +145,15 @@ class Evaluation:
 
 
 def plain(value: Any) -> Any:
-    """Records, tables, arrays and numbers as what JSON knows: floats to 6 decimals, NaN and infinities as None.
+    """Records, mappings, arrays and numbers as JSON values: floats to 6 decimals, NaN and infinities as None.
 
     A threshold is written in full: one of 0.0000004 is not 0.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        told = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        values = {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
         if isinstance(value, OperatingPoint) and math.isfinite(value.value):
-            told["value"] = float(value.value)
-        return told
+            values["value"] = float(value.value)
+        return values
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

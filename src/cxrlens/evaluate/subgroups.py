@@ -1,4 +1,4 @@
-"""The same numbers by sex, age group, view and source; a group too small stays, with counts and reason."""
+"""AUC, sensitivity and specificity by sex, age group, view and source; a group that is too small has a reason."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from cxrlens.data.demographics import AGE_BANDS, age_band
 from cxrlens.evaluate.auc import interval_of
-from cxrlens.evaluate.networks import Network, Validation, model_influence, networks_without_auc, rates, within
+from cxrlens.evaluate.networks import Network, Validation, model_influence, networks_no_auc_reason, rates, restricted
 
 ATTRIBUTES = ("sex", "age", "view", "source")
 UNKNOWN = "unknown"
@@ -18,7 +18,10 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Subgroup:
-    """One group of the validation images; values are NaN where `reason` says why; `rough`: of 5 to 9 patients."""
+    """One group of the validation images.
+
+    Values are NaN where `reason` says why. `rough` marks the interval of an AUC on 5 to 9 patients of a class.
+    """
 
     by: str
     group: str
@@ -40,52 +43,61 @@ class Subgroup:
 
 
 def groups(images: Sequence[str], cohort: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Attribute → the group of each image, [n]; an attribute that is unknown throughout has no entry."""
+    """Attribute → group of each image, [n]; an attribute that is unknown for all images has no entry."""
     table = cohort.drop_duplicates("image").set_index("image").reindex(list(images))
-    found = {}
+    of_attribute = {}
     for name in ATTRIBUTES:
         if name not in table or table[name].isna().all():
             continue
         column = table[name].map(age_band) if name == "age" else table[name]
-        found[name] = np.array([UNKNOWN if pd.isna(value) else str(value) for value in column], dtype=object)
-    return found
+        of_attribute[name] = np.array([UNKNOWN if pd.isna(value) else str(value) for value in column], dtype=object)
+    return of_attribute
 
 
 def subgroups(
-    networks: Sequence[Network], data: Validation, of: dict[str, np.ndarray], level: float = 0.95
+    networks: Sequence[Network], data: Validation, attributes: dict[str, np.ndarray], level: float = 0.95
 ) -> tuple[Subgroup, ...]:
-    """One row a group, in the order of `of` and then by age or by name, the unknown last."""
+    """One row for each group, in the order of `attributes` and then by age or by name, the unknown last.
+
+    Args:
+        networks: networks of one model.
+        data: validation images.
+        attributes: attribute → group of each image, see `groups`.
+        level: confidence level of the intervals, between 0 and 1.
+    """
     rows = []
-    for by, group in of.items():
-        known = AGE_BANDS if by == "age" else sorted(set(group) - {UNKNOWN})
-        for name in (each for each in (*known, UNKNOWN) if each in group):
-            rows.append(_row(by, name, group == name, networks, data, level))
+    for attribute, group in attributes.items():
+        known = AGE_BANDS if attribute == "age" else sorted(set(group) - {UNKNOWN})
+        for name in (*known, UNKNOWN):
+            if name in group:
+                rows.append(_row(attribute, name, group == name, networks, data, level))
     return tuple(rows)
 
 
 def _row(
-    by: str,
+    attribute: str,
     name: str,
-    inside: np.ndarray,
+    in_group: np.ndarray,
     networks: Sequence[Network],
     data: Validation,
     level: float,
 ) -> Subgroup:
-    part = within(networks, inside)
-    positive = int(data.labels[inside].sum())
-    reason = networks_without_auc(part, data.labels)
+    of_group = restricted(networks, in_group)
+    positive = int(data.labels[in_group].sum())
+    reason = networks_no_auc_reason(of_group, data.labels)
     value, low, high, rough = np.nan, np.nan, np.nan, False
     if not reason:
-        found = interval_of(model_influence(part, data), data.labels[inside], level)
-        value, low, high, rough, reason = found.auc, found.low, found.high, found.rough, found.reason
-    sensitivity, specificity = rates(part, data, level)
+        estimate = interval_of(model_influence(of_group, data), data.labels[in_group], level)
+        value, low, high, rough = estimate.auc, estimate.low, estimate.high, estimate.rough
+        reason = estimate.reason
+    sensitivity, specificity = rates(of_group, data, level)
     return Subgroup(
-        by,
+        attribute,
         name,
-        int(inside.sum()),
-        len(np.unique(data.patients[inside])),
+        int(in_group.sum()),
+        len(np.unique(data.patients[in_group])),
         positive,
-        int(inside.sum()) - positive,
+        int(in_group.sum()) - positive,
         value,
         low,
         high,

@@ -15,7 +15,7 @@ from cxrlens.data.tables import Table, read_table
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import AucInterval, check_level, interval_of
 from cxrlens.evaluate.comparisons import Comparison, compare
-from cxrlens.evaluate.networks import model_influence, networks_without_auc, read_predictions
+from cxrlens.evaluate.networks import model_influence, networks_no_auc_reason, read_predictions
 from cxrlens.evaluate.records import plain
 from cxrlens.text import many
 
@@ -98,7 +98,7 @@ def auc_table(
     if data.unlabelled:
         notes.append(f"{data.unlabelled} rows or images without a label are left out")
     for name, networks in data.models.items():
-        if reason := networks_without_auc(networks, data.labels):
+        if reason := networks_no_auc_reason(networks, data.labels):
             raise UserError(f"{path}, {name}: {reason}")
     influences = {name: model_influence(networks, data) for name, networks in data.models.items()}
     models = {name: interval_of(one, data.labels, level) for name, one in influences.items()}

@@ -101,7 +101,7 @@ def evaluate_outside(
             side: replace(model_influence(data.models[name], data), trainings=())  # the same networks on both sides
             for side, data in (("inside", before), ("outside", after))
         }
-        changes += compare(sides, options.level, apart=True)
+        changes += compare(sides, options.level, independent=True)
     models = [
         ExternalModel(
             name=model["name"],

@@ -7,7 +7,7 @@ import numpy as np
 from cxrlens.audit.base import AuditResult, Bar, auc_estimate, change, ends, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.evaluate.auc import without_auc
+from cxrlens.evaluate.auc import no_auc_reason
 from cxrlens.evaluate.probe import probe_scores
 
 COLUMNS = ("source", "site")
@@ -38,7 +38,7 @@ class LeaveOneSourceOut(ModelProbe):
         found = []
         for what, by in (("patients", who), (column, groups)):
             scores, part = probe_scores(features[known], labels, by, 5, seed)
-            reason = without_auc(labels, part)
+            reason = no_auc_reason(labels, part)
             if len(np.unique(part)) < 2:
                 reason = f"folds by {what} need two {what} with images of each class"
             if reason:

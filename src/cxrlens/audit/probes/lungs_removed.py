@@ -39,7 +39,7 @@ def without_lungs(case: ModelCase) -> str:
     """Why nothing can be said by lungs here, else ""."""
     if case.lungs.origin == "none":
         return "nobody knows where the lungs are" + "".join(f"; {reason}" for reason in case.lungs.refused)
-    return case.without_auc(case.lungs.rows)
+    return case.no_auc_reason(case.lungs.rows)
 
 
 # Lungs removed before training as well: what can be learned where there are no lungs (Maguolo and Nanni 2020).

@@ -35,7 +35,7 @@ class PlantedMarker(ModelProbe):
         """One finding: "clear" where the marker on one class shows and the marker on both does not."""
         statistic = "AUC lost when corners with a planted marker are filled in"
         learned = case.training.labels
-        reason = case.without_auc(np.arange(len(case.labels)))
+        reason = case.no_auc_reason(np.arange(len(case.labels)))
         if not reason and (learned.all() or not learned.any()):
             reason = "the training images are of one class"
         if reason:

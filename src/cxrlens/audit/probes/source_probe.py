@@ -9,7 +9,7 @@ import numpy as np
 from cxrlens.audit.base import AuditResult, Bar, Estimate, auc_estimate, ends, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.evaluate.auc import without_auc
+from cxrlens.evaluate.auc import no_auc_reason
 from cxrlens.evaluate.probe import probe_scores
 
 COLUMNS = ("source", "site", "view")
@@ -45,7 +45,7 @@ class SourceProbe(ModelProbe):
         known = np.flatnonzero(~np.isnan(inside))
         who = case.patients[known]
         scores, part = probe_scores(features[known], inside[known] == 1, who, 5, judging.seed)
-        if reason := without_auc(inside[known] == 1, part):
+        if reason := no_auc_reason(inside[known] == 1, part):
             return refused(self.name, case.name, statistic, reason, LIMITS)
         found = auc_estimate(scores, inside[known] == 1, who, judging, part=part)
         told = self._label(case, known, inside[known])
@@ -67,7 +67,7 @@ class SourceProbe(ModelProbe):
 
     def _label(self, case: ModelCase, known: np.ndarray, inside: np.ndarray) -> Estimate:
         """How well the group alone tells the label, whichever way round; NaN where too few of a class have it known."""
-        if reason := case.without_auc(known):
+        if reason := case.no_auc_reason(known):
             return Estimate(np.nan, np.nan, np.nan, np.nan, reason=reason)
         found = auc_estimate(inside, case.labels, case.patients, case.judging, known)
         if found.value >= 0.5:
