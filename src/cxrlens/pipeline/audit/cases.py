@@ -86,7 +86,7 @@ def read_severity(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"[audit] severity: cannot read {path} ({error})") from error
     try:
-        kept = "\n".join(line for line in lines if not line.startswith("audit"))
+        kept = "\n".join(line for line in lines if not line.startswith("#"))
         table = pd.read_csv(io.StringIO(kept), dtype=str, keep_default_na=False)  # an image may be called "NA"
     except ValueError as error:  # pandas: no line at all, or one with too many cells
         raise UserError(f"[audit] severity: {path} is no table ({error}); a column filename is needed") from error
