@@ -38,9 +38,8 @@ from cxrlens.models.backbones import UNIT, Backbone
 from cxrlens.models.classifier import Classifier, seeded
 from cxrlens.pipeline.audit.cases import ArrayImages
 from cxrlens.train.device import choose_device
-from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.inputs import FixedImages, LabelledImages
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.predict import FixedImages
 from cxrlens.train.training_options import TrainingOptions
 
 SIZE, RENDERED, PATIENTS = 64, 192, 600

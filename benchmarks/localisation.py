@@ -28,9 +28,8 @@ from cxrlens.explain.attribute import attribute
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier
 from cxrlens.train.device import choose_device
-from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.inputs import FixedImages, LabelledImages
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.predict import FixedImages
 from cxrlens.train.training_options import TrainingOptions
 
 NETWORK = ModelOptions(name="lite0", backbone="tf_efficientnet_lite0", weights="efficientnet-lite0-imagenet")

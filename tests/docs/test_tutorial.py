@@ -186,7 +186,7 @@ def broken(page: Path, text: str) -> list[str]:
     """The relative links of a text that lead nowhere."""
     found = []
     for link in LINK.findall(FENCE.sub("", text)):
-        path, _, anchor = link.partition("audit")
+        path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
         if re.match(r"[a-z]+:", link):
             continue

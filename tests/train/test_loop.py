@@ -19,10 +19,9 @@ from cxrlens.data.cache import ImageCache
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier, seeded
 from cxrlens.train.device import choose_device
-from cxrlens.train.inputs import BankInputs, LabelledImages, PixelInputs, choose_inputs
+from cxrlens.train.inputs import BankInputs, FixedImages, LabelledImages, PixelInputs, choose_inputs
 from cxrlens.train.loop import Fit, train
 from cxrlens.train.order import Order
-from cxrlens.train.predict import FixedImages
 from cxrlens.train.training_options import TrainingOptions
 
 SIZE = 64

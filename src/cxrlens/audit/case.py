@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from cxrlens.audit.base import JUDGING, Estimate, IntervalOptions, auc_estimate, change
@@ -18,8 +17,7 @@ from cxrlens.evaluate.auc import without_auc
 from cxrlens.models.classifier import Classifier
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import Device
-
-BATCH = 16
+from cxrlens.train.predict import mean_features, predict_batches, predict_logits
 
 
 @dataclass(frozen=True)
@@ -105,21 +103,16 @@ class ModelCase:
 
     def predict(self, pixels: Tensor) -> np.ndarray:
         """Logits float64 [n] of images [n, 1, size, size] in [0, 1]."""
-        found = []
-        with torch.inference_mode():
-            for some in pixels.split(BATCH):
-                with self.device.autocast():
-                    found.append(self.model(self.device.put(some)).double().cpu().numpy())
-        return np.concatenate(found)
+        return predict_logits(self.model, pixels, self.device)
 
     def features(self, pixels: Tensor) -> np.ndarray:
         """The backbone's map averaged over its places, float32 [n, c]."""
-        found = []
-        with torch.inference_mode():
-            for some in pixels.split(BATCH):
-                with self.device.autocast():
-                    found.append(self.model.features(self.device.put(some)).mean((2, 3)).float().cpu().numpy())
-        return np.concatenate(found)
+        features = predict_batches(
+            lambda images: mean_features(self.model, images),
+            lambda rows: pixels[rows.start : rows.stop],
+            len(pixels), self.device,
+        )  # fmt: skip
+        return features.numpy()
 
     def without_auc(self, rows: np.ndarray) -> str:
         """Why these images (positions) give no AUC that says anything, else ""."""

@@ -14,6 +14,8 @@ from cxrlens.explain.attribute import attribute
 from cxrlens.explain.base import Attribution, evaluating, shared_scale
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.classifier import Classifier
+from cxrlens.train.device import Device
+from cxrlens.train.predict import predict_logits, probabilities
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ class Explained:
         return cls(model, images, arrays["probability"], tuple(attributions), missing)
 
 
-def explained(name: str, model: Classifier, images: Tensor, methods: Sequence[str]) -> Explained:
+def explained(name: str, model: Classifier, images: Tensor, methods: Sequence[str], device: Device) -> Explained:
     """A network's view of images; a method that this network cannot have is `missing`, and takes no other's maps away.
 
     Args:
@@ -78,9 +80,10 @@ def explained(name: str, model: Classifier, images: Tensor, methods: Sequence[st
         model: of one logit; left as it was found.
         images: float32 [n, 1, size, size] in [0, 1].
         methods: names in `METHODS`.
+        device: where the model is.
     """
-    with torch.inference_mode(), evaluating(model):
-        logits = torch.cat([model(some.to(model.mean)).double().cpu() for some in images.split(16)])
+    with evaluating(model):
+        logits = predict_logits(model, images, device)
     maps, missing, failed = [], {}, []
     for method in methods:
         try:
@@ -88,4 +91,4 @@ def explained(name: str, model: Classifier, images: Tensor, methods: Sequence[st
         except Exception as error:
             missing[method] = reason(error)
             failed += [] if isinstance(error, UserError) else [method]
-    return Explained(name, images.cpu(), torch.sigmoid(logits).numpy(), tuple(maps), missing, tuple(failed))
+    return Explained(name, images.cpu(), probabilities(logits), tuple(maps), missing, tuple(failed))

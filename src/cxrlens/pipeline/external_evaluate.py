@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
 
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
@@ -21,6 +20,7 @@ from cxrlens.progress import SILENT, Progress
 from cxrlens.study import folder_name
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.predict import predict_batches, probabilities
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,6 @@ def _networks(outside: ModelResult, numbers: Mapping[tuple[str, int, int], int])
 
 # Predictions of other images by every network of a run, with the columns of `predictions.csv`.
 
-BATCH = 16
-
 
 def predict_outside(
     run: FinishedRun, cohort: Cohort, table: pd.DataFrame, device: Device, progress: Progress = SILENT
@@ -170,18 +168,15 @@ def predict_outside(
                 caches[size] = decoded(cohort, size, run.study.images.interpolation, progress, run.depth)
             images = LabelledImages(caches[size], tuple(table["image"]), table["label"].to_numpy(np.float32))
             network = device.place(run.model(model, seed=seed, fold=fold))
-            found = []
-            with torch.inference_mode():
-                for start in range(0, len(table), BATCH):
-                    rows = range(start, min(start + BATCH, len(table)))
-                    with device.autocast():
-                        found.append(network(device.put(images.pixels(rows))).double().cpu())
-                    task.update(len(tables) * len(table) + rows.stop, network=f"{model} (seed {seed}, fold {fold})")
-            logits = torch.cat(found)
+            title, before = f"{model} (seed {seed}, fold {fold})", len(tables) * len(table)
+            logits = predict_batches(
+                network, images.pixels, len(table), device,
+                update=lambda done, title=title, before=before: task.update(before + done, network=title),
+            ).numpy().astype(np.float64)  # fmt: skip
             told = {
                 "model": model, "seed": seed, "fold": fold, "image": images.images,
                 "patient": table["patient"].to_numpy(), "label": images.labels.astype(int),
-                "probability": torch.sigmoid(logits).numpy(), "logit": logits.numpy(),
+                "probability": probabilities(logits), "logit": logits,
             }  # fmt: skip
             tables.append(pd.DataFrame(told))
     return pd.concat(tables, ignore_index=True)

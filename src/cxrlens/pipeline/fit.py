@@ -27,9 +27,9 @@ from cxrlens.run_folder import NetworkFolder, RunFolder
 from cxrlens.study import ModelRow, folder_name
 from cxrlens.train.checkpoint import save_tensors
 from cxrlens.train.device import Device
-from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.inputs import FixedImages, LabelledImages
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.predict import FixedImages
+from cxrlens.train.predict import probabilities
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def predictions(
             "image": data.images,
             "patient": patients.to_numpy(),
             "label": data.labels.astype(int),
-            "probability": 1 / (1 + np.exp(-logits)),
+            "probability": probabilities(logits),
             "logit": logits,
         }
     )

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from cxrlens.data.files import list_files, passed_over
@@ -21,7 +20,7 @@ from cxrlens.names import name_of, path_of
 from cxrlens.pipeline.finished_run import FinishedRun
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import choose_device
-from cxrlens.train.predict import as_tensor
+from cxrlens.train.predict import as_tensor, predict_batches, probabilities
 
 OWN_COLUMNS = ("image", "problem", "warnings", "side")
 
@@ -105,8 +104,8 @@ def predict(
         raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no image in {paths[0]}")
     table = pd.DataFrame({"image": [name_of(file) for file in files]})
     for name, column in columns(names).items():
-        stacked = torch.from_numpy(np.stack([each[sizes[name]] for each in pixels.values()]))[:, None]
-        found = dict(zip(pixels, _probabilities(run, name, stacked, device, progress), strict=True))
+        squares = np.stack([each[sizes[name]] for each in pixels.values()])
+        found = dict(zip(pixels, _probabilities(run, name, squares, device, progress), strict=True))
         table[column] = [found.get(file, np.nan) for file in files]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
     table["warnings"] = pd.Series([odd.get(file) or None for file in files], dtype=object)
@@ -162,21 +161,22 @@ def _known_files(run: FinishedRun) -> dict[str, str]:
     return found
 
 
-def _probabilities(run: FinishedRun, name: str, images: torch.Tensor, device: str, progress: Progress) -> np.ndarray:
-    chosen = choose_device(device)
+def _probabilities(run: FinishedRun, name: str, squares: np.ndarray, device: str, progress: Progress) -> np.ndarray:
+    """The mean probability of each image over the model's networks."""
+    chosen, count = choose_device(device), len(squares)
     predictions = run.predictions
     networks = predictions.loc[predictions["model"] == name, ["seed", "fold"]].drop_duplicates()
-    found = []
-    with progress.task(name, len(networks) * len(images)) as task, torch.inference_mode():
+    by_network: list[np.ndarray] = []
+    with progress.task(name, len(networks) * count) as task:
         for seed, fold in networks.itertuples(index=False):
-            model = chosen.place(run.model(name, seed=int(seed), fold=int(fold)))
-            logits = []
-            for some in images.split(16):
-                with chosen.autocast():
-                    logits.append(model(chosen.put(some.float() / 255)).double().cpu())
-                task.update(len(found) * len(images) + sum(map(len, logits)))
-            found.append(torch.sigmoid(torch.cat(logits)).numpy())
-    return np.mean(found, axis=0)
+            model, before = chosen.place(run.model(name, seed=int(seed), fold=int(fold))), len(by_network) * count
+            logits = predict_batches(
+                model,
+                lambda rows: as_tensor(squares[rows.start : rows.stop]),
+                count, chosen, update=lambda done, before=before: task.update(before + done),
+            )  # fmt: skip
+            by_network.append(probabilities(logits.numpy()))
+    return np.mean(by_network, axis=0)
 
 
 def _files(paths: Sequence[str | Path], problems: dict[Path, str], progress: Progress) -> list[Path]:

@@ -23,7 +23,7 @@ from cxrlens.report.model_card import model_card
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 from cxrlens.train.device import Device
 from cxrlens.train.distil import pooled_features
-from cxrlens.train.predict import FixedImages
+from cxrlens.train.inputs import FixedImages
 
 
 def evaluate_pretraining(

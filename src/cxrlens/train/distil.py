@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -11,6 +10,7 @@ from cxrlens.models.classifier import Classifier
 from cxrlens.progress import SILENT, Progress
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.predict import mean_features, predict_batches
 from cxrlens.train.training_options import Loss, cross_entropy
 
 
@@ -32,22 +32,19 @@ def pooled_features(
         mirrored: whether each is the mean over the image and its mirror image.
         size: side that the images are brought to first, for a network trained at another one.
     """
-    found = []
+
+    def features(images: Tensor) -> Tensor:
+        if size is not None and size != images.shape[-1]:
+            images = interpolate(images.float(), (size, size), mode="bilinear", antialias=True)
+        pooled = mean_features(model, images)
+        return (pooled + mean_features(model, images.flip(3))) / 2 if mirrored else pooled
+
     training = model.training
     device.place(model).eval()
-    with torch.inference_mode(), progress.task("features", len(data.images)) as task:
-        for start in range(0, len(data.images), 32):
-            images = device.put(data.pixels(range(start, min(start + 32, len(data.images)))))
-            if size is not None and size != images.shape[-1]:
-                images = interpolate(images, (size, size), mode="bilinear", antialias=True)
-            with device.autocast():
-                pooled = model.features(images).float().mean((2, 3))
-                if mirrored:
-                    pooled = (pooled + model.features(images.flip(3)).float().mean((2, 3))) / 2
-            found.append(pooled.cpu().numpy())
-            task.update(start + len(images))
+    with progress.task("features", len(data.images)) as task:
+        pooled = predict_batches(features, data.pixels, len(data.images), device, batch=32, update=task.update)
     model.train(training)
-    return np.concatenate(found)
+    return pooled.numpy()
 
 
 def standardised(features: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from cxrlens.data.augment import Augmentation, Parameters, apply
 from cxrlens.data.finding_sets import Pixels
 from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import Device
+from cxrlens.train.predict import predict_batches
 
 BANK_LIMIT = 4 << 30  # bytes of feature maps kept in memory; beyond it they are computed at every step
 
@@ -114,15 +115,41 @@ def feature_maps(
     tell: Callable[[int], None] = lambda done: None,
 ) -> Tensor:
     """Feature maps float32 [n, c, h, w] on the CPU, always in the same batches so that they come out the same."""
-    found = []
     training = model.training
     model.eval()
-    with torch.inference_mode():
-        for start in range(0, len(rows), 16):
-            some = rows[start : start + 16]
-            with device.autocast():
-                maps = model.features(device.put(data.pixels(some, [parameters] * len(some))))
-            found.append(maps.float().cpu())
-            tell(start + len(some))
+    maps = predict_batches(
+        model.features,
+        lambda some: data.pixels(rows[some.start : some.stop], [parameters] * len(some)),
+        len(rows), device, update=tell,
+    )  # fmt: skip
     model.train(training)
-    return torch.cat(found)
+    return maps
+
+
+class FixedImages:
+    """Images that one network predicts again and again, without augmentation.
+
+    They pass through a frozen backbone only once, if their feature maps fit in memory.
+
+    Attributes:
+        data: the images, in the order of the logits.
+    """
+
+    def __init__(self, model: Classifier, data: LabelledImages, device: Device) -> None:
+        self.model, self.data, self.device = model, data, device
+        rows = range(len(data.images))
+        banked = model.backbone_is_frozen and bank_fits(model, data, 1, device)
+        self._features = feature_maps(model, data, rows, Parameters(), device) if banked and data.images else None
+
+    def logits(self) -> np.ndarray:
+        """Logits float32 [n] from the model in evaluation mode; its mode is restored."""
+        features, training = self._features, self.model.training
+        self.model.eval()
+        if features is None:
+            logits = predict_batches(self.model, self.data.pixels, len(self.data.images), self.device)
+        else:
+            logits = predict_batches(
+                self.model.logits, lambda rows: features[rows.start : rows.stop], len(features), self.device
+            )
+        self.model.train(training)
+        return logits.numpy()

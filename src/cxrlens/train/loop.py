@@ -25,9 +25,8 @@ from cxrlens.train.checkpoint import (
     save_checkpoint,
 )
 from cxrlens.train.device import Device, keep_freed_memory
-from cxrlens.train.inputs import LabelledImages, choose_inputs
+from cxrlens.train.inputs import FixedImages, LabelledImages, choose_inputs
 from cxrlens.train.order import Order, ends_alone
-from cxrlens.train.predict import FixedImages
 from cxrlens.train.training_options import Loss, TrainingOptions, cross_entropy, label_weights, learning_rate
 
 NO_AUGMENTATION = Augmentation()
@@ -52,7 +51,8 @@ class Fit:
     Attributes:
         model: trained in place.
         data: the training images.
-        validation: looked at after each epoch for the history, never to choose anything.
+        validation: images whose loss and AUC go into the history after each epoch, never to choose anything; None for a
+            history without them.
         options: batch, epochs and so on.
         augmentation: of the training images.
         seed: of order, augmentation and whatever the network draws.
@@ -66,7 +66,7 @@ class Fit:
 
     model: Classifier
     data: LabelledImages
-    validation: LabelledImages
+    validation: LabelledImages | None
     options: TrainingOptions
     augmentation: Augmentation
     seed: int
@@ -169,7 +169,7 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
         task.update(0)
         # `total`, not what is left of it: a resumed training has to make the same choice.
         inputs = choose_inputs(model, fit.data, augmentation, total * batch, fit.device, task.update)
-        watched = FixedImages(model, fit.validation, fit.device)
+        watched = FixedImages(model, fit.validation, fit.device) if fit.validation is not None else None
     weights = label_weights(fit.data.labels, options.class_weights)
     saver = _Saver(fit, model, optimizer)
     model.train()
@@ -226,16 +226,20 @@ def _note(state: State, fit: Fit, loss: Tensor, logits: Tensor, labels: np.ndarr
         state.epoch_labels += labels.tolist()
 
 
-def _epoch(state: State, watched: FixedImages) -> dict[str, float]:
+def _epoch(state: State, watched: FixedImages | None) -> dict[str, float]:
+    training = {
+        "epoch": len(state.history) + 1,
+        "loss": sum(state.epoch_loss) / state.epoch_images,
+        "auc": _auc(np.array(state.epoch_labels), np.array(state.epoch_logits)),
+    }
+    if watched is None:
+        return training
     labels = watched.data.labels
     logits = watched.logits()
     if labels.ndim > 1:
         logits = logits[:, : labels.shape[1]]
     weights = torch.from_numpy(label_weights(labels))
-    return {
-        "epoch": len(state.history) + 1,
-        "loss": sum(state.epoch_loss) / state.epoch_images,
-        "auc": _auc(np.array(state.epoch_labels), np.array(state.epoch_logits)),
+    return training | {
         "validation_loss": cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), weights).item(),
         "validation_auc": _auc(labels, logits),
     }

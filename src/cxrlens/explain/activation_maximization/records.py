@@ -80,7 +80,7 @@ def assess_convergence(shown: float, reference: np.ndarray | Sequence[float]) ->
         shown: the picture's activation as shown.
         reference: the same objective on real images, at least one (see `reference_activations`).
 
-    >>> print(judge(2.0, [1.0, 3.0]), "-", judge(3.0, [1.0, 3.0]))
+    >>> print(assess_convergence(2.0, [1.0, 3.0]), "-", assess_convergence(3.0, [1.0, 3.0]))
     did not converge - converged
     """
     values = np.asarray(reference, dtype=float)

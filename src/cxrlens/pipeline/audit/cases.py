@@ -28,7 +28,7 @@ from cxrlens.progress import Progress
 from cxrlens.train.device import Device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.predict import FixedImages
+from cxrlens.train.predict import as_tensor, predict_logits
 
 # A row of the study trained anew on other pixels or labels, in memory: nothing of it is written.
 
@@ -49,23 +49,21 @@ class ArrayImages:
 def trainer(
     task: TrainingTask, prepared: Prepared, device: Device, study_dir: Path | None, progress: Progress
 ) -> Again:
-    """What trains this row anew: (training pixels, their labels, validation pixels) → validation logits."""
+    """A function that trains this row again: training pixels, their labels, validation pixels → validation logits."""
 
-    def again(trained: Tensor, labels: np.ndarray, judged: Tensor) -> np.ndarray:
+    def retrain(train_pixels: Tensor, labels: np.ndarray, validation_pixels: Tensor) -> np.ndarray:
         model = build_classifier(task.row, task.size, task.seed, study_dir)
-        inside, outside = (
-            LabelledImages(ArrayImages(pixels), tuple(map(str, range(len(pixels)))), known.astype(np.float32))
-            for pixels, known in ((trained, labels), (judged, np.arange(len(judged)) % 2))  # the latter is not used
+        images = LabelledImages(
+            ArrayImages(train_pixels), tuple(map(str, range(len(train_pixels)))), labels.astype(np.float32)
         )
         fit = Fit(
-            model, inside, outside, task.row, prepared.study.augment, task.seed, task.split.fold, device,
+            model, images, None, task.row, prepared.study.augment, task.seed, task.split.fold, device,
             title=f"{task.title}, anew",
         )  # fmt: skip
         train(fit, progress)
-        with torch.inference_mode():
-            return FixedImages(model, outside, device).logits().astype(np.float64)
+        return predict_logits(model, as_tensor(ArrayImages(validation_pixels).pixels), device)
 
-    return again
+    return retrain
 
 
 # Experts' scores of single images, from a table.

@@ -81,7 +81,7 @@ def _draw(
             failed: list[str] = []
 
             def make(each: FigureNetwork = each, failed: list[str] = failed) -> dict:
-                found = explained(each.name, each.network(), each.pixels(images), options.methods)
+                found = explained(each.name, each.network(), each.pixels(images), options.methods, each.device)
                 failed += found.failed
                 return found.arrays()
 

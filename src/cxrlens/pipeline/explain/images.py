@@ -135,7 +135,7 @@ def explain_images(
         for number, name in enumerate(names):
             size = run.size(name)
             squares = np.stack([to_uint8(image, size, study.images.interpolation) for image in images])
-            view = explained(name, chosen.place(run.model(name)), as_tensor(squares), methods)
+            view = explained(name, chosen.place(run.model(name)), as_tensor(squares), methods, chosen)
             for method, why in view.missing.items():
                 out_of_reach.note(f"maps of {METHODS[method].title}", name, why)
             if view.attributions:

@@ -1,0 +1,36 @@
+"""Tables of measured values in the docs say what the benchmarks' files say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = (
+    "coverage", "coverage_bootstrap", "coverage_delong", "coverage_proc", "size", "size_bootstrap", "size_delong",
+)  # fmt: skip
+
+
+def _text(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def test_the_table_of_interval_coverage_is_that_of_the_simulation() -> None:
+    measured = json.loads((ROOT / "benchmarks" / "interval_coverage.json").read_text(encoding="utf-8"))
+    cases = {row["case"] + (" *" if row["held_out"] else ""): row for row in measured}
+    lines = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    table = {row[0]: row[1:] for row in cells if row[0] in cases}
+    assert len(table) >= 25
+    for case, values in table.items():
+        assert values == [_text(cases[case][column]) for column in COLUMNS], case
+
+
+def test_the_goal_of_interval_coverage_is_met_in_every_case_that_was_set_in_advance() -> None:
+    measured = json.loads((ROOT / "benchmarks" / "interval_coverage.json").read_text(encoding="utf-8"))
+    in_advance = [row for row in measured if not row["held_out"]]
+    assert len(in_advance) == 18 and all(row["cohorts"] >= 2000 for row in in_advance)
+    for row in in_advance:
+        few = row["case"].startswith("8/8")
+        assert (0.93 if few else 0.94) <= row["coverage"] <= (0.98 if few else 0.97), row["case"]
+        assert row["size"] <= (0.06 if few else 0.055), row["case"]
