@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cxrlens.data.cache import build_cache
-from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.duplicates import find_duplicates
 from cxrlens.data.sources.covid_chestxray import CovidChestXray
 from cxrlens.evaluate.auc import auc, auc_difference
 from cxrlens.models.classifier import ModelOptions, build_classifier
@@ -70,8 +70,7 @@ def main(folder: Path, specs: list[str]) -> None:
         )
         cache = build_cache(cohort, int(size), "bilinear")
         table = listed[listed["image"].isin(list(cache.index))].reset_index(drop=True)
-        facts = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
-        group = merge_groups(table, find_duplicates(table, cache.pixels, cache.index, facts).pairs)
+        group = find_duplicates(table, cache).groups
         patients = np.array([group[patient] for patient in table["patient"]])
         y = table["label"].to_numpy(int)
         x = pooled_features(network, LabelledImages(cache, tuple(table["image"]), y.astype(np.float32)), device)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import typer.main
+from rich.text import Text
 
 from cxrlens.cli.main import app
 from cxrlens.report.tables import markdown_table
@@ -57,8 +58,9 @@ def _line(name: str, command: Any) -> list[str]:
 
 
 def _text(told: str | None) -> str:
-    """The help's words as one paragraph each."""
-    return "\n\n".join(" ".join(each.split()) for each in inspect.cleandoc(told or "").split("\n\n"))
+    """The help's words as one paragraph each, as the terminal shows them: rich reads them as its markup."""
+    shown = Text.from_markup(inspect.cleandoc(told or "")).plain
+    return "\n\n".join(" ".join(each.split()) for each in shown.split("\n\n"))
 
 
 def _usage(name: str, command: Any) -> str:

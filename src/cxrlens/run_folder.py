@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from cxrlens import __version__
 from cxrlens.errors import UserError
 from cxrlens.files import write_atomically, write_text
 from cxrlens.names import PERCENT
@@ -23,7 +25,7 @@ SCHEMA_VERSION = 1
 # The files of a run beside its networks' folders. Later commands read them.
 OWN_FILES = (
     FOLDER_MARK, "study.toml", "cohort.csv", "splits.csv", "predictions.csv", "results.json", "results.md",
-    "exclusions.json", "environment.json", "explain.json", "audit.json", "audit.md",
+    "exclusions.json", "duplicates.json", "environment.json", "explain.json", "audit.json", "audit.md",
 )  # fmt: skip
 
 # Columns of a run's tables with numbers, with true or false, and with text.
@@ -40,6 +42,7 @@ TEXTS = frozenset(
         "format", "sha256", "steps", "missing", "side", "model", "set", "combination", "augmentation", "identity",
     }
 )  # fmt: skip
+T = TypeVar("T")
 _FLOAT = re.compile(r"-?(\d+\.\d+(e[+-]?\d+)?|\d+e[+-]?\d+|inf)")
 
 
@@ -158,6 +161,32 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); run the study again to restore it") from error
 
+    def cached(
+        self, name: str, made_from: list[Any], make: Callable[[], dict[str, Any]], read: Callable[[dict[str, Any]], T]
+    ) -> T:
+        """A result that is computed once, and read from a JSON file for as long as its inputs are the same.
+
+        Args:
+            name: name of the JSON file in this folder.
+            made_from: everything that the result depends on, as plain values.
+            make: computes the record, of plain values. It is called where the file is absent, damaged or made from
+                other inputs.
+            read: turns the record into the result; raises KeyError, TypeError, ValueError or UserError where the
+                record is damaged.
+        """
+        digest = digest_of_inputs(made_from)
+        try:
+            record = self.read_json(name)
+            if record["made_from"] == digest:
+                return read(record)
+        except (UserError, KeyError, TypeError, ValueError):
+            pass
+        record = {"made_from": digest, **make()}
+        # A folder that cannot be written, such as another person's run, still gives the result.
+        with suppress(UserError):
+            self.write_json(name, record)
+        return read(record)
+
     def write_table(self, path: Path, table: pd.DataFrame) -> None:
         """Writes a CSV file with numbers in full precision."""
         write_atomically(path, lambda draft: write_csv(draft, table))
@@ -174,6 +203,11 @@ class RunFolder:
             raise UserError(f"{path} is missing: `cxrlens run` with the same study makes it") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is damaged ({error}); delete it and run the study again") from error
+
+
+def digest_of_inputs(made_from: list[Any]) -> str:
+    """SHA-256 of plain values and of the version of cxrlens."""
+    return hashlib.sha256(json.dumps([__version__, *made_from], sort_keys=True).encode()).hexdigest()
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -61,7 +61,7 @@ def test_the_page_is_printed_and_the_notice_is_its_last_word(
     assert f"{NAME} (AUC 0.81 [0.70, 0.90])" in lines and "This model may be using marks in the corners." in lines
     assert "  • With the corners filled in, the AUC goes from 0.81 to 0.52 [0.40, 0.61]." in lines
     assert "  → Fill or crop the corners, train again and compare." in lines
-    assert f"all findings: {tmp_path / 'audit.json'}" in done.stdout
+    assert f"all results: {tmp_path / 'audit.json'}" in done.stdout
     assert asked == [(tmp_path, None, {"also": (), "full": False, "device": "auto"})]
 
 
@@ -89,7 +89,7 @@ def test_an_interrupt_says_that_the_same_command_goes_on(
 
     monkeypatch.setattr(Run, "audit", stop)
     done = CliRunner().invoke(app, [str(tmp_path)])
-    assert done.exit_code == 130 and "the same command goes on" in done.stderr and not done.stdout
+    assert done.exit_code == 130 and "the same command continues" in done.stderr and not done.stdout
 
 
 def test_a_folder_that_is_no_run_is_named(app: typer.Typer, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C on a real terminal: the run says that the same command goes on, and it does."""
+"""Ctrl-C on a real terminal: the run says that the same command continues it, and it does."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(tmp_path: Path) -> Non
     study.write_text(STUDY.replace("STEPS", "30"))
     command = [sys.executable, "-m", "cxrlens.cli.main", "run", str(study), "--out", str(out), "--device", "cpu"]
     told, status = on_a_terminal(command, press_after=b"epoch 1 ")
-    assert status == 130 and "the same command goes on from there" in " ".join(told.split()), told[-2000:]
+    assert status == 130 and "the same command continues from there" in " ".join(told.split()), told[-2000:]
     assert "loss" in told and "left" in told
     unit = out / "models" / "network" / "seed-0" / "fold-0"
     assert (unit / "checkpoint.safetensors").exists() and not (out / "results.json").exists()

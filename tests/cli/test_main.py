@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
 from cxrlens.cli import main as entry
 
@@ -99,6 +102,32 @@ def test_a_check_prints_one_object_whose_cohort_is_that_of_the_results(monkeypat
     assert "ends in .png, .pdf, .svg" in capsys.readouterr().err
     assert run("data", "check", str(study), "--sheet", str(study / "s.png"), monkeypatch=monkeypatch) == 2
     assert "cannot write" in capsys.readouterr().err
+
+
+def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield words, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, (*words, name))
+
+
+COMMANDS = dict(_commands(typer.main.get_command(entry.app)))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_word_of_a_help_text_is_printed(words: tuple[str, ...], monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    run(*words, "--help", monkeypatch=monkeypatch)
+    printed = "".join(sign for sign in capsys.readouterr().out if sign not in "│╭╮╰╯─").split()
+    command = COMMANDS[words]
+    for text in [command.help, *(getattr(each, "help", None) for each in command.params)]:
+        for word in (text or "").replace("\\[", "[").split():  # an escaped bracket is shown as a bracket
+            assert word.strip(".,;") in " ".join(printed), word
+
+
+def test_a_table_of_the_study_file_is_named_in_a_help_text(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    run("evaluate", "--help", monkeypatch=monkeypatch)
+    assert "A study file whose [data] says how the other images" in capsys.readouterr().out
 
 
 def test_help_says_what_is_taken_where_nothing_is_given(monkeypatch, capsys) -> None:

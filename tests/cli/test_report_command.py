@@ -90,6 +90,6 @@ def test_json_is_one_object_and_files_hold_the_same(monkeypatch, capsys, folder:
     )
     capsys.readouterr()
     assert run("compare", folder, other, "--out", tmp_path / "c.txt", monkeypatch=monkeypatch) == 2
-    assert "FILE.csv or FILE.md" in capsys.readouterr().err
+    assert "ends in .csv or .md" in capsys.readouterr().err
     assert run("compare", folder, monkeypatch=monkeypatch) == 2
     assert "at least two runs" in capsys.readouterr().err

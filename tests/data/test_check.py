@@ -231,5 +231,5 @@ def test_the_command_prints_one_json_object_and_nothing_else(tmp_path: Path, mon
     assert sheet.stat().st_size > 1000
     result = CliRunner().invoke(app, [str(tmp_path / "study.toml")])
     assert "Before training" in result.stdout
-    _, _, shortcuts = result.stdout.partition("What could tell the label without the lungs")
+    _, _, shortcuts = result.stdout.partition("What could reveal the label without the lungs")
     assert len([line for line in shortcuts.splitlines() if line.startswith("  • ")]) == len(plain["findings"])

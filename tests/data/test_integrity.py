@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from cxrlens.audit.associations import associations
+from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import cohort_table
 from cxrlens.data.duplicates import SAME, Comparer, Duplicates, Pair, find_duplicates, merge_groups, near_pairs, shrink
 
@@ -56,9 +58,12 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def search(images: list[np.ndarray], patients: list[str] | None = None, sha: list[str] | None = None) -> Duplicates:
     names = [f"{number}.png" for number in range(len(images))]
     table = cohort_table(pd.DataFrame({"image": names, "patient": patients or names, "label": 1.0}))
-    index = {name: row for row, name in enumerate(names)}
-    hashes = dict(zip(names, sha or names, strict=True))
-    return find_duplicates(table, np.stack([as_square(image) for image in images]), index, hashes)
+    return find_duplicates(table, cache_of(names, np.stack([as_square(image) for image in images]), sha))
+
+
+def cache_of(names: list[str], pixels: np.ndarray, sha: list[str] | None = None) -> ImageCache:
+    facts = pd.DataFrame({"image": names, "sha256": sha or names})
+    return ImageCache(cast(np.memmap, pixels), {name: row for row, name in enumerate(names)}, {}, facts)
 
 
 @pytest.mark.parametrize("how", COPIES)
@@ -93,7 +98,7 @@ def test_flat_images_and_empty_cohorts_have_no_duplicates_and_no_warnings() -> N
     flat = np.zeros((3, SIDE, SIDE), dtype=np.uint8)
     assert np.all(Comparer(flat).similarity(np.array([0, 1]), np.array([1, 2])) == 0)
     table = cohort_table(pd.DataFrame({"image": ["a"], "label": [1.0]}))
-    assert find_duplicates(table, flat, {}, {}).pairs == ()
+    assert find_duplicates(table, cache_of([], flat)).pairs == ()
 
 
 def test_similarity_is_symmetric_and_one_for_an_image_with_itself() -> None:
@@ -191,7 +196,6 @@ def test_the_later_snapshot_has_nine_pairs_under_two_ids(shared: Path, tmp_path:
             pixels.append(np.asarray(image.convert("RGB").convert("L").resize((SIDE, SIDE))))
     names = [file.name for file in files]
     table = cohort_table(pd.DataFrame({"image": names, "patient": patients, "label": 1.0}))
-    index = {name: row for row, name in enumerate(names)}
-    duplicates = find_duplicates(table, np.stack(pixels), index, {})
+    duplicates = find_duplicates(table, cache_of(names, np.stack(pixels)))
     two_ids = sorted("=".join(sorted(pair.patients)) for pair in duplicates.pairs if pair.two_ids)
     assert two_ids == ["137=202", *["178=97"] * 4, "192=196", "192=196", "193=195", "201=78"]

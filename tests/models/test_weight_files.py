@@ -261,7 +261,7 @@ def test_the_commands_from_nothing_to_verified(server, folder, published, monkey
     code, _, told = command(monkeypatch, capsys, "verify", "chexnet")
     assert code == 2 and "not on this machine" in told and "Traceback" not in told
     code, out, _ = command(monkeypatch, capsys, "fetch", "chexnet", "--url", server.url)
-    assert code == 0 and "downloaded" in out and "all in place (layout keras_h5)" in out
+    assert code == 0 and "downloaded" in out and "complete (layout keras_h5)" in out
     code, out, _ = command(monkeypatch, capsys, "list", "--json")
     assert {row["name"]: row["available"] for row in json.loads(out)}["chexnet"]
     code, out, _ = command(monkeypatch, capsys, "show", "chexnet")

@@ -18,6 +18,7 @@ import cxrlens
 from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import BACKBONES, Backbone
+from cxrlens.pipeline import prepare
 from cxrlens.pipeline.audit import maps, reuse
 from cxrlens.pipeline.audit import stage as outputs
 from cxrlens.pipeline.audit.cases import Cases
@@ -169,6 +170,20 @@ def test_every_question_is_in_the_record_with_its_parts(audited: tuple[cxrlens.R
         }  # fmt: skip
     assert {each["probe"] for each in told["findings"] if each["model"] is None} >= {"prevalence", "duplicates"}
     assert all(each["verdict"] in ("flag", "clear", "undecided") for each in told["findings"])
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_the_run_has_searched_for_duplicates_and_the_audit_does_not(
+    copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, searches = prepare.find_duplicates, []
+    monkeypatch.setattr(prepare, "find_duplicates", lambda *given: searches.append(1) or search(*given))
+    before = json.loads((copied.folder.path / "audit.json").read_text())
+    told = audit_run(copied, device="cpu")
+    assert not searches and without_time(told) == without_time(before)
+    (copied.folder.path / "duplicates.json").unlink()  # as in a run of an older version
+    told = audit_run(copied, device="cpu")
+    assert searches == [1] and without_time(told) == without_time(before)
 
 
 def test_the_planted_mark_is_found_and_said(audited: tuple[cxrlens.Run, dict[str, Any]]) -> None:

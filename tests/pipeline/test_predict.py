@@ -84,10 +84,11 @@ def test_the_command_says_what_is_no_test_and_from_where_an_image_is_positive(
     said = " ".join(printed.output.split())
     assert printed.exit_code == 0 and f"12 of 12 images belong to this run ({trained} of them trained on)" in said
     value = run.operating_points()["threshold"].iloc[0]
-    assert f"P is uncalibrated: it is not how likely the finding is. Positive from {value:.3f}; chosen on" in said
+    assert "P is uncalibrated: it is not the probability of the finding." in said
+    assert f"An image counts as positive if P is at least {value:.3f} (chosen on" in said
     assert "the mean over a model's networks" in said
     said = CliRunner().invoke(app, ["predict", str(run.folder.path), str(new), "--device", "cpu"]).output
-    assert "belong to this run" not in said and "Positive from" in said
+    assert "belong to this run" not in said and "counts as positive" in said
 
 
 def test_a_file_that_is_named_and_lies_in_a_folder_is_looked_at_once(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cxrlens.audit.case import CohortCase
 from cxrlens.data.cohort import cohort_table
-from cxrlens.data.duplicates import Duplicates, Pair
+from cxrlens.data.duplicates import Duplicates, Pair, merge_groups
 from cxrlens.data.split import Split
 
 
@@ -39,7 +39,7 @@ def cohort_case(
         facts=pd.DataFrame({"image": names, **file_facts}),
         splits=tuple(splits),
         groups=groups or {},
-        duplicates=Duplicates(tuple(pairs), len(pairs) + not_compared, len(pairs)),
+        duplicates=Duplicates(tuple(pairs), len(pairs) + not_compared, len(pairs), merge_groups(table, pairs)),
         histogram=np.full((len(label), 16), 1 / 16) if histogram is None else histogram,
     )
 

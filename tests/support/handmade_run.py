@@ -1,4 +1,4 @@
-"""The folder of a finished run and a `ReportData` without any training: random predictions, names that are no numbers."""
+"""Results, a cohort and predictions of a made-up run of two models: shapes as the stages write them, values by hand."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from cxrlens.audit.associations import TOLD, Association, associations
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.demographics import AGE_BANDS, age_band
-from cxrlens.data.duplicates import Duplicates, Pair, find_duplicates, merge_groups
+from cxrlens.data.duplicates import Duplicates, Pair, find_duplicates
 from cxrlens.data.split import (
     SetCounts,
     Split,
@@ -34,7 +34,7 @@ from cxrlens.text import first_few, many
 
 # Integrity: missing and unreadable files, duplicates, patients under several ids, and labels predictable from metadata.
 
-__all__ = ["Duplicates", "Integrity", "Pair", "examine", "find_duplicates", "merge_groups"]
+__all__ = ["Duplicates", "Integrity", "Pair", "examine"]
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,18 @@ class Integrity:
         absent: image → why the source has no file for it.
         unreadable: image → why its file was rejected.
         duplicates: duplicated images.
-        groups: patient → group, for `make_splits`; patients who share an image are one group.
         associations: how well each column alone predicts the label, the best first.
     """
 
     absent: dict[str, str]
     unreadable: dict[str, str]
     duplicates: Duplicates
-    groups: dict[str, str]
     associations: tuple[Association, ...]
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Patient → group, see `Duplicates`."""
+        return self.duplicates.groups
 
     @property
     def two_ids(self) -> tuple[Pair, ...]:
@@ -82,9 +85,7 @@ def examine(cohort: Cohort, cache: ImageCache, progress: Callable[[int, int], No
         cache: decoded images of the cohort.
         progress: called with (done, in all) during the search for duplicates.
     """
-    sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
-    duplicates = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, progress)
-    groups = merge_groups(cohort.table, duplicates.pairs)
+    duplicates = find_duplicates(cohort.table, cache, progress)
     return Integrity(
         absent={image: cohort.missing[image] for image in cohort.images if image in cohort.missing},
         unreadable={
@@ -93,8 +94,7 @@ def examine(cohort: Cohort, cache: ImageCache, progress: Callable[[int, int], No
             if image in cache.missing and image not in cohort.missing
         },
         duplicates=duplicates,
-        groups=groups,
-        associations=associations(cohort.table, cache.facts, groups),
+        associations=associations(cohort.table, cache.facts, duplicates.groups),
     )
 
 

@@ -1,4 +1,4 @@
-"""`cxrlens audit`: what the networks of a run may be using in place of the lungs."""
+"""`cxrlens audit`: tests whether the networks of a run use something other than the lungs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import typer
 def audit(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
     data: Annotated[
-        Path | None, typer.Option(help="The folder of the run's images; by default where it was when the run was made.")
+        Path | None,
+        typer.Option(help="The folder of the run's images; by default where it was when the run was made."),
     ] = None,
     also: Annotated[
-        list[str] | None, typer.Option(help="A probe that trains, asked by choice, such as lungs_removed_retrained.")
+        list[str] | None, typer.Option(help="A further probe, which trains networks, such as lungs_removed_retrained.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Judge maps on every validation image.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Evaluate maps on every validation image.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
 ) -> None:
-    """Ask a run's networks for shortcuts; writes audit.json, audit.md, figures and the report anew."""
+    """Test a run's networks for shortcuts. Writes audit.json, audit.md, figures and the report."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars
@@ -28,18 +29,18 @@ def audit(
 
     with Bars() as bars:
         try:
-            told = Run.open(run).audit(data, also=also or (), full=full, device=device, progress=bars).record
+            record = Run.open(run).audit(data, also=also or (), full=full, device=device, progress=bars).record
         except KeyboardInterrupt:
-            bars.say("\ninterrupted; what was found of finished networks is kept, and the same command goes on")
+            bars.say("\ninterrupted; results of finished networks are kept, and the same command continues")
             raise typer.Exit(130) from None
     console = Console()
-    show(told["summary"], console)
-    say(console, f"\nall findings: {run / 'audit.json'}; the page: {run / 'audit.md'} and {run / 'report.html'}")
-    say(console, f"\n{told['summary']['notice']}")
+    show(record["summary"], console)
+    say(console, f"\nall results: {run / 'audit.json'}; summary: {run / 'audit.md'} and {run / 'report.html'}")
+    say(console, f"\n{record['summary']['notice']}")
 
 
 def show(summary: dict[str, Any], console: Any) -> None:
-    """Prints the page; what is flagged stands out."""
+    """Prints the summary of the images and of each model; a headline with a flag is yellow."""
     from cxrlens.cli.terminal import say
 
     for part in (summary["cohort"], *summary["models"]):

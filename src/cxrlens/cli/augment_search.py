@@ -1,4 +1,4 @@
-"""`cxrlens augment-search`: which augmentation helps the benchmark, on folds inside the training side."""
+"""`cxrlens augment-search` and `cxrlens augment-sheet`: which augmentation helps the benchmark, and how each looks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ChooseOn(StrEnum):
-    """Where the combinations are judged."""
+    """Images on which the combinations are compared."""
 
     inner = "inner"
     validation = "validation"
@@ -29,21 +29,25 @@ def augment_search(
     ] = None,
     combination: Annotated[
         list[str] | None,
-        typer.Option(help="Such as rotation or rotation+zoom; repeatable; by default the six, paper, all_six."),
+        typer.Option(
+            help="An augmentation, such as rotation or rotation+zoom. Repeat the option for more; by default the six "
+            "alone, paper and all_six."
+        ),
     ] = None,
     choose_on: Annotated[
-        ChooseOn, typer.Option(help="inner: folds of the training side. validation: as the paper did, optimistic.")
+        ChooseOn,
+        typer.Option(help="inner: folds of the training set. validation: as the paper did, optimistic."),
     ] = ChooseOn.inner,
-    folds: Annotated[int, typer.Option(min=2, help="Inner folds, by patient.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Number of inner folds, split by patient.")] = 5,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training; by default the study's.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps an epoch; by default the study's.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in each epoch; by default the study's.")] = None,
     size: Annotated[
-        int | None, typer.Option(min=32, help="Pixels a side of the images; by default the study's.")
+        int | None, typer.Option(min=32, help="Side of the images in pixels; by default the study's.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of folds, weights and draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds, initial weights and augmentations.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
 ) -> None:
-    """Compare augmentations on the benchmark network; the same command goes on with an interrupted search."""
+    """Compare augmentations on the benchmark network. The same command continues an interrupted search."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars
@@ -56,7 +60,7 @@ def augment_search(
         try:
             ranking = stage.augment_search(study, data, out=folder, options=options, device=device, progress=bars)
         except KeyboardInterrupt:
-            bars.say(f"\ninterrupted; finished trainings are in {folder}, and the same command goes on from there")
+            bars.say(f"\ninterrupted; finished trainings are in {folder}, and the same command continues from there")
             raise typer.Exit(130) from None
     console = Console()
     console.print(_table(ranking))
@@ -67,40 +71,37 @@ def augment_search(
 def _table(ranking: Ranking) -> Table:
     from rich.table import Table
 
-    found = ranking.table
+    results = ranking.table
     table = Table(
         caption="± over folds; interval and p: Nadeau and Bengio 2003",
-        title=f"Augmentations by the benchmark's AUC\nchosen on: {found['chosen_on'].iloc[0]}",
+        title=f"Augmentations by the benchmark's AUC\nchosen on: {results['chosen_on'].iloc[0]}",
     )
-    table.add_column("augmentation", no_wrap=True)  # 80 columns have to do
+    table.add_column("augmentation", no_wrap=True)  # the table has to fit 80 columns
     for name in ("AUC ± SD", "minus none [95%]", "above", "p (Holm)"):
         table.add_column(name, justify="right")
-    for _, row in found.iterrows():
-        alone = row["combination"] == "none"
-        known = row["low"] == row["low"]
+    for _, row in results.iterrows():
+        is_none = row["combination"] == "none"
+        has_interval = row["low"] == row["low"]
         difference = f"{round(row['difference'], 3) + 0:+.3f}"
         table.add_row(
             row["combination"],
             f"{row['auc']:.3f}" + (f" ± {row['sd']:.3f}" if row["sd"] == row["sd"] else ""),
-            "" if alone else difference + (f" [{row['low']:+.3f}, {row['high']:+.3f}]" if known else ""),
-            "" if alone else f"{row['better']} of {row['folds']}",
+            "" if is_none else difference + (f" [{row['low']:+.3f}, {row['high']:+.3f}]" if has_interval else ""),
+            "" if is_none else f"{row['better']} of {row['folds']}",
             f"{row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else "",
         )
     return table
-
-
-# `cxrlens augment-sheet`: a contact sheet of what each augmentation makes of a study's images.
 
 
 def augment_sheet(
     study: Annotated[Path, typer.Argument(help="The study file, such as studies/paper.toml.")],
     data: Annotated[Path | None, typer.Option(help="The folder of the study's images; the phantom needs none.")] = None,
     out: Annotated[Path, typer.Option(help="The picture: .png, .pdf or .svg.")] = Path("augmentations.png"),
-    images: Annotated[int, typer.Option(min=1, max=20, help="How many images, from all over the training side.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Of the images and the draws.")] = 0,
+    images: Annotated[int, typer.Option(min=1, max=20, help="Number of images, drawn from the training set.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the chosen images and of the augmentations.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
-    """Draw training images as they are, with each of the six augmentations, with all six, and as the study has it."""
+    """Draw training images: unchanged, with each of the six augmentations, with all six, and with the study's own."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars

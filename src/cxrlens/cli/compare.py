@@ -1,4 +1,4 @@
-"""`cxrlens compare`: runs side by side."""
+"""`cxrlens compare`: finished runs side by side."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Finished runs' folders, two or more.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, two or more.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write it here: FILE.csv, the numbers, or FILE.md.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write it to FILE.csv or FILE.md.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
-    """Put runs side by side; where two judged the same images, the paired difference of each model."""
+    """Put runs side by side. Two runs with the same validation images also get the paired difference of each model."""
     from rich.console import Console
 
     from cxrlens.cli.terminal import print_json, say
@@ -26,11 +26,11 @@ def compare(
     from cxrlens.run_folder import RunFolder
 
     if out is not None and out.suffix not in (".csv", ".md"):
-        raise UserError(f"a comparison is written as FILE.csv or FILE.md; got {out.name}")
+        raise UserError(f"--out needs a file that ends in .csv or .md; got {out.name}")
     if out is not None:
-        known = [file for run in runs for file in RunFolder(run).own_files()]
-        written = table_of(COLUMNS) if out.suffix == ".csv" else text_with(TITLE)
-        check_output(out, "the comparison", written, known, force=force)
+        run_files = [file for run in runs for file in RunFolder(run).own_files()]
+        earlier = table_of(COLUMNS) if out.suffix == ".csv" else text_with(TITLE)
+        check_output(out, "the comparison", earlier, run_files, force=force)
     compared = compare_runs(runs)
     if out is not None:
         table = compared.table().to_csv(index=False, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""`cxrlens data check`: what a careful person wants to know of a study's images before training."""
+"""`cxrlens data check`, `fetch` and `phantom`: checks a study's images, downloads a data set, draws a synthetic one."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ COLOURS = {"flag": "red", "clear": "green", "undecided": "yellow"}
 
 def check(
     study: Annotated[Path, typer.Argument(help="The study file.")],
-    data: Annotated[Path | None, typer.Option("--data", help="Folder of the study's data set.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="The folder of the study's images.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where there is any fault.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there is any fault.")] = False,
     sheet: Annotated[
         Path | None, typer.Option("--sheet", help="Save a contact sheet of the images: .png, .pdf or .svg.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that this command did not write.")] = False,
 ) -> None:
-    """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, before training."""
+    """Check a study's images before training: counts, missing and corrupt files, duplicates, patients and leaks."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars
@@ -65,15 +65,18 @@ def show(report: CheckReport, console: Console) -> None:
     )
     per_patient = [f"{images} ({patients})" for images, patients in report.images_a_patient.items()]
     say(console, f"images a patient (patients): {first_few(per_patient, MOST_ROWS, '; --json has them all')}")
-    for title, asked in (("left out by the study", True), ("not used", False)):
-        rows = {reason: count for reason, count in report.left_out.items() if (reason not in report.origins) == asked}
+    for title, by_study in (("left out by the study", True), ("not used", False)):
+        rows = {
+            reason: count for reason, count in report.left_out.items() if (reason not in report.origins) == by_study
+        }
         if rows:
             parts = [
-                f"{count} ({reason})" if asked else f"{many(count, 'file')}: {reason}" for reason, count in rows.items()
+                f"{count} ({reason})" if by_study else f"{many(count, 'file')}: {reason}"
+                for reason, count in rows.items()
             ]
             rest = sum([*rows.values()][MOST_ROWS:])
             parts = [*parts[:MOST_ROWS], *([f"{rest} for other reasons"] if rest else [])]
-            say(console, f"{title}: {(', ' if asked else '; ').join(parts)}")
+            say(console, f"{title}: {(', ' if by_study else '; ').join(parts)}")
     for line in ignored_files(report.unlisted, report.other_files):
         say(console, line)
     _counts(report, console)
@@ -88,8 +91,8 @@ def show(report: CheckReport, console: Console) -> None:
         console.print("\n[bold]Notes[/]")
     for line in notes:
         say(console, f"  • {line}")
-    told = DEPTH_STEP if report.reading_notes else None  # the note has counted these
-    conversions = [group for group in report.steps if not group.warning and not (told and told.match(group.kind))]
+    counted = DEPTH_STEP if report.reading_notes else None  # the note has counted these
+    conversions = [group for group in report.steps if not group.warning and not (counted and counted.match(group.kind))]
     if conversions:
         console.print("\n[bold]How the files were read[/]")
     for group in conversions[:MOST_ROWS]:
@@ -97,7 +100,7 @@ def show(report: CheckReport, console: Console) -> None:
     if len(conversions) > MOST_ROWS:
         say(console, f"  • {len(conversions) - MOST_ROWS} more kinds; --json has them all")
     if report.findings:
-        console.print("\n[bold]What could tell the label without the lungs[/]")
+        console.print("\n[bold]What could reveal the label without the lungs[/]")
     for finding in report.findings:
         verdict = finding["verdict"]
         line = literal(f"  • {verdict} {finding['sentence']}")
@@ -154,18 +157,15 @@ def _split(report: CheckReport, console: Console) -> None:
     console.print(table)
 
 
-# `cxrlens data fetch NAME --out PATH`: a public data set, verified file by file.
-
-
 def fetch(
     name: Annotated[str, typer.Argument(help="The data set: covid-chestxray.")],
-    out: Annotated[Path, typer.Option(help="The folder to fetch into; run again to continue.")],
+    out: Annotated[Path, typer.Option(help="The folder to download into. Run the command again to continue.")],
     base_url: Annotated[
         str | None, typer.Option(help="A mirror with the same files at the same relative paths.")
     ] = None,
-    connections: Annotated[int, typer.Option(min=1, max=16, help="Downloads at a time.")] = 4,
+    connections: Annotated[int, typer.Option(min=1, max=16, help="Number of simultaneous downloads.")] = 4,
 ) -> None:
-    """Downloads a public data set at the paper's commit; resumes, and verifies every file."""
+    """Download a public data set at the paper's commit and verify every file. The same command continues a download."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -197,22 +197,19 @@ def fetch(
     echo(f"next: cxrlens data check studies/paper.toml --data {out}")
 
 
-# `cxrlens data phantom`: writes the built-in phantom as PNG files, masks and a table.
-
-
 def phantom(
     out: Annotated[Path, typer.Option("--out", help="Folder to write: images/, masks/, cohort.csv.")],
     patients: Annotated[int, typer.Option(help="Number of patients.")] = 120,
-    size: Annotated[int, typer.Option(help="Pixels of the longer side.")] = 256,
+    size: Annotated[int, typer.Option(help="Length of the longer side in pixels.")] = 256,
     prevalence: Annotated[float, typer.Option(help="Probability that a patient is positive.")] = 0.5,
-    strength: Annotated[float, typer.Option(help="Density of the findings; 0 draws both classes alike.")] = 1.0,
-    negative_findings: Annotated[float, typer.Option(help="Share of the negatives with another finding.")] = 0.5,
-    marker_positive: Annotated[float, typer.Option(help="Probability of the planted marker on a positive.")] = 0.0,
-    marker_negative: Annotated[float, typer.Option(help="Probability of the planted marker on a negative.")] = 0.0,
+    strength: Annotated[float, typer.Option(help="Density of the findings. At 0 both classes look the same.")] = 1.0,
+    negative_findings: Annotated[float, typer.Option(help="Share of negatives that have another finding.")] = 0.5,
+    marker_positive: Annotated[float, typer.Option(help="Probability of the planted marker in positives.")] = 0.0,
+    marker_negative: Annotated[float, typer.Option(help="Probability of the planted marker in negatives.")] = 0.0,
     sites: Annotated[int, typer.Option(help="Number of devices, 1 to 6.")] = 4,
-    seed: Annotated[int, typer.Option(help="Another seed is another population.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the population. Another seed draws other patients.")] = 0,
 ) -> None:
-    """Writes synthetic chest X-rays with the masks of their lungs, findings and planted markers."""
+    """Write synthetic chest X-rays with masks of their lungs, findings and planted markers."""
     from rich.progress import track
 
     from cxrlens.config import parse

@@ -1,4 +1,4 @@
-"""`cxrlens evaluate`: a run's networks judged on images from elsewhere."""
+"""`cxrlens evaluate`: external validation of a run's networks, on images that the run was not made with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,19 +19,25 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="The folder of the other images; the phantom needs none.")] = None,
     study: Annotated[
         Path | None,
-        typer.Option(help="A study file whose [data] says how they are listed and labelled; by default the run's own."),
+        typer.Option(
+            help=escape(
+                "A study file whose [data] says how the other images are listed and labelled; by default the "
+                "run's own study."
+            )
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="The JSON file, predictions beside it; by default external/NAME.json in RUN.")
+        Path | None,
+        typer.Option(help="The JSON file, predictions beside it; by default RUN/external/NAME.json."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     ids_apart: Annotated[
-        bool, typer.Option("--ids-apart", help="Equal patient ids here and in the run are different people.")
+        bool, typer.Option("--ids-apart", help="Equal patient ids in both sets of images are different people.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
-    """Judge every network of a run on images that it was not made with: AUC outside, and how far it fell."""
+    """Evaluate every network of a run on other images: the AUC there, and its difference from the run's own AUC."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars
@@ -40,23 +47,23 @@ def evaluate(
     opened = Run.open(run)
     with Bars() as bars:
         try:
-            found = opened.evaluate(
+            result = opened.evaluate(
                 data, study=study, out=out, device=device, progress=bars, ids_apart=ids_apart, force=force
             )
         except KeyboardInterrupt:
             bars.say("\ninterrupted; nothing was written")
             raise typer.Exit(130) from None
     if json:
-        print_json(found.to_json(), indent=None)
+        print_json(result.to_json(), indent=None)
         return
     console = Console()
-    show(found, console)
-    if found.file is not None:
-        say(console, f"all numbers: {found.file}; predictions: {found.file.with_suffix('.csv')}")
+    show(result, console)
+    if result.file is not None:
+        say(console, f"all numbers: {result.file}; predictions: {result.file.with_suffix('.csv')}")
 
 
-def show(found: ExternalResult, console: Console) -> None:
-    """Prints who judged, each model inside and outside, and what that does not show."""
+def show(result: ExternalResult, console: Console) -> None:
+    """Prints the AUC of each model on both sets of images, the number of images, and the limits of the comparison."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -66,13 +73,13 @@ def show(found: ExternalResult, console: Console) -> None:
     from cxrlens.report.page.audit import missing_interval_reasons
     from cxrlens.text import interval, number
 
-    settings, first = found.evaluation.settings, found.models[0].outside
-    title = f"AUC of {found.study} on {found.name} [{100 * settings.level:g}%]"
+    settings, first = result.evaluation.settings, result.models[0].outside
+    title = f"AUC of {result.study} on {result.name} [{100 * settings.level:g}%]"
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
     table.add_column("model", overflow="fold", min_width=16)
     for name in ("inside", "outside", "inside −\noutside", "p\n(Holm)", "sens.\nspec."):
         table.add_column(name, justify="right", no_wrap=True)
-    for model in found.models:
+    for model in result.models:
         outside, change, point = model.outside, model.change, model.outside.threshold
         cells = (
             f"{number(model.inside_auc, 3)}\n{interval(model.inside_low, model.inside_high)}"
@@ -88,16 +95,16 @@ def show(found: ExternalResult, console: Console) -> None:
     say(
         console,
         f"Outside: {first.positive} positive and {first.negative} negative images of {first.patients} patients; "
-        f"{found.images.sentence}.",
+        f"{result.images.sentence}.",
     )
-    for reason in missing_interval_reasons(found.to_json()):
+    for reason in missing_interval_reasons(result.to_json()):
         say(console, reason)
-    for note in found.images.notes:
+    for note in result.images.notes:
         say(console, f"warning: {note}")
     say(
         console,
-        "Intervals by patients, of whom those outside are others; sensitivity and specificity outside, at each "
-        "network's threshold from its training images.",
+        "Inside: the run's own validation images. Outside: the other images, of other patients. Intervals are by "
+        "patient. Sensitivity and specificity are outside, at each network's threshold from its training images.",
     )
     say(console, LIMITS)
     say(console, "For research only; never for diagnosis.")

@@ -1,4 +1,4 @@
-"""The command line: one file a command; nothing heavy is imported before a command needs it."""
+"""The command line: one file per command; heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(
-    help="Images: fetch a public cohort, look at one before training, make a phantom.", no_args_is_help=True
+    help="Images: fetch a public data set, check a study's images, draw a phantom.",
+    no_args_is_help=True,
 )
 app.command()(run)
 app.command()(predict)
@@ -50,7 +51,7 @@ data.command()(phantom)
 
 
 def main() -> None:
-    """Runs the command line; a user's error is printed in one paragraph, without a traceback."""
+    """Runs the command line. A `UserError` is printed as one paragraph, without a traceback."""
     take_any_text()
     try:
         app(prog_name="cxrlens")

@@ -1,4 +1,4 @@
-"""`cxrlens predict`: the run's networks look at new, unlabelled images."""
+"""`cxrlens predict`: probabilities of new, unlabelled images by a run's networks."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def predict(
         list[Path],
         typer.Argument(help="Images, or folders of images (PNG, JPEG, TIFF, BMP, WebP, JPEG 2000, GIF, DICOM)."),
     ],
-    out: Annotated[Path | None, typer.Option(help="Write the table here as CSV.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the table to this CSV file.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 where an image could not be read.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if an image cannot be read.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
-    """Probabilities of new images by every model of a run (research only: never for diagnosis)."""
+    """Print probabilities of new images by every model of a run. For research only; never for diagnosis."""
     from rich.console import Console
     from rich.table import Table
 
@@ -35,26 +35,26 @@ def predict(
 
     opened = Run.open(run)
     if out is not None:
-        columns = table_of(
+        earlier = table_of(
             ["image", *stage.columns([model["name"] for model in opened.results["models"]]).values(), "problem"]
         )
         files, folders = (path for path in images if not path.is_dir()), (path for path in images if path.is_dir())
-        check_output(out, "the table", columns, [*files, *opened.folder.own_files()], folders, force)
+        check_output(out, "the table", earlier, [*files, *opened.folder.own_files()], folders, force)
     with Bars() as bars:
         table = opened.predict(images, device=device, progress=bars)
     if out is not None:
         opened.folder.write_table(out, table)
     console = Console()
-    shown = Table(title="P(positive)", title_justify="left")
+    probabilities = Table(title="P(positive)", title_justify="left")
     models = [name for name in table.columns if name not in stage.OWN_COLUMNS]
-    shown.add_column("image", overflow="fold")
+    probabilities.add_column("image", overflow="fold")
     for name in models:
-        shown.add_column(literal(name), justify="right", overflow="fold")
+        probabilities.add_column(literal(name), justify="right", overflow="fold")
     for _, row in table.iterrows():
         if row["problem"] is None or row["problem"] != row["problem"]:
-            shown.add_row(literal(row["image"]), *(probability(row[name]) for name in models))
-    console.print(shown)
-    for line in (_from_where(opened), stage.seen_before(table)):
+            probabilities.add_row(literal(row["image"]), *(probability(row[name]) for name in models))
+    console.print(probabilities)
+    for line in (_threshold_note(opened), stage.seen_before(table)):
         if line:
             say(console, line)
     console.print("For research only; never for diagnosis.")
@@ -66,16 +66,20 @@ def predict(
         raise typer.Exit(1)
 
 
-def _from_where(run: Run) -> str:
-    """From what P on each model calls an image positive, and that P is no risk."""
+def _threshold_note(run: Run) -> str:
+    """A sentence on the threshold of each model, and that P is uncalibrated."""
     from cxrlens.text import probability
 
     models = run.results["models"]
-    told = [(model["name"], model["threshold"]["value"], model["seeds"] * model.get("folds", 1)) for model in models]
-    known = [(name, probability(value), networks) for name, value, networks in told if value is not None]
-    if not known:
-        return "P is uncalibrated: it is not how likely the finding is."
-    which = ", ".join(value + (f" ({name})" if len(models) > 1 else "") for name, value, _ in known)
-    several = max(networks for *_, networks in known) > 1
-    how = "chosen on training images" + (", the mean over a model's networks" if several else "")
-    return f"P is uncalibrated: it is not how likely the finding is. Positive from {which}; {how}."
+    thresholds = [
+        (model["name"], probability(value), model["seeds"] * model.get("folds", 1))
+        for model in models
+        if (value := model["threshold"]["value"]) is not None
+    ]
+    uncalibrated = "P is uncalibrated: it is not the probability of the finding."
+    if not thresholds:
+        return uncalibrated
+    values = ", ".join(value + (f" ({name})" if len(models) > 1 else "") for name, value, _ in thresholds)
+    several = max(networks for *_, networks in thresholds) > 1
+    origin = "chosen on training images" + (", the mean over a model's networks" if several else "")
+    return f"{uncalibrated} An image counts as positive if P is at least {values} ({origin})."

@@ -1,4 +1,4 @@
-"""`cxrlens pretrain`: a backbone on large labelled sets, to a weight file with its card."""
+"""`cxrlens pretrain`: trains a backbone on large labelled sets and writes a weight file with its card."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def pretrain(
     study: Annotated[
         Path, typer.Argument(help="The pretraining file, such as studies/pretraining/efficientnet-lite0-cxr.toml.")
     ],
-    data: Annotated[Path | None, typer.Option(help="The folder above the sets' own folders.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The result's folder; by default runs/NAME.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder that holds the folders of the data sets.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the results; by default runs/NAME.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
 ) -> None:
-    """Train a backbone on labelled X-rays and write it as weights; the same command goes on where it stopped."""
+    """Train a backbone on labelled X-rays and write its weights. The same command continues an interrupted training."""
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -27,10 +27,10 @@ def pretrain(
     folder = out or Path("runs") / study.stem
     with Bars() as bars:
         try:
-            done = pretrain(study, data, out=folder, device=device, progress=bars)
+            result = pretrain(study, data, out=folder, device=device, progress=bars)
         except KeyboardInterrupt:
-            bars.say(f"\ninterrupted; what is trained so far is in {folder}, and the same command goes on from there")
+            bars.say(f"\ninterrupted; the training so far is in {folder}, and the same command continues from there")
             raise typer.Exit(130) from None
     console = Console()
     console.print(Markdown((folder / "MODEL_CARD.md").read_text(encoding="utf-8")))
-    say(console, f"a study takes them as weights = '{done.weights}'")
+    say(console, f"use them in a study with weights = '{result.weights}'")

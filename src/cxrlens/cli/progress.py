@@ -27,14 +27,14 @@ class _Bar:
     def __init__(self, bars: Progress, task: TaskID) -> None:
         self.bars, self.task = bars, task
 
-    def update(self, done: int, total: int | None = None, **shown: Any) -> None:
-        values = (f"{LABELS.get(name, name)} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
-                  for name, value in shown.items())  # fmt: skip
-        self.bars.update(self.task, completed=done, total=total, shown=" · ".join(values))
+    def update(self, done: int, total: int | None = None, **values: Any) -> None:
+        parts = (f"{LABELS.get(name, name)} {value:.3f}" if isinstance(value, float) else f"{name} {value}"
+                  for name, value in values.items())  # fmt: skip
+        self.bars.update(self.task, completed=done, total=total, values=" · ".join(parts))
 
 
 class Bars:
-    """Bars with what is shown beside them and the time left; use as a context manager around all work."""
+    """Progress bars with values beside them and the time left; a context manager around all work."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
@@ -42,7 +42,7 @@ class Bars:
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[shown]}", markup=False),
+            TextColumn("{task.fields[values]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -61,7 +61,7 @@ class Bars:
     @contextmanager
     def task(self, title: str, total: int) -> Iterator[_Bar]:
         """A bar of `total` steps, gone when the block ends."""
-        task = self.bars.add_task(visible(title), total=total, shown="")
+        task = self.bars.add_task(visible(title), total=total, values="")
         try:
             yield _Bar(self.bars, task)
         finally:

@@ -1,4 +1,4 @@
-"""`cxrlens report`: the page of a finished run anew, whole or fit to leave."""
+"""`cxrlens report`: rewrites the report of a finished run, whole or with less in it for sharing."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ def report(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The page; by default RUN/report.html, or RUN/report-shared.html with less in it."),
+        typer.Option(help="The HTML file; by default RUN/report.html, or RUN/report-shared.html with less in it."),
     ] = None,
-    no_images: Annotated[bool, typer.Option("--no-images", help="Without X-rays: no gallery, no such figure.")] = False,
-    no_notes: Annotated[bool, typer.Option("--no-notes", help="Without the notes of the images' table.")] = False,
+    no_images: Annotated[
+        bool, typer.Option("--no-images", help="Leave out the gallery and figures of X-rays.")
+    ] = False,
+    no_notes: Annotated[bool, typer.Option("--no-notes", help="Leave out the notes of the images' table.")] = False,
     rename: Annotated[
-        bool, typer.Option("--rename", help="Patients and files by number, not by name; this anonymises nothing else.")
+        bool,
+        typer.Option("--rename", help="Number patients and files; this anonymises nothing else."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,
 ) -> None:
-    """Write a run's report.html and tables again, from its folder alone; what must not leave may be left out."""
+    """Write a run's report and tables again, from its folder alone. Images, notes and names can be left out."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars

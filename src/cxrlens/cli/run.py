@@ -1,4 +1,4 @@
-"""`cxrlens run`: a study from its file to Table 1."""
+"""`cxrlens run`: runs a study from its file to Table 1."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/NAME.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would run, how long, how much; train nothing.")
+        bool, typer.Option("--dry-run", help="Print what would run, with its time, memory and disk; train nothing.")
     ] = False,
 ) -> None:
-    """Train and compare a study's models; the same command goes on with an interrupted run."""
+    """Train and compare a study's models. The same command continues an interrupted run."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars
@@ -32,17 +32,17 @@ def run(
     folder = out or default_out(study)
     if dry_run:
         with Bars() as bars:
-            found = plan.plan(study, data, device=device, progress=bars)
-        _print_plan(found, folder)
+            planned = plan.plan(study, data, device=device, progress=bars)
+        _print_plan(planned, folder)
         return
     with Bars() as bars:
         try:
-            done = run.run(study, data, out=folder, device=device, progress=bars)
+            finished = run.run(study, data, out=folder, device=device, progress=bars)
         except KeyboardInterrupt:
-            bars.say(f"\ninterrupted; what is trained so far is in {folder}, and the same command goes on from there")
+            bars.say(f"\ninterrupted; networks trained so far are in {folder}; the same command continues from there")
             raise typer.Exit(130) from None
     console = Console()
-    for part in render({**done.results, "warnings": []}):  # said before training
+    for part in render({**finished.results, "warnings": []}):  # they were printed before training
         console.print(part)
     say(console, f"run folder: {folder}")
 
@@ -60,27 +60,27 @@ def _print_plan(plan: Plan, folder: Path) -> None:
         box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True,
     )  # fmt: skip
     table.add_column("model", overflow="fold")
-    sized = len({row.size for row in plan.models}) > 1  # else the column would only take room from the names
-    for name in (*(("size",) if sized else ()), "steps", "parameters", "trained", "time", "memory", "disk"):
-        table.add_column(name, justify="right", no_wrap=True)  # 80 columns have to do
+    several_sizes = len({row.size for row in plan.models}) > 1  # else the column only takes room from the names
+    for name in (*(("size",) if several_sizes else ()), "steps", "parameters", "trained", "time", "memory", "disk"):
+        table.add_column(name, justify="right", no_wrap=True)  # the table has to fit 80 columns
     for row in plan.models:
         steps = f"{row.steps:,}" if row.networks == 1 else f"{row.networks} × {row.steps:,}"
         table.add_row(
-            literal(row.name), *((str(row.size),) if sized else ()), steps,
+            literal(row.name), *((str(row.size),) if several_sizes else ()), steps,
             f"{row.parameters:,}", f"{row.trainable_parameters:,}", _time(row.seconds),
             _bytes(row.memory), _bytes(row.disk),
         )  # fmt: skip
     console.print(table)
-    for each in plan.skipped:
-        say(console, f"left out: {each['name']}: {each['reason']}")
+    for model in plan.skipped:
+        say(console, f"left out: {model['name']}: {model['reason']}")
     for sentence in (*plan.without, *plan.warnings):
         say(console, f"warning: {sentence}")
     working = max(row.working_disk for row in plan.models)
     say(
         console,
-        f"about {_time(sum(row.seconds for row in plan.models))} of training in all; into {folder}: "
-        f"{_bytes(sum(row.disk for row in plan.models))} of weights, and up to {_bytes(working)} while one trains; "
-        f"memory at most about {_bytes(max(row.memory for row in plan.models))}",
+        f"about {_time(sum(row.seconds for row in plan.models))} of training in all; disk space in {folder}: "
+        f"{_bytes(sum(row.disk for row in plan.models))} of weights, and up to {_bytes(working)} more while a model "
+        f"trains; memory at most about {_bytes(max(row.memory for row in plan.models))}",
     )
 
 

@@ -1,4 +1,4 @@
-"""`cxrlens weights`: which pretrained weights there are, which can be used here, and how to get the others."""
+"""`cxrlens weights`: lists pretrained weights, says which are on this machine, and gets the others."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import typer
 
 from cxrlens.cli.terminal import echo, print_json
 
-weights = typer.Typer(help="Pretrained weights: list, look at, fetch, verify, add a file.", no_args_is_help=True)
+weights = typer.Typer(help="Pretrained weights: list, show, fetch, verify, add a file.", no_args_is_help=True)
 
 
 @weights.command("list")
-def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Every set of weights that has a card; `available` ones can be used now, without a network."""
+def list_weights(as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False) -> None:
+    """List every set of weights that has a card. Those marked `here` can be used without a network."""
     from cxrlens.models.weights.cards import CARDS
     from cxrlens.models.weights.find import local_file
 
@@ -33,14 +33,14 @@ def list_weights(as_json: Annotated[bool, typer.Option("--json", help="As JSON."
         return
     wide = max(len(str(row["name"])) for row in rows)
     for row in rows:
-        here = "here" if row["available"] else "    "
-        echo(f"{here}  {row['name']:<{wide}}  {row['architecture']:<22}  {row['licence']}")
-    echo("`cxrlens weights show NAME` says more; a study takes any of them, or 'auto' for the best that is here.")
+        mark = "here" if row["available"] else "    "
+        echo(f"{mark}  {row['name']:<{wide}}  {row['architecture']:<22}  {row['licence']}")
+    echo("`cxrlens weights show NAME` prints more. A study takes any of these names, or 'auto' for the best one here.")
 
 
 @weights.command()
-def show(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> None:
-    """What a set of weights is: source, hash, licence, what its network was trained to be given."""
+def show(name: Annotated[str, typer.Argument(help="Name of the weights, see `list`.")]) -> None:
+    """Show the source, hash, licence and preprocessing of a set of weights."""
     from cxrlens.models.weights.find import local_file
     from cxrlens.models.weights.store import find_card, has_hash
 
@@ -54,26 +54,26 @@ def show(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> No
         "weights": card.title,
         "architecture": card.architecture,
         "input": f"{card.input}; trained at {card.size} x {card.size}",
-        "given here": f"(x - {_numbers(scale.mean)}) / {_numbers(scale.std)} of grey x in [0, 1], three times",
+        "preprocessing": f"(x - {_numbers(scale.mean)}) / {_numbers(scale.std)} of grey x in [0, 1], three times",
         "licence": card.licence,
         "source": card.source,
-        "address": card.url or "none that needs no click",
+        "address": card.url or "none for a direct download",
         "hash": digest if has_hash(card) else "none published: checked by its layout and every tensor",
         "citation": card.citation,
-        "stands in": ", ".join(card.stand_ins) + " where it is not there" if card.stand_ins else "",
+        "replaced by": ", ".join(card.stand_ins) + " if this file is absent" if card.stand_ins else "",
         "file": str(path) if path else "not on this machine",
     }
-    for title, told in lines.items():
-        if told:
-            echo(f"{title + ':':<14}{told}")
+    for title, text in lines.items():
+        if text:
+            echo(f"{title + ':':<15}{text}")
 
 
 @weights.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="As `list` shows it.")],
+    name: Annotated[str, typer.Argument(help="Name of the weights, see `list`.")],
     url: Annotated[str | None, typer.Option(help="A mirror of the same file.")] = None,
 ) -> None:
-    """Downloads a set of weights into the weights folder; run it again to continue where it stopped."""
+    """Download a set of weights into the weights folder. The same command continues a download."""
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -85,18 +85,18 @@ def fetch(
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=None)
         try:
-            path, came = fetch_weights(card, url, lambda count: bar.advance(task, count))
+            path, downloaded = fetch_weights(card, url, lambda count: bar.advance(task, count))
         except KeyboardInterrupt:
             bar.stop()
             echo("stopped; the same command continues", err=True)
             raise typer.Exit(130) from None
-    echo(f"{path}: {'downloaded' if came else 'already there'}")
+    echo(f"{path}: {'downloaded' if downloaded else 'already there'}")
     _say(name, verify_weights(name))
 
 
 @weights.command()
-def verify(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> None:
-    """Checks a file on this machine: its hash, every tensor, and its output on a known image."""
+def verify(name: Annotated[str, typer.Argument(help="Name of the weights, see `list`.")]) -> None:
+    """Check a file on this machine: its hash, every tensor, and its output on a known image."""
     from cxrlens.models.weights.store import verify_weights
 
     _say(name, verify_weights(name))
@@ -105,9 +105,9 @@ def verify(name: Annotated[str, typer.Argument(help="As `list` shows it.")]) -> 
 @weights.command()
 def add(
     file: Annotated[Path, typer.Argument(help="A weight file of any known format.")],
-    name: Annotated[str | None, typer.Option("--as", help="The card it is of, where the file doesn't tell.")] = None,
+    name: Annotated[str | None, typer.Option("--as", help="Name of the weights, if the file does not say it.")] = None,
 ) -> None:
-    """Recognises a weight file, checks that it loads whole, and copies it into the weights folder."""
+    """Recognise a weight file, check that it loads whole, and copy it into the weights folder."""
     from cxrlens.models.weights.fetch import add_weights
 
     card, verified = add_weights(file, name)
@@ -119,11 +119,11 @@ def _say(name: str, verified: object) -> None:
     from cxrlens.models.weights.store import Verified
 
     assert isinstance(verified, Verified)
-    echo(f"{name}: {verified.tensors} tensors, all in place (layout {verified.format})")
+    echo(f"{name}: {verified.tensors} tensors, complete (layout {verified.format})")
     echo(f"SHA-256 {verified.sha256}: {'as published' if verified.hash_checked else 'no hash is published'}")
     echo(f"output on a known image: {'as on the card' if verified.output_checked else 'none on the card'}")
 
 
 def _numbers(values: tuple[float, ...]) -> str:
-    shown = [f"{value:.6g}" for value in values]
-    return shown[0] if len(set(shown)) == 1 else f"({', '.join(shown)})"
+    texts = [f"{value:.6g}" for value in values]
+    return texts[0] if len(set(texts)) == 1 else f"({', '.join(texts)})"

@@ -9,9 +9,12 @@ missed by the shortlist: of 80 X-rays cropped by 2, 4 and 6% a side it keeps 100
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, Self
 
 import imagehash
 import numpy as np
@@ -228,31 +231,68 @@ class Duplicates:
         shortlisted: number of pairs with similar hashes.
         compared: number of shortlisted pairs that were compared, nearest first; less than `shortlisted` only in large
             sets.
+        groups: patient → group. Patients who share an image form one group, named after its first patient.
     """
 
     pairs: tuple[Pair, ...]
     shortlisted: int
     compared: int
+    groups: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The search's result as plain values; patients, labels and groups follow from the table."""
+        pairs = [
+            {"images": list(pair.images), "identical": pair.identical, "similarity": pair.similarity}
+            for pair in self.pairs
+        ]
+        return {"pairs": pairs, "shortlisted": self.shortlisted, "compared": self.compared}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], table: pd.DataFrame) -> Self:
+        """The result that `to_json` wrote, with the patients and labels of the table.
+
+        Args:
+            record: plain values of `to_json`.
+            table: table of the cohort that was searched.
+
+        Raises:
+            KeyError, TypeError, ValueError: the record is damaged or of another cohort.
+        """
+        matches = [
+            (str(one), str(other), bool(row["identical"]), float(row["similarity"]))
+            for row in record["pairs"]
+            for one, other in [row["images"]]
+        ]
+        return cls._of(table, matches, int(record["shortlisted"]), int(record["compared"]))
+
+    @classmethod
+    def _of(
+        cls, table: pd.DataFrame, matches: Iterable[tuple[str, str, bool, float]], shortlisted: int, compared: int
+    ) -> Self:
+        images = table["image"].tolist()
+        patient = dict(zip(images, table["patient"], strict=True))
+        label = dict(zip(images, table["label"], strict=True))
+        order = {image: k for k, image in enumerate(images)}
+        pairs = [
+            Pair((one, other), (patient[one], patient[other]), (label[one], label[other]), identical, similarity)
+            for one, other, identical, similarity in matches
+        ]
+        pairs.sort(key=lambda pair: (order[pair.images[0]], order[pair.images[1]]))
+        return cls(tuple(pairs), shortlisted, compared, merge_groups(table, pairs))
 
 
 def find_duplicates(
-    table: pd.DataFrame,
-    pixels: np.ndarray,
-    index: Mapping[str, int],
-    sha256: Mapping[str, str],
-    progress: Callable[[int, int], None] | None = None,
+    table: pd.DataFrame, cache: ImageCache, progress: Callable[[int, int], None] | None = None
 ) -> Duplicates:
     """Finds the duplicated images of a cohort.
 
     Args:
-        table: cohort table.
-        pixels: images as uint8 [n, size, size].
-        index: image → row of `pixels`; other images of the cohort are ignored.
-        sha256: image → hash of its file.
+        table: table of the cohort. Rows whose image is not in the cache are not searched.
+        cache: decoded images, with the hash of each file.
         progress: called with (images hashed, images in all), then with (pairs compared, pairs in all).
     """
-    rows_read = table[table["image"].isin(list(index))]
-    images = rows_read["image"].tolist()
+    images, sha256 = _searched(table, cache)
+    pixels, index = cache.pixels, cache.index
     copies: dict[str, list[str]] = {}
     for image in images:
         copies.setdefault(sha256.get(image) or image, []).append(image)
@@ -269,16 +309,23 @@ def find_duplicates(
         similarity = comparer.similarity(position[: len(first)], position[len(first) :], progress)
         for k in np.flatnonzero(similarity >= SAME):
             matches.append((single[first[k]], single[second[k]], False, float(min(similarity[k], 1.0))))
+    return Duplicates._of(table, matches, shortlisted, len(first))
 
-    patient = dict(zip(images, rows_read["patient"], strict=True))
-    label = dict(zip(images, rows_read["label"], strict=True))
-    order = {image: k for k, image in enumerate(images)}
-    pairs = [
-        Pair((one, other), (patient[one], patient[other]), (label[one], label[other]), same, score)
-        for one, other, same, score in matches
-    ]
-    pairs.sort(key=lambda pair: (order[pair.images[0]], order[pair.images[1]]))
-    return Duplicates(tuple(pairs), shortlisted, len(first))
+
+def search_identity(table: pd.DataFrame, cache: ImageCache) -> str:
+    """SHA-256 of all that `find_duplicates` compares: the images' order, names, files and pixels."""
+    images, sha256 = _searched(table, cache)
+    files = [[image, sha256.get(image), cache.index[image]] for image in images]
+    digest = hashlib.sha256(json.dumps([files, cache.pixels.shape]).encode())
+    for start in range(0, len(cache.pixels), BLOCK):
+        digest.update(np.ascontiguousarray(cache.pixels[start : start + BLOCK]).data)
+    return digest.hexdigest()
+
+
+def _searched(table: pd.DataFrame, cache: ImageCache) -> tuple[list[str], dict[str, str]]:
+    """The readable images in file order, and the hash of each file."""
+    sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
+    return table["image"][table["image"].isin(list(cache.index))].tolist(), sha256
 
 
 def perceptual_hashes(

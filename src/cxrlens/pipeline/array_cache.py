@@ -6,8 +6,6 @@ is absent, damaged or made from other inputs is computed anew.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from cxrlens import __version__
-from cxrlens.errors import UserError
 from cxrlens.files import write_atomically
 from cxrlens.pipeline.explain.figure_networks import FigureNetwork
+from cxrlens.run_folder import digest_of_inputs
 
 IDENTITY = "made from"
 
@@ -37,7 +34,7 @@ def cached_arrays(
         complete: function that says whether the arrays that `make` returned are complete. Incomplete arrays are written
             without a digest, so that the next call computes them again.
     """
-    digest = _digest(made_from)
+    digest = digest_of_inputs([made_from])
     arrays = read_arrays(path)
     if str(arrays.pop(IDENTITY, "")) == digest:
         return arrays
@@ -58,17 +55,14 @@ def cached_record(
         make: function that computes the record, of plain values.
         beside: file of arrays that `make` writes as well. If it is absent, the record is computed again.
     """
-    digest, folder = _digest(network.identity, made_from), network.run.folder
     name = f"audit/{Path(network.file).stem}/{part}.json"
-    try:
-        record = folder.read_json(name)
-        if record["made_from"] == digest and (beside is None or read_arrays(beside)):
-            return record
-    except (UserError, KeyError, TypeError):
-        pass
-    record = {"made_from": digest, **make()}
-    folder.write_json(name, record)
-    return record
+
+    def read(record: dict[str, Any]) -> dict[str, Any]:
+        if beside is not None and not read_arrays(beside):
+            raise ValueError(f"the arrays in {beside} are absent or damaged")
+        return record
+
+    return network.run.folder.cached(name, [network.identity, made_from], make, read)
 
 
 def arrays_path(network: FigureNetwork, part: str) -> Path:
@@ -93,7 +87,3 @@ def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
             np.savez_compressed(file, **arrays)
 
     write_atomically(path, write)
-
-
-def _digest(*made_from: Any) -> str:
-    return hashlib.sha256(json.dumps([__version__, *made_from], sort_keys=True).encode()).hexdigest()

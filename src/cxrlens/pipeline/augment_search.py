@@ -175,7 +175,7 @@ def augment_search(
     chosen = choose_device(device)
     folder = RunFolder(out)
     with folder.locked("augmentation search"):
-        prepared = prepare(study, data, progress)
+        prepared = prepare(study, data, progress, folder)
         for sentence in _warnings(prepared, options):
             progress.say(f"warning: {sentence}")
         plan = Search(

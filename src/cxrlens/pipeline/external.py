@@ -126,7 +126,7 @@ def outside_images(
                     f"{overlap.shortlisted} pairs of an image here and one of the run look alike when small; only the "
                     f"{overlap.compared} likeliest were compared, so a copy may have been missed"
                 )
-        within = find_duplicates(table, cache.pixels, cache.index, sha256, task.update)
+        within = find_duplicates(table, cache, task.update)
     people = pd.concat([run_table["patient"], table["patient"]], ignore_index=True).to_frame()
     pairs = [*_pairs([*same, *study_dir], run_table, table), *within.pairs]
     groups = merge_groups(people, pairs)  # called after the run's patient where there is one

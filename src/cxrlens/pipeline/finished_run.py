@@ -226,7 +226,7 @@ def reopen(
             otherwise then.
     """
     study, data_dir = run.study, _folder(run, data)
-    prepared = prepare(study, data_dir, progress)
+    prepared = prepare(study, data_dir, progress, run.folder)
     _check_same(run, prepared.cache)
     rows = {row.name: row for row in study.models}
     training_tasks = [

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cxrlens.data.cache import ImageCache, build_cache
 from cxrlens.data.cohort import Cohort
-from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.duplicates import Duplicates, find_duplicates, search_identity
 from cxrlens.data.files import ignored_files
 from cxrlens.data.split import Split, check_interval, cohort_summary, make_splits, patients_warning, split_warning
 from cxrlens.data.steps import reading_notes, reading_sentences
@@ -118,13 +118,41 @@ def digest_of(cache: ImageCache) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Prepared:
+def cohort_duplicates(
+    cohort: Cohort, cache: ImageCache, run: RunFolder | None = None, progress: Progress = SILENT
+) -> Duplicates:
+    """The images that are there twice in a cohort, searched once in the life of a run.
+
+    Args:
+        cohort: the listed images.
+        cache: the readable ones, decoded.
+        run: folder of the run, whose `duplicates.json` holds the result for as long as the images are the same; None
+            without a run.
+        progress: where the work is shown.
+    """
+
+    def search() -> Duplicates:
+        with progress.task("looking for duplicates", len(cohort)) as task:
+            return find_duplicates(cohort.table, cache, task.update)
+
+    if run is None:
+        return search()
+    return run.cached(
+        "duplicates.json",
+        [search_identity(cohort.table, cache)],
+        lambda: search().to_json(),
+        lambda record: Duplicates.from_json(record, cohort.table),
+    )
+
+
+def prepare(study: Study, data: Path | None, progress: Progress = SILENT, run: RunFolder | None = None) -> Prepared:
     """Lists, decodes and splits.
 
     Args:
         study: what is asked.
         data: the folder of the study's source; None for a source that needs none.
         progress: where the work is shown.
+        run: folder of the run, which keeps the result of the search for duplicates; None without a run.
 
     Raises:
         UserError: the folder is absent or not the source's layout, too few images can be read, or the sides cannot be
@@ -140,12 +168,7 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT) -> Pre
             f"the folder, or say in the study's [data] how large a share may be missing (most_missing, now "
             f"{study.data.most_missing:g})"
         )
-    groups: dict[str, str] = {}
-    if study.split.merges:
-        sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
-        with progress.task("looking for duplicates", len(cohort)) as task:
-            found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
-        groups = merge_groups(cohort.table, found.pairs)
+    groups = cohort_duplicates(cohort, cache, run, progress).groups if study.split.merges else {}
     splits = make_splits(cohort, study.split, groups)
     warnings = (*_warnings(cohort, splits, groups), *reading_sentences(cache.facts))
     return Prepared(study, cohort, pixels, splits, groups, warnings, tuple(reading_notes(cache.facts)))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
-from cxrlens.data.duplicates import find_duplicates, merge_groups
+from cxrlens.data.duplicates import find_duplicates
 from cxrlens.data.files import ignored_files
 from cxrlens.data.finding_sets import FindingSet, JoinedCache, in_validation
 from cxrlens.data.steps import reading_notes, reading_sentences
@@ -118,8 +118,7 @@ def _table(
     sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
     if study.images.merge_duplicates:
         with progress.task(f"{each.name}: looking for duplicates", len(cohort)) as task:
-            found = find_duplicates(cohort.table, cache.pixels, cache.index, sha256, task.update)
-        group = merge_groups(cohort.table, found.pairs)
+            group = find_duplicates(cohort.table, cache, task.update).groups
     patients = [group[patient] for patient in cohort.table["patient"]]
     images = study.images
     held_out = [in_validation(each.name, patient, images.validation, study.seed) for patient in patients]

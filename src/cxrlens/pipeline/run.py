@@ -143,7 +143,7 @@ def run(
         with watch.stage("models"):  # a model that cannot be trained shows before thousands of images are read
             rows, skipped = trainable_rows(study, study_dir, progress)
         with watch.stage("cohort"):
-            prepared = prepare(study, data_dir, progress)
+            prepared = prepare(study, data_dir, progress, where)
             need_interval(prepared)
             check_named_images(study, prepared)
             write_cohort(where, prepared)

@@ -11,7 +11,6 @@ import numpy as np
 
 from cxrlens.audit.base import AuditResult, IntervalOptions, plain_result, settle
 from cxrlens.audit.network import chosen_probes, cohort_results
-from cxrlens.data.duplicates import find_duplicates, merge_groups
 from cxrlens.files import write_text
 from cxrlens.pipeline.audit.cases import Cases, LungStore
 from cxrlens.pipeline.audit.maps import audit_maps
@@ -20,7 +19,7 @@ from cxrlens.pipeline.audit.reuse import reuse
 from cxrlens.pipeline.check import cohort_case
 from cxrlens.pipeline.explain.figure_networks import first_networks
 from cxrlens.pipeline.finished_run import FinishedRun, reopen
-from cxrlens.pipeline.prepare import Prepared
+from cxrlens.pipeline.prepare import Prepared, cohort_duplicates
 from cxrlens.pipeline.report import write_page
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.audit_words import summary
@@ -101,7 +100,7 @@ def audit_run(
         prepared, training_tasks = reopen(run, data, progress)
         data_dir = data if data is not None else made["data"]
         data_dir = Path(data_dir) if data_dir is not None else None
-        cohort, groups = _cohort(prepared, progress)
+        cohort, groups = _cohort(run, prepared, progress)
         lungs = LungStore(prepared, data_dir)
         retrain = any(probe.by_choice for probe in asked.values())
         cases = Cases(lungs, data_dir, groups, study_dir, retrain, progress)
@@ -123,13 +122,10 @@ def audit_run(
     return told
 
 
-def _cohort(prepared: Prepared, progress: Progress) -> tuple[list[AuditResult], dict[str, str]]:
+def _cohort(run: FinishedRun, prepared: Prepared, progress: Progress) -> tuple[list[AuditResult], dict[str, str]]:
     """Findings before training, and patients with their ids merged, whatever the split made of them."""
     cache, evaluation = prepared.cache, prepared.study.evaluation
-    sha256 = dict(zip(cache.facts["image"], cache.facts["sha256"], strict=True))
-    with progress.task("looking for duplicates", len(prepared.cohort)) as task:
-        found = find_duplicates(prepared.cohort.table, cache.pixels, cache.index, sha256, task.update)
-    groups = merge_groups(prepared.cohort.table, found.pairs)
+    duplicates = cohort_duplicates(prepared.cohort, cache, run.folder, progress)
     judging = IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed)
-    case = cohort_case(prepared.cohort, prepared.splits, cache, groups, found, judging, progress)
-    return cohort_results(case, prepared.study.audit.options), groups
+    case = cohort_case(prepared.cohort, prepared.splits, cache, duplicates.groups, duplicates, judging, progress)
+    return cohort_results(case, prepared.study.audit.options), duplicates.groups
