@@ -1,4 +1,4 @@
-"""Results, a cohort and predictions of a made-up run of two models: shapes as the stages write them, values by hand."""
+"""The folder of a finished run and its `ReportData`, without training: random predictions, names that are no numbers."""
 
 from __future__ import annotations
 
