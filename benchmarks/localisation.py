@@ -1,8 +1,8 @@
-"""Do attribution methods point at what a network uses? Measured where the truth is known: on the phantom.
+"""Do attribution methods point at what a network uses? Measured on the phantom, where the truth is known.
 
-Two networks of one architecture, from the same weights and the same synthetic patients: for one the planted corner
-marker tells nothing (half of either class carries it), for the other every positive and no negative carries it. Unseen
-patients with both a finding and a marker are then explained.
+Two networks of one architecture start from the same weights and train on the same synthetic patients. For one, half of
+either class has the planted corner marker, so the marker predicts nothing. For the other, every positive image and no
+negative one has it. Then images of unseen patients with both a finding and a marker are explained.
 
 python benchmarks/localisation.py [--patients 160] [--images 16] [--size 160] [--epochs 5]
 """
@@ -37,44 +37,44 @@ TRAINING, UNSEEN = 1, 2  # seeds of the two populations
 STRENGTH = 1.7
 SHORTCUT = {"marker_positive": 1.0, "marker_negative": 0.0}
 MODELS = {"learned the finding": {"marker_positive": 0.5, "marker_negative": 0.5}, "learned the marker": SHORTCUT}
-JUDGED = {"finding and marker": SHORTCUT, "finding alone": {}, "marker alone": SHORTCUT | {"strength": 0.0}}
-LIGHTER = {"integrated_gradients": {"steps": 16}, "occlusion": {"stride": 20}, "smoothgrad": {"samples": 10}}
+TEST_SETS = {"finding and marker": SHORTCUT, "finding alone": {}, "marker alone": SHORTCUT | {"strength": 0.0}}
+OPTIONS = {"integrated_gradients": {"steps": 16}, "occlusion": {"stride": 20}, "smoothgrad": {"samples": 10}}
 CPU = choose_device("cpu")
 
 
 @dataclass(frozen=True)
-class Explained:
-    """Unseen positives: float [n, 1, h, w], and where the truth is, bool [n, h, w] each."""
+class SampleImages:
+    """Unseen positive images, float [n, 1, h, w], and their true regions by name, each bool [n, h, w]."""
 
     images: torch.Tensor
     truth: dict[str, np.ndarray]
 
 
 def phantom(patients: int, seed: int, size: int, **options: float) -> Phantom:
-    """One image a patient, drawn at the networks' size."""
-    chosen = {"strength": STRENGTH} | options
-    return Phantom(patients=patients, images_per_patient=(1, 1), seed=seed, size=size, **chosen)
+    """Phantom images, one for each patient, at the networks' size."""
+    options = {"strength": STRENGTH} | options
+    return Phantom(patients=patients, images_per_patient=(1, 1), seed=seed, size=size, **options)
 
 
-def drawn(source: Phantom, size: int) -> LabelledImages:
-    """Its images, decoded, with labels."""
+def labelled_images(source: Phantom, size: int) -> LabelledImages:
+    """The images of a phantom, decoded, with their labels."""
     table = source.cohort().table
     cache = build_cache(source.cohort(), size, "bilinear")
     return LabelledImages(cache, tuple(table["image"]), table["label"].to_numpy(np.float32))
 
 
 def trained(options: dict[str, float], args: argparse.Namespace) -> Classifier:
-    """A network trained on that population."""
+    """A network trained on a phantom with these options."""
     model = build_classifier(NETWORK, args.size, 0)
-    data = drawn(phantom(args.patients, TRAINING, args.size, **options), args.size)
-    few = LabelledImages(data.cache, data.images[:16], data.labels[:16])  # the history is not looked at
+    data = labelled_images(phantom(args.patients, TRAINING, args.size, **options), args.size)
+    validation = LabelledImages(data.cache, data.images[:16], data.labels[:16])  # the history is not used
     settings = TrainingOptions(epochs=args.epochs, learning_rate=3e-4)
-    train(Fit(model, data, few, settings, Augmentation(), 0, 0, CPU))
+    train(Fit(model, data, validation, settings, Augmentation(), 0, 0, CPU))
     return model
 
 
-def explained(args: argparse.Namespace) -> Explained:
-    """Unseen positives with a marker, and the two regions: the finding's mask, the box around the marker's letters."""
+def sample_images(args: argparse.Namespace) -> SampleImages:
+    """Unseen positive images with a marker, with the mask of the finding and the box around the marker's letters."""
     source = phantom(4 * args.images, UNSEEN, args.size, **SHORTCUT)
     table = source.cohort().table
     images, truth = [], {"finding": [], "marker": []}
@@ -86,7 +86,7 @@ def explained(args: argparse.Namespace) -> Explained:
             truth["finding"].append(masks["finding"])
             truth["marker"].append(np.zeros_like(masks["marker"]))
             truth["marker"][-1][ndimage.find_objects(masks["marker"].astype(int))[0]] = True
-    return Explained(torch.stack(images)[:, None], {name: np.stack(masks) for name, masks in truth.items()})
+    return SampleImages(torch.stack(images)[:, None], {name: np.stack(masks) for name, masks in truth.items()})
 
 
 def _resized(values: np.ndarray, size: int) -> np.ndarray:
@@ -94,36 +94,36 @@ def _resized(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def edges(images: torch.Tensor) -> np.ndarray:
-    """The control that knows no network: the magnitude of each image's slope."""
-    return np.stack([np.hypot(ndimage.sobel(each, 0), ndimage.sobel(each, 1)) for each in images[:, 0].numpy()])
+    """A control without a network: the magnitude of the image's gradient, [n, h, w]."""
+    return np.stack([np.hypot(ndimage.sobel(image, 0), ndimage.sobel(image, 1)) for image in images[:, 0].numpy()])
 
 
 def scores(evidence: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each image: the region's share of positive evidence over its share of the area, and whether the peak hits.
+    """Two scores of each image, [n]: the region's share of the evidence over its share of the area, and a peak hit.
 
-    A map without evidence scores 0 in both. A peak up to a twentieth of the side beside the region hits.
+    The peak hits if it is at most a twentieth of the side outside the region. A map without evidence scores 0 in both.
     """
     mass = evidence.clip(min=0)
-    inside = (mass * region).sum((1, 2)) / np.maximum(mass.sum((1, 2)), 1e-30)
+    share = (mass * region).sum((1, 2)) / np.maximum(mass.sum((1, 2)), 1e-30)
     peaks = mass.reshape(len(mass), -1).argmax(1)
-    hits = wide(region).reshape(len(mass), -1)[np.arange(len(mass)), peaks]
-    return inside / region.mean((1, 2)), hits & (mass.max((1, 2)) > 0)
+    hits = widened(region).reshape(len(mass), -1)[np.arange(len(mass)), peaks]
+    return share / region.mean((1, 2)), hits & (mass.max((1, 2)) > 0)
 
 
-def wide(region: np.ndarray) -> np.ndarray:
-    """The regions with the pointing game's tolerance."""
-    return np.stack([ndimage.distance_transform_edt(~each) <= region.shape[-1] / 20 for each in region])
+def widened(regions: np.ndarray) -> np.ndarray:
+    """The regions, widened by the tolerance of the pointing game."""
+    return np.stack([ndimage.distance_transform_edt(~region) <= region.shape[-1] / 20 for region in regions])
 
 
 def cell(values: np.ndarray, digits: int) -> str:
-    """A mean with its interval from a bootstrap over images, which are patients here."""
+    """A mean with its interval from a bootstrap over images; each patient has one image."""
     draws = values[np.random.default_rng(0).integers(len(values), size=(2000, len(values)))].mean(1)
     low, high = percentile_interval(draws)
     return f"{values.mean():.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def row(name: str, evidence: np.ndarray, truth: dict[str, np.ndarray]) -> str:
-    """One method's line."""
+    """The table row of one method."""
     cells = [name]
     for region in truth.values():
         ratio, hits = scores(evidence, region)
@@ -137,18 +137,20 @@ def main() -> None:
     for name, value in (("patients", 160), ("images", 16), ("size", 160), ("epochs", 5)):
         parser.add_argument(f"--{name}", type=int, default=value)
     args = parser.parse_args()
-    sample = explained(args)
+    sample = sample_images(args)
     models = {}
     for name, options in MODELS.items():
         began = time.perf_counter()
         models[name] = trained(options, args)
         print(f"{name}: trained in {time.perf_counter() - began:.0f} s", file=sys.stderr)
-    print("| AUC on unseen images with |", " | ".join(JUDGED), "|\n|", "--- | " * (1 + len(JUDGED)))
-    judged = [drawn(phantom(80, UNSEEN, args.size, **options), args.size) for options in JUDGED.values()]
+    print("| AUC on unseen images with |", " | ".join(TEST_SETS), "|\n|", "--- | " * (1 + len(TEST_SETS)))
+    test_sets = [
+        labelled_images(phantom(80, UNSEEN, args.size, **options), args.size) for options in TEST_SETS.values()
+    ]
     for name, model in models.items():
-        aucs = [roc_auc_score(each.labels, FixedImages(model, each, CPU).logits()) for each in judged]
+        aucs = [roc_auc_score(data.labels, FixedImages(model, data, CPU).logits()) for data in test_sets]
         print(f"| {name} |", " | ".join(f"{auc:.3f}" for auc in aucs), "|")
-    chance = ", ".join(f"{name} {wide(region).mean():.2f}" for name, region in sample.truth.items())
+    chance = ", ".join(f"{name} {widened(region).mean():.2f}" for name, region in sample.truth.items())
     print(f"\n{len(sample.images)} images; chance of a hit by a random point: {chance}")
     header = (
         "| method | finding: evidence × chance | finding: peak hits | marker: evidence × chance | marker: peak hits |"
@@ -157,9 +159,9 @@ def main() -> None:
         print(f"\n**The network that {name}**\n\n{header}\n| --- | --- | --- | --- | --- |", flush=True)
         for method in METHODS:
             began = time.perf_counter()
-            found = attribute(model, sample.images, method, **LIGHTER.get(method, {})).enlarged().numpy()
+            evidence = attribute(model, sample.images, method, **OPTIONS.get(method, {})).enlarged().numpy()
             seconds = (time.perf_counter() - began) / len(sample.images)
-            print(row(f"`{method}` ({seconds:.2f} s an image)", found, sample.truth), flush=True)
+            print(row(f"`{method}` ({seconds:.2f} s an image)", evidence, sample.truth), flush=True)
         print(row("the image's edges, no network", edges(sample.images), sample.truth))
 
 
