@@ -31,7 +31,8 @@ def test_the_page_is_made_from_the_folder_alone_and_licences_are_told(monkeypatc
     assert run("report", folder, monkeypatch=monkeypatch) == 0
     told = capsys.readouterr()
     assert re.search(rf"report: {re.escape(str(folder))}/report\.html \(\d+\.\d MB\)", told.out)
-    assert "warning: 19 of the 39 images that this page may show are not known to be free to pass on: " in told.err
+    start = "warning: 19 of the 39 images that this page may show have no licence that is known to allow sharing: "
+    assert start in told.err
     assert "10 without a licence (no licence is stated); 9 “ask the author”" in told.err
     assert "terms of CC BY-NC-SA, 10 images: not for commercial use" in told.err
     page = (folder / "report.html").read_text(encoding="utf-8")
@@ -73,7 +74,7 @@ def test_runs_are_compared_on_the_terminal(monkeypatch, capsys, folder: Path, tm
     other = run_folder(tmp_path / "other", predictions(1), row="epochs = 7")
     assert run("compare", folder, other, monkeypatch=monkeypatch) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "Side by side" in out and "The same images" in out and "Holm over 2 differences" in out
+    assert "Differences on the same images" in out and "Holm's correction over 2 differences" in out
     assert "Settings that differ: 1 models.strong.epochs: " in out and "patient (3 images leak)" in out
 
 

@@ -74,7 +74,7 @@ def test_other_images_are_refused_and_stand_side_by_side_only(tmp_path: Path, ch
     compared = cxrlens.compare_runs([one, two])
     assert not compared.differences and len(compared.aucs) == 4
     assert re.search(reason, compared.apart[0].reason)
-    assert "not comparable pairwise" in to_markdown(compared) and "The same images" not in to_markdown(compared)
+    assert "cannot be compared pairwise" in to_markdown(compared) and "on the same images" not in to_markdown(compared)
 
 
 def test_a_dash_of_an_auc_or_difference_has_its_reason_below(tmp_path: Path) -> None:

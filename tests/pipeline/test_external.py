@@ -141,7 +141,8 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
     done = CliRunner().invoke(app, command, env={"COLUMNS": "80"})
     said = " ".join(done.stdout.split())
     assert done.exit_code == 0 and "AUC of tiny on elsewhere [95%]" in said and "small network" in said
-    assert "Outside: an interval needs at least 5 patients of each class; got" in said and "Inside: an interval" in said
+    assert "External images: an interval needs at least 5 patients of each class; got" in said
+    assert "Validation set: an interval" in said
     assert "of 12 patients" in said and "does not say which of it counts" in said and "never for diagnosis" in said
     assert {each.name for each in tmp_path.iterdir()} == {"there.json", "there.csv"}
     refused = CliRunner().invoke(app, [*command[:-1], str(tmp_path / "there.csv")])

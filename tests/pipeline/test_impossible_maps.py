@@ -45,7 +45,7 @@ def test_the_plan_names_the_row_and_the_method(data: Path, tmp_path: Path) -> No
     file = study_file(tmp_path / "s.toml", models=MODELS, explain=EXPLAIN)
     said = CliRunner().invoke(app, ["run", str(file), "--data", str(data), "--dry-run"], catch_exceptions=False)
     (line,) = [line for line in said.output.splitlines() if "Guided" in line]
-    assert "warning: no maps of Guided backpropagation of 'silu'" in line and "ReLUs" in line
+    assert "warning: no maps of Guided backpropagation for 'silu'" in line and "ReLUs" in line
     silent = cxrlens.plan(study(models=MODELS, explain={"figures": []} | {"gallery": False}), data, device="cpu")
     assert silent.without == ()
 
@@ -61,7 +61,7 @@ def test_the_others_get_their_maps_and_gallery_and_page_say_what_is_missing(run:
         "cnn": ["grad_cam", "guided_backprop"], "silu": ["grad_cam"],
     }  # fmt: skip
     assert [*shown.missing] == ["silu"]
-    assert (path / "report.html").read_text().count("No maps of Guided backpropagation of") == 2  # figure and gallery
+    assert (path / "report.html").read_text().count("No maps of Guided backpropagation for") == 2  # figure and gallery
 
 
 def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_again(

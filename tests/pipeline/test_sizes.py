@@ -141,7 +141,8 @@ def test_what_the_weights_were_not_made_for_is_recorded_and_said(sized: cxrlens.
     assert weights["preprocessing"]["mean"] == [127 / 255] * 3 and models["smaller"]["preprocessing"]["mean"] == [0] * 3
     said = [line for line in to_markdown(sized.results).splitlines() if line.startswith("- ")]
     assert said[:3] == [
-        "- smaller: given [0, 1] images at 64, where its weights were trained at 96 on RGB, (x \\* 255 - 127) / 128",
+        "- smaller: received images of 64 pixels in [0, 1], but its weights were trained at 96 pixels (input: RGB, "
+        "(x \\* 255 - 127) / 128)",
         f"- wanted another: 'wanted' is not on this machine; '{OWN}' is used instead",
         f"- auto: 'auto' selected '{OWN}', the best weights on this machine",
     ]

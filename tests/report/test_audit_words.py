@@ -103,7 +103,7 @@ def test_a_flag_without_a_p_says_nothing_of_chance() -> None:
 
 def test_a_control_that_failed_is_said_and_one_that_passed_is_not() -> None:
     blind = of_model(finding("corners", "clear"), finding("planted_marker", "undecided", reason="it did not show"))
-    assert "The control test of the audit did not pass: it did not show." in blind["points"] and blind["flags"] == 0
+    assert "The control test of the audit did not pass (it did not show)." in blind["points"] and blind["flags"] == 0
     seen = of_model(finding("corners", "clear"), finding("planted_marker", "clear"))
     assert not any("control" in point for point in seen["points"])
 

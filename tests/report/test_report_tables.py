@@ -142,7 +142,7 @@ def test_few_patients_have_no_interval_and_one_sentence_says_why() -> None:
         "reason": "an interval needs at least 5 patients; got 3",
     }
     said = table1_note({"models": [few, few | {"name": "b"}], "evaluation": {}})
-    assert "patients. Without interval: an interval needs at least 5 patients; got 3." in said
+    assert "Without interval: an interval needs at least 5 patients; got 3." in said
     assert "computed by patient" not in said
     seeds = table1_note({"models": [few | {"seeds": 5}], "evaluation": {}})
     assert "needs at least 3 seeds" not in seeds and "got 3." in seeds

@@ -1,4 +1,4 @@
-"""The folder of a finished run and its `ReportData`, without training: random predictions, names that are no numbers."""
+"""A finished run without training, as a folder and as a `ReportData`: random predictions, names that are no numbers."""
 
 from __future__ import annotations
 

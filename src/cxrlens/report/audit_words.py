@@ -161,7 +161,8 @@ def _part(name: str, results: Results, cohort: bool = False) -> dict[str, Any]:
     points += [result["sentence"] for result in clear if result not in shortcuts]  # evidence from the lungs
     control = next((result for result in results if result["probe"] == CONTROL), None)
     if control and control["verdict"] != "clear":
-        points.append(f"The control test of the audit did not pass: {control['reason'] or control['sentence']}.")
+        reason = control["reason"] or control["sentence"].removesuffix(".")
+        points.append(f"The control test of the audit did not pass ({reason}).")
     steps = list(dict.fromkeys(PROBE_TEXTS[result["probe"]].advice for result in flags))
     if not steps and not cohort:
         steps = ["test on external images: `cxrlens evaluate RUN --data OTHER`"]

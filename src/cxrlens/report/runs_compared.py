@@ -23,7 +23,7 @@ LIMITS = (
     "are not comparable, because some images are easier than others."
 )
 NOTICE = "For research only; never for diagnosis."
-TITLE = "# Comparison of runs"
+TITLE = "# Runs side by side"  # also how `compare --out` recognises a file that it wrote
 MOST_SETTINGS = 30  # settings shown on the terminal
 COLUMNS = (
     "what", "model", "run", "against", "value", "low", "high", "p", "p_holm", "train_p", "train_p_holm", "split",

@@ -208,7 +208,7 @@ def table1_note(results: Mapping[str, Any]) -> str:
     reasons = [model["reason"] for model in models if model.get("reason")]
     sentences = [
         f"AUC on {first['images']} validation images ({first['positive']} positive, {first['negative']} negative) of "
-        f"{first['patients']} patients."
+        f"{first['patients']} patients. “trained” is the number of trained parameters."
     ]
     if len(reasons) < len(models):
         sentences.append("Intervals are computed by patient.")

@@ -152,8 +152,10 @@ def _statistics(results: Mapping[str, Any]) -> str:
 def _explanation(study: Study, report: ReportData) -> str:
     if report.explanations is None and report.gallery is None and report.audit is None:
         return "No explanations were computed."
-    maps = "; ".join(_cited(name) for name in study.explain.methods)
-    text = f"Maps of the evidence for the logit were computed with {maps}."
+    maps = [_cited(name) for name in study.explain.methods]
+    text = (
+        f"Maps of the evidence for the logit were computed with {joined(maps)}." if maps else "No maps were computed."
+    )
     if report.audit is not None:
         text += (
             f" Shortcuts were tested with the audit of cxrlens. Maps were checked against those of randomised networks "
