@@ -39,7 +39,7 @@ def cohort(path: Path, positives: int, negatives: int, per_patient: int = 1) -> 
             2,
             1,
             {},
-            r"kind 'patient'\): 1 positive \(1 patient\), .* 2 positive patients in all: too few to train",
+            r"kind 'patient'\): 1 positive \(1 patient\), .* 2 positive patients in all: these are too few",
         ),
         (5, 1, {"validation": 0.2}, r"5 positive patients in all: write validation = 0.4 .* under \[split\]"),
         (5, 1, {"kind": "patient-kfold", "folds": 5}, r"fold 0\): 1 positive .* 5 of 5 folds; .* write folds = 2 "),
