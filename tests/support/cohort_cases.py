@@ -34,12 +34,13 @@ def cohort_case(
         inside = tuple(name for row, name in enumerate(names) if row not in rows)
         outside = tuple(name for row, name in enumerate(names) if row in rows)
         splits.append(Split("patient-kfold", fold, inside, outside, inside, outside))
+    joining = [pair for pair in pairs if set(pair.patients) <= set(table["patient"])]  # others are of a made-up patient
     return CohortCase(
         table=table,
         facts=pd.DataFrame({"image": names, **file_facts}),
         splits=tuple(splits),
         groups=groups or {},
-        duplicates=Duplicates(tuple(pairs), len(pairs) + not_compared, len(pairs), merge_groups(table, pairs)),
+        duplicates=Duplicates(tuple(pairs), len(pairs) + not_compared, len(pairs), merge_groups(table, joining)),
         histogram=np.full((len(label), 16), 1 / 16) if histogram is None else histogram,
     )
 
