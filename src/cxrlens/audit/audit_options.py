@@ -1,4 +1,4 @@
-"""The study's `[audit]`: where the lungs are, how much is looked at, the options of single probes."""
+"""The study's `[audit]`: where the lungs are, how many images the maps are tested on, the options of single probes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from cxrlens.explain.methods import METHODS
 
 
 class AuditOptions(Config):
-    """What a run is audited with; the networks don't depend on it. Paths start from the folder of the study's images.
+    """Options of the audit; training does not depend on them. Paths are relative to the folder of the study's images.
 
     Attributes:
-        masks: folder of lung masks, PNG, named like the images.
-        boxes: table of lung boxes: filename, x, y, width, height as fractions; one row a lung.
-        segmenter: `package.module:function` that draws a lung mask.
-        severity: table of experts' scores: filename, and one column a score.
-        methods: of the maps that are judged.
-        images: how many validation images the maps are judged on, both classes; `--full` takes all.
-        steps: of deletion, insertion and ROAD.
-        options: of single probes, by name.
+        masks: folder of lung masks as PNG files, named like the images.
+        boxes: table of lung boxes with the columns filename, x, y, width and height, as fractions; one row for each
+            lung.
+        segmenter: `package.module:function` that returns a lung mask of an image.
+        severity: table of experts' scores with the column filename and one column for each score.
+        methods: names of the attribution methods whose maps are tested.
+        images: number of validation images, of both classes, that the maps are tested on; `--full` takes all.
+        steps: number of steps of deletion, insertion and ROAD.
+        options: name of a probe → its options.
     """
 
     masks: str | None = None
@@ -50,8 +51,8 @@ class AuditOptions(Config):
         return tables
 
 
-def _check(asked: Any) -> None:
+def _check(validate: Any) -> None:
     try:
-        asked()
-    except UserError as error:  # the same words; the study's place comes before them
+        validate()
+    except UserError as error:  # pydantic takes a ValueError and puts the place in the study before its message
         raise ValueError(str(error)) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxrlens.audit.associations import TOLD, Association, associations
+from cxrlens.audit.associations import PREDICTIVE, Association, associations
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.demographics import AGE_BANDS, age_band
@@ -160,7 +160,7 @@ def warning_sentences(
     skipped = found.duplicates.shortlisted - found.duplicates.compared
     if skipped:
         lines.append(f"{many(skipped, 'pair')} of images with near hashes not compared: duplicates may remain")
-    telling = [f"{one.column} {one.auc:.2f}" for one in found.associations if one.auc >= TOLD]
+    telling = [f"{one.column} {one.auc:.2f}" for one in found.associations if one.auc >= PREDICTIVE]
     if telling:
         lines.append(
             f"metadata alone tell the label (AUC across patients: {', '.join(telling)}): a network may learn what goes "
