@@ -136,8 +136,8 @@ def audited(case: ModelCase) -> list[AuditResult]:
     for name in ASKED:
         probe = PROBES[name]()
         assert isinstance(probe, ModelProbe)
-        found += probe.findings(case)
-    return settle(found, case.judging.level)
+        found += probe.results(case)
+    return settle(found, case.intervals.level)
 
 
 def measure(data: dict[str, np.ndarray], path: Path, sets: range, draws: int) -> None:

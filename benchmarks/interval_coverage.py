@@ -23,7 +23,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from cxrlens.audit.ablation import LEFT, LOST
 from cxrlens.audit.base import AuditResult, IntervalOptions, auc_estimate, change, settle
-from cxrlens.audit.probes.severity import _draws, percentile_interval
+from cxrlens.audit.probes.severity import correlation_draws, percentile_interval
 from cxrlens.evaluate.auc import difference_of, interval_of
 from cxrlens.evaluate.calibration import rate
 from cxrlens.evaluate.cluster_means import mean_over_patients
@@ -320,7 +320,7 @@ def severity(cohorts: int, seed: int, patients: int, draws: int) -> dict[str, An
     held, pearson = [], 2 * np.sin(np.pi * 0.5 / 6)
     for _ in range(cohorts):
         x, noise = rng.standard_normal((2, patients))
-        drawn = _draws(x, pearson * x + np.sqrt(1 - pearson**2) * noise, np.arange(patients), draws, rng)
+        drawn = correlation_draws(x, pearson * x + np.sqrt(1 - pearson**2) * noise, np.arange(patients), draws, rng)
         low, high = percentile_interval(drawn)
         held.append(low <= 0.5 <= high)
     told = {"case": f"rank correlation with severity, {patients} patients", "coverage": float(np.mean(held))}
@@ -335,18 +335,18 @@ def verdicts(cohorts: int, seed: int, lost: float) -> dict[str, Any]:
     """
     rng = np.random.default_rng([seed, int(1000 * lost)])
     labels, who = np.repeat([True, False], 150), np.arange(300)
-    rest, judging = np.sqrt(2) * ndtri(0.645) * labels, IntervalOptions()
+    rest, options = np.sqrt(2) * ndtri(0.645) * labels, IntervalOptions()
     held, alarms = [], 0
     for _ in range(cohorts):
         noise = rng.standard_normal(300)
-        whole = auc_estimate(noise + np.sqrt(2) * ndtri(0.645 + lost) * labels, labels, who, judging)
+        whole = auc_estimate(noise + np.sqrt(2) * ndtri(0.645 + lost) * labels, labels, who, options)
         found = []
         for name in ("corners", "text"):
             after = np.sqrt(0.9) * noise + np.sqrt(0.1) * rng.standard_normal(300) + rest
-            found.append((name, change(whole, auc_estimate(after, labels, who, judging)), LOST))
+            found.append((name, change(whole, auc_estimate(after, labels, who, options)), LOST))
         held.append(found[0][1].low <= lost <= found[0][1].high)
         for name in ("border_only", "lungs_removed"):
-            found.append((name, auc_estimate(rng.standard_normal(300), labels, who, judging), LEFT))
+            found.append((name, auc_estimate(rng.standard_normal(300), labels, who, options), LEFT))
         settled = settle(
             [
                 AuditResult(name, "m", "", one.value, one.low, one.high, "undecided", "", "", "", p=one.p, bar=bar)

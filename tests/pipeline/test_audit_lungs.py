@@ -98,7 +98,7 @@ def test_masks_of_one_class_are_left_for_the_sources_own_on_both_sides(
     split, labels = prepared.splits[0], prepared.labels
     write_masks(tmp_path / "drawn", [image for image in prepared.cohort.images if labels[image] == 1])
     inside, outside = at(store(prepared, tmp_path, own, masks="drawn"))
-    assert len(inside.refused) == 1 and "would know the label" in inside.refused[0]
+    assert len(inside.refused) == 1 and "would reveal the label" in inside.refused[0]
     np.testing.assert_array_equal(inside.masks, squares(own, split.validation))
     np.testing.assert_array_equal(outside.masks, squares(own, split.train))
 

@@ -250,21 +250,21 @@ def test_an_interrupt_loses_nothing_that_was_finished(
 ) -> None:
     shutil.rmtree(copied.folder.path / "audit")
     before = (copied.folder.path / "audit.json").read_bytes()
-    real, asked = PROBES["lungs_only"].findings, []
+    real, asked = PROBES["lungs_only"].results, []
 
-    def findings(self: Any, case: Any) -> Any:
+    def results(self: Any, case: Any) -> Any:
         asked.append(case.name)
         if len(asked) == 2:
             raise KeyboardInterrupt
         return real(self, case)
 
-    monkeypatch.setattr(PROBES["lungs_only"], "findings", findings)
+    monkeypatch.setattr(PROBES["lungs_only"], "results", results)
     with pytest.raises(KeyboardInterrupt):
         audit_run(copied, device="cpu")
     assert (copied.folder.path / "audit.json").read_bytes() == before, "an earlier audit's file is whole until the end"
     kept = sorted(path.relative_to(copied.folder.path / "audit") for path in copied.folder.path.glob("audit/*/*.json"))
     assert Path("small-network/within_source.json") in kept and Path("short-script/corners.json") in kept
-    monkeypatch.setattr(PROBES["corners"], "findings", lambda *_: pytest.fail("asked twice"))
+    monkeypatch.setattr(PROBES["corners"], "results", lambda *_: pytest.fail("asked twice"))
     assert without_time(audit_run(copied, device="cpu")) == without_time(audited[1])
     assert asked == ["small network", "short <script>", "short <script>"]
 
@@ -356,7 +356,7 @@ def test_other_images_are_refused_before_any_question(copied: cxrlens.Run, data:
 def test_a_probes_wrong_name_is_answered_with_the_nearest(trained: cxrlens.Run) -> None:
     with pytest.raises(cxrlens.UserError, match="unknown probe 'lungs_removed_retraind'; did you mean"):
         audit_run(trained, also=["lungs_removed_retraind"], device="cpu")
-    with pytest.raises(cxrlens.UserError, match="'prevalence' asks the cohort"):
+    with pytest.raises(cxrlens.UserError, match="'prevalence' examines the cohort"):
         audit_run(trained, also=["prevalence"], device="cpu")
 
 

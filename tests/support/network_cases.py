@@ -122,7 +122,7 @@ def network_case(
             np.array(trained_patients or [f"t{row}" for row in range(len(known))]),
             where_trained or lungs(len(known), side=greys.shape[1]),
         ),
-        judging=more.pop("judging", FAST),
+        intervals=more.pop("intervals", FAST),
         **more,
     )
 
@@ -131,7 +131,7 @@ def asked(name: str, case: ModelCase, **options: Any) -> list[AuditResult]:
     """A probe's findings, settled by themselves."""
     probe = PROBES[name](**options)
     assert isinstance(probe, ModelProbe)
-    return settle(probe.findings(case), case.judging.level)
+    return settle(probe.results(case), case.intervals.level)
 
 
 def one(name: str, case: ModelCase, **options: Any) -> AuditResult:

@@ -1,4 +1,7 @@
-"""What the audit says: findings, each with an interval, a verdict and what it does not show."""
+"""Results of the audit: a number with its interval, a verdict and what the number does not show.
+
+A result is an `AuditResult`; "finding" is kept for radiological findings.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +17,37 @@ from cxrlens.evaluate.influence import Influence, mean_influence, placements
 from cxrlens.evaluate.records import plain
 from cxrlens.text import fraction, joined
 
-# An AUC as the audit needs it: with its interval over patients, each patient's influence, and p of chance.
-
 
 @dataclass(frozen=True)
 class IntervalOptions:
-    """How intervals are made: their level, and, where no formula is known, the draws of patients and their seed."""
+    """How intervals are made.
+
+    Attributes:
+        level: confidence level of the intervals, between 0 and 1.
+        draws: number of bootstrap draws of patients, where no formula of the interval is known.
+        seed: seed of the draws.
+    """
 
     level: float = 0.95
     draws: int = 2000
     seed: int = 0
 
 
-JUDGING = IntervalOptions()
+DEFAULT_INTERVALS = IntervalOptions()
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval; `p` is of its being at its null. NaN with a `reason` where patients are too few.
+    """A number with its interval; the interval and `p` are NaN with a `reason` where there are too few patients.
 
     Attributes:
         value: the number.
-        low: of the interval over patients.
-        high: likewise.
-        p: two-sided.
-        influence: what each patient adds to an AUC; None of what is no AUC.
+        low: lower end of the interval over patients.
+        high: upper end of the interval over patients.
+        p: two-sided p-value of its null hypothesis.
+        influence: each patient's influence on an AUC; None where the number is not an AUC.
         reason: why there is no interval, else "".
-        rough: whether a class has fewer than 10 patients.
+        rough: whether the interval is rough because a class has fewer than 10 patients.
     """
 
     value: float
@@ -56,43 +63,45 @@ def auc_estimate(
     logits: np.ndarray,
     labels: np.ndarray,
     patients: Sequence[str] | np.ndarray,
-    judging: IntervalOptions,
+    intervals: IntervalOptions,
     rows: np.ndarray | None = None,
-    part: np.ndarray | None = None,
+    strata: np.ndarray | None = None,
 ) -> Estimate:
-    """An AUC with its interval over patients, and p of 0.5.
+    """An AUC with its interval over patients, and the p-value of the null that it is 0.5.
 
     Args:
-        logits: finite, [m].
-        labels: bool [n].
-        patients: [n].
-        judging: of the interval.
-        rows: positions of the scored images, [m]; all where none are given.
-        part: fold of each scored image, [m]; pairs are formed within a fold, whose scores alone are comparable.
+        logits: score of each scored image, finite, [m].
+        labels: whether each image is positive, bool [n].
+        patients: patient of each image, [n].
+        intervals: how the interval is made.
+        rows: positions of the scored images, int [m]; all images by default.
+        strata: fold or group of each scored image, [m]; pairs are formed within a stratum only.
     """
-    kept = np.arange(len(labels)) if rows is None else np.asarray(rows)
-    names, who = np.unique(np.asarray(patients).astype(str)[kept], return_inverse=True)
-    label, score = np.asarray(labels, bool)[kept], np.asarray(logits, float)
-    return _estimate(placements(label, score, who, len(names), part), judging.level)
+    scored = np.arange(len(labels)) if rows is None else np.asarray(rows)
+    names, patient_numbers = np.unique(np.asarray(patients).astype(str)[scored], return_inverse=True)
+    label, score = np.asarray(labels, bool)[scored], np.asarray(logits, float)
+    return _estimate(placements(label, score, patient_numbers, len(names), strata), intervals.level)
 
 
-def mean_estimate(found: Sequence[Estimate], level: float) -> Estimate:
-    """The mean of AUCs of the same patients, and p of 0.5."""
-    of = [each.influence for each in found if each.influence is not None]
-    return _estimate(replace(mean_influence(of), trainings=()), level)
+def mean_estimate(estimates: Sequence[Estimate], level: float) -> Estimate:
+    """The mean of AUCs of the same patients, and the p-value of the null that it is 0.5."""
+    influences = [estimate.influence for estimate in estimates if estimate.influence is not None]
+    return _estimate(replace(mean_influence(influences), trainings=()), level)
 
 
 def change(before: Estimate, after: Estimate, level: float = 0.95) -> Estimate:
-    """An AUC before minus one after, of the same patients; p of 0."""
-    assert before.influence is not None and after.influence is not None, "both are AUCs"
-    found = difference_of(before.influence, after.influence, level)
+    """An AUC before minus an AUC after, of the same patients, and the p-value of no change."""
+    assert before.influence is not None and after.influence is not None, "both estimates must be AUCs"
+    difference = difference_of(before.influence, after.influence, level)
     rough = before.rough or after.rough
-    return Estimate(found.difference, found.low, found.high, found.p, None, found.reason, rough)
+    return Estimate(
+        difference.difference, difference.low, difference.high, difference.p, None, difference.reason, rough
+    )
 
 
-def _estimate(one: Influence, level: float) -> Estimate:
-    found = interval_of(one, None, level)
-    return Estimate(found.auc, found.low, found.high, found.p, one, found.reason, found.rough)
+def _estimate(influence: Influence, level: float) -> Estimate:
+    result = interval_of(influence, None, level)
+    return Estimate(result.auc, result.low, result.high, result.p, influence, result.reason, result.rough)
 
 
 Verdict = Literal["flag", "clear", "undecided"]
@@ -100,12 +109,12 @@ Verdict = Literal["flag", "clear", "undecided"]
 
 @dataclass(frozen=True)
 class Bar:
-    """Where a number starts to speak of a shortcut; larger is worse.
+    """From which value on a number shows a shortcut; larger is worse.
 
     Attributes:
-        null: what it is where there is no shortcut.
-        margin: how far above that still does no harm: "clear" needs an interval that stays below it.
-        family: findings of one family are corrected together (Holm 1979).
+        null: value where there is no shortcut.
+        margin: how far above the null a value is still harmless; "clear" needs an interval below null + margin.
+        family: name of the results whose p-values are corrected together (Holm 1979).
     """
 
     null: float
@@ -121,21 +130,22 @@ class AuditResult:
     """One result of one probe.
 
     Attributes:
-        probe: its name.
-        model: the model's; None where the finding is of the cohort.
+        probe: name of the probe.
+        model: name of the model; None where the result is of the cohort.
         statistic: what the value is, in words.
-        value: NaN where nothing could be measured; `reason` then says why.
-        low: of the interval; NaN for a count, which is no sample.
-        high: likewise.
-        verdict: "clear" where a shortcut worth minding is excluded, "flag" where one is shown, else "undecided".
-        limits: what it does not show.
+        value: measured value; NaN where it could not be measured, for the `reason` given.
+        low: lower end of the interval; NaN for a count, which is no sample.
+        high: upper end of the interval; NaN for a count, which is no sample.
+        verdict: "flag" where a shortcut is shown, "clear" where a shortcut of any importance is excluded, else
+            "undecided".
+        limits: what the result does not show.
         direction: how to read the value.
-        sentence: the finding in plain words, with its numbers.
-        p: two-sided, of the value's being the bar's null; NaN without a bar.
-        p_holm: the same among the findings of its family.
-        reason: why it is undecided, where that is not the interval's width.
-        evidence: what to look at: numbers, names of images.
-        bar: what settles the verdict; None where the probe has settled it.
+        sentence: the result in plain words, with its numbers.
+        p: two-sided p-value of the bar's null; NaN without a bar.
+        p_holm: `p` after Holm's correction over the results of its family.
+        reason: why the verdict is undecided, where the width of the interval is not the reason.
+        evidence: numbers and names of images behind the result.
+        bar: bar that decides the verdict; None where the probe has decided it.
     """
 
     probe: str
@@ -156,85 +166,103 @@ class AuditResult:
 
 
 def refused(
-    probe: str, model: str | None, statistic: str, reason: str, limits: str, direction: str = "", asked: bool = True
+    probe: str,
+    model: str | None,
+    statistic: str,
+    reason: str,
+    limits: str,
+    direction: str = "",
+    applicable: bool = True,
 ) -> AuditResult:
-    """A finding of what could not be measured, or was not asked for lack of data: never silence, never a number."""
+    """A result without a value, since a failed measurement must neither be silent nor give a number.
+
+    Args:
+        probe: name of the probe.
+        model: name of the model; None where the result is of the cohort.
+        statistic: what would have been measured, in words.
+        reason: why it was not measured.
+        limits: what the result would not show.
+        direction: how to read the value.
+        applicable: whether the study has the data that the probe is about.
+    """
     return AuditResult(
         probe, model, statistic, np.nan, np.nan, np.nan, "undecided", limits, direction,
-        f"Not {'measured' if asked else 'asked'}: {reason}.", reason=reason,
+        f"Not {'measured' if applicable else 'applicable'}: {reason}.", reason=reason,
     )  # fmt: skip
 
 
-def settle(findings: Sequence[AuditResult], level: float = 0.95) -> list[AuditResult]:
-    """The verdicts of all findings that have a bar, corrected family by family.
+def settle(results: Sequence[AuditResult], level: float = 0.95) -> list[AuditResult]:
+    """The same results with the verdicts of those that have a bar; p-values are corrected within each family.
 
-    "clear": the interval stays below null + margin. "flag": not that, above the null, Holm's p not above 1 - level. An
-    unknown interval settles nothing.
+    A result is "clear" where its interval lies below null + margin. Otherwise it is a "flag" where its value lies above
+    the null and Holm's p is at most 1 - level. Without an interval it stays "undecided".
 
     Args:
-        findings: of one audit.
-        level: of the intervals.
+        results: all results of one audit.
+        level: confidence level, between 0 and 1.
     """
     adjusted = {}
-    families = {each.bar.family for each in findings if each.bar}
+    families = {result.bar.family for result in results if result.bar}
     for family in sorted(families):
-        rows = [row for row, each in enumerate(findings) if each.bar and each.bar.family == family]
-        adjusted |= dict(zip(rows, holm([findings[row].p for row in rows]), strict=True))
-    return [_settled(each, float(adjusted.get(row, np.nan)), level) for row, each in enumerate(findings)]
+        rows = [row for row, result in enumerate(results) if result.bar and result.bar.family == family]
+        adjusted |= dict(zip(rows, holm([results[row].p for row in rows]), strict=True))
+    return [_settled(result, float(adjusted.get(row, np.nan)), level) for row, result in enumerate(results)]
 
 
-def _settled(finding: AuditResult, p_holm: float, level: float) -> AuditResult:
-    bar = finding.bar
+def _settled(result: AuditResult, p_holm: float, level: float) -> AuditResult:
+    bar = result.bar
     if bar is None:
-        return finding
-    known = not np.isnan([finding.low, finding.high]).any()
-    verdict = verdict_of(finding.value, finding.high, p_holm, bar, level) if known else "undecided"
-    return replace(finding, p_holm=p_holm, verdict=verdict)
+        return result
+    known = not np.isnan([result.low, result.high]).any()
+    verdict = verdict_of(result.value, result.high, p_holm, bar, level) if known else "undecided"
+    return replace(result, p_holm=p_holm, verdict=verdict)
 
 
 def verdict_of(value: float, high: float, p_holm: float, bar: Bar, level: float = 0.95) -> Verdict:
-    """Clear where the interval stays below null + margin, however sure the number is; else flag where it is sure.
+    """The verdict of a value: "clear" where its interval lies below null + margin, even if it differs from the null.
 
     >>> verdict_of(0.008, 0.015, 0.03, Bar(0.0, 0.05, "losses")), verdict_of(0.08, 0.12, 0.03, Bar(0.0, 0.05, "losses"))
     ('clear', 'flag')
     """
     if high < bar.null + bar.margin:
         return "clear"
-    return "flag" if value > bar.null and p_holm < 1 - level + 1e-12 else "undecided"  # an unknown p is not
+    return "flag" if value > bar.null and p_holm < 1 - level + 1e-12 else "undecided"  # NaN is not below
 
 
-# Findings as plain values, for JSON, and back.
+# Results as plain values, for JSON, and back.
 
 NUMBERS = ("value", "low", "high", "p", "p_holm")
 
 
-def plain_result(finding: AuditResult) -> dict[str, Any]:
-    """Every field under its name; floats to 6 decimals, unknown numbers None, the bar as its numbers or None."""
-    return plain(finding)
+def plain_result(result: AuditResult) -> dict[str, Any]:
+    """A result as JSON values: every field under its name, floats to 6 decimals, NaN as None, the bar as a mapping."""
+    return plain(result)
 
 
 def restored(record: dict[str, Any]) -> AuditResult:
-    """The finding of a record of `plain_result`.
+    """The result that `plain_result` wrote.
 
     Raises:
-        TypeError: the record is of another version: a field is missing or unknown.
+        TypeError: the record is of another version of cxrlens: a field is missing or unknown.
     """
     if record.keys() != {field.name for field in fields(AuditResult)}:
-        raise TypeError(f"a finding's record is of another version; its fields are {', '.join(record)}")
-    told = dict(record)
+        raise TypeError(
+            f"the record of an audit result is of another version of cxrlens; its fields are {', '.join(record)}"
+        )
+    values = dict(record)
     for name in NUMBERS:
-        told[name] = np.nan if told[name] is None else float(told[name])
-    told["bar"] = Bar(**told["bar"]) if told["bar"] else None
-    return AuditResult(**told)
+        values[name] = np.nan if values[name] is None else float(values[name])
+    values["bar"] = Bar(**values["bar"]) if values["bar"] else None
+    return AuditResult(**values)
 
 
-# Numbers and lists as a sentence says them.
+# Numbers and lists as text for sentences.
 
 COLUMN_NAMES = {"license": "licence"}
 
 
 def interval(estimate: Estimate, level: float) -> str:
-    """A number with its interval.
+    """A number with its interval, as text.
 
     >>> interval(Estimate(0.8, 0.7, 0.9, 0.1), 0.95)
     '0.80 (95% interval 0.70 to 0.90)'
@@ -246,19 +274,19 @@ def interval(estimate: Estimate, level: float) -> str:
 
 
 def ends(estimate: Estimate, digits: int = 3) -> str:
-    """An interval in brackets; where there is none, why.
+    """An interval in brackets, or the reason why there is none, as text.
 
     >>> ends(Estimate(0.8, 0.7, 0.9, 0.1, rough=True))
     '[0.700, 0.900] (rough: few patients)'
     """
     if estimate.reason:
         return f"[no interval: {estimate.reason}]"
-    said = f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
-    return said + (" (rough: few patients)" if estimate.rough else "")
+    text = f"[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return text + (" (rough: few patients)" if estimate.rough else "")
 
 
 def listing(names: Sequence[str]) -> str:
-    """Names as a sentence lists them.
+    """Column names as a list for a sentence.
 
     >>> listing(["view"]), listing(["view", "age", "license"])
     ('view', 'view, age and licence')

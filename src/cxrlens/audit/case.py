@@ -1,4 +1,4 @@
-"""What a probe is given: a cohort before training, or one trained network with its validation images."""
+"""The input of a probe: a cohort before training, or one trained network with its validation images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from cxrlens.audit.base import JUDGING, Estimate, IntervalOptions, auc_estimate, change
+from cxrlens.audit.base import DEFAULT_INTERVALS, Estimate, IntervalOptions, auc_estimate, change
 from cxrlens.audit.lungs.regions import Lungs
 from cxrlens.data.duplicates import Duplicates
 from cxrlens.data.split import Split
@@ -25,14 +25,15 @@ class CohortCase:
     """A cohort before training.
 
     Attributes:
-        table: the listed rows (see `cohort.Cohort.table`).
-        facts: a row a readable image: `image`, `width`, `height`, `bytes`, `mode`, `format` (see `ImageCache.facts`).
-        splits: the study's; empty where none can be drawn.
-        groups: patient → the patient it counts as, where one stands under several ids.
-        duplicates: images that are there twice.
-        histogram: grey histogram of each readable image, float [n, bins], shares, in the order of `facts`.
-        judging: of the intervals.
-        progress: where work is shown.
+        table: listed images, see `cohort.Cohort.table`.
+        facts: facts of the readable images' files, one row each: `image`, `width`, `height`, `bytes`, `mode`, `format`
+            (see `ImageCache.facts`).
+        splits: splits of the study; empty where none can be drawn.
+        groups: patient → patient that it counts as, where a patient has several ids.
+        duplicates: pairs of images that show one exposure.
+        histogram: grey histogram of each readable image in the order of `facts`, shares, float [n, bins].
+        intervals: how intervals are made.
+        progress: display of the progress.
     """
 
     table: pd.DataFrame
@@ -41,19 +42,19 @@ class CohortCase:
     groups: Mapping[str, str]
     duplicates: Duplicates
     histogram: np.ndarray
-    judging: IntervalOptions = JUDGING
+    intervals: IntervalOptions = DEFAULT_INTERVALS
     progress: Progress = SILENT
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images that a network was trained on (a sample of them where they are many).
+    """Images that a network was trained on, or a sample of them where they are many.
 
     Attributes:
-        pixels: float32 [m, 1, size, size] in [0, 1].
-        labels: bool [m].
-        patients: of each image, merged ids as one, [m].
-        lungs: where the lungs are, in these images.
+        pixels: pixels of the images, float32 [m, 1, size, size] in [0, 1].
+        labels: whether each image is positive, bool [m].
+        patients: patient of each image, merged ids as one, [m].
+        lungs: lung regions in these images.
     """
 
     pixels: Tensor
@@ -67,22 +68,22 @@ class ModelCase:
     """One trained network.
 
     Attributes:
-        name: the model's.
-        model: in evaluation mode, where it works.
-        device: where that is.
+        name: name of the model.
+        model: the network, in evaluation mode, on `device`.
+        device: device of the network.
         images: names of its validation images, [n].
-        pixels: float32 [n, 1, size, size] in [0, 1].
-        labels: bool [n].
-        patients: of each image, merged ids as one, [n].
-        logits: of the images as they are, [n].
-        table: the cohort's rows of these images, in this order.
-        lungs: where the lungs are, in these images.
-        training: its training images.
-        judging: of the intervals.
-        severity: experts' scores by name, each [n], NaN where there is none.
-        progress: where work is shown.
-        again: trains this row anew: (training pixels, training labels, validation pixels) → validation logits. None
-            where no training is asked for.
+        pixels: pixels of the validation images, float32 [n, 1, size, size] in [0, 1].
+        labels: whether each validation image is positive, bool [n].
+        patients: patient of each validation image, merged ids as one, [n].
+        logits: logits of the unaltered validation images, [n].
+        table: rows of the cohort's table of these images, in this order.
+        lungs: lung regions in the validation images.
+        training: training images.
+        intervals: how intervals are made.
+        severity: name of an experts' score → its values, [n], NaN where an image has none.
+        progress: display of the progress.
+        retrain: retrains the model: (training pixels, training labels, validation pixels) → validation logits. None
+            where retraining was not requested.
     """
 
     name: str
@@ -96,10 +97,10 @@ class ModelCase:
     table: pd.DataFrame
     lungs: Lungs
     training: ImageSet
-    judging: IntervalOptions = JUDGING
+    intervals: IntervalOptions = DEFAULT_INTERVALS
     severity: Mapping[str, np.ndarray] = field(default_factory=dict)
     progress: Progress = SILENT
-    again: Callable[[Tensor, np.ndarray, Tensor], np.ndarray] | None = None
+    retrain: Callable[[Tensor, np.ndarray, Tensor], np.ndarray] | None = None
 
     def predict(self, pixels: Tensor) -> np.ndarray:
         """Logits float64 [n] of images [n, 1, size, size] in [0, 1]."""
@@ -115,21 +116,21 @@ class ModelCase:
         return features.numpy()
 
     def no_auc_reason(self, rows: np.ndarray) -> str:
-        """Why these images (positions) give no AUC that says anything, else ""."""
+        """The reason why the images at these positions give no meaningful AUC, "" where they give one."""
         return no_auc_reason(self.labels[rows])
 
     def auc(self, logits: np.ndarray, rows: np.ndarray | None = None) -> Estimate:
-        """AUC with its interval over patients, and p of 0.5.
+        """AUC with its interval over patients, and the p-value of the null that it is 0.5.
 
         Args:
-            logits: [m].
-            rows: positions of these images, [m]; all images where none are given.
+            logits: logits of the scored images, [m].
+            rows: positions of the scored images, int [m]; all images by default.
 
         Raises:
             UserError: fewer than 2 images of a class.
         """
-        return auc_estimate(logits, self.labels, self.patients, self.judging, rows)
+        return auc_estimate(logits, self.labels, self.patients, self.intervals, rows)
 
     def auc_change(self, before: np.ndarray, after: np.ndarray, rows: np.ndarray | None = None) -> Estimate:
-        """AUC before minus AUC after, on the same images; p of 0."""
-        return change(self.auc(before, rows), self.auc(after, rows), self.judging.level)
+        """AUC before minus AUC after, on the same images, and the p-value of no change."""
+        return change(self.auc(before, rows), self.auc(after, rows), self.intervals.level)

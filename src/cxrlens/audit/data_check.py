@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from cxrlens.audit.associations import TOLD, Association, associations
+from cxrlens.audit.associations import PREDICTIVE, Association, associations
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.demographics import AGE_BANDS, age_band
@@ -162,7 +162,7 @@ def warning_sentences(
         sentences.append(
             f"{many(skipped, 'pair', 'were')} not compared although their hashes are similar: duplicates may remain"
         )
-    predictive = [f"{item.column} {item.auc:.2f}" for item in integrity.associations if item.auc >= TOLD]
+    predictive = [f"{item.column} {item.auc:.2f}" for item in integrity.associations if item.auc >= PREDICTIVE]
     if predictive:
         sentences.append(
             f"the label can be predicted from metadata alone (AUC across patients: {', '.join(predictive)}): a network "

@@ -1,4 +1,4 @@
-"""Images with a part taken out: what is put there says nothing of the image it came from."""
+"""Masks of parts of an image, images with such parts filled in, and grey histograms."""
 
 from __future__ import annotations
 
@@ -11,59 +11,58 @@ from cxrlens.audit.maps.faithfulness import impute
 
 
 def filled(pixels: Tensor, masks: np.ndarray, grey: float) -> Tensor:
-    """A copy of images with one grey where the masks are true.
+    """A copy of the images with one grey where the masks are true.
 
     Args:
-        pixels: float [n, 1, h, w] in [0, 1].
-        masks: bool [n, h, w], or [h, w] for all.
-        grey: in [0, 1].
+        pixels: images, float [n, 1, h, w] in [0, 1].
+        masks: pixels to fill, bool [n, h, w], or [h, w] for all images.
+        grey: grey value of the fill, in [0, 1].
     """
     where = torch.from_numpy(np.broadcast_to(masks, (len(pixels), *pixels.shape[2:])).copy())[:, None]
     return torch.where(where, torch.tensor(grey, dtype=pixels.dtype), pixels)
 
 
 def imputed(pixels: Tensor, masks: np.ndarray) -> Tensor:
-    """A copy of images filled from what is around the masks (`maps.impute`, without noise).
+    """A copy of the images with the masks filled in from their surroundings (`faithfulness.impute`, without noise).
 
     Args:
-        pixels: float [n, 1, h, w] in [0, 1].
-        masks: bool [n, h, w], or [h, w] for all.
+        pixels: images, float [n, 1, h, w] in [0, 1].
+        masks: pixels to fill, bool [n, h, w], or [h, w] for all images.
     """
-    found = impute(pixels[:, 0].numpy(), masks, 0.0).astype(np.float32).clip(0, 1)
-    return torch.from_numpy(found)[:, None]
+    images = impute(pixels[:, 0].numpy(), masks, 0.0).astype(np.float32).clip(0, 1)
+    return torch.from_numpy(images)[:, None]
 
 
 def mean_grey(pixels: Tensor) -> float:
-    """Of all images together, so that no image's own brightness is left in the hole."""
+    """Mean grey of all images together, so that the fill does not depend on an image's own brightness."""
     return float(pixels.mean())
 
 
 def corners(size: int, width: float, height: float) -> np.ndarray:
-    """Bool [size, size]: the four corners, each a rectangle of these shares of the side."""
+    """Mask of the four corners, bool [size, size]; each is a rectangle of these fractions of the side."""
     mask = np.zeros((size, size), bool)
     rows, columns = round(height * size), round(width * size)
     for top in (slice(0, rows), slice(size - rows, size)):
-        for side in (slice(0, columns), slice(size - columns, size)):
-            mask[top, side] = True
+        for left in (slice(0, columns), slice(size - columns, size)):
+            mask[top, left] = True
     return mask
 
 
 def border(size: int, width: float) -> np.ndarray:
-    """Bool [size, size]: a frame of this share of the side."""
-    mask, reach = np.ones((size, size), bool), max(1, round(width * size))
-    mask[reach:-reach, reach:-reach] = False
+    """Mask of a frame of this fraction of the side, bool [size, size]."""
+    mask, pixels = np.ones((size, size), bool), max(1, round(width * size))
+    mask[pixels:-pixels, pixels:-pixels] = False
     return mask
-
-
-# Grey histograms: how bright the places of an image are, and nothing of where they lie.
 
 
 def grey_histogram(pixels: np.ndarray, bins: int = 16) -> np.ndarray:
     """The share of each image's pixels in each of `bins` equal ranges of grey, float [n, bins].
 
+    A histogram shows how bright an image is, but not where.
+
     Args:
-        pixels: uint8 [n, size, size].
-        bins: from 1 to 256.
+        pixels: images, uint8 [n, size, size].
+        bins: number of ranges, from 1 to 256.
 
     >>> grey_histogram(np.array([[[0, 127], [128, 255]]], dtype=np.uint8), bins=4).tolist()
     [[0.25, 0.25, 0.25, 0.25]]
@@ -75,41 +74,41 @@ def grey_histogram(pixels: np.ndarray, bins: int = 16) -> np.ndarray:
     return shares
 
 
-# Where an X-ray bears letters or signs: thin, bright, small, and steeper than anything in a body.
+# Letters and signs on an X-ray are thin, bright, small, and have steeper edges than anything in the body.
 #
-# No reading is done: a marker is what is much brighter than the opening of its surroundings by a disk wider than a
-# stroke, in pieces no larger than a word. Ribs and devices are smoother or larger. What is found is measured on the
-# phantom, whose letters are known (docs/audit.md).
+# The text is not read. A mark is what is much brighter than a grey opening of its surroundings by a square wider than a
+# stroke, in pieces no larger than a word. Ribs and devices are smoother or larger. The phantom, whose letters are
+# known, shows how many are found (docs/audit.md).
 
-STROKE = 1 / 40  # of the side: strokes are thinner
-CONTRAST = 0.22  # of the grey range, above the surroundings
-LARGEST = 0.02  # share of the image that one word may take
-JOIN = 1 / 45  # of the side: letters nearer than that are one word
+STROKE = 1 / 40  # width of the widest stroke, as a fraction of the side
+CONTRAST = 0.22  # smallest contrast to the surroundings, as a fraction of the grey range
+LARGEST = 0.02  # largest area of a word, as a fraction of the image
+JOIN = 1 / 45  # largest gap between the letters of a word, as a fraction of the side
 
 
 def letters(images: np.ndarray) -> np.ndarray:
-    """Bool [n, h, w]: words and signs, with a margin around them.
+    """Masks of words and signs with a margin around them, bool [n, h, w].
 
     Args:
-        images: float [n, h, w] in [0, 1].
+        images: images, float [n, h, w] in [0, 1].
     """
     return np.stack([_letters(image) for image in images]) if len(images) else np.zeros(images.shape, bool)
 
 
 def _letters(image: np.ndarray) -> np.ndarray:
     side = max(image.shape)
-    reach = max(3, 2 * round(side * STROKE / 2) + 1)
-    bright = image - ndimage.grey_opening(image, (reach, reach))
-    dark = ndimage.grey_closing(image, (reach, reach)) - image  # letters cut out of a bright box
+    width = max(3, 2 * round(side * STROKE / 2) + 1)
+    bright = image - ndimage.grey_opening(image, (width, width))
+    dark = ndimage.grey_closing(image, (width, width)) - image  # letters cut out of a bright box
     strokes = (bright > CONTRAST) | (dark > 1.5 * CONTRAST)
-    near = max(1, round(side * JOIN))
-    words = ndimage.binary_closing(np.pad(strokes, near), np.ones((near, 2 * near + 1)))[near:-near, near:-near]
+    gap = max(1, round(side * JOIN))
+    words = ndimage.binary_closing(np.pad(strokes, gap), np.ones((gap, 2 * gap + 1)))[gap:-gap, gap:-gap]
     labels, _ = ndimage.label(words | strokes, np.ones((3, 3)))
-    found = np.zeros(image.shape, bool)
-    for number, place in enumerate(ndimage.find_objects(labels), start=1):
-        inside = labels[place] == number
-        tall, wide = inside.shape
-        ink = strokes[place][inside].sum()
-        if ink >= 3 and tall * wide <= LARGEST * image.size and tall <= side / 6:
-            found[place] |= inside
-    return ndimage.binary_dilation(found, np.ones((3, 3)), iterations=max(1, round(side / 112)))
+    mask = np.zeros(image.shape, bool)
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        word = labels[box] == number
+        height, width = word.shape
+        stroke_pixels = strokes[box][word].sum()
+        if stroke_pixels >= 3 and height * width <= LARGEST * image.size and height <= side / 6:
+            mask[box] |= word
+    return ndimage.binary_dilation(mask, np.ones((3, 3)), iterations=max(1, round(side / 112)))

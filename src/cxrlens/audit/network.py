@@ -1,4 +1,4 @@
-"""Which questions a trained network is asked, and the images that an answer points at."""
+"""The probes that an audit runs: on a cohort before training, and on a trained network with the images it shows."""
 
 from __future__ import annotations
 
@@ -18,33 +18,37 @@ Options = Mapping[str, Mapping[str, Any]]
 
 
 def chosen_probes(also: Sequence[str], options: Options) -> dict[str, ModelProbe]:
-    """The probes of a network: all that are not by choice, and those named.
+    """The probes of a trained network, with their options.
+
+    Args:
+        also: names of probes that run only by choice and are requested.
+        options: name of a probe → its options.
 
     Raises:
-        UserError: an unknown name, or one of a probe that asks the cohort alone.
+        UserError: a name is unknown, or is that of a cohort probe.
     """
     for name in also:
         if not issubclass(PROBES[name], ModelProbe):
-            raise UserError(f"the probe '{name}' asks the cohort, before training: it is asked in every audit")
-    found = {}
+            raise UserError(f"the probe '{name}' examines the cohort before training; it runs in every audit")
+    probes = {}
     for name in PROBES:
         kind = PROBES[name]
         if issubclass(kind, ModelProbe):
             probe = parse(kind, options.get(name, {}), f"[audit.options.{name}]")
             if name in also or not probe.by_choice:
-                found[name] = probe
-    return found
+                probes[name] = probe
+    return probes
 
 
-def look_at(case: ModelCase, findings: Sequence[AuditResult], probe: ModelProbe) -> dict[str, np.ndarray]:
-    """The images that a probe's findings point at, as they are and as the probe altered them.
+def look_at(case: ModelCase, results: Sequence[AuditResult], probe: ModelProbe) -> dict[str, np.ndarray]:
+    """The images that a probe's results list as examples, before and after the probe's change.
 
     Returns:
-        "PROBE before" and "PROBE after" → uint8 [k, size, size]; nothing where it points at none.
+        "PROBE before" and "PROBE after" → images, uint8 [k, size, size]; empty where the results list none.
     """
-    place = {image: row for row, image in enumerate(case.images)}
-    shown = [image["image"] for each in findings for image in each.evidence.get("look_at", [])]
-    rows = np.array([place[image] for image in shown], dtype=int)
+    row_of = {image: row for row, image in enumerate(case.images)}
+    examples = [example["image"] for result in results for example in result.evidence.get("look_at", [])]
+    rows = np.array([row_of[image] for image in examples], dtype=int)
     altered = probe.altered(case, rows) if len(rows) else None
     if altered is None:
         return {}
@@ -55,25 +59,22 @@ def _grey(pixels: Tensor) -> np.ndarray:
     return np.rint(pixels[:, 0].numpy() * 255).astype(np.uint8)
 
 
-# The audit before training: every question to the cohort, in turn.
-
-
 def cohort_results(
     case: CohortCase, options: Mapping[str, Mapping[str, Any]] | None = None, level: float | None = None
 ) -> list[AuditResult]:
-    """What all cohort probes find, with verdicts.
+    """Results of all cohort probes, with verdicts.
 
     Args:
-        case: the cohort.
-        options: probe → its options; those of other probes are not looked at.
-        level: of the verdicts; that of the intervals where none is given.
+        case: cohort before training.
+        options: name of a probe → its options; those of other probes are ignored.
+        level: confidence level of the verdicts, between 0 and 1; by default that of the intervals.
 
     Raises:
-        UserError: a cohort probe's options are not known to it.
+        UserError: a cohort probe does not know one of its options.
     """
-    found: list[AuditResult] = []
+    results: list[AuditResult] = []
     for name in PROBES:
         kind = PROBES[name]
         if issubclass(kind, CohortProbe):
-            found += parse(kind, (options or {}).get(name, {}), f"[audit.options.{name}]").findings(case)
-    return settle(found, case.judging.level if level is None else level)
+            results += parse(kind, (options or {}).get(name, {}), f"[audit.options.{name}]").results(case)
+    return settle(results, case.intervals.level if level is None else level)

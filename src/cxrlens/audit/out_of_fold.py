@@ -1,4 +1,4 @@
-"""How well facts about images tell the label of patients that the classifier has not seen."""
+"""Cross-validated AUC of the label from facts about the images, on patients that the classifier has not seen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cxrlens.progress import SILENT, Progress
 
 ClassifierName = Literal["logistic", "forest", "gradient_boosting"]
 TREES = 100
-STRENGTH = 0.1  # of the logistic regression: most columns are values that few images have
+STRENGTH = 0.1  # inverse strength of the penalty: most columns are values that few images have
 
 
 def classifier(name: ClassifierName, seed: int) -> Any:
@@ -33,14 +33,17 @@ def classifier(name: ClassifierName, seed: int) -> Any:
     return HistGradientBoostingClassifier(max_leaf_nodes=8, min_samples_leaf=5, max_iter=60, random_state=seed)
 
 
-def no_estimate(labels: np.ndarray, patients: np.ndarray) -> str:
-    """Why the label of these images cannot be told across patients, else ""."""
+def no_estimate_reason(labels: np.ndarray, patients: np.ndarray) -> str:
+    """The reason why the label of these images cannot be predicted for other patients, else ""."""
     positive, negative = int(labels.sum()), int((~labels).sum())
     if min(positive, negative) < 2:
         return too_few(positive, negative)
-    of = [len(np.unique(patients[side])) for side in (labels, ~labels)]
-    if min(of) < 2:
-        return f"at least 2 patients of each class are needed; got {of[0]} with positive images and {of[1]} with others"
+    counts = [len(np.unique(patients[of_class])) for of_class in (labels, ~labels)]
+    if min(counts) < 2:
+        return (
+            f"at least 2 patients of each class are needed; got {counts[0]} with positive images and {counts[1]} with "
+            "negative images"
+        )
     return ""
 
 
@@ -48,66 +51,66 @@ def auc_of_facts(
     features: np.ndarray,
     labels: np.ndarray,
     patients: np.ndarray,
-    judging: IntervalOptions,
+    intervals: IntervalOptions,
     name: ClassifierName,
     folds: int,
     seeds: int,
-    apart: np.ndarray | None = None,
+    separated_by: np.ndarray | None = None,
     progress: Progress = SILENT,
 ) -> Estimate:
-    """AUC of a classifier on other folds' images, averaged over seeds, with its interval over patients.
+    """Cross-validated AUC of a classifier, averaged over seeds, with its interval over patients.
 
     Args:
-        features: float [n, d].
-        labels: bool [n].
-        patients: of the interval, [n].
-        judging: of the interval.
-        name: of the classifier.
-        folds: at most so many; fewer where a class has fewer patients.
-        seeds: of the folds and the classifier.
-        apart: what a fold may not share with another, [n]; the patients where nothing else is given.
-        progress: where the work is shown.
+        features: features of each image, float [n, d].
+        labels: whether each image is positive, bool [n].
+        patients: patient of each image, for the interval, [n].
+        intervals: how the interval is made.
+        name: name of the classifier.
+        folds: number of folds; fewer where a class has fewer patients.
+        seeds: number of seeds of the folds and of the classifier.
+        separated_by: group of each image, [n]; a group is in one fold. By default the patients.
+        progress: display of the progress.
     """
-    parts = draw_folds(labels, patients if apart is None else apart, folds, seeds)
+    seed_folds = draw_folds(labels, patients if separated_by is None else separated_by, folds, seeds)
 
     def score(seed: int) -> np.ndarray:
-        return fold_scores(features, labels.astype(int), parts[seed], lambda: classifier(name, seed))
+        return fold_scores(features, labels.astype(int), seed_folds[seed], lambda: classifier(name, seed))
 
-    return over_seeds(score, parts, labels, patients, judging, progress)
-
-
-def draw_folds(labels: np.ndarray, apart: np.ndarray, folds: int, seeds: int) -> list[np.ndarray]:
-    """Each seed's fold of each image, int [n]; images that are alike in `apart` are in one."""
-    return [patient_folds(apart, labels.astype(int), folds, seed) for seed in range(seeds)]
+    return auc_over_seeds(score, seed_folds, labels, patients, intervals, progress)
 
 
-def over_seeds(
+def draw_folds(labels: np.ndarray, separated_by: np.ndarray, folds: int, seeds: int) -> list[np.ndarray]:
+    """The folds of each seed, int [n]; images with equal `separated_by` are in one fold."""
+    return [patient_folds(separated_by, labels.astype(int), folds, seed) for seed in range(seeds)]
+
+
+def auc_over_seeds(
     score: Callable[[int], np.ndarray],
-    parts: Sequence[np.ndarray],
+    seed_folds: Sequence[np.ndarray],
     labels: np.ndarray,
     patients: np.ndarray,
-    judging: IntervalOptions,
+    intervals: IntervalOptions,
     progress: Progress = SILENT,
 ) -> Estimate:
-    """The mean AUC of several seeds' scores, each of pairs within a fold, of the same patients.
+    """The mean AUC over seeds, each over pairs within a fold, with its interval over patients.
 
     Args:
-        score: seed → scores of all images, [n].
-        parts: each seed's folds.
-        labels: bool [n].
-        patients: [n].
-        judging: of the interval.
-        progress: where the work is shown.
+        score: function from a seed to the scores of all images, [n].
+        seed_folds: folds of each seed, [n] each.
+        labels: whether each image is positive, bool [n].
+        patients: patient of each image, [n].
+        intervals: how the interval is made.
+        progress: display of the progress.
     """
-    found = []
-    with progress.task("asking the table for the label", len(parts)) as task:
-        for seed, part in enumerate(parts):
-            found.append(auc_estimate(score(seed), labels, patients, judging, part=part))
+    estimates = []
+    with progress.task("predicting the label from the table", len(seed_folds)) as task:
+        for seed, folds in enumerate(seed_folds):
+            estimates.append(auc_estimate(score(seed), labels, patients, intervals, strata=folds))
             task.update(seed + 1)
-    return mean_estimate(found, judging.level)
+    return mean_estimate(estimates, intervals.level)
 
 
-# A cohort's labelled images, and what is known of them as numbers that a classifier can take.
+# Labelled images of a cohort, and their facts as features of a classifier.
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +118,9 @@ class Labelled:
     """Images with a known label.
 
     Attributes:
-        table: the cohort's rows of these, [n].
-        labels: bool [n].
-        patients: of each, merged ids as one, [n].
+        table: rows of the cohort's table of these images, [n].
+        labels: whether each image is positive, bool [n].
+        patients: patient of each image, merged ids as one, [n].
     """
 
     table: pd.DataFrame
@@ -126,7 +129,7 @@ class Labelled:
 
 
 def labelled(case: CohortCase, images: Sequence[str] | None = None) -> Labelled:
-    """The images whose label is known, in the table's order, or in that of `images` where only those are wanted."""
+    """The images whose label is known, in the order of the table, or those among `images`, in their order."""
     table = case.table
     if images is not None:
         table = table.set_index("image", drop=False).loc[list(images)]
@@ -135,24 +138,24 @@ def labelled(case: CohortCase, images: Sequence[str] | None = None) -> Labelled:
     return Labelled(table, table["label"].to_numpy(float) == 1, np.array(patients, dtype=str))
 
 
-def limits(case: CohortCase, own: str) -> str:
-    """A probe's own limits, and those of folds and intervals by patient."""
-    told = f"{own}; the interval takes the classifiers as fitted, so it is a little narrow"
+def limits_text(case: CohortCase, own: str) -> str:
+    """The limits of a probe as text: its own, and those of folds and intervals by patient."""
+    text = f"{own}; the interval takes the classifiers as fitted, so it is slightly too narrow"
     warning = patients_warning(case.table)
-    return f"{told}; {warning}" if warning else told
+    return f"{text}; {warning}" if warning else text
 
 
-def unseen(case: CohortCase) -> str:
-    """Whom the classifier has not seen: "patients", or "images" where no patient is known."""
+def unseen_name(case: CohortCase) -> str:
+    """What the folds keep apart: "patients", or "images" where no patient is known."""
     return "patients" if known_patients(case.table).any() else "images"
 
 
-def without_columns(names: Sequence[str], values: Mapping[str, Sequence[str]]) -> str:
-    """The reason why columns are not asked, where no image has a value in any of them; '' where one has.
+def no_columns_reason(names: Sequence[str], values: Mapping[str, Sequence[str]]) -> str:
+    """The reason why columns cannot be used: no image has a value in any of them; '' where one has.
 
-    >>> without_columns(["view", "age"], {"view": ["", ""], "age": ["", ""]})
+    >>> no_columns_reason(["view", "age"], {"view": ["", ""], "age": ["", ""]})
     'the study has no view or age'
-    >>> without_columns(["view", "age"], {"view": ["PA", ""], "age": ["", ""]})
+    >>> no_columns_reason(["view", "age"], {"view": ["PA", ""], "age": ["", ""]})
     ''
     """
     if any(any(values[name]) for name in names):
@@ -161,16 +164,16 @@ def without_columns(names: Sequence[str], values: Mapping[str, Sequence[str]]) -
 
 
 def one_hot(values: Sequence[str]) -> np.ndarray:
-    """A column for each value that at least two images have, and not all; unknown ('') is a value: float [n, d]."""
+    """Indicator columns of the values that 2 to n - 1 images have, float [n, d]; unknown ('') is a value."""
     names, counts = np.unique(np.array(values, dtype=str), return_counts=True)
-    kept = names[(counts >= 2) & (counts < len(values))]
-    return (np.array(values, dtype=str)[:, None] == kept).astype(float)
+    used = names[(counts >= 2) & (counts < len(values))]
+    return (np.array(values, dtype=str)[:, None] == used).astype(float)
 
 
 def numbers(values: np.ndarray) -> np.ndarray:
-    """The number (the median where unknown) and whether it is unknown, [n] → [n, d]; constant columns are left out."""
+    """Numbers (the median where unknown) and whether they are unknown, [n] → [n, d]; constant columns are left out."""
     unknown = np.isnan(values)
     if unknown.all():
         return np.empty((len(values), 0))
-    both = np.stack([np.where(unknown, np.median(values[~unknown]), values), unknown.astype(float)], axis=1)
-    return both[:, np.ptp(both, axis=0) > 0]
+    columns = np.stack([np.where(unknown, np.median(values[~unknown]), values), unknown.astype(float)], axis=1)
+    return columns[:, np.ptp(columns, axis=0) > 0]

@@ -108,7 +108,7 @@ def cohort_case(
         groups=groups,
         duplicates=duplicates,
         histogram=grey_histogram(cache.pixels),
-        judging=judging,
+        intervals=judging,
         progress=progress,
     )
 

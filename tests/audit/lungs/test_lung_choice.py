@@ -18,7 +18,7 @@ def origin(name: str, positive: int, negative: int, refused: tuple[str, ...] = (
 
 def test_regions_of_one_class_alone_are_refused_with_the_counts() -> None:
     told = one_sided("masks", origin("masks", 18, 0).known, LABELS)
-    assert told.startswith("masks are there for 18 of 20 positive and 0 of 20 negative images") and "label" in told
+    assert told.startswith("masks exist for 18 of 20 positive and 0 of 20 negative images") and "label" in told
     assert one_sided("masks", origin("masks", 0, 18).known, LABELS)
 
 

@@ -61,7 +61,7 @@ class TestMasks:
             from_folder(tmp_path, ["a.png"], 8)
 
     def test_an_absent_folder_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(UserError, match=r"\[audit\] masks: there is no folder .*gone"):
+        with pytest.raises(UserError, match=r"\[audit\] masks: the folder .*gone does not exist"):
             from_folder(tmp_path / "gone", ["a.png"], 8)
 
 
@@ -105,7 +105,7 @@ class TestBoxes:
             from_table(tmp_path / "gone.csv", ["a.png"], 8)
         with pytest.raises(UserError, match="no column 'height'"):
             from_table(self.table(tmp_path, "a.png,0,0,1", header="filename,x,y,width"), ["a.png"], 8)
-        with pytest.raises(UserError, match="holds no box"):
+        with pytest.raises(UserError, match="contains no box"):
             from_table(self.table(tmp_path), ["a.png"], 8)
 
 
@@ -129,7 +129,7 @@ class TestSegmenter:
         found = from_segmenter("segmenters_of_a_test:bright", pixels)
         np.testing.assert_array_equal(found.masks, pixels > 0.5)
         assert found.known.tolist() == [True, True, False] and found.origin == "segmenter"
-        assert "segmenters_of_a_test:bright" in found.worth and "not known" in found.worth
+        assert "segmenters_of_a_test:bright" in found.worth and "not measured" in found.worth
 
     def test_it_may_write_into_what_it_is_given(self) -> None:
         pixels = np.full((1, 4, 4), 0.5, np.float32)
@@ -147,7 +147,7 @@ class TestSegmenter:
 
     @pytest.mark.parametrize(("name", "told"), [("grey", r"got float32 \[4, 4\]"), ("small", r"got bool \[2, 4\]")])
     def test_one_that_gives_something_else_is_told_what_is_needed(self, name: str, told: str) -> None:
-        with pytest.raises(UserError, match=rf"must give a bool mask \[4, 4\]; {told}"):
+        with pytest.raises(UserError, match=rf"must return a bool mask \[4, 4\]; {told}"):
             from_segmenter(f"segmenters_of_a_test:{name}", np.zeros((1, 4, 4), np.float32))
 
 

@@ -117,7 +117,7 @@ def test_where_a_patient_has_most_images_it_is_still_another_image() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with pytest.raises(UserError, match="alike"):
+    with pytest.raises(UserError, match="the same shape"):
         lung_enrichment(np.ones((2, 4, 4)), np.ones((2, 4, 5)), np.ones((2, 4, 4), bool), np.arange(2), rng())
     with pytest.raises(UserError, match="not negative"):
         judged(-np.ones((N, SIDE, SIDE)))

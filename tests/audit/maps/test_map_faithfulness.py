@@ -12,8 +12,8 @@ from cxrlens.audit.maps.faithfulness import (
     Kind,
     Predict,
     cell_side,
-    chance,
     faithfulness,
+    random_order,
     ranks,
     spread,
     summed,
@@ -53,8 +53,8 @@ def both(
     signs: np.ndarray | None = None,
     **options: object,
 ) -> Faithfulness:
-    """Chance, and then the maps, of a patient an image."""
-    random = chance(kind, given, predict, rng(1), **options)
+    """Curves in a random order and in the order of the maps; every image is of another patient."""
+    random = random_order(kind, given, predict, rng(1), **options)
     return faithfulness(random, maps, given, np.arange(len(maps)), predict, rng(), signs)
 
 
@@ -175,5 +175,5 @@ def test_what_does_not_fit_is_refused() -> None:
         both("deletion", KNOWN, KNOWN, total)
     with pytest.raises(UserError, match="must be finite"):
         judged("deletion", np.full((10, 12, 12), np.nan))
-    with pytest.raises(UserError, match="alike"):
+    with pytest.raises(UserError, match="the same shape"):
         both("deletion", KNOWN, KNOWN[:, :1], total, steps=2)

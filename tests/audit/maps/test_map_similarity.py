@@ -74,7 +74,7 @@ def test_a_grad_cam_of_few_cells_can_be_compared() -> None:
 
 
 def test_shapes_that_differ_are_refused() -> None:
-    with pytest.raises(UserError, match="alike"):
+    with pytest.raises(UserError, match="the same shape"):
         similarities(maps(0), maps(0, 21))
 
 

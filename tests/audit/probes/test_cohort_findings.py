@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxrlens.audit.base import JUDGING, AuditResult, plain_result
+from cxrlens.audit.base import DEFAULT_INTERVALS, AuditResult, plain_result
 from cxrlens.audit.data_check import examine
 from cxrlens.audit.masking import grey_histogram
 from cxrlens.audit.network import cohort_results
@@ -73,7 +73,7 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
     cache = build_cache(cohort, 112, "bilinear", tmp_path_factory.mktemp("real"))
     found = examine(cohort, cache)
     splits = make_splits(cohort.with_missing(cache.missing), SplitOptions(kind="paper"))
-    case = real_case(cohort, splits, cache, found.groups, found.duplicates, JUDGING)
+    case = real_case(cohort, splits, cache, found.groups, found.duplicates, DEFAULT_INTERVALS)
     by_probe: dict[str, list[AuditResult]] = {}
     for each in cohort_results(case):
         by_probe.setdefault(each.probe, []).append(each)

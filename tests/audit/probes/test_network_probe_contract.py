@@ -42,7 +42,7 @@ def case() -> ModelCase:
         "view": [("PA", "AP", None)[row // 2 % 3] for row in range(COUNT)],
     }
     severity = {"extent": np.where(half(COUNT), np.arange(COUNT, dtype=float), np.nan)}
-    return network_case(model, greys, half(COUNT), columns=columns, severity=severity, again=again)
+    return network_case(model, greys, half(COUNT), columns=columns, severity=severity, retrain=again)
 
 
 def of_one_class(case: ModelCase, positive: bool) -> ModelCase:
@@ -142,7 +142,7 @@ def test_those_who_train_wait_until_they_are_named() -> None:
 def test_an_unknown_name_is_answered_with_the_nearest_and_a_cohorts_with_where_it_is_asked() -> None:
     with pytest.raises(UserError, match="unknown probe 'cornrs'; did you mean 'corners'"):
         chosen_probes(("cornrs",), {})
-    with pytest.raises(UserError, match="'metadata_only' asks the cohort"):
+    with pytest.raises(UserError, match="'metadata_only' examines the cohort"):
         chosen_probes(("metadata_only",), {})
 
 

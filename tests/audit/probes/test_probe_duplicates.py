@@ -19,13 +19,13 @@ def verdicts(found: list[AuditResult]) -> list[tuple[float, str]]:
 
 
 def test_a_pair_of_one_patient_with_one_label_on_one_side_is_no_fault() -> None:
-    found = DuplicatePairs().findings(cohort_case(LABELS, validation=[[2, 3]], pairs=[pair(0, 1)]))
+    found = DuplicatePairs().results(cohort_case(LABELS, validation=[[2, 3]], pairs=[pair(0, 1)]))
     assert verdicts(found) == [(0, "clear")] * 3
 
 
 def test_two_ids_two_labels_and_two_sides_are_each_flagged_with_the_pair() -> None:
     pairs = [pair(0, 1), pair(0, 2, ("p", "q")), pair(1, 3, ("p", "p"), (1, 0))]
-    two_ids, labels, sides = DuplicatePairs().findings(cohort_case(LABELS, validation=[[2]], pairs=pairs))
+    two_ids, labels, sides = DuplicatePairs().results(cohort_case(LABELS, validation=[[2]], pairs=pairs))
     assert verdicts([two_ids, labels, sides]) == [(1, "flag")] * 3
     assert [each["images"] for each in two_ids.evidence["pairs"]] == [["0.png", "2.png"]]
     assert [each["images"] for each in labels.evidence["pairs"]] == [["1.png", "3.png"]]
@@ -35,13 +35,13 @@ def test_two_ids_two_labels_and_two_sides_are_each_flagged_with_the_pair() -> No
 
 def test_a_pair_crosses_where_any_fold_takes_it_apart_whichever_image_comes_first() -> None:
     for apart in ([0], [1]):
-        *_, sides = DuplicatePairs().findings(cohort_case(LABELS, validation=[[0, 1], apart], pairs=[pair(0, 1)]))
+        *_, sides = DuplicatePairs().results(cohort_case(LABELS, validation=[[0, 1], apart], pairs=[pair(0, 1)]))
         assert sides.value == 1
 
 
 def test_no_pair_is_one_clear_finding_unless_some_were_not_compared() -> None:
-    (found,) = DuplicatePairs().findings(cohort_case(LABELS, validation=[[0]]))
+    (found,) = DuplicatePairs().results(cohort_case(LABELS, validation=[[0]]))
     assert (found.value, found.verdict) == (0, "clear")
-    assert found.sentence == "None of 4 readable images is there twice."
-    (found,) = DuplicatePairs().findings(cohort_case(LABELS, validation=[[0]], not_compared=7))
+    assert found.sentence == "No two of 4 readable images show one exposure."
+    (found,) = DuplicatePairs().results(cohort_case(LABELS, validation=[[0]], not_compared=7))
     assert found.verdict == "undecided" and found.reason.startswith("7 pairs")

@@ -18,11 +18,11 @@ RNG = np.random.default_rng(0)
 def test_a_column_that_is_the_label_gives_auc_1_and_a_flag_with_an_interval() -> None:
     label = np.tile([0.0, 1.0], 40)
     case = cohort_case(label, site=["here" if one else "there" for one in label], view=["PA", "PA", "AP", "AP"] * 20)
-    table, dated = settle(MetadataOnly().findings(case))
+    table, dated = settle(MetadataOnly().results(case))
     assert (table.value, table.verdict) == (1, "flag")
     assert 0.5 < table.low < 1 == table.high
     assert list(table.evidence["auc_of_each_column_alone"]) == ["site", "view"]
-    assert "most by site alone, 1.00" in table.sentence
+    assert "the best single column is site with AUC 1.00" in table.sentence
     assert dated.verdict == "undecided" and "no date" in dated.reason
 
 
@@ -30,14 +30,14 @@ def test_the_year_counts_only_in_the_second_finding() -> None:
     label = np.tile([0.0, 1.0], 40)
     dates = ["2020-03-01" if one else "5 March 2019" for one in label]
     case = cohort_case(label, date=dates, view=RNG.choice(["PA", "AP"], 80).tolist())
-    table, dated = settle(MetadataOnly().findings(case))
+    table, dated = settle(MetadataOnly().results(case))
     assert table.verdict != "flag" and table.value < 0.75
     assert (dated.value, dated.verdict) == (1, "flag")
 
 
 def test_being_unknown_can_tell_the_label() -> None:
     label = np.tile([0.0, 1.0], 40)
-    table, _ = MetadataOnly().findings(cohort_case(label, age=[60.0 if one else np.nan for one in label]))
+    table, _ = MetadataOnly().results(cohort_case(label, age=[60.0 if one else np.nan for one in label]))
     assert table.value == 1
     assert table.evidence["unknown"] == {"age": 40}
 
@@ -49,8 +49,8 @@ def test_a_column_that_names_patients_tells_nothing_of_other_patients(classifier
     two_ids = [f"{patient}{'xy'[row % 2]}" for row, patient in enumerate(patients)]
     merged = {each: each[:-1] for each in two_ids}
     case = cohort_case(label, two_ids, groups=merged, site=patients)
-    apart, _ = MetadataOnly(classifier=classifier, seeds=1).findings(case)
-    together, _ = MetadataOnly(classifier=classifier, seeds=1).findings(replace(case, groups={}))
+    apart, _ = MetadataOnly(classifier=classifier, seeds=1).results(case)
+    together, _ = MetadataOnly(classifier=classifier, seeds=1).results(replace(case, groups={}))
     assert 0.4 < apart.value < 0.6
     assert together.value > 0.9
 
@@ -65,7 +65,7 @@ def test_labels_shuffled_over_patients_are_not_told_and_not_flagged() -> None:
             "view": rng.choice(["PA", "AP"], 180).tolist(),
             "age": np.repeat(rng.uniform(20, 90, 60), 3),
         }
-        table, _ = settle(MetadataOnly(seeds=1).findings(cohort_case(label, patients, **columns)))
+        table, _ = settle(MetadataOnly(seeds=1).results(cohort_case(label, patients, **columns)))
         values.append(table.value)
         flags += table.verdict == "flag"
     assert np.mean(values) == pytest.approx(0.5, abs=0.05)
@@ -75,7 +75,7 @@ def test_labels_shuffled_over_patients_are_not_told_and_not_flagged() -> None:
 def test_images_without_a_label_take_no_part() -> None:
     label = np.array([0.0, 1.0] * 20 + [np.nan] * 30)
     case = cohort_case(label, site=["here" if one == 1 else "there" for one in label])
-    table, _ = MetadataOnly().findings(case)
+    table, _ = MetadataOnly().results(case)
     assert (table.value, table.evidence["images"]) == (1, 40)
 
 
@@ -85,24 +85,24 @@ def test_what_cannot_be_measured_is_said() -> None:
         ([1.0] * 5 + [0.0] * 5, ["p"] * 5 + list("abcde"), "at least 2 patients of each class"),
         ([1.0, 0.0] * 5, None, "one value each"),
     ):
-        for found in MetadataOnly(features=("view",)).findings(cohort_case(label, patients, view=["PA"] * 10)):
+        for found in MetadataOnly(features=("view",)).results(cohort_case(label, patients, view=["PA"] * 10)):
             assert found.verdict == "undecided" and np.isnan(found.value)
             assert reason in found.reason
 
 
 def test_a_table_without_columns_is_not_asked_and_says_so_once() -> None:
-    (found,) = MetadataOnly().findings(cohort_case([1.0, 0.0] * 5))
+    (found,) = MetadataOnly().results(cohort_case([1.0, 0.0] * 5))
     assert found.verdict == "undecided" and np.isnan(found.value)
-    assert found.sentence == "Not asked: the study has no view, age, sex, site, source, licence or year."
-    table, dated = MetadataOnly().findings(cohort_case([1.0, 0.0] * 5, date=["2015-01-01"] * 10))
-    assert table.sentence == "Not asked: the study has no view, age, sex, site, source or licence."
+    assert found.sentence == "Not applicable: the study has no view, age, sex, site, source, licence or year."
+    table, dated = MetadataOnly().results(cohort_case([1.0, 0.0] * 5, date=["2015-01-01"] * 10))
+    assert table.sentence == "Not applicable: the study has no view, age, sex, site, source or licence."
     assert "one value each" in dated.reason
 
 
 def test_without_known_patients_the_limits_say_so_and_no_patient_is_claimed() -> None:
     label = np.tile([0.0, 1.0], 20)
     case = cohort_case(label, [f"{row}.png" for row in range(40)], view=["PA", "AP"] * 20)
-    table, _ = MetadataOnly().findings(case)
+    table, _ = MetadataOnly().results(case)
     assert "unseen images" in table.sentence
     assert "no patient is known" in table.limits
 

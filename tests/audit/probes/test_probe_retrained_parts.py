@@ -30,7 +30,7 @@ class Mean:
 def case() -> Callable[[tuple[slice, slice]], ModelCase]:
     def of(place: tuple[slice, slice]) -> ModelCase:
         greys = [brightened(noise(COUNT, seed), place, half(COUNT), seed + 1) for seed in (0, 10)]
-        return network_case(mean_of(place), greys[0], half(COUNT), (greys[1], half(COUNT)), again=Mean())
+        return network_case(mean_of(place), greys[0], half(COUNT), (greys[1], half(COUNT)), retrain=Mean())
 
     return of
 
@@ -49,7 +49,7 @@ def test_where_the_lungs_were_the_answer_nothing_is_left(case: Callable[..., Mod
 def test_both_sides_are_given_without_lungs_in_one_grey(case: Callable[..., ModelCase]) -> None:
     given = case(CENTRE)
     one(NAME, given)
-    again, hole = given.again, torch.from_numpy(given.lungs.masks[0])
+    again, hole = given.retrain, torch.from_numpy(given.lungs.masks[0])
     assert isinstance(again, Mean) and np.array_equal(again.labels, given.training.labels)
     for seen, whole in ((again.trained, given.training.pixels), (again.judged, given.pixels)):
         both = torch.cat([given.training.pixels, given.pixels])
@@ -62,26 +62,26 @@ def test_images_whose_lungs_nobody_knows_are_left_out(case: Callable[..., ModelC
     some = replace(lungs(COUNT), known=np.arange(COUNT) < 60)
     found = one(NAME, replace(given, lungs=some, training=replace(given.training, lungs=some)))
     assert found.evidence["trained"] == found.evidence["images"] == 60
-    assert isinstance(given.again, Mean) and len(given.again.judged) == len(given.again.labels) == 60
+    assert isinstance(given.retrain, Mean) and len(given.retrain.judged) == len(given.retrain.labels) == 60
 
 
 def test_a_training_side_whose_lungs_are_known_of_one_class_alone_is_refused(case: Callable[..., ModelCase]) -> None:
     given = case(CORNER)
     some = replace(lungs(COUNT), known=given.training.labels)
     found = one(NAME, replace(given, training=replace(given.training, lungs=some)))
-    assert np.isnan(found.value) and found.reason.startswith("in training, masks are there for 40 of 40 positive and 0")
+    assert np.isnan(found.value) and found.reason.startswith("in training, masks exist for 40 of 40 positive and 0")
 
 
 def test_without_a_training_it_says_so(case: Callable[..., ModelCase]) -> None:
-    found = one(NAME, replace(case(CORNER), again=None))
-    assert np.isnan(found.value) and found.reason == "no training was asked for"
+    found = one(NAME, replace(case(CORNER), retrain=None))
+    assert np.isnan(found.value) and found.reason == "retraining was not requested"
 
 
 def test_borders_are_given_alone_and_what_they_tell_is_flagged(case: Callable[..., ModelCase]) -> None:
     given = case(CORNER)
     found = one("border_only_retrained", given)
     assert found.verdict == "flag" and found.value > 0.9
-    assert isinstance(given.again, Mean) and len(given.again.judged[:, 0, 20:44, 20:44].unique()) == 1
+    assert isinstance(given.retrain, Mean) and len(given.retrain.judged[:, 0, 20:44, 20:44].unique()) == 1
     assert one("border_only_retrained", case(CENTRE)).verdict != "flag"
 
 
@@ -89,5 +89,5 @@ def test_lungs_are_given_alone_and_never_flagged(case: Callable[..., ModelCase])
     given = case(CENTRE)
     found = one("lungs_only_retrained", given)
     assert found.verdict == "clear" and found.value > 0.9
-    assert isinstance(given.again, Mean) and len(given.again.judged[:, 0, :20].unique()) == 1
+    assert isinstance(given.retrain, Mean) and len(given.retrain.judged[:, 0, :20].unique()) == 1
     assert one("lungs_only_retrained", case(CORNER)).verdict == "undecided"

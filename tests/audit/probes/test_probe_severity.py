@@ -64,7 +64,7 @@ def test_too_few_scored_images_and_constant_scores_are_refused() -> None:
     assert np.isnan(found.value) and found.reason == "9 positive validation images have a score; 10 are needed"
     for scores, logits in ((np.full(12, 2.0), np.arange(12.0)), (np.arange(12.0), np.full(12, 2.0))):
         found = one("severity", case(scores, logits))
-        assert np.isnan(found.value) and "the same" in found.reason
+        assert np.isnan(found.value) and "are equal" in found.reason
 
 
 def test_each_score_is_a_finding_and_none_is_no_question() -> None:

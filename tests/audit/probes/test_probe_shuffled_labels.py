@@ -104,16 +104,16 @@ def test_a_pipeline_that_knows_patients_is_flagged_where_they_are_on_both_sides(
     leaking: ModelCase, apart: ModelCase
 ) -> None:
     again = Nearest()
-    found = one("permuted_labels_retrained", replace(leaking, again=again))
+    found = one("permuted_labels_retrained", replace(leaking, retrain=again))
     assert found.verdict == "flag" and found.value > 0.95
     assert torch.equal(again.trained, leaking.training.pixels) and torch.equal(again.judged, leaking.pixels)
     by_patient = {who: set(again.labels[leaking.training.patients == who]) for who in leaking.training.patients}
     assert all(len(labels) == 1 for labels in by_patient.values()), "a patient has one shuffled label"
     assert sum(labels == {True} for labels in by_patient.values()) == round(leaking.training.labels.mean() * PATIENTS)
     assert not np.array_equal(again.labels, leaking.training.labels)
-    assert one("permuted_labels_retrained", replace(apart, again=Nearest())).verdict != "flag"
+    assert one("permuted_labels_retrained", replace(apart, retrain=Nearest())).verdict != "flag"
 
 
 def test_without_a_training_it_says_so(apart: ModelCase) -> None:
     found = one("permuted_labels_retrained", apart)
-    assert np.isnan(found.value) and found.reason == "no training was asked for"
+    assert np.isnan(found.value) and found.reason == "retraining was not requested"

@@ -132,7 +132,7 @@ def test_groups_of_one_class_are_in_no_pair(rng: np.random.Generator) -> None:
     labels = np.arange(40) % 2 == 0
     source = np.where(labels, "ill", "well")
     found = one("within_source", case(rng.standard_normal((40, 1)), labels, columns={"source": source}))
-    assert np.isnan(found.value) and "0 source groups hold both classes" in found.reason
+    assert np.isnan(found.value) and "0 source groups have both classes" in found.reason
     source = np.where(np.arange(40) < 20, source, np.where(np.arange(40) < 30, "A", "B"))
     found = one("within_source", case(rng.standard_normal((40, 1)), labels, columns={"source": source}))
     assert found.evidence["images"] == 20 and found.evidence["groups"] == 2

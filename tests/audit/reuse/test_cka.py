@@ -98,7 +98,7 @@ def test_four_patients_have_a_value_and_no_interval() -> None:
 
 
 def test_too_few_patients_and_other_images_are_refused() -> None:
-    with pytest.raises(UserError, match=r"needs at least 4 points \(patients\) .* got 3 and 3"):
+    with pytest.raises(UserError, match=r"needs at least 4 points \(patients\).* got 3 and 3"):
         cka(draws(5, 2), draws(5, 2), list("aabbc"))
     with pytest.raises(UserError, match="a patient for each image; got 4 for 5"):
         cka(draws(5, 2), draws(5, 2), list("abcd"))

@@ -1,1 +1,1 @@
-"""Where the lungs are: masks, boxes, a segmenter of the user, or a labelled fallback, in this order."""
+"""Lung regions, from the first of these sources that can be used: masks, boxes, a segmenter of the user, a fallback."""

@@ -1,4 +1,4 @@
-"""The lung fields of a set of images, from one origin alone, and the refusal of an origin that tells the label."""
+"""The lung regions of a set of images from one source, and the check that their presence does not reveal the label."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST = 5  # images of each class
-UNEQUAL = 0.25  # by how much the share of images that have a region may differ between the classes
+LEAST = 5  # fewest images of each class that have a region
+MAX_DIFFERENCE = 0.25  # largest difference between the classes in the share of images that have a region
 
 
 @dataclass(frozen=True, eq=False)
 class Lungs:
-    """Where the lungs are.
+    """Lung regions of images.
 
     Attributes:
-        masks: bool [n, h, w]; all false where unknown.
-        known: bool [n].
-        origin: "masks", "boxes", "segmenter", "fallback", or "none".
-        worth: what is known of it, in a sentence.
-        refused: why a better origin was not used, a sentence each.
+        masks: lung mask of each image, bool [n, h, w]; all false where unknown.
+        known: whether the lungs of each image are known, bool [n].
+        origin: source of the regions: "masks", "boxes", "segmenter", "fallback", or "none".
+        worth: what is known of their accuracy, in a sentence.
+        refused: the reasons why better sources were not used, one sentence each.
     """
 
     masks: np.ndarray
@@ -34,42 +34,47 @@ class Lungs:
         """Positions of the images whose lungs are known."""
         return np.flatnonzero(self.known)
 
+    @property
+    def unknown_reason(self) -> str:
+        """The reason why there are no regions, with those of the sources that were not used, as text."""
+        return "; ".join(["the positions of the lungs are unknown", *self.refused])
+
 
 def one_sided(origin: str, known: np.ndarray, labels: np.ndarray) -> str:
-    """Why regions that exist for these images may not be used, else "".
+    """The reason why regions may not be used, else "".
 
-    An analysis kept to the images that have a region knows the label wherever one class lacks them.
+    Where the images of one class lack regions, an analysis of the images that have a region depends on the label.
 
     Args:
-        origin: of the regions, for the sentence.
-        known: bool [n].
-        labels: bool [n].
+        origin: source of the regions, for the sentence.
+        known: whether the region of each image is known, bool [n].
+        labels: whether each image is positive, bool [n].
 
     >>> one_sided("masks", np.array([True] * 8 + [False] * 8), np.array([True] * 8 + [False] * 8))
-    'masks are there for 8 of 8 positive and 0 of 8 negative images: an analysis of those would know the label'
+    'masks exist for 8 of 8 positive and 0 of 8 negative images: using them would reveal the label'
     """
-    of = [(int((known & side).sum()), int(side.sum())) for side in (labels, ~labels)]
-    (positive, positives), (negative, negatives) = of
-    shares = [there / max(1, every) for there, every in of]
-    if abs(shares[0] - shares[1]) > UNEQUAL or not positive or not negative:
+    counts = [(int((known & of_class).sum()), int(of_class.sum())) for of_class in (labels, ~labels)]
+    (positive, positives), (negative, negatives) = counts
+    shares = [with_region / max(1, total) for with_region, total in counts]
+    if abs(shares[0] - shares[1]) > MAX_DIFFERENCE or not positive or not negative:
         return (
-            f"{origin} are there for {positive} of {positives} positive and {negative} of {negatives} negative images: "
-            "an analysis of those would know the label"
+            f"{origin} exist for {positive} of {positives} positive and {negative} of {negatives} negative images: "
+            "using them would reveal the label"
         )
     if min(positive, negative) < LEAST:
-        return f"{origin} are there for {positive} positive and {negative} negative images; {LEAST} of each are needed"
+        return f"{origin} exist for {positive} positive and {negative} negative images; {LEAST} of each are needed"
     return ""
 
 
-def choose(found: Sequence[Lungs], labels: np.ndarray) -> Lungs:
-    """The first origin that is there for both classes alike, with the reasons why those before it are not used.
+def choose(candidates: Sequence[Lungs], labels: np.ndarray) -> Lungs:
+    """The first candidate whose regions exist for both classes alike, with the reasons against those before it.
 
     Args:
-        found: in order of preference.
-        labels: bool [n].
+        candidates: regions by source, in order of preference.
+        labels: whether each image is positive, bool [n].
     """
     reasons: list[str] = []
-    for lungs in found:
+    for lungs in candidates:
         reason = one_sided(lungs.origin, lungs.known, labels)
         if not reason:
             return Lungs(lungs.masks, lungs.known, lungs.origin, lungs.worth, (*lungs.refused, *reasons))

@@ -1,1 +1,1 @@
-"""Whether attribution maps deserve belief: do they hang on the weights, do they tell what moves the logit."""
+"""Tests of attribution maps: whether they depend on the weights, and whether they mark what changes the logit."""

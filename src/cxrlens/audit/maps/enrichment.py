@@ -1,7 +1,7 @@
-"""Lung enrichment: whether a map's evidence lies in the lungs more often than anything drawn on the image would.
+"""Lung enrichment: whether a map's evidence lies in the lungs more than that of maps which ignore the network.
 
-The lungs' boxes cover more than half of a chest X-ray, so that any centred blob scores above 1: a map's enrichment says
-something only beside that of maps which know nothing of the network.
+The boxes of the lungs cover more than half of a chest X-ray, so that any centred blob scores above 1. A map's
+enrichment is therefore compared with that of baseline maps.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from cxrlens.errors import UserError
 from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients, ratio
 
 BASELINES = ("uniform", "centred Gaussian", "edges", "another image's map")
-SPREAD = 0.25  # the Gaussian's standard deviation, as a share of each side: two of them reach the rim
+SPREAD = 0.25  # standard deviation of the Gaussian, as a fraction of each side: two of them reach the edge
 
 
 @dataclass(frozen=True)
 class AgainstBaseline:
-    """A baseline's mean enrichment, and the maps' minus it on the same images."""
+    """Mean enrichment of a baseline, and the difference of the maps' enrichment from it on the same images."""
 
     baseline: str
     mean: float
@@ -29,26 +29,26 @@ class AgainstBaseline:
 
     @property
     def above(self) -> bool:
-        """Whether the maps lie in the lungs more than the baseline does."""
+        """Whether the maps' enrichment is above that of the baseline."""
         return self.difference.low > 0
 
     @property
     def below(self) -> bool:
-        """Whether they lie there less."""
+        """Whether the maps' enrichment is below that of the baseline."""
         return self.difference.high < 0
 
 
 @dataclass(frozen=True)
 class Enrichment:
-    """How much more of the maps lies in the lungs than the lungs' area holds.
+    """Lung enrichment of maps and of the baselines.
 
     Attributes:
-        enrichment: mean over images; `p` is of 1, where the lungs get their share by area.
-        baselines: one for each of `BASELINES`, in this order.
-        mass_inside: mean share of a map inside the lungs.
+        enrichment: mean enrichment over images; `p` is for the null of 1, where the lungs get their share by area.
+        baselines: comparison with each of `BASELINES`, in this order.
+        mass_inside: mean share of a map's evidence inside the lungs.
         lung_area: mean share of the lungs in the image.
-        without_evidence: images left out because nothing on their map speaks for the logit.
-        without_lungs: images left out because it is not known where their lungs are.
+        without_evidence: number of images left out because their map has no evidence.
+        without_lungs: number of images left out because their lungs are unknown.
     """
 
     enrichment: MeanEstimate
@@ -60,13 +60,13 @@ class Enrichment:
 
 
 def enrichment(evidence: np.ndarray, lungs: np.ndarray) -> np.ndarray:
-    """(share of the map's mass inside the lungs) / (the lungs' share of the area), [n].
+    """(share of the map's evidence inside the lungs) / (share of the image that the lungs cover), [n].
 
-    NaN of a map without evidence, which is not 0, and of an image whose lungs are unknown.
+    It is NaN, not 0, where a map has no evidence or the lungs are unknown.
 
     Args:
-        evidence: not negative, [n, h, w].
-        lungs: bool [n, h, w]; all false where unknown.
+        evidence: maps without negative values, [n, h, w].
+        lungs: lung masks, bool [n, h, w]; all false where unknown.
 
     >>> enrichment(np.array([[[3.0, 1.0]]]), np.array([[[True, False]]])).tolist()
     [1.5]
@@ -78,19 +78,20 @@ def enrichment(evidence: np.ndarray, lungs: np.ndarray) -> np.ndarray:
 def baseline_maps(
     evidence: np.ndarray, images: np.ndarray, patients: np.ndarray, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """The maps that know nothing of the network, or nothing of the image: name → [n, h, w].
+    """Baseline maps that do not depend on the network, or not on the image: name → [n, h, w].
 
     Args:
-        evidence: the maps, of which each image gets another's (of another patient, where that is possible).
-        images: [n, h, w].
-        patients: [n].
-        generator: the randomness of that exchange.
+        evidence: maps to exchange between images, if possible of different patients, [n, h, w].
+        images: images, [n, h, w].
+        patients: patient of each image, [n].
+        generator: random number generator of the exchange.
     """
     rows, columns = (np.linspace(-1, 1, side) if side > 1 else np.zeros(1) for side in images.shape[1:])
     blob = np.exp(-(rows[:, None] ** 2 + columns**2) / (2 * (2 * SPREAD) ** 2))
-    edges = np.stack([np.hypot(ndimage.sobel(each, 0), ndimage.sobel(each, 1)) for each in images.astype(float)])
-    found = (np.ones(images.shape), np.broadcast_to(blob, images.shape), edges, evidence[partners(patients, generator)])
-    return dict(zip(BASELINES, found, strict=True))
+    edges = np.stack([np.hypot(ndimage.sobel(image, 0), ndimage.sobel(image, 1)) for image in images.astype(float)])
+    exchanged = evidence[partners(patients, generator)]
+    maps = (np.ones(images.shape), np.broadcast_to(blob, images.shape), edges, exchanged)
+    return dict(zip(BASELINES, maps, strict=True))
 
 
 def lung_enrichment(
@@ -101,46 +102,46 @@ def lung_enrichment(
     generator: np.random.Generator,
     level: float = 0.95,
 ) -> Enrichment:
-    """The maps' enrichment against the four baselines, each on the same images.
+    """Lung enrichment of maps and of the four baselines on the same images.
 
     Args:
-        evidence: maps at the images' size, not negative, [n, h, w].
-        images: [n, h, w].
-        lungs: bool [n, h, w]; all false where unknown.
-        patients: [n].
-        generator: the randomness.
-        level: of the intervals.
+        evidence: maps at the size of the images, without negative values, [n, h, w].
+        images: images, [n, h, w].
+        lungs: lung masks, bool [n, h, w]; all false where unknown.
+        patients: patient of each image, [n].
+        generator: random number generator.
+        level: confidence level of the intervals, between 0 and 1.
 
     Raises:
-        UserError: shapes that differ, negative evidence, or fewer than 2 images with both evidence and known lungs.
+        UserError: shapes differ, evidence is negative, or fewer than 2 images have both evidence and known lungs.
     """
     if not evidence.shape == images.shape == lungs.shape or evidence.ndim != 3 or len(patients) != len(images):
         raise UserError(
-            "evidence, images and lungs must be [n, h, w] alike, with n patients; got "
+            "evidence, images and lungs must have the same shape [n, h, w], with n patients; got "
             f"{evidence.shape}, {images.shape}, {lungs.shape} and {len(patients)}"
         )
     if not evidence.min(initial=0) >= 0:  # NaN is not
-        raise UserError("evidence must be finite and not negative: give `Attribution.enlarged()` clamped at 0")
+        raise UserError("evidence must be finite and not negative: pass `Attribution.enlarged()` clamped at 0")
     known = lungs.any((1, 2))
     used = known & evidence.any((1, 2))
     if used.sum() < 2:
         raise UserError(f"enrichment needs at least 2 images with evidence and known lungs; got {used.sum()}")
-    maps, where, who = evidence[used].astype(float), lungs[used], np.asarray(patients)[used]
+    maps, masks, patients_used = evidence[used].astype(float), lungs[used], np.asarray(patients)[used]
 
-    def over(values: np.ndarray, null: float) -> MeanEstimate:
-        return mean_over_patients(values, who, null, level)
+    def estimate(values: np.ndarray, null: float) -> MeanEstimate:
+        return mean_over_patients(values, patients_used, null, level)
 
-    found, area = enrichment(maps, where), where.mean((1, 2))
+    of_maps, area = enrichment(maps, masks), masks.mean((1, 2))
     against = []
-    for name, baseline in baseline_maps(maps, images[used], who, generator).items():
-        theirs = enrichment(baseline, where)  # an image without any edge has no enrichment by edges
-        paired = ~np.isnan(theirs)
-        mean = float(theirs[paired].mean()) if paired.any() else np.nan
-        against.append(AgainstBaseline(name, mean, over(found - theirs, 0.0)))
+    for name, baseline in baseline_maps(maps, images[used], patients_used, generator).items():
+        of_baseline = enrichment(baseline, masks)  # NaN by edges for an image without any edge
+        known_baseline = of_baseline[~np.isnan(of_baseline)]
+        mean = float(known_baseline.mean()) if len(known_baseline) else np.nan
+        against.append(AgainstBaseline(name, mean, estimate(of_maps - of_baseline, 0.0)))
     return Enrichment(
-        enrichment=over(found, 1.0),
+        enrichment=estimate(of_maps, 1.0),
         baselines=tuple(against),
-        mass_inside=float((found * area).mean()),
+        mass_inside=float((of_maps * area).mean()),
         lung_area=float(area.mean()),
         without_evidence=int((known & ~used).sum()),
         without_lungs=int((~known).sum()),

@@ -1,4 +1,4 @@
-"""Which validation images the maps are judged on where not on all."""
+"""Choices of images for the maps: a sample of the validation images, and a different image for each image."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cxrlens.errors import UserError
 
 
 def sample(labels: np.ndarray, patients: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Positions of at most so many images, int [m]: both classes alike, each patient's first before any second.
+    """Positions of a sample of images, int [m]: half of each class, and every patient once before any patient twice.
 
     Args:
-        labels: bool [n].
-        patients: [n].
-        most: how many.
-        seed: of the choice.
+        labels: whether each image is positive, bool [n].
+        patients: patient of each image, [n].
+        most: largest number of images.
+        seed: seed of the random choice.
 
     >>> labels = np.array([True, True, True, False])
     >>> rows = sample(labels, np.array(["a", "a", "b", "c"]), 3, seed=0)
@@ -23,40 +23,37 @@ def sample(labels: np.ndarray, patients: np.ndarray, most: int, seed: int) -> np
     (3, 2, True, True)
     """
     rng = generator(seed, 5)
-    sides = [_in_turn(rng.permutation(np.flatnonzero(side)), patients) for side in (labels, ~labels)]
-    positive = min(len(sides[0]), max(most // 2, most - len(sides[1])))
-    return np.sort(np.concatenate([sides[0][:positive], sides[1][: most - positive]]))
+    positive, negative = (_in_turn(rng.permutation(np.flatnonzero(rows)), patients) for rows in (labels, ~labels))
+    count = min(len(positive), max(most // 2, most - len(negative)))
+    return np.sort(np.concatenate([positive[:count], negative[: most - count]]))
 
 
 def _in_turn(rows: np.ndarray, patients: np.ndarray) -> np.ndarray:
-    """The same rows, every patient's first, then every second, and so on."""
-    seen: dict[str, int] = {}
+    """The same rows: the first of every patient, then the second of every patient, and so on."""
+    counts: dict[str, int] = {}
     turns = []
     for row in rows:
-        seen[patients[row]] = seen.get(patients[row], 0) + 1
-        turns.append(seen[patients[row]])
+        counts[patients[row]] = counts.get(patients[row], 0) + 1
+        turns.append(counts[patients[row]])
     return rows[np.argsort(turns, kind="stable")]
 
 
-# Another image for each image: what a map is compared with to see what it owes to its own image.
-
-
 def partners(patients: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A derangement: the position of another image for each image, each used once, int [n].
+    """The position of a different image for each image (a derangement), int [n].
 
-    Patients are shuffled, their images laid side by side, and the row is shifted by the most images that any patient
-    has. So no image gets one of its own patient, unless that patient has more than half of all.
+    The images are ordered by patient, in a random order of the patients, and shifted by the largest number of images of
+    a patient. So no image gets an image of its own patient, unless this patient has more than half of all images.
 
     Args:
-        patients: an identifier for each image, [n].
-        generator: the randomness.
+        patients: patient identifier of each image, [n].
+        generator: random number generator.
 
     Raises:
-        UserError: there is one image only.
+        UserError: there are fewer than 2 images.
     """
     count = len(patients)
     if count < 2:
-        raise UserError(f"a map is compared with another image's, which needs at least 2 images; got {count}")
+        raise UserError(f"comparing a map with that of another image needs at least 2 images; got {count}")
     _, of_image, sizes = np.unique(np.asarray(patients).astype(str), return_inverse=True, return_counts=True)
     place = generator.permutation(len(sizes))[of_image]
     row = np.lexsort((generator.random(count), place))

@@ -1,16 +1,18 @@
-"""Whether maps hang on what the network learned: cascading randomisation (Adebayo et al. 2018, arXiv:1810.03292).
+"""Whether maps depend on what the network learned: cascading randomisation (Adebayo et al. 2018, arXiv:1810.03292).
 
-The criterion is the signed rank correlation of the original map with that of a network made random, beyond that of
-random pairs: the original map of one image with the same random network's map of another. What such a pair shares (a
-bright centre, a dark rim, the sign that a random head happens to give) it does not owe to the image; what the same
-image's pair shares beyond, its excess, is drawn from the image whatever the network learned. Two other references come
-to mind. Two random networks' maps of one image would excuse the very fault that is looked for: guided backpropagation's
-are alike, all of them edges. Two images' maps by the original network are alike where it looks at one place always,
-which would let everything pass; they are reported.
+The criterion is an excess: the signed rank correlation of the original map with the map of a randomised network, minus
+that of random pairs. A random pair is the original map of one image and the same randomised network's map of another
+image. What a random pair has in common (a bright centre, a dark rim, the sign that a random head happens to give) does
+not come from the image. What maps of the same image have in common beyond that comes from the image, whatever the
+network learned.
 
-Signed, because there lies the difference that Adebayo found: magnitudes of gradients keep some likeness to the image
-in any network with ReLUs. They are measured and reported, and do not decide: a map read by its magnitude may look
-alike after its network forgot everything, even where the check is passed.
+Two other references would be possible. Maps of one image by two random networks would excuse the fault that is searched
+for: those of guided backpropagation are similar, since all show edges. Maps of two images by the original network are
+similar where it always looks at one place, so that every method would pass; they are reported.
+
+The correlation is signed because Adebayo's difference shows there: magnitudes of gradients stay somewhat similar to the
+image in any network with ReLUs. Magnitudes are measured and reported but do not decide. A magnitude map may therefore
+look the same after its network was randomised, even where the check is passed.
 """
 
 from __future__ import annotations
@@ -31,14 +33,12 @@ from cxrlens.evaluate.cluster_means import MeanEstimate, mean_over_patients
 from cxrlens.explain.attribute import attribute
 from cxrlens.models.classifier import Classifier, seeded
 
-# Making a network forget, from the top (Adebayo et al. 2018, arXiv:1810.03292).
-
-BLOCKS = 7  # most groups of the backbone; the head is one more
+BLOCKS = 7  # largest number of groups of the backbone; the head is one more
 
 
 @dataclass(frozen=True)
 class Depth:
-    """What is made random together: the modules whose own parameters these are, by name."""
+    """Modules that are randomised together, by name; a module stands for its own parameters only."""
 
     name: str
     modules: tuple[str, ...]
@@ -47,45 +47,46 @@ class Depth:
 def depths(model: Classifier) -> tuple[Depth, ...]:
     """The head, then the backbone's blocks from the last to the first, at most 8 in all.
 
-    Blocks are the network's outer modules. One that holds more than half of all layers (a DenseNet's `features`, a
-    ViT's `blocks`) is taken apart, and neighbours are joined, the smallest first, until few enough are left.
+    Blocks are the network's outer modules. A module with more than half of all layers (a DenseNet's `features`, a ViT's
+    `blocks`) is split into its children. Then neighbours are joined, the smallest first, until few enough are left.
     """
     start = model.backbone.inner_path
     opened, blocks = [start], _children(model, start)
-    total = sum(len(_owners(model, each)) for each in blocks)
+    total = sum(len(_owners(model, block)) for block in blocks)
     while blocks:
-        largest = max(blocks, key=lambda each: len(_owners(model, each)))
+        largest = max(blocks, key=lambda block: len(_owners(model, block)))
         inner = _children(model, largest)
         if not inner or (len(blocks) >= 3 and 2 * len(_owners(model, largest)) <= total):
             break
         opened.append(largest)
-        place = blocks.index(largest)
-        blocks[place : place + 1] = inner
-    groups = [[each] for each in blocks]
+        index = blocks.index(largest)
+        blocks[index : index + 1] = inner
+    groups = [[block] for block in blocks]
     while len(groups) > BLOCKS:
-        sizes = [sum(len(_owners(model, each)) for each in group) for group in groups]
-        first = min(range(len(groups) - 1), key=lambda place: sizes[place] + sizes[place + 1])
+        sizes = [sum(len(_owners(model, block)) for block in group) for group in groups]
+        first = min(range(len(groups) - 1), key=lambda index: sizes[index] + sizes[index + 1])
         groups[first : first + 2] = [groups[first] + groups[first + 1]]
-    found = [Depth(_title(group, start), sum((_owners(model, each) for each in group), ())) for group in groups]
-    # What a taken apart module holds itself (a ViT's position embedding) belongs to the network's entry.
+    of_groups = [Depth(_title(group, start), sum((_owners(model, block) for block in group), ())) for group in groups]
+    # The own parameters of a split module (a ViT's position embedding) belong to the network's entry.
     own = tuple(name for name in opened if name in _owners(model, name))
     if own:
-        entry = found.pop(0) if found else Depth("backbone", ())
-        found.insert(0, Depth(entry.name, (*own, *entry.modules)))
+        entry = of_groups.pop(0) if of_groups else Depth("backbone", ())
+        of_groups.insert(0, Depth(entry.name, (*own, *entry.modules)))
     head = Depth("the head", _owners(model, "head"))  # ConvNeXt calls a block of its own "head"
-    return tuple(each for each in (head, *reversed(found)) if each.modules)
+    return tuple(depth for depth in (head, *reversed(of_groups)) if depth.modules)
 
 
 def randomise(model: Classifier, depth: Depth, seed: int) -> None:
-    """Draws the parameters of a depth anew, in place: give it a copy.
+    """Replaces the parameters of a depth by random numbers, in place; pass a copy of the model.
 
-    A module's own `reset_parameters` where it has one (a BatchNorm then forgets its statistics as well); else normal
-    numbers with the tensor's own mean and standard deviation, so that no branch is cut or blown up.
+    A module's own `reset_parameters` is used where it has one, which also resets the statistics of a BatchNorm. Other
+    parameters become normal numbers with the tensor's own mean and standard deviation, so that no branch vanishes or
+    explodes.
 
     Args:
-        model: whose modules they are.
-        depth: of `depths(model)`.
-        seed: torch's global generator is left as it was.
+        model: model with these modules.
+        depth: one of `depths(model)`.
+        seed: seed of the random numbers; torch's global generator is left as it was.
     """
     with seeded(seed), torch.no_grad():
         for name in depth.modules:
@@ -94,8 +95,9 @@ def randomise(model: Classifier, depth: Depth, seed: int) -> None:
             if callable(reset):
                 reset()
                 continue
-            for each in module.parameters(recurse=False):
-                each.copy_(torch.randn_like(each) * each.std(correction=0) + each.mean())
+            for parameter in module.parameters(recurse=False):
+                noise = torch.randn_like(parameter)
+                parameter.copy_(noise * parameter.std(correction=0) + parameter.mean())
 
 
 def _children(model: nn.Module, name: str) -> list[str]:
@@ -109,31 +111,31 @@ def _children(model: nn.Module, name: str) -> list[str]:
 
 def _owners(model: nn.Module, name: str) -> tuple[str, ...]:
     """Names of the modules, this one among them, that have parameters of their own."""
-    inside = model.get_submodule(name).named_modules(prefix=name)
-    return tuple(each for each, module in inside if any(True for _ in module.parameters(recurse=False)))
+    modules = model.get_submodule(name).named_modules(prefix=name)
+    return tuple(path for path, module in modules if any(True for _ in module.parameters(recurse=False)))
 
 
 def _title(group: list[str], start: str) -> str:
-    ends = [each.removeprefix(f"{start}.") for each in (group[0], group[-1])]
+    ends = [path.removeprefix(f"{start}.") for path in (group[0], group[-1])]
     return ends[0] if len(group) == 1 else f"{ends[0]} to {ends[1]}"
 
 
 DECIDES = "spearman_signed"
-MARGIN = (
-    0.1  # on small trained CNNs, all random: gradients and Grad-CAM average below 0.06, guided backprop. above 0.15
-)
+# On small trained CNNs that are fully randomised, gradients and Grad-CAM average below 0.06, guided backpropagation
+# above 0.15.
+MARGIN = 0.1
 
 
 @dataclass(frozen=True)
 class AtDepth:
-    """The maps once all from the head down to this depth is random; every mapping is by measure.
+    """Similarity of maps after everything from the head down to this depth was randomised.
 
     Attributes:
-        name: of the depth.
-        networks: random ones that were asked.
-        similarity: of the original map and the random network's, of the same image.
-        random_pairs: of the original map and the random network's, of another image.
-        excess: the first minus the second.
+        name: name of the depth.
+        networks: number of randomised networks.
+        similarity: measure → similarity of the original map and the randomised network's map of the same image.
+        random_pairs: measure → similarity of the original map and the randomised network's map of another image.
+        excess: measure → `similarity` minus `random_pairs`.
     """
 
     name: str
@@ -145,15 +147,15 @@ class AtDepth:
 
 @dataclass(frozen=True)
 class Sanity:
-    """A method's maps of one network, before and after the network forgot.
+    """Similarity of a method's maps of one network before and after the network was randomised.
 
     Attributes:
-        method: its name.
-        depths: from the head down; the last one is the fully random network.
-        halfway: position among them of the one where the upper half is random.
-        other_images: by measure, of two images' maps by the original network.
-        margin: how much excess still counts as none.
-        images: explained.
+        method: name of the attribution method.
+        depths: results from the head down; at the last depth the whole network is random.
+        halfway: index in `depths` at which the upper half of the network is random.
+        other_images: measure → similarity of two images' maps by the original network.
+        margin: largest excess that counts as none.
+        images: number of explained images.
     """
 
     method: str
@@ -165,22 +167,22 @@ class Sanity:
 
     @property
     def half(self) -> MeanEstimate:
-        """The excess that decides, with the upper half random."""
+        """The excess of the deciding measure with the upper half of the network random."""
         return self.depths[self.halfway].excess[DECIDES]
 
     @property
     def full(self) -> MeanEstimate:
-        """The excess that decides, with all random."""
+        """The excess of the deciding measure with the whole network random."""
         return self.depths[-1].excess[DECIDES]
 
     @property
     def passes(self) -> bool | None:
-        """Whether the maps need what the network learned.
+        """Whether the maps depend on what the network learned.
 
-        False where the interval of the excess lies above the margin, with all random or with the upper half: a logit
-        from a random upper half says nothing of the label, and some networks (EfficientNet-lite0) lose the likeness
-        only with their first layers. Else True where the interval with all random lies below the margin, and None
-        where it holds the margin or nothing could be compared.
+        False where the interval of the excess lies above the margin, with the whole network or its upper half random: a
+        logit from a random upper half has no relation to the label, and some networks (EfficientNet-lite0) lose the
+        similarity only with their first layers. Else True where the interval with the whole network random lies below
+        the margin. None where this interval includes the margin, or where nothing could be compared.
         """
         if self.half.low > self.margin or self.full.low > self.margin:
             return False
@@ -198,27 +200,27 @@ def sanity(
     margin: float = MARGIN,
     level: float = 0.95,
 ) -> Sanity:
-    """Maps of the same images while the network is made random from the top.
+    """Compares maps of the same images while the network is randomised from the head down.
 
-    The first random network is asked at every depth, the others halfway and at the end, where the criterion must not
-    hang on what one random network gives all its maps: intervals there are over patients and networks. The shallower
-    the network, the more of them are needed to pass: 8 for most, some dozens for the benchmark's two convolutions. With
-    4 of them some 6% of sound methods failed on a shallow network, with 8, 1% (measured with percentile intervals,
-    narrower than these). Maps are compared at the method's own resolution.
+    Maps of the first randomised network are computed at every depth, those of the others halfway and at the end. There
+    the criterion must not depend on one random network, so the intervals are over patients and networks. The shallower
+    the network, the more randomised networks are needed to pass: 8 for most, some dozens for the benchmark's two
+    convolutions. On a shallow network, about 6% of sound methods failed with 4 networks, and 1% with 8 (measured with
+    percentile intervals, which are narrower than these). Maps are compared at the method's own resolution.
 
     Args:
-        model: left as it was found; copies are made random.
-        images: [n, 1, h, w] in [0, 1].
-        patients: [n].
-        method: a name in `METHODS`.
-        generator: the randomness.
-        options: the method's.
-        networks: random networks, at least 2.
-        margin: see `Sanity`.
-        level: of the intervals.
+        model: trained network; it is left unchanged, since copies are randomised.
+        images: images to explain, [n, 1, h, w] in [0, 1].
+        patients: patient of each image, [n].
+        method: name in `METHODS`.
+        generator: random number generator.
+        options: options of the method.
+        networks: number of randomised networks, at least 2.
+        margin: largest excess that counts as none.
+        level: confidence level of the intervals, between 0 and 1.
 
     Raises:
-        UserError: fewer than 2 images or networks, or what `attribute` refuses.
+        UserError: there are fewer than 2 images or networks, or `attribute` refuses the input.
     """
     if networks < 2:
         raise UserError(f"a sanity check needs at least 2 random networks; got {networks}")
@@ -226,8 +228,8 @@ def sanity(
     def maps_of(network: Classifier) -> Ranked:
         return Ranked.of(attribute(network, images, method, **dict(options or {})).maps.numpy())
 
-    def over(found: list[dict[str, np.ndarray]]) -> dict[str, MeanEstimate]:
-        values = {name: np.stack([each[name] for each in found]) for name in MEASURES}
+    def estimates(of_networks: list[dict[str, np.ndarray]]) -> dict[str, MeanEstimate]:
+        values = {name: np.stack([measures[name] for measures in of_networks]) for name in MEASURES}
         return {name: mean_over_patients(values[name], patients, 0.0, level) for name in MEASURES}
 
     original, order = maps_of(model), depths(model)
@@ -236,15 +238,15 @@ def sanity(
     pairs: list[list[dict[str, np.ndarray]]] = [[] for _ in order]
     for number in range(networks):
         network, other = copy.deepcopy(model), partners(patients, generator)
-        for place, depth in enumerate(order):
+        for index, depth in enumerate(order):
             randomise(network, depth, int(generator.integers(2**31)))
-            if number == 0 or place in (halfway, last):
+            if number == 0 or index in (halfway, last):
                 maps = maps_of(network)
-                same[place].append(original.likeness(maps))
-                pairs[place].append(original.likeness(maps.at(other)))
-    found = []
+                same[index].append(original.similarity(maps))
+                pairs[index].append(original.similarity(maps.at(other)))
+    at_depths = []
     for depth, alike, pair in zip(order, same, pairs, strict=True):
-        beyond = [{name: a[name] - b[name] for name in MEASURES} for a, b in zip(alike, pair, strict=True)]
-        found.append(AtDepth(depth.name, len(alike), over(alike), over(pair), over(beyond)))
-    between = over([original.likeness(original.at(partners(patients, generator)))])
-    return Sanity(method, tuple(found), halfway, between, margin, len(images))
+        excess = [{name: a[name] - b[name] for name in MEASURES} for a, b in zip(alike, pair, strict=True)]
+        at_depths.append(AtDepth(depth.name, len(alike), estimates(alike), estimates(pair), estimates(excess)))
+    other_images = estimates([original.similarity(original.at(partners(patients, generator)))])
+    return Sanity(method, tuple(at_depths), halfway, other_images, margin, len(images))

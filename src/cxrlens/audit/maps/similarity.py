@@ -1,8 +1,9 @@
-"""How alike two maps are: SSIM (Wang et al. 2004, IEEE TIP 13(4), eqs. 13-17) and Spearman's rank correlation.
+"""Similarity of two maps: SSIM (Wang et al. 2004, IEEE TIP 13(4), eqs. 13-17) and Spearman's rank correlation.
 
-Each of signed and of absolute maps, after both are divided by their largest magnitude, because logits of different
-networks have no common scale. SSIM is made for values that are not negative (it calls opposite means and opposite
-structure alike, minus times minus): signed maps are moved from [-1, 1] to [0, 1]. A constant map is like nothing: NaN.
+Both are measured on signed and on absolute maps. Each map is first divided by its largest magnitude, because logits of
+different networks have no common scale. SSIM is made for values that are not negative: it would call maps similar whose
+mean and structure are both opposite. Signed maps are therefore moved from [-1, 1] to [0, 1]. A constant map has no
+similarity (NaN).
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ C1, C2 = 0.01**2, 0.03**2  # his constants, of values in [0, 1]
 def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Mean structural similarity of pairs of maps, [n], in [-1, 1].
 
-    Taken where the window lies inside the map, as Wang did; a map that is smaller than the window is mirrored instead.
+    Windows lie inside the map, as in Wang's work; a map that is smaller than the window is mirrored at its edges
+    instead.
 
     Args:
-        a: values in [0, 1], [n, h, w].
-        b: likewise.
+        a: maps with values in [0, 1], [n, h, w].
+        b: maps to compare with, with values in [0, 1], [n, h, w].
     """
     inner = slice(RADIUS, -RADIUS) if min(a.shape[1:]) > 2 * RADIUS else slice(None)
 
@@ -40,24 +42,24 @@ def ssim(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     mean_a, mean_b = local(a), local(b)
     spread = local(a * a) - mean_a**2 + local(b * b) - mean_b**2
     covariance = local(a * b) - mean_a * mean_b
-    likeness = (2 * mean_a * mean_b + C1) * (2 * covariance + C2)
-    found = (likeness / ((mean_a**2 + mean_b**2 + C1) * (spread + C2))).mean((1, 2))  # eqs. 13 and 17
-    return np.where(_varies(a) & _varies(b), found, np.nan)
+    numerator = (2 * mean_a * mean_b + C1) * (2 * covariance + C2)
+    ssims = (numerator / ((mean_a**2 + mean_b**2 + C1) * (spread + C2))).mean((1, 2))  # eqs. 13 and 17
+    return np.where(_varies(a) & _varies(b), ssims, np.nan)
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Rank correlation of pairs of maps [n, h, w], [n]; ties share their mean rank."""
+    """Rank correlation of pairs of maps, [n, h, w] each → [n]; ties get their mean rank."""
     return _correlation(_ranks(a), _ranks(b))
 
 
 @dataclass(frozen=True, eq=False)
 class Ranked:
-    """Maps ready to be compared with many others: ranking them is the slow part.
+    """Maps with their ranks, which are slow to compute, for comparisons with many others.
 
     Attributes:
-        values: divided by the largest magnitude of each, [n, h, w].
-        signed: their centred ranks, [n, h · w].
-        absolute: those of their magnitudes.
+        values: maps divided by their largest magnitudes, [n, h, w].
+        signed: centred ranks of the values, [n, h · w].
+        absolute: centred ranks of the magnitudes, [n, h · w].
     """
 
     values: np.ndarray
@@ -66,7 +68,7 @@ class Ranked:
 
     @classmethod
     def of(cls, maps: np.ndarray) -> Ranked:
-        """From signed, finite maps [n, h, w]."""
+        """Ranks signed, finite maps [n, h, w]."""
         values = _scaled(maps.astype(float))
         return cls(values, _ranks(values), _ranks(np.abs(values)))
 
@@ -74,35 +76,35 @@ class Ranked:
         """The maps at these positions."""
         return Ranked(self.values[rows], self.signed[rows], self.absolute[rows])
 
-    def likeness(self, other: Ranked) -> dict[str, np.ndarray]:
-        """Every measure of the pairs: name → [n].
+    def similarity(self, other: Ranked) -> dict[str, np.ndarray]:
+        """Every measure of similarity of the pairs: name → [n].
 
         Raises:
             UserError: the shapes differ.
         """
         x, y = self.values, other.values
         if x.shape != y.shape or x.ndim != 3:
-            raise UserError(f"maps to compare must be [n, h, w] alike; got {x.shape} and {y.shape}")
-        found = (
+            raise UserError(f"maps to compare must have the same shape [n, h, w]; got {x.shape} and {y.shape}")
+        measures = (
             ssim((x + 1) / 2, (y + 1) / 2),
             ssim(np.abs(x), np.abs(y)),
             _correlation(self.signed, other.signed),
             _correlation(self.absolute, other.absolute),
         )
-        return dict(zip(MEASURES, found, strict=True))
+        return dict(zip(MEASURES, measures, strict=True))
 
 
 def similarities(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    """Every measure of pairs of maps: name → [n].
+    """Every measure of similarity of pairs of maps: name → [n].
 
     Args:
-        a: signed, finite, [n, h, w].
-        b: likewise, of the same shape.
+        a: signed, finite maps, [n, h, w].
+        b: signed, finite maps of the same shape.
 
     Raises:
         UserError: the shapes differ.
     """
-    return Ranked.of(a).likeness(Ranked.of(b))
+    return Ranked.of(a).similarity(Ranked.of(b))
 
 
 def _ranks(maps: np.ndarray) -> np.ndarray:
@@ -125,13 +127,14 @@ def _varies(maps: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike the maps of several networks are.
+    """Similarity of the maps of several networks.
 
     Attributes:
-        measure: one of `MEASURES`.
-        same_image: of two networks' maps of the same image.
-        other_image: of one network's map of an image and another network's map of another: what maps share anyway.
-        networks: how many.
+        measure: measure of similarity, one of `MEASURES`.
+        same_image: similarity of two networks' maps of the same image.
+        other_image: similarity of one network's map of an image and another network's map of another image, for
+            reference.
+        networks: number of networks.
     """
 
     measure: str
@@ -150,21 +153,21 @@ def agreement(
     """Repeatability of one model's maps over seeds, or reproducibility over models (Arun et al. 2021, by SSIM).
 
     Args:
-        maps: signed [n, h, w] of each network, of the same images, brought to one size by the caller.
-        patients: [n].
-        generator: the randomness.
-        measure: one of `MEASURES`.
-        level: of the intervals, over patients: networks that were not trained are not spoken of.
+        maps: signed maps of each network, [n, h, w] each, of the same images and of one size.
+        patients: patient of each image, [n].
+        generator: random number generator.
+        measure: measure of similarity, one of `MEASURES`.
+        level: confidence level of the intervals over patients, between 0 and 1; they do not cover other networks.
 
     Raises:
-        UserError: fewer than 2 networks or 2 images, or shapes that differ.
+        UserError: there are fewer than 2 networks or 2 images, or shapes differ.
     """
     if len(maps) < 2:
         raise UserError(f"agreement needs the maps of at least 2 networks; got {len(maps)}")
-    other, ranked = partners(patients, generator), [Ranked.of(each) for each in maps]
+    other, ranked = partners(patients, generator), [Ranked.of(of_network) for of_network in maps]
     same, different = (
-        np.mean([a.likeness(b.at(order))[measure] for a, b in combinations(ranked, 2)], axis=0)
+        np.mean([a.similarity(b.at(order))[measure] for a, b in combinations(ranked, 2)], axis=0)
         for order in (np.arange(len(patients)), other)
     )
-    ends = [mean_over_patients(each, patients, level=level) for each in (same, different)]
-    return Agreement(measure, ends[0], ends[1], len(maps))
+    same_image, other_image = (mean_over_patients(values, patients, level=level) for values in (same, different))
+    return Agreement(measure, same_image, other_image, len(maps))

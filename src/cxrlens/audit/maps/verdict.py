@@ -1,4 +1,4 @@
-"""Whether a method's maps of a model may be read as evidence of what the model uses, and why."""
+"""Whether a method's maps of a network can be trusted as evidence of what the network uses, with the reasons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from cxrlens.audit.base import AuditResult, Verdict, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.maps.enrichment import Enrichment, lung_enrichment
-from cxrlens.audit.maps.faithfulness import Chance, Faithfulness, Kind, chance, faithfulness
+from cxrlens.audit.maps.faithfulness import Faithfulness, Kind, RandomOrder, faithfulness, random_order
 from cxrlens.audit.maps.sanity import DECIDES, Sanity, sanity
 from cxrlens.audit.maps.similarity import Agreement
 from cxrlens.data.seeds import generator
@@ -25,7 +25,12 @@ TITLES = {"deletion": "Deletion", "insertion": "Insertion", "road": "ROAD"}
 
 @dataclass(frozen=True)
 class MapVerdict:
-    """`trusted` is None where the evidence settles it neither way; a sentence for each criterion and each number."""
+    """The verdict on the maps of one method.
+
+    Attributes:
+        trusted: whether the maps can be trusted; None where the evidence is not sufficient either way.
+        reasons: one sentence for each criterion and each reported number.
+    """
 
     trusted: bool | None
     reasons: tuple[str, ...]
@@ -38,111 +43,112 @@ def map_verdict(
     repeatability: Agreement | None = None,
     reproducibility: Agreement | None = None,
 ) -> MapVerdict:
-    """One method on one model.
+    """The verdict on one method's maps of one model.
 
-    Trusted: the sanity check passes, the map's order beats a random one by at least one of deletion, insertion and
-    ROAD, and is worse by none. Not trusted: the sanity check fails, or the order is worse by one. Else undecided.
-    Agreement between networks and lung enrichment are told and decide nothing: networks may differ truly, and a
-    faithful map of a shortcut lies outside the lungs.
+    The maps are trusted if the sanity check passes, the map's order is better than a random order by at least one of
+    deletion, insertion and ROAD, and is worse by none. They are not trusted if the sanity check fails or the order is
+    worse by one of them. Else the verdict is undecided. Agreement between networks and lung enrichment are reported but
+    do not decide: networks may really differ, and a faithful map of a shortcut lies outside the lungs.
 
     Args:
-        sanity: None where it was not run.
-        faithfulness: of whichever kinds were run.
-        enrichment: None where no lungs are known.
-        repeatability: over seeds; None of a single one.
-        reproducibility: over models; None of a single one.
+        sanity: result of the sanity check; None where it was not run.
+        faithfulness: results of deletion, insertion and ROAD, as far as they were run.
+        enrichment: lung enrichment; None where the lungs are unknown.
+        repeatability: agreement of the maps over seeds; None with a single seed.
+        reproducibility: agreement of the maps over models; None with a single model.
     """
     passes = sanity.passes if sanity else None
-    better, worse = (any(getattr(each, name) for each in faithfulness) for name in ("better", "worse"))
+    better = any(result.better for result in faithfulness)
+    worse = any(result.worse for result in faithfulness)
     trusted = False if passes is False or worse else True if passes and better else None
-    reasons = [_of_sanity(sanity), *(_of_order(each) for each in faithfulness)]
+    reasons = [_sanity_reason(sanity), *(_order_reason(result) for result in faithfulness)]
     if not faithfulness:
         reasons.append("Undecided: deletion, insertion and ROAD were not run.")
-    for what, over, found in (
-        ("Repeatability", "seeds", repeatability),
-        ("Reproducibility", "models", reproducibility),
-    ):
-        if found is not None:
-            reasons.append(_of_agreement(what, over, found))
+    if repeatability is not None:
+        reasons.append(_agreement_reason("Repeatability", "seeds", repeatability))
+    if reproducibility is not None:
+        reasons.append(_agreement_reason("Reproducibility", "models", reproducibility))
     if enrichment is not None:
-        reasons.append(_of_enrichment(enrichment))
+        reasons.append(_enrichment_reason(enrichment))
     return MapVerdict(trusted, tuple(reasons))
 
 
-def _of_sanity(found: Sanity | None) -> str:
-    if found is None:
-        return "Undecided: whether the maps need what the network learned was not checked."
-    word = {True: "Passed", False: "Failed", None: "Undecided"}[found.passes]
-    last = found.depths[-1]
+def _sanity_reason(result: Sanity | None) -> str:
+    if result is None:
+        return "Undecided: it was not checked whether the maps depend on what the network learned."
+    verdict = {True: "Passed", False: "Failed", None: "Undecided"}[result.passes]
+    last = result.depths[-1]
     return (
-        f"{word}: with all weights random, the maps' rank correlation with the original ones is "
-        f"{last.similarity[DECIDES].mean:.2f} over {last.networks} random networks, that of random pairs "
-        f"{last.random_pairs[DECIDES].mean:.2f}; the excess is {_interval(found.full)}, with the upper half random "
-        f"{_interval(found.half)}, and {found.margin:g} is the most that still counts as none."
+        f"{verdict}: with all weights random, the rank correlation of the maps with the original maps is "
+        f"{last.similarity[DECIDES].mean:.2f} over {last.networks} random networks, and that of random pairs is "
+        f"{last.random_pairs[DECIDES].mean:.2f}. The excess is {_interval(result.full)}, with the upper half random "
+        f"{_interval(result.half)}; up to {result.margin:g} counts as no excess."
     )
 
 
-def _of_order(found: Faithfulness) -> str:
-    title = TITLES[found.kind]
-    if found.difference.images == 0:
-        return f"Undecided: {title} has no map with evidence to go by."
-    word, what = ("Passed", "beats") if found.better else ("Failed", "is worse than") if found.worse else ("", "")
-    compared = f"{word}: by {title}, the map's order {what} a random one"
-    if not word:
-        compared = f"Undecided: by {title}, the map's order is not told apart from a random one"
+def _order_reason(result: Faithfulness) -> str:
+    title = TITLES[result.kind]
+    if result.difference.images == 0:
+        return f"Undecided: no map has any evidence, so {title} cannot be measured."
+    if result.better:
+        comparison = f"Passed: by {title}, the map's order is better than a random one"
+    elif result.worse:
+        comparison = f"Failed: by {title}, the map's order is worse than a random one"
+    else:
+        comparison = f"Undecided: by {title}, the map's order does not differ clearly from a random one"
     return (
-        f"{compared}; areas {found.area.mean:.3g} and {found.random_area.mean:.3g}, better by "
-        f"{_interval(found.difference)} in units of the logit."
+        f"{comparison}. The areas are {result.area.mean:.3g} and {result.random_area.mean:.3g}; the map is better by "
+        f"{_interval(result.difference)} in units of the logit."
     )
 
 
-def _of_agreement(what: str, over: str, found: Agreement) -> str:
+def _agreement_reason(name: str, unit: str, result: Agreement) -> str:
     return (
-        f"{what} over {found.networks} {over} (no criterion): maps of the same image agree by "
-        f"{_interval(found.same_image)} ({found.measure.replace('_', ', ')}), those of different images by "
-        f"{_interval(found.other_image)}."
+        f"{name} over {result.networks} {unit} (no criterion): maps of the same image agree by "
+        f"{_interval(result.same_image)} ({result.measure.replace('_', ', ')}), maps of different images by "
+        f"{_interval(result.other_image)}."
     )
 
 
-def _of_enrichment(found: Enrichment) -> str:
-    against = "; ".join(f"{each.baseline} {each.mean:.2f}" for each in found.baselines)
+def _enrichment_reason(result: Enrichment) -> str:
+    baselines = "; ".join(f"{baseline.baseline} {baseline.mean:.2f}" for baseline in result.baselines)
     return (
         f"Lung enrichment (no criterion: a faithful map of a shortcut lies outside the lungs): "
-        f"{_interval(found.enrichment)}, where 1 is the lungs' share by area; {against}."
+        f"{_interval(result.enrichment)}, where 1 is the lungs' share by area; baselines: {baselines}."
     )
 
 
-def _interval(found: MeanEstimate) -> str:
-    return f"{found.mean:.3g} [{found.low:.3g}, {found.high:.3g}]"
+def _interval(estimate: MeanEstimate) -> str:
+    return f"{estimate.mean:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
-# One method's maps of one network, measured by every criterion, and the findings that follow.
+# Evaluation of one method's maps of one network by every criterion, and the audit results of it.
 
 KINDS: tuple[Kind, ...] = ("deletion", "insertion", "road")
-NETWORKS = 8  # random ones; fewer would convict sound methods now and then
-COMMON = 56  # pixels: the side at which maps of different networks are compared
+NETWORKS = 8  # randomised networks; with fewer, sound methods would sometimes fail
+COMMON = 56  # side in pixels at which maps of different networks are compared
 TRUST_LIMITS = (
-    "a map that deserves trust shows what moves this network's score, right or wrong; it says nothing of whether the "
-    "score is right"
+    "a trusted map shows what changes this network's score, whether that is right or wrong; it does not show whether "
+    "the score is right"
 )
 LUNG_LIMITS = (
-    "says where the map's evidence lies, not whether the map can be trusted; boxes hold heart and spine too, and a "
-    "shortcut may lie over the lungs"
+    "shows where the map's evidence lies, not whether the map can be trusted; boxes include the heart and the spine, "
+    "and a shortcut may lie over the lungs"
 )
 
 
 @dataclass(frozen=True, eq=False)
 class MapEvaluation:
-    """What is measured of one method on one network.
+    """Evaluation of one method's maps of one network.
 
     Attributes:
-        method: its name.
-        title: what the field calls it.
-        sanity: against a network that forgot.
-        order: deletion, insertion and ROAD against a random order.
-        lungs: None where too few images have both evidence and known lungs; `reason` says so.
-        reason: likewise.
-        maps: signed, of the sampled images, at the common size, float32 [n, 56, 56].
+        method: name of the method in `METHODS`.
+        title: name of the method in the literature.
+        sanity: comparison with randomised networks.
+        order: results of deletion, insertion and ROAD.
+        lungs: lung enrichment; None for the `reason` given.
+        reason: why there is no lung enrichment, else "".
+        maps: signed maps of the sampled images at the common size, float32 [n, 56, 56].
     """
 
     method: str
@@ -154,93 +160,104 @@ class MapEvaluation:
     maps: np.ndarray
 
     def verdict(self, repeatability: Agreement | None, reproducibility: Agreement | None) -> MapVerdict:
-        """Trusted or not, with the reasons."""
+        """The verdict on the maps, see `map_verdict`."""
         return map_verdict(self.sanity, self.order, self.lungs, repeatability, reproducibility)
 
 
-def by_chance(case: ModelCase, rows: np.ndarray, steps: int, seed: int) -> list[Chance]:
-    """What a random order gives by each kind of curve: once for all methods.
+def random_orders(case: ModelCase, rows: np.ndarray, steps: int, seed: int) -> list[RandomOrder]:
+    """Curves of every kind in a random order, which are computed once for all methods.
 
     Args:
-        case: the network.
-        rows: positions of the images, [n].
-        steps: of deletion, insertion and ROAD.
-        seed: of the orders.
+        case: network and its validation images.
+        rows: positions of the images, int [n].
+        steps: number of steps of deletion, insertion and ROAD.
+        seed: seed of the orders.
     """
     images = case.pixels[torch.from_numpy(rows)][:, 0].numpy()
-    return [chance(kind, images, case.predict, generator(seed, 5), steps=steps, baseline=0.0) for kind in KINDS]
+    return [random_order(kind, images, case.predict, generator(seed, 5), steps=steps, baseline=0.0) for kind in KINDS]
 
 
 def evaluate_maps(
-    case: ModelCase, method: str, rows: np.ndarray, chances: Sequence[Chance], seed: int
+    case: ModelCase, method: str, rows: np.ndarray, random: Sequence[RandomOrder], seed: int
 ) -> MapEvaluation:
-    """Measures a method.
+    """Evaluates one method's maps of one network.
 
     Args:
-        case: the network.
-        method: a name in `METHODS`.
-        rows: positions of the images for sanity and order, [n]; enrichment takes all whose lungs are known.
-        chances: of the same images, by `by_chance`.
-        seed: of every random network and draw.
+        case: network and its validation images.
+        method: name of the method in `METHODS`.
+        rows: positions of the images for sanity check and curves, int [n]; lung enrichment uses all images with known
+            lungs.
+        random: curves of the same images in a random order, see `random_orders`.
+        seed: seed of all random numbers.
     """
-    some, who, judging = case.pixels[torch.from_numpy(rows)], case.patients[rows], case.judging
-    given = case.device.put(some)
-    found = attribute(case.model, given, method)
-    level = judging.level
-    one_of = 1 - (1 - level) / len(KINDS)  # one kind that is worse or better decides: Bonferroni over them
-    kept = sanity(case.model, given, who, method, generator(seed, 1), networks=NETWORKS, level=level)
-    evidence, images = found.enlarged().numpy(), some[:, 0].numpy()
-    # A magnitude says that a place matters, not for what: there the score is the one that the network decided for.
-    signs = np.where(case.logits[rows] < 0, -1.0, 1.0) if found.displayed == "magnitude" else None
+    pixels, patients, level = case.pixels[torch.from_numpy(rows)], case.patients[rows], case.intervals.level
+    on_device = case.device.put(pixels)
+    attribution = attribute(case.model, on_device, method)
+    curve_level = 1 - (1 - level) / len(KINDS)  # Bonferroni: a single better or worse kind of curve decides
+    checked = sanity(case.model, on_device, patients, method, generator(seed, 1), networks=NETWORKS, level=level)
+    evidence, images = attribution.enlarged().numpy(), pixels[:, 0].numpy()
+    # A magnitude shows that a place matters, but not for which class: the score is then that of the predicted class.
+    signs = np.where(case.logits[rows] < 0, -1.0, 1.0) if attribution.displayed == "magnitude" else None
     order = tuple(
-        faithfulness(each, evidence, images, who, case.predict, generator(seed, 2), signs, one_of) for each in chances
+        faithfulness(curves, evidence, images, patients, case.predict, generator(seed, 2), signs, curve_level)
+        for curves in random
     )
     lungs, reason = _enrichment(case, method, seed)
-    return MapEvaluation(method, METHODS[method].title, kept, order, lungs, reason, common(found.maps))
+    return MapEvaluation(method, METHODS[method].title, checked, order, lungs, reason, common(attribution.maps))
 
 
-def trust_result(judged: MapEvaluation, verdict: MapVerdict, case_name: str) -> AuditResult:
-    """The method's verdict on the network as a finding."""
-    excess = judged.sanity.full
-    settled: Verdict = "undecided" if verdict.trusted is None else "clear" if verdict.trusted else "flag"
-    word = {"clear": "can be trusted", "flag": "cannot be trusted", "undecided": "can neither be trusted nor dismissed"}
+def trust_result(evaluation: MapEvaluation, verdict: MapVerdict, model: str) -> AuditResult:
+    """The verdict on a method's maps as an audit result.
+
+    Args:
+        evaluation: evaluation of the maps.
+        verdict: verdict on them.
+        model: name of the model.
+    """
+    excess = evaluation.sanity.full
+    result: Verdict = "undecided" if verdict.trusted is None else "clear" if verdict.trusted else "flag"
+    conclusion = {
+        "clear": "can be trusted",
+        "flag": "cannot be trusted",
+        "undecided": "can neither be trusted nor rejected",
+    }
     return AuditResult(
-        "map_trust", case_name, f"{judged.title}: likeness of its maps to those of a random network",
-        excess.mean, excess.low, excess.high, settled, TRUST_LIMITS,
-        f"rank correlation beyond that of random pairs; up to {judged.sanity.margin:g} counts as none",
-        f"{judged.title} of this network {word[settled]}.",
-        evidence={"method": judged.method, "reasons": list(verdict.reasons), "images": judged.sanity.images},
+        "map_trust", model, f"{evaluation.title}: likeness of its maps to those of a random network",
+        excess.mean, excess.low, excess.high, result, TRUST_LIMITS,
+        f"rank correlation beyond that of random pairs; up to {evaluation.sanity.margin:g} counts as none",
+        f"{evaluation.title} maps of this network {conclusion[result]}.",
+        evidence={"method": evaluation.method, "reasons": list(verdict.reasons), "images": evaluation.sanity.images},
     )  # fmt: skip
 
 
-def lung_result(judged: MapEvaluation, case: ModelCase) -> AuditResult:
-    """Lung enrichment as a finding: "clear" above every baseline, "flag" below the lungs' share by area."""
-    statistic, found = f"{judged.title}: lung enrichment", judged.lungs
-    if found is None:
-        return refused("lung_enrichment", case.name, statistic, judged.reason, LUNG_LIMITS)
-    mean = found.enrichment
+def lung_result(evaluation: MapEvaluation, case: ModelCase) -> AuditResult:
+    """Lung enrichment as an audit result: "clear" above 1 and every baseline, "flag" below 1, the share by area."""
+    statistic, lungs = f"{evaluation.title}: lung enrichment", evaluation.lungs
+    if lungs is None:
+        return refused("lung_enrichment", case.name, statistic, evaluation.reason, LUNG_LIMITS)
+    mean = lungs.enrichment
     verdict: Verdict = "flag" if mean.high < 1 else "undecided"
-    if mean.low > 1 and all(each.above for each in found.baselines):
+    if mean.low > 1 and all(baseline.above for baseline in lungs.baselines):
         verdict = "clear"
     baselines = {
-        each.baseline: {
-            "mean": each.mean, "difference": each.difference.mean, "low": each.difference.low,
-            "high": each.difference.high,
+        baseline.baseline: {
+            "mean": baseline.mean, "difference": baseline.difference.mean, "low": baseline.difference.low,
+            "high": baseline.difference.high,
         }
-        for each in found.baselines
+        for baseline in lungs.baselines
     }  # fmt: skip
-    best = max(found.baselines, key=lambda each: each.mean)
+    best = max(lungs.baselines, key=lambda baseline: baseline.mean)
     return AuditResult(
         "lung_enrichment", case.name, statistic, mean.mean, mean.low, mean.high, verdict, LUNG_LIMITS,
-        "1: the lungs get their share by area; a map of the lungs lies above 1 and above the four baselines",
-        f"The lungs take {found.lung_area:.0%} of the area and {found.mass_inside:.0%} of {judged.title}'s evidence, "
-        f"{mean.mean:.2f} [{mean.low:.2f}, {mean.high:.2f}] times their share, on {mean.images} images; the best "
-        f"baseline ({best.baseline}) has {best.mean:.2f}.",
+        "1: the lungs get their share by area; a map that marks the lungs is above 1 and above the four baselines",
+        f"The lungs have {lungs.lung_area:.0%} of the area and {lungs.mass_inside:.0%} of the evidence of "
+        f"{evaluation.title}: {mean.mean:.2f} [{mean.low:.2f}, {mean.high:.2f}] times their share, on {mean.images} "
+        f"images; the best baseline ({best.baseline}) has {best.mean:.2f}.",
         p=mean.p,
         evidence={
-            "method": judged.method, "baselines": baselines, "images": mean.images, "lungs": case.lungs.origin,
-            "mass_inside": found.mass_inside, "lung_area": found.lung_area,
-            "without_evidence": found.without_evidence, "positive": int((case.labels & case.lungs.known).sum()),
+            "method": evaluation.method, "baselines": baselines, "images": mean.images, "lungs": case.lungs.origin,
+            "mass_inside": lungs.mass_inside, "lung_area": lungs.lung_area,
+            "without_evidence": lungs.without_evidence, "positive": int((case.labels & case.lungs.known).sum()),
         },
     )  # fmt: skip
 
@@ -248,18 +265,18 @@ def lung_result(judged: MapEvaluation, case: ModelCase) -> AuditResult:
 def _enrichment(case: ModelCase, method: str, seed: int) -> tuple[Enrichment | None, str]:
     rows = case.lungs.rows
     if len(rows) < 2:
-        return None, "nobody knows where the lungs are" + "".join(f"; {reason}" for reason in case.lungs.refused)
+        return None, case.lungs.unknown_reason
     pixels = case.pixels[torch.from_numpy(rows)]
     evidence = attribute(case.model, case.device.put(pixels), method).enlarged().numpy()
-    evidence = np.abs(evidence)  # of a signed method both signs are evidence
+    evidence = np.abs(evidence)  # both signs of a signed map are evidence
     masks, patients = case.lungs.masks[rows], case.patients[rows]
     if evidence.any((1, 2)).sum() < 2:
         return None, "no map has any evidence"
-    judging = case.judging
-    return lung_enrichment(evidence, pixels[:, 0].numpy(), masks, patients, generator(seed, 3), judging.level), ""
+    level = case.intervals.level
+    return lung_enrichment(evidence, pixels[:, 0].numpy(), masks, patients, generator(seed, 3), level), ""
 
 
 def common(maps: Tensor) -> np.ndarray:
-    """Maps [n, h, w] at the side at which networks are compared, float32 [n, 56, 56]."""
+    """Maps [n, h, w] at the size at which networks are compared, float32 [n, 56, 56]."""
     mode = "area" if maps.shape[1] >= COMMON else "bilinear"
     return torch.nn.functional.interpolate(maps[:, None], (COMMON, COMMON), mode=mode)[:, 0].numpy()

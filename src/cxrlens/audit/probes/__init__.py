@@ -1,4 +1,4 @@
-"""One file = one question; the probes that ask it are registered by name, and return findings."""
+"""The probes of the audit, one file for each question; a probe is registered by name and returns audit results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cxrlens.registry import Registry
 
 
 class Probe(Config, ABC):
-    """A question; the fields are its options, `[audit.options.NAME]` in a study.
+    """A question of the audit; the fields are its options, `[audit.options.NAME]` in a study.
 
     Attributes:
-        name: the name in the registry, which sets it.
-        by_choice: whether the probe runs only where it is asked for by name, because it trains a network.
+        name: name in the registry, which sets it.
+        by_choice: whether the probe runs only where it is requested by name, because it trains a network.
     """
 
     name: ClassVar[str] = ""
@@ -27,23 +27,23 @@ class Probe(Config, ABC):
 
 
 class CohortProbe(Probe):
-    """A question to the images and their table, before any training."""
+    """A question about the images and their table, before any training."""
 
     @abstractmethod
-    def findings(self, case: CohortCase) -> list[AuditResult]:
-        """What it finds; what cannot be measured is a finding too (`refused`)."""
+    def results(self, case: CohortCase) -> list[AuditResult]:
+        """The results of the probe; what cannot be measured is a result too (`refused`)."""
 
 
 class ModelProbe(Probe):
-    """A question to one trained network and its validation images."""
+    """A question about one trained network, put to it with its validation images."""
 
     def altered(self, case: ModelCase, rows: np.ndarray) -> Tensor | None:
-        """The images at these positions as the probe shows them to the network; None where it alters none."""
+        """The images at these positions as the probe shows them to the network; None where it alters no image."""
         return None
 
     @abstractmethod
-    def findings(self, case: ModelCase) -> list[AuditResult]:
-        """What it finds; what cannot be measured is a finding too (`refused`)."""
+    def results(self, case: ModelCase) -> list[AuditResult]:
+        """The results of the probe; what cannot be measured is a result too (`refused`)."""
 
 
 PROBES: Registry[type[Probe]] = Registry("probe", package="cxrlens.audit.probes")

@@ -1,4 +1,4 @@
-"""Corners filled from what is around them: how much of the AUC went with them (DeGrave et al. 2021)."""
+"""Corners filled in from their surroundings: how much AUC is lost (DeGrave et al. 2021)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from cxrlens.audit.probes import PROBES, ModelProbe
 
 @PROBES.register("corners")
 class Corners(ModelProbe):
-    """The AUC that filling the four corners takes away.
+    """The AUC that is lost when the four corners are filled in.
 
     Attributes:
-        width: of a corner, as a share of the side; of the four, none reaches the lungs of an upright frontal.
-        height: likewise.
+        width: width of a corner, as a fraction of the side; by default no corner reaches the lungs of an upright
+            frontal
+            X-ray.
+        height: height of a corner, as a fraction of the side.
     """
 
     width: float = Field(default=0.3, gt=0, le=0.5)
     height: float = Field(default=0.15, gt=0, le=0.5)
 
     def altered(self, case: ModelCase, rows: np.ndarray) -> Tensor:
-        """Without what was in the corners."""
+        """The images with their corners filled in."""
         return imputed(case.pixels[torch.from_numpy(rows)], corners(case.pixels.shape[2], self.width, self.height))
 
-    def findings(self, case: ModelCase) -> list[AuditResult]:
-        """One finding."""
+    def results(self, case: ModelCase) -> list[AuditResult]:
+        """One result."""
         limits = (
-            "shows reliance on what is in the corners, not on which mark in it; a mark that lies elsewhere, or whose "
-            "trace the network also finds elsewhere, is missed"
+            "shows reliance on the corners, not on a certain mark in them; a mark that lies elsewhere, or of which the "
+            "network also finds signs elsewhere, is missed"
         )
         return [ablated(self, case, "the corners", limits)]

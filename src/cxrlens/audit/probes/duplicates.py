@@ -1,4 +1,4 @@
-"""One exposure that is there twice: under two patients, under two labels, or on both sides of the split."""
+"""Two images of one exposure: under two patients, with two labels, or in both the training and the validation set."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ from cxrlens.evaluate.records import plain
 from cxrlens.text import many
 
 ONE = "pairs of images that are one exposure"
-DIRECTION = "0: none; each pair is one too many"
+DIRECTION = "0: no such pair; every pair is a fault of the data"
 LIMITS = (
     "finds the same file, and the same exposure cropped by a few per cent, annotated or re-windowed; a copy that is "
-    "mirrored, turned or cropped more can be missed"
+    "mirrored, rotated or cropped more can be missed"
 )
 
 
 @PROBES.register("duplicates")
 class DuplicatePairs(CohortProbe):
-    """Counts of the pairs that the search before training found; no sample."""
+    """The number of pairs among the listed images: a count, not a sample, so it has no interval."""
 
-    def findings(self, case: CohortCase) -> list[AuditResult]:
-        """Three findings, or one where no image is there twice."""
-        pairs = case.duplicates.pairs
-        if not pairs:
-            return [self._found(case, ONE, (), f"None of {many(len(case.facts), 'readable image')} is there twice.")]
-        two_ids = [pair for pair in pairs if pair.two_ids]
-        conflicts = [pair for pair in pairs if pair.conflict]
-        ids, labels = "under two patient ids", "labelled positive here and negative there"
+    def results(self, case: CohortCase) -> list[AuditResult]:
+        """Three results, or one where there is no pair."""
+        all_pairs = case.duplicates.pairs
+        if not all_pairs:
+            return [
+                self._result(case, ONE, (), f"No two of {many(len(case.facts), 'readable image')} show one exposure.")
+            ]
+        two_ids = [pair for pair in all_pairs if pair.two_ids]
+        conflicts = [pair for pair in all_pairs if pair.conflict]
+        ids, labels = "under two patient ids", "labelled positive in one image and negative in the other"
         return [
-            self._found(case, f"{ONE}, {ids}", two_ids, _sentence(case, two_ids, ids)),
-            self._found(case, f"{ONE}, {labels}", conflicts, _sentence(case, conflicts, labels)),
+            self._result(case, f"{ONE}, {ids}", two_ids, _sentence(case, two_ids, ids)),
+            self._result(case, f"{ONE}, {labels}", conflicts, _sentence(case, conflicts, labels)),
             self._across(case),
         ]
 
@@ -44,27 +46,27 @@ class DuplicatePairs(CohortProbe):
         statistic = f"{ONE}, on both sides of the split"
         if not case.splits:
             return refused(self.name, None, statistic, "the study's split cannot be drawn", LIMITS, DIRECTION)
-        chosen = [pair for pair in case.duplicates.pairs if any(_apart(pair, split) for split in case.splits)]
+        pairs = [pair for pair in case.duplicates.pairs if any(_across_the_split(pair, split) for split in case.splits)]
         where = "on both sides of the split" + (", in some fold" if len(case.splits) > 1 else "")
-        return self._found(case, statistic, chosen, _sentence(case, chosen, where))
+        return self._result(case, statistic, pairs, _sentence(case, pairs, where))
 
-    def _found(self, case: CohortCase, statistic: str, chosen: Sequence[Pair], sentence: str) -> AuditResult:
-        missed = case.duplicates.shortlisted - case.duplicates.compared
-        unsure = missed > 0 and not chosen
+    def _result(self, case: CohortCase, statistic: str, pairs: Sequence[Pair], sentence: str) -> AuditResult:
+        not_compared = case.duplicates.shortlisted - case.duplicates.compared
+        incomplete = not_compared > 0 and not pairs
         return AuditResult(
-            self.name, None, statistic, float(len(chosen)), np.nan, np.nan,
-            "flag" if chosen else "undecided" if unsure else "clear", LIMITS, DIRECTION, sentence,
-            reason=f"{many(missed, 'pair')} of images that look alike were not compared" if unsure else "",
-            evidence={"pairs": plain(list(chosen)), "all_pairs": len(case.duplicates.pairs)},
+            self.name, None, statistic, float(len(pairs)), np.nan, np.nan,
+            "flag" if pairs else "undecided" if incomplete else "clear", LIMITS, DIRECTION, sentence,
+            reason=f"{many(not_compared, 'pair')} of images that look alike were not compared" if incomplete else "",
+            evidence={"pairs": plain(list(pairs)), "all_pairs": len(case.duplicates.pairs)},
         )  # fmt: skip
 
 
-def _sentence(case: CohortCase, chosen: Sequence[Pair], where: str) -> str:
-    count = f"{len(chosen) or 'none'} {'is' if len(chosen) == 1 else 'are'}"
+def _sentence(case: CohortCase, pairs: Sequence[Pair], where: str) -> str:
+    count = f"{len(pairs) or 'none'} {'is' if len(pairs) == 1 else 'are'}"
     return f"Of {many(len(case.duplicates.pairs), 'pair')} of images that are one exposure, {count} {where}."
 
 
-def _apart(pair: Pair, split: Split) -> bool:
-    one, other = pair.images
+def _across_the_split(pair: Pair, split: Split) -> bool:
+    first, second = pair.images
     train, validation = split.listed_train, split.listed_validation
-    return (one in train and other in validation) or (other in train and one in validation)
+    return (first in train and second in validation) or (second in train and first in validation)

@@ -1,4 +1,4 @@
-"""A source that was never seen: a linear reading of the features, by folds of patients and by folds of sources."""
+"""Generalisation to a new source: a linear head on the features, cross-validated by patient and by source."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from cxrlens.evaluate.probe import probe_scores
 COLUMNS = ("source", "site")
 LOST = Bar(0.0, 0.05, "a new source")
 LIMITS = (
-    "of a new linear head on the network's features, since the network itself has seen every source; few sources make "
-    "a wide interval. `cxrlens evaluate RUN --data OTHER` asks the network itself, on other images"
+    "measures a new linear head on the network's features, since the network itself has seen every source; few sources "
+    "give a wide interval. `cxrlens evaluate RUN --data OTHER` evaluates the network itself on other images"
 )
 
 
 @PROBES.register("leave_one_source_out")
 class LeaveOneSourceOut(ModelProbe):
-    """The AUC of a linear head judged on other patients, minus that of one judged on other sources.
+    """The AUC of a linear head cross-validated by patient, minus its AUC cross-validated by source.
 
-    On validation images. DeGrave et al. 2021 saw about 0.99 inside and 0.70 to 0.76 outside.
+    It is measured on validation images. DeGrave et al. 2021 report about 0.99 within sources and 0.70 to 0.76 on
+    others.
     """
 
-    def findings(self, case: ModelCase) -> list[AuditResult]:
-        """One finding a column that has several groups."""
+    def results(self, case: ModelCase) -> list[AuditResult]:
+        """One result for each column with several groups."""
         features = case.features(case.pixels)
         return [self._of(case, column, features) for column in COLUMNS if case.table[column].nunique() > 1]
 
@@ -34,26 +35,26 @@ class LeaveOneSourceOut(ModelProbe):
         statistic = f"AUC of a linear head lost on another {column}"
         known = np.flatnonzero(case.table[column].notna().to_numpy())
         groups = case.table[column].iloc[known].astype(str).to_numpy()
-        labels, who, seed = case.labels[known], case.patients[known], case.judging.seed
-        found = []
-        for what, by in (("patients", who), (column, groups)):
-            scores, part = probe_scores(features[known], labels, by, 5, seed)
-            reason = no_auc_reason(labels, part)
-            if len(np.unique(part)) < 2:
-                reason = f"folds by {what} need two {what} with images of each class"
+        labels, patients, seed = case.labels[known], case.patients[known], case.intervals.seed
+        estimates = []
+        for unit, separated_by in (("patients", patients), (column, groups)):
+            scores, folds = probe_scores(features[known], labels, separated_by, 5, seed)
+            reason = no_auc_reason(labels, folds)
+            if len(np.unique(folds)) < 2:
+                reason = f"folds by {unit} need two {unit} with images of each class"
             if reason:
                 return refused(self.name, case.name, statistic, reason, LIMITS)
-            found.append(auc_estimate(scores, labels, who, case.judging, part=part))
-        inside, outside = found
-        lost = change(inside, outside, case.judging.level)
+            estimates.append(auc_estimate(scores, labels, patients, case.intervals, strata=folds))
+        by_patient, by_group = estimates
+        lost = change(by_patient, by_group, case.intervals.level)
         return AuditResult(
             self.name, case.name, statistic, lost.value, lost.low, lost.high, "undecided", LIMITS,
-            f"above 0: what the features say of the label does not carry over to another {column}",
-            f"A linear head reaches AUC {inside.value:.3f} on other patients and {outside.value:.3f} "
-            f"{ends(outside)} on a {column} that it was not fitted to.",
+            f"above 0: what the features say about the label does not carry over to another {column}",
+            f"A linear head reaches AUC {by_patient.value:.3f} on other patients, and {by_group.value:.3f} "
+            f"{ends(by_group)} on a {column} that it was not fitted to.",
             p=lost.p, reason=lost.reason, bar=LOST,
             evidence={
-                "auc_other_patients": inside.value, "auc_other_group": outside.value, "groups": len(set(groups)),
+                "auc_other_patients": by_patient.value, "auc_other_group": by_group.value, "groups": len(set(groups)),
                 "images": len(known),
             },
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The label told from the cohort's table, without looking at an image (Maguolo & Nanni 2020, DeGrave et al. 2021)."""
+"""The label predicted from the cohort's table, without any image (Maguolo & Nanni 2020, DeGrave et al. 2021)."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from cxrlens.audit.out_of_fold import (
     Labelled,
     auc_of_facts,
     labelled,
-    limits,
-    no_estimate,
+    limits_text,
+    no_columns_reason,
+    no_estimate_reason,
     one_hot,
-    unseen,
-    without_columns,
+    unseen_name,
 )
 from cxrlens.audit.probes import PROBES, CohortProbe
 from cxrlens.text import fraction
 
 Feature = Literal["view", "age", "sex", "site", "source", "license"]
-DIRECTION = "0.5: the table tells nothing; 1: it tells every label without an image"
-LIMITS = "shows that the table tells the label, not that a network can see it in the images or has used it"
+DIRECTION = "0.5: the table says nothing about the label; 1: it gives every label away without an image"
+LIMITS = "shows that the table predicts the label, not that a network can see this in the images or has used it"
 
 
 @PROBES.register("metadata_only")
 class MetadataOnly(CohortProbe):
-    """AUC of a classifier on the table's columns, by folds that keep patients apart.
+    """Cross-validated AUC of a classifier on the table's columns, by folds of patients.
 
     Attributes:
-        features: columns of the table; each value is a column of 0 and 1, "unknown" too, and ages are by decade.
-        classifier: logistic regression adds up what each value says, which suits many rare values and few images.
-        folds: by patient.
-        seeds: draws of the folds, over which the AUC is averaged.
+        features: columns of the table; each value, "unknown" too, becomes a column of 0 and 1, and ages are in decades.
+        classifier: name of the classifier; by default logistic regression, which suits many rare values and few images.
+        folds: number of folds, by patient.
+        seeds: number of draws of the folds, over which the AUC is averaged.
     """
 
     features: tuple[Feature, ...] = Field(default=("view", "age", "sex", "site", "source", "license"), min_length=1)
@@ -45,47 +45,52 @@ class MetadataOnly(CohortProbe):
     folds: int = Field(default=FOLDS, ge=2)
     seeds: int = Field(default=SEEDS, ge=1)
 
-    def findings(self, case: CohortCase) -> list[AuditResult]:
-        """Two findings: without the date and with its year; one where the table has neither columns nor dates."""
+    def results(self, case: CohortCase) -> list[AuditResult]:
+        """Two results, without the date and with its year; one where the table has neither columns nor dates."""
         data = labelled(case)
         names = (*self.features, "year")
-        absent = without_columns(names, columns(data.table)) if not no_estimate(data.labels, data.patients) else ""
+        absent = (
+            no_columns_reason(names, columns(data.table)) if not no_estimate_reason(data.labels, data.patients) else ""
+        )
         if absent:
-            return [refused(self.name, None, "AUC of the label from the table", absent, LIMITS, DIRECTION, asked=False)]
+            return [
+                refused(self.name, None, "AUC of the label from the table", absent, LIMITS, DIRECTION, applicable=False)
+            ]
         return [self._of(case, data, self.features), self._of(case, data, (*self.features, "year"))]
 
     def _of(self, case: CohortCase, data: Labelled, names: tuple[str, ...]) -> AuditResult:
-        dated = "year" in names
-        statistic = f"AUC of the label from the table, {'with the year' if dated else 'without the date'}"
+        with_year = "year" in names
+        statistic = f"AUC of the label from the table, {'with the year' if with_year else 'without the date'}"
         values = columns(data.table)
-        telling = [name for name in names if len(set(values[name])) > 1]
-        reason = no_estimate(data.labels, data.patients)
-        if not reason and (absent := without_columns(names, values)):
-            return refused(self.name, None, statistic, absent, LIMITS, DIRECTION, asked=False)
-        if not reason and not telling:
+        varying = [name for name in names if len(set(values[name])) > 1]
+        reason = no_estimate_reason(data.labels, data.patients)
+        if not reason and (absent := no_columns_reason(names, values)):
+            return refused(self.name, None, statistic, absent, LIMITS, DIRECTION, applicable=False)
+        if not reason and not varying:
             reason = f"{listing(names)} have one value each"
-        if not reason and dated and "year" not in telling:
+        if not reason and with_year and "year" not in varying:
             reason = "the images have no date, or all the same year"
         if reason:
             return refused(self.name, None, statistic, reason, LIMITS, DIRECTION)
-        found = auc_of_facts(
-            np.hstack([one_hot(values[name]) for name in telling]), data.labels, data.patients, case.judging,
+        auc = auc_of_facts(
+            np.hstack([one_hot(values[name]) for name in varying]), data.labels, data.patients, case.intervals,
             self.classifier, self.folds, self.seeds, progress=case.progress,
         )  # fmt: skip
-        alone = associations(case.table, None, case.groups, self.folds, self.seeds)
-        by_itself = {each.column: each.auc for each in alone if each.column in telling}
-        most = next(iter(by_itself), "")
-        told = f"; most by {listing([most])} alone, {fraction(by_itself[most])}" if len(by_itself) > 1 else ""
-        auc = interval(found, case.judging.level)
+        single = associations(case.table, None, case.groups, self.folds, self.seeds)
+        column_aucs = {association.column: association.auc for association in single if association.column in varying}
+        best = next(iter(column_aucs), "")
+        best_column = ""
+        if len(column_aucs) > 1:
+            best_column = f"; the best single column is {listing([best])} with AUC {fraction(column_aucs[best])}"
         return AuditResult(
-            self.name, None, statistic, found.value, found.low, found.high, "undecided",
-            limits(case, LIMITS), DIRECTION,
-            f"{listing(telling).capitalize()} tell the label of unseen {unseen(case)} with AUC {auc}, without any "
-            f"image{told}.",
-            p=found.p, reason=found.reason, bar=AUC_BAR,
+            self.name, None, statistic, auc.value, auc.low, auc.high, "undecided",
+            limits_text(case, LIMITS), DIRECTION,
+            f"{listing(varying).capitalize()} predict the label of unseen {unseen_name(case)} with AUC "
+            f"{interval(auc, case.intervals.level)}, without any image{best_column}.",
+            p=auc.p, reason=auc.reason, bar=AUC_BAR,
             evidence={
-                "auc_of_each_column_alone": by_itself,
-                "unknown": {name: values[name].count("") for name in telling},
+                "auc_of_each_column_alone": column_aucs,
+                "unknown": {name: values[name].count("") for name in varying},
                 "images": len(data.labels), "positive": int(data.labels.sum()),
                 "patients": len(np.unique(data.patients)),
                 "recipe": {"classifier": self.classifier, "folds": self.folds, "seeds": self.seeds},

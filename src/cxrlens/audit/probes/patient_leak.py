@@ -1,4 +1,4 @@
-"""Validation images of patients who are also in training: the patient is recognised, not the disease."""
+"""Validation images of patients who are also in training: a network may recognise the patient, not the disease."""
 
 from __future__ import annotations
 
@@ -15,32 +15,35 @@ from cxrlens.data.split import leak, patients_warning
 STATISTIC = "share of validation images whose patient is in training"
 DIRECTION = "0: no validation patient is in training; larger is worse"
 LIMITS = (
-    "counts images, not by how much they flatter a model; a patient under two ids is only known where both share an "
-    "image"
+    "counts images, not how much they inflate a model's AUC; a patient with two ids is only recognised where both ids "
+    "share an image"
 )
 
 
 @PROBES.register("patient_leak")
 class PatientLeak(CohortProbe):
-    """A count of the listed images, by the source's own patient ids and with merged ids as one; no sample."""
+    """The share of validation images whose patient is in training, by the source's patient ids and by merged ids.
 
-    def findings(self, case: CohortCase) -> list[AuditResult]:
-        """One finding: of the worst fold."""
+    It is a count of the listed images, not a sample, so it has no interval.
+    """
+
+    def results(self, case: CohortCase) -> list[AuditResult]:
+        """One result, of the worst fold."""
         if not case.splits:
             return [refused(self.name, None, STATISTIC, "the study's split cannot be drawn", LIMITS, DIRECTION)]
         folds: list[dict[str, Any]] = []
         for split in case.splits:
-            merged, own = leak(case.table, split, case.groups), leak(case.table, split)
+            merged, by_source = leak(case.table, split, case.groups), leak(case.table, split)
             folds.append(
                 {
                     "fold": split.fold,
                     "validation_images": merged.validation,
                     "leaking_images": len(merged.images),
-                    "by_source_ids": len(own.images),
-                    "through_merged_ids": len(set(merged.images) - set(own.images)),
+                    "by_source_ids": len(by_source.images),
+                    "through_merged_ids": len(set(merged.images) - set(by_source.images)),
                     "patients": len(merged.patients),
                     "images": list(merged.images),
-                    "images_through_merged_ids": [name for name in merged.images if name not in own.images],
+                    "images_through_merged_ids": [name for name in merged.images if name not in by_source.images],
                 }
             )
         worst = max(folds, key=lambda fold: fold["leaking_images"] / max(1, fold["validation_images"]))
@@ -51,7 +54,7 @@ class PatientLeak(CohortProbe):
                 f"the source names no patient of {int((~known).sum())} of {len(known)} images"
                 if known.any()
                 else "the source names no patient"
-            ) + ", so none of them can be found on both sides"
+            ) + ", so no patient can be recognised in both the training and the validation set"
             return [refused(self.name, None, STATISTIC, reason, LIMITS, DIRECTION)]
         return [
             AuditResult(
@@ -64,11 +67,11 @@ class PatientLeak(CohortProbe):
 def _sentence(worst: dict[str, Any], folds: int) -> str:
     where = f" in the worst of {folds} folds" if folds > 1 else ""
     if not worst["leaking_images"]:
-        every = f" in any of {folds} folds" if folds > 1 else ""
-        return f"No validation image{every} is of a patient who is also in training."
+        in_any = f" in any of {folds} folds" if folds > 1 else ""
+        return f"No validation image{in_any} is of a patient who is also in training."
     sentence = (
         f"{worst['leaking_images']} of {worst['validation_images']} validation images{where} are of patients who are "
         f"also in training: {worst['by_source_ids']} by the source's own patient ids"
     )
     more = worst["through_merged_ids"]
-    return sentence + (f", {more} more by ids that are one patient." if more else ".")
+    return sentence + (f", {more} more by ids that belong to one patient." if more else ".")

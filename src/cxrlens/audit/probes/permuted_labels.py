@@ -1,4 +1,4 @@
-"""Labels shuffled among patients: whatever is learned then is a leak (the null of every other number here)."""
+"""Labels shuffled among patients: an AUC above 0.5 then shows a leak between training and validation."""
 
 from __future__ import annotations
 
@@ -16,54 +16,56 @@ from cxrlens.evaluate.probe import fitted_probe
 
 LEAK = Bar(0.5, 0.05, "shuffled labels")
 LIMITS = (
-    "of a linear head on the network's features, fitted to the training side and judged on the validation side; shows "
-    "that patients can be recognised across the sides, not how much that flatters the network"
+    "measures a linear head on the network's features, fitted to the training set and evaluated on the validation set; "
+    "shows that patients can be recognised across the sets, not how much that inflates the network's AUC"
 )
 
 
 @PROBES.register("permuted_labels")
 class PermutedLabels(ModelProbe):
-    """The AUC of a linear head that learned shuffled labels: one label a patient, drawn anew each time.
+    """The AUC of a linear head fitted to shuffled labels, one random label for each patient.
 
-    About 0.5 where the sides share no patient. Above it, patients are recognised.
+    It is about 0.5 where the training and validation sets share no patient; above that, patients are recognised.
 
     Attributes:
-        times: how often the labels are shuffled.
+        times: number of shuffles of the labels.
     """
 
     times: int = Field(default=30, ge=5)
 
-    def findings(self, case: ModelCase) -> list[AuditResult]:
-        """One finding."""
-        statistic, side = "AUC after learning shuffled labels", case.training
-        inside, outside = case.features(side.pixels), case.features(case.pixels)
-        names = np.unique(np.concatenate([side.patients, case.patients]).astype(str))
-        first, second = (np.searchsorted(names, who.astype(str)) for who in (side.patients, case.patients))
-        prevalence, rng = float(side.labels.mean()), np.random.default_rng(case.judging.seed)
-        found = []
+    def results(self, case: ModelCase) -> list[AuditResult]:
+        """One result."""
+        statistic, training = "AUC after learning shuffled labels", case.training
+        train_features, features = case.features(training.pixels), case.features(case.pixels)
+        names = np.unique(np.concatenate([training.patients, case.patients]).astype(str))
+        train_patients = np.searchsorted(names, training.patients.astype(str))
+        patients = np.searchsorted(names, case.patients.astype(str))
+        prevalence, rng = float(training.labels.mean()), np.random.default_rng(case.intervals.seed)
+        aucs: list[float] = []
         for _ in range(20 * self.times):
             label = rng.random(len(names)) < prevalence
-            if min(_classes(label[first]), _classes(label[second])) < 2:
+            if min(_classes(label[train_patients]), _classes(label[patients])) < 2:
                 continue
-            scores = fitted_probe(inside, label[first].astype(int)).decision_function(outside)
-            found.append(auc(label[second].astype(float), scores))
-            if len(found) == self.times:
+            head = fitted_probe(train_features, label[train_patients].astype(int))
+            aucs.append(auc(label[patients].astype(float), head.decision_function(features)))
+            if len(aucs) == self.times:
                 break
-        if len(found) < self.times:
-            return [refused(self.name, case.name, statistic, "shuffled labels leave a side with one class", LIMITS)]
-        values = np.array(found)
+        if len(aucs) < self.times:
+            reason = "the shuffled labels leave the training or the validation set with one class"
+            return [refused(self.name, case.name, statistic, reason, LIMITS)]
+        values = np.array(aucs)
         value, freedom = float(values.mean()), len(values) - 1
         error = float(values.std(ddof=1)) / len(values) ** 0.5
-        reach = float(stats.t.ppf((1 + case.judging.level) / 2, freedom)) * error
-        # All alike where the features are, or where every patient is recognised.
+        reach = float(stats.t.ppf((1 + case.intervals.level) / 2, freedom)) * error
+        # Without any spread: all features are equal, or every patient is recognised.
         p = float(2 * stats.t.sf(abs(value - 0.5) / error, freedom)) if error > 0 else float(value == 0.5)
         return [AuditResult(
             self.name, case.name, statistic, value, value - reach, value + reach, "undecided", LIMITS,
-            "0.5: nothing is learned from labels that mean nothing; above: patients of training are recognised",
-            f"With labels shuffled among patients, {self.times} times, a linear head reaches a mean AUC of {value:.3f} "
-            f"[{value - reach:.3f}, {value + reach:.3f}].",
+            "0.5: nothing can be learned from random labels; above 0.5: patients of the training set are recognised",
+            f"With labels shuffled among patients, a linear head reaches a mean AUC of {value:.3f} over "
+            f"{self.times} shuffles [{value - reach:.3f}, {value + reach:.3f}].",
             p=p, bar=LEAK,
-            evidence={"times": self.times, "patients_on_both_sides": len(np.intersect1d(first, second))},
+            evidence={"times": self.times, "patients_on_both_sides": len(np.intersect1d(train_patients, patients))},
         )]  # fmt: skip
 
 
@@ -71,37 +73,40 @@ def _classes(labels: np.ndarray) -> int:
     return len(np.unique(labels))
 
 
-# The whole pipeline on shuffled labels: an AUC that is not about 0.5 comes from the pipeline.
-
 STATISTIC = "AUC after training on shuffled labels"
 NULL = Bar(0.5, 0.1, "shuffled labels, trained anew")
-RETRAINED_LIMITS = "one draw of labels, so chance alone moves it as far as its interval says"
+RETRAINED_LIMITS = "uses one random draw of labels, so chance alone moves the AUC as far as its interval says"
 
 
 @PROBES.register("permuted_labels_retrained")
 class PermutedLabelsRetrained(ModelProbe):
-    """The AUC of this row trained anew on labels shuffled among patients, against labels shuffled alike."""
+    """The AUC of the model retrained and evaluated on labels shuffled among patients.
+
+    An AUC that differs from 0.5 shows a fault of the whole pipeline.
+    """
 
     by_choice: ClassVar[bool] = True
 
-    def findings(self, case: ModelCase) -> list[AuditResult]:
-        """One finding."""
-        side, rng = case.training, np.random.default_rng(case.judging.seed)
-        if case.again is None:
-            return [refused(self.name, case.name, STATISTIC, "no training was asked for", RETRAINED_LIMITS)]
-        names = np.unique(np.concatenate([side.patients, case.patients]).astype(str))
-        label = rng.permutation(np.arange(len(names)) < round(side.labels.mean() * len(names)))
-        of = dict(zip(names, label, strict=True))
-        trained, judged = (np.array([of[str(who)] for who in each]) for each in (side.patients, case.patients))
-        if min(len(np.unique(trained)), len(np.unique(judged))) < 2:
-            reason = "the shuffled labels leave a side with one class"
+    def results(self, case: ModelCase) -> list[AuditResult]:
+        """One result."""
+        training, rng = case.training, np.random.default_rng(case.intervals.seed)
+        if case.retrain is None:
+            return [refused(self.name, case.name, STATISTIC, "retraining was not requested", RETRAINED_LIMITS)]
+        names = np.unique(np.concatenate([training.patients, case.patients]).astype(str))
+        shuffled = rng.permutation(np.arange(len(names)) < round(training.labels.mean() * len(names)))
+        label_of = dict(zip(names, shuffled, strict=True))
+        train_labels = np.array([label_of[str(patient)] for patient in training.patients])
+        labels = np.array([label_of[str(patient)] for patient in case.patients])
+        if min(_classes(train_labels), _classes(labels)) < 2:
+            reason = "the shuffled labels leave the training or the validation set with one class"
             return [refused(self.name, case.name, STATISTIC, reason, RETRAINED_LIMITS)]
-        logits = case.again(side.pixels, trained, case.pixels)
-        found = auc_estimate(logits, judged, case.patients, case.judging)
+        logits = case.retrain(training.pixels, train_labels, case.pixels)
+        estimate = auc_estimate(logits, labels, case.patients, case.intervals)
         return [AuditResult(
-            self.name, case.name, STATISTIC, found.value, found.low, found.high, "undecided", RETRAINED_LIMITS,
-            "0.5: the pipeline learns nothing from labels that mean nothing",
-            f"Trained on labels shuffled among patients, the same row reaches AUC {found.value:.3f} "
-            f"{ends(found)}.",
-            p=found.p, reason=found.reason, bar=NULL, evidence={"images": len(judged), "positive": int(judged.sum())},
+            self.name, case.name, STATISTIC, estimate.value, estimate.low, estimate.high, "undecided", RETRAINED_LIMITS,
+            "0.5: the pipeline learns nothing from random labels",
+            f"Retrained on labels shuffled among patients, the model reaches AUC {estimate.value:.3f} "
+            f"{ends(estimate)}.",
+            p=estimate.p, reason=estimate.reason, bar=NULL,
+            evidence={"images": len(labels), "positive": int(labels.sum())},
         )]  # fmt: skip

@@ -1,4 +1,4 @@
-"""A control of the audit itself, on these images: a corner marker planted on one class must show, on both must not."""
+"""A control of the audit: a marker planted on one class must be detected, a marker on both classes must not."""
 
 from __future__ import annotations
 
@@ -15,68 +15,70 @@ from cxrlens.data.phantom.markers import plant
 from cxrlens.evaluate.probe import fitted_probe
 
 LIMITS = (
-    "of a linear head on the network's features, which was fitted to images with the marker: says whether the audit "
-    "would have seen such a marker here, nothing of what the network itself uses"
+    "measures a linear head on the network's features, fitted to images with the marker: it shows whether the audit "
+    "can detect such a marker in these images, and nothing about what the network itself uses"
 )
 
 
 @PROBES.register("planted_marker")
 class PlantedMarker(ModelProbe):
-    """Plants a marker, fits a linear head, fills the corners, and looks whether the loss of AUC tells.
+    """The AUC that a linear head fitted to images with a planted corner marker loses when the corners are filled in.
 
     Attributes:
-        share: of the images that carry the marker: of the positive ones where it is planted on one class, of all where
-            it is planted on both alike.
+        share: fraction of images with the marker: of the positive images where it is planted on one class, of all
+            images where it is planted on both classes alike.
     """
 
     share: float = Field(default=0.7, gt=0, le=1)
 
-    def findings(self, case: ModelCase) -> list[AuditResult]:
-        """One finding: "clear" where the marker on one class shows and the marker on both does not."""
+    def results(self, case: ModelCase) -> list[AuditResult]:
+        """One result: "clear" where the marker on one class is detected and the marker on both classes is not."""
         statistic = "AUC lost when corners with a planted marker are filled in"
-        learned = case.training.labels
+        train_labels = case.training.labels
         reason = case.no_auc_reason(np.arange(len(case.labels)))
-        if not reason and (learned.all() or not learned.any()):
-            reason = "the training images are of one class"
+        if not reason and (train_labels.all() or not train_labels.any()):
+            reason = "all training images are of one class"
         if reason:
             return [refused(self.name, case.name, statistic, reason, LIMITS)]
-        one, both = self._loss(case, self.share, 0.0), self._loss(case, self.share, self.share)
+        on_positive, on_all = self._loss(case, self.share, 0.0), self._loss(case, self.share, self.share)
         verdict: Verdict = "undecided"
-        if one.reason:
-            reason = one.reason
-        elif both.low > 0 and self._loss(case, 0.0, 0.0).low > 0:
-            reason = (
-                "these images' corners tell the classes apart without any marker, so a planted one can show nothing"
-            )
-        elif both.low > 0:
-            verdict, reason = "flag", "a marker on both classes alike raised an alarm"
-        elif one.low > 0:
+        if on_positive.reason:
+            reason = on_positive.reason
+        elif on_all.low > 0 and self._loss(case, 0.0, 0.0).low > 0:
+            reason = "the corners of these images separate the classes without any marker, so the control cannot work"
+        elif on_all.low > 0:
+            verdict, reason = "flag", "a marker on both classes alike raised a false alarm"
+        elif on_positive.low > 0:
             verdict = "clear"
         else:
-            reason = "the marker on one class did not show: the other findings' silence means little here"
+            reason = (
+                "the marker on one class was not detected, so other results without a flag say little on these images"
+            )
         return [AuditResult(
-            self.name, case.name, statistic, one.value, one.low, one.high, verdict, LIMITS,
-            "the first number must lie above 0 and the second must not: then the audit sees such a marker here",
-            f"Planted on {self.share:.0%} of the positive images alone, the marker's loss is {one.value:+.3f} "
-            f"{ends(one)}; on {self.share:.0%} of all, {both.value:+.3f} "
-            f"{ends(both)}.",
+            self.name, case.name, statistic, on_positive.value, on_positive.low, on_positive.high, verdict, LIMITS,
+            "the audit can detect such a marker if the loss lies above 0 with the marker on one class, and not on both",
+            f"With the marker on {self.share:.0%} of the positive images alone, the loss of AUC is "
+            f"{on_positive.value:+.3f} {ends(on_positive)}; with the marker on {self.share:.0%} of all images, it is "
+            f"{on_all.value:+.3f} {ends(on_all)}.",
             reason=reason,
-            evidence={"both": both.value, "both_low": both.low, "both_high": both.high, "share": self.share},
+            evidence={"both": on_all.value, "both_low": on_all.low, "both_high": on_all.high, "share": self.share},
         )]  # fmt: skip
 
     def _loss(self, case: ModelCase, on_positive: float, on_negative: float) -> Estimate:
-        rng = np.random.default_rng(case.judging.seed)
-        fitted = self._planted(case.training.pixels, np.where(case.training.labels, on_positive, on_negative), rng)
-        head = fitted_probe(case.features(fitted), case.training.labels.astype(int))
-        judged = self._planted(case.pixels, np.where(case.labels, on_positive, on_negative), rng)
-        mask = corners(judged.shape[2], 0.3, 0.15)
-        bare = imputed(judged, mask)
-        before, after = (head.decision_function(case.features(pixels)) for pixels in (judged, bare))
+        rng = np.random.default_rng(case.intervals.seed)
+        train_images = self._planted(
+            case.training.pixels, np.where(case.training.labels, on_positive, on_negative), rng
+        )
+        head = fitted_probe(case.features(train_images), case.training.labels.astype(int))
+        images = self._planted(case.pixels, np.where(case.labels, on_positive, on_negative), rng)
+        mask = corners(images.shape[2], 0.3, 0.15)
+        without_corners = imputed(images, mask)
+        before, after = (head.decision_function(case.features(pixels)) for pixels in (images, without_corners))
         return case.auc_change(before, after)
 
     @staticmethod
-    def _planted(pixels: Tensor, chances: np.ndarray, rng: np.random.Generator) -> Tensor:
-        found = pixels[:, 0].numpy().copy()
-        for row in np.flatnonzero(rng.random(len(found)) < chances):
-            plant(found[row], rng)
-        return torch.from_numpy(found)[:, None]
+    def _planted(pixels: Tensor, probabilities: np.ndarray, rng: np.random.Generator) -> Tensor:
+        images = pixels[:, 0].numpy().copy()
+        for row in np.flatnonzero(rng.random(len(images)) < probabilities):
+            plant(images[row], rng)
+        return torch.from_numpy(images)[:, None]

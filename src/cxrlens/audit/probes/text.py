@@ -1,4 +1,4 @@
-"""Letters and signs filled from what is around them: how much of the AUC went with them (DeGrave et al. 2021)."""
+"""Letters and signs filled in from their surroundings: how much AUC is lost (DeGrave et al. 2021)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from cxrlens.audit.probes import PROBES, ModelProbe
 
 @PROBES.register("text")
 class Text(ModelProbe):
-    """The AUC that filling all that looks like letters takes away, wherever it is in the image."""
+    """The AUC that is lost when everything that looks like letters is filled in, anywhere in the image."""
 
     def altered(self, case: ModelCase, rows: np.ndarray) -> Tensor:
-        """Without what looks like letters; an image that bears none stays as it is."""
-        some = case.pixels[torch.from_numpy(rows)]
-        return imputed(some, letters(some[:, 0].numpy()))
+        """The images with their letters filled in; an image without letters stays as it is."""
+        pixels = case.pixels[torch.from_numpy(rows)]
+        return imputed(pixels, letters(pixels[:, 0].numpy()))
 
-    def findings(self, case: ModelCase) -> list[AuditResult]:
-        """One finding."""
+    def results(self, case: ModelCase) -> list[AuditResult]:
+        """One result."""
         limits = (
-            "shows reliance on what looks like letters or signs; faint ones, and words that run upwards, are not "
-            "found, and electrodes or the edge of a film may be taken for some"
+            "shows reliance on what looks like letters or signs; faint letters and vertical words are not detected, "
+            "and electrodes or the edge of a film may be mistaken for letters"
         )
         return [ablated(self, case, "letters and signs", limits)]

@@ -1,1 +1,1 @@
-"""What each layer kept of its pretraining: similarity of features and distance of weights, before and after."""
+"""How much each layer reuses its pretraining: similarity of features and distance of weights, before and after."""

@@ -236,10 +236,10 @@ class Cases:
                 self._patients(table["patient"].loc[training].tolist()),
                 there,
             ),
-            judging=IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed),
+            intervals=IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed),
             severity=self._severity(prepared.study.audit.severity, validation),
             progress=self.progress,
-            again=trainer(task, prepared, shown.device, self.study_dir, self.progress) if self.retrain else None,
+            retrain=trainer(task, prepared, shown.device, self.study_dir, self.progress) if self.retrain else None,
         )
 
     def _patients(self, named: Sequence[str]) -> np.ndarray:

@@ -17,10 +17,10 @@ from cxrlens.audit.maps.similarity import Agreement, agreement
 from cxrlens.audit.maps.verdict import (
     TRUST_LIMITS,
     MapEvaluation,
-    by_chance,
     common,
     evaluate_maps,
     lung_result,
+    random_orders,
     trust_result,
 )
 from cxrlens.data.seeds import generator
@@ -81,7 +81,7 @@ def audit_maps(
 
             def make(each: FigureNetwork = each, path: Any = path) -> dict[str, Any]:
                 case, network = cases.of(each), {}
-                chances = by_chance(case, rows, options.steps, seed)
+                chances = random_orders(case, rows, options.steps, seed)
                 found: dict[str, MapEvaluation] = {}
                 for method in options.methods:
                     try:

@@ -67,7 +67,7 @@ def _answer(
     shown: FigureNetwork, probe: ModelProbe, case: Callable[[], ModelCase], files: dict[str, str], study: Study
 ) -> dict[str, Any]:
     def make() -> dict[str, Any]:
-        findings = probe.findings(case())
+        findings = probe.results(case())
         if arrays := look_at(case(), findings, probe):
             write_arrays(arrays_path(shown, probe.name), arrays)
         lungs, labels = case().lungs, case().labels
