@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxrlens.names import visible
-from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_interval
+from cxrlens.report.published import paper_interval, paper_numbers
 from cxrlens.report.results_text import estimate, percent
 from cxrlens.text import interval, number, p_value
 
@@ -73,7 +73,8 @@ def table1(results: Mapping[str, Any]) -> pd.DataFrame:
 
     Columns: model, parameters, trainable_parameters, seeds, auc, auc_low, auc_high (by patients), auc_train_low,
     auc_train_high (over patients and trainings), auc_seed_sd, rough (5 to 9 patients of a class), reason (why there is
-    no interval), paper_auc, paper_low, paper_high (Hanley and McNeil, 79 positive and 17 negative images).
+    no interval), paper_auc, paper_low, paper_high (Hanley and McNeil, where the study gives the paper's
+    numbers of images).
     """
     own = [
         "parameters",
@@ -90,9 +91,8 @@ def table1(results: Mapping[str, Any]) -> pd.DataFrame:
     ]
     rows = []
     for model in [*results["models"], *results.get("skipped", [])]:
-        paper = published_interval(model.get("paper_auc"))
         values = [model.get(name) for name in own[:-1]] + [model.get(own[-1]) or None]
-        rows.append([model["name"], *values, *((paper.auc, paper.low, paper.high) if paper else (None, None, None))])
+        rows.append([model["name"], *values, model.get("paper_auc"), *(paper_interval(model) or (None, None))])
     table = pd.DataFrame(rows, columns=pd.Index(["model", *own, "paper_auc", "paper_low", "paper_high"]))
     whole = dict.fromkeys(table.columns[1:4], "Int64")
     told = {"rough": "boolean", "reason": "string"}
@@ -152,8 +152,8 @@ def table1_cells(results: Mapping[str, Any]) -> Cells:
     header = ["model", "trained", "seeds", f"AUC [{percent(results)}]", *([ANEW] if again else []), "the paper"]
     rows = []
     for model in [*results["models"], *results.get("skipped", [])]:
-        paper = published_interval(model.get("paper_auc"))
-        shown = f"{number(paper.auc, 3)} {interval(paper.low, paper.high)}" if paper else "–"
+        ends = paper_interval(model)
+        shown = number(model.get("paper_auc"), 3) + (f" {interval(*ends)}" if ends else "")
         if model.get("auc") is None:
             rows.append([model["name"], "–", "–", "not run", *(["–"] if again else []), shown])
             continue
@@ -206,11 +206,19 @@ def how_judged(results: Mapping[str, Any]) -> str:
         sentence += " Rough: a class has fewer than 10 patients."
     if reason:
         sentence += f" {reason[0].upper()}{reason[1:]}."
-    if _names_the_paper(results):
-        sentence += (
-            f" The paper's interval: Hanley-McNeil, {PAPER_POSITIVE} positive and {PAPER_NEGATIVE} negative images."
-        )
-    return sentence
+    return sentence + _how_the_paper(results)
+
+
+def _how_the_paper(results: Mapping[str, Any]) -> str:
+    """Sentence about the intervals of the paper's AUCs; "" where no row has an AUC of the paper."""
+    rows = [row for row in [*results["models"], *results.get("skipped", [])] if row.get("paper_auc") is not None]
+    numbers = {paper_numbers(row) for row in rows if paper_interval(row)}
+    if not rows:
+        return ""
+    if not numbers:
+        return " The paper's AUC has no interval: the study does not give its numbers of images."
+    counts = (f"{pair[0]} positive and {pair[1]} negative" for pair in sorted(filter(None, numbers)))
+    return f" The paper's interval: Hanley-McNeil, {' or '.join(counts)} images."
 
 
 @dataclass(frozen=True)
