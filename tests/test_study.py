@@ -33,8 +33,9 @@ def test_every_shipped_study_loads_and_survives_being_written(path: Path, tmp_pa
 
 def test_the_papers_study_is_the_papers() -> None:
     paper = Study.load(next(path for path in SHIPPED if path.stem == "paper"))
-    rows = [row for row in paper.models if row.paper_auc]
-    assert [row.paper_auc for row in rows] == [0.672, 0.677, 0.721, 0.725, 0.816]
+    rows = [row for row in paper.models if row.paper]
+    assert [row.paper.auc for row in rows] == [0.672, 0.677, 0.721, 0.725, 0.816]
+    assert {(row.paper.positives, row.paper.negatives) for row in rows} == {(79, 17)}
     assert [(row.batch, row.epochs, row.steps_an_epoch(193)) for row in rows] == [
         (16, 12, 13), (16, 5, 125), (16, 12, 125), (16, 24, 125), (1, 24, 200),
     ]  # fmt: skip
@@ -83,6 +84,14 @@ def test_a_study_is_frozen() -> None:
         ({"models": [{"name": "a", "size": 1025}]}, "got 1025"),
         ({"models": [{"name": "a", "trained": 3}]}, r"\(a\): trained: Input should be 'head' or 'all'; got 3"),
         ({"split": {"kind": "random"}}, r"split\.kind"),
+        ({"models": [{"name": "a", "paper": {"auc": 0.7, "positives": 79}}]}, "are given together"),
+        ({"models": [{"name": "a", "paper": {"auc": 70}}]}, r"paper\.auc: .*got 70$"),
+        ({"models": [{"name": "a", "paper": {"auc": 0.7, "positives": 1, "negatives": 9}}]}, r"positives: .*got 1$"),
+        (
+            {"models": [{"name": "a", "paper_auc": 0.672}]},
+            r"unknown key 'paper_auc'; write paper = \{ auc = 0\.672",
+        ),
+        ({"training": {"paper_auc": 0.6}}, r"in \[training\] 'paper_auc'; write paper = .*auc = 0\.6, positives = 79"),
     ],
 )
 def test_a_fault_names_the_key_and_what_was_meant(changes: dict, message: str) -> None:

@@ -22,7 +22,7 @@ from cxrlens.data.finding_sets import FindingSet
 from cxrlens.data.sources import SOURCES
 from cxrlens.pretrain_study import PretrainStudy
 from cxrlens.report.tables import markdown_table
-from cxrlens.study import Study
+from cxrlens.study import PaperResult, Study
 
 DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# Every key of a study file
@@ -46,6 +46,8 @@ the keys with [the schema](how-to/editor.md).
 """
 SET = "One table a set. Keys beside these are of its source, as in [`[data]` of a study](study-file.md#data)."
 
+PAPER = "The keys of `paper` in a row, such as `paper = { auc = 0.672, positives = 79, negatives = 17 }`."
+
 
 def page() -> str:
     """The page of the study file as Markdown."""
@@ -63,6 +65,8 @@ def page() -> str:
         kind = _kind(Study, name)
         title = f"[[{name}]]" if name == "models" else f"[{name}]"
         parts += [f"\n## `{title}`\n", _table(kind, None, schema["definitions"][kind.__name__])]
+        if name == "models":
+            parts += [f"\n### `paper`\n\n{PAPER}\n", _table(PaperResult, None, schema["definitions"]["PaperResult"])]
     probes = schema["definitions"]["AuditOptions"]["properties"]["options"]["properties"]
     for name in PROBES:
         if PROBES[name].model_fields:

@@ -96,8 +96,10 @@ def _schema(kind: type[Config]) -> Schema:
 
 
 def _table(kind: type[BaseModel]) -> Schema:
-    """The schema of one table that holds no other."""
-    return _say(_toml(kind.model_json_schema()), kind)
+    """The schema of one table; a table inside it is among the definitions of the whole file."""
+    raw = kind.model_json_schema(ref_template="#/definitions/{model}")
+    raw.pop("$defs", None)
+    return _say(_toml(raw), kind)
 
 
 def _source(name: str) -> Schema:

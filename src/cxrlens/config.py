@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,8 +13,13 @@ from cxrlens.errors import UserError, near_miss, nearest_file
 
 
 class Config(BaseModel):
-    """Base class of a table of options: frozen, and an unknown key is an error that names the nearest known key."""
+    """Base class of a table of options: frozen, and an unknown key is an error that names the nearest known key.
 
+    Attributes:
+        former_keys: keys of earlier versions, each with what to write instead; `{0}` stands for the old value.
+    """
+
+    former_keys: ClassVar[Mapping[str, str]] = {}
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -63,12 +68,29 @@ def _explain(kind: type[BaseModel], fault: Any) -> str:
         owner = _owner(kind, location[:-1])
         place = ".".join(str(part) for part in location[:-1])
         kind_of_key = f"key in {place}" if place else "key"
-        return near_miss(kind_of_key, location[-1], owner.model_fields if owner else ())
+        return unknown_key(kind_of_key, location[-1], fault["input"], owner)
     key = ".".join(str(part) for part in location)
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "missing":
         return f"{key} is needed"
     return f"{key}: {message}; got {fault['input']!r}" if key else message
+
+
+def unknown_key(kind_of_key: str, key: object, value: object, owner: type[BaseModel] | None) -> str:
+    """Message about an unknown key of a table.
+
+    Args:
+        kind_of_key: kind of the key, such as "key in data".
+        key: the unknown key.
+        value: value of the key in the file.
+        owner: options class of the table, if known.
+
+    Returns:
+        What to write instead of a former key; else the nearest known keys.
+    """
+    if owner and issubclass(owner, Config) and key in owner.former_keys:
+        return f"unknown {kind_of_key} '{key}'; write {owner.former_keys[str(key)].format(value)}"
+    return near_miss(kind_of_key, key, owner.model_fields if owner else ())
 
 
 def _keys(raw: Any, fault: Any) -> tuple[Any, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tomlkit
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 from cxrlens.audit.audit_options import AuditOptions
-from cxrlens.config import Config, parse, read_toml
+from cxrlens.config import Config, parse, read_toml, unknown_key
 from cxrlens.data.augment import Augmentation
 from cxrlens.data.sources import SOURCES, Source
 from cxrlens.data.split import SplitOptions
@@ -62,18 +62,45 @@ class ImageOptions(Config):
         return USUAL_SIZE if self.size == "weights" else self.size
 
 
+class PaperResult(Config):
+    """Result of the paper for a model, printed beside the result of the run.
+
+    Attributes:
+        auc: AUC in the paper.
+        positives: number of positive images behind that AUC. The interval of the paper's AUC is computed from both
+            numbers; without them, the AUC is printed without an interval.
+        negatives: number of negative images behind that AUC; given together with `positives`.
+    """
+
+    auc: float = Field(ge=0, le=1)
+    positives: int | None = Field(default=None, ge=2)
+    negatives: int | None = Field(default=None, ge=2)
+
+    @model_validator(mode="after")
+    def _both_numbers(self) -> PaperResult:
+        if (self.positives is None) != (self.negatives is None):
+            raise ValueError("positives and negatives are given together, or neither of them")
+        return self
+
+
 class ModelRow(ModelOptions, TrainingOptions):
     """One of the study's `[[models]]`: the network, its training, and the paper's result.
 
     Attributes:
         size: side of this model's images in pixels, or "weights"; without it, the size in `[images]` holds.
         instead_of: name of another row. This row is trained only where the weights of that row are not available.
-        paper_auc: validation AUC of the paper, printed beside the AUC of the run.
+        paper: the paper's AUC and its numbers of images, printed beside the AUC of the run, such as
+            `{ auc = 0.672, positives = 79, negatives = 17 }`. Without the numbers, the AUC has no interval.
     """
 
     size: Size | None = None
     instead_of: str | None = None
-    paper_auc: float | None = Field(default=None, ge=0, le=1)
+    paper: PaperResult | None = None
+
+    former_keys: ClassVar[Mapping[str, str]] = {
+        "paper_auc": "paper = {{ auc = {0} }}, or with the numbers of images, which give an interval: paper = {{ auc = "
+        "{0}, positives = 79, negatives = 17 }}"
+    }
 
 
 class EvaluationOptions(Config):
@@ -158,7 +185,7 @@ class Study(Config):
             raise UserError(f"{where}: needs at least one [[models]] table")
         for key in shared:
             if key not in ModelRow.model_fields:
-                raise UserError(f"{where}: {near_miss('key in [training]', key, ModelRow.model_fields)}")
+                raise UserError(f"{where}: {unknown_key('key in [training]', key, shared[key], ModelRow)}")
         raw["models"] = [
             parse(ModelRow, {**shared, **row}, f"{where}: [[models]] {number} ({row.get('name', 'without a name')})")
             for number, row in enumerate(models, start=1)

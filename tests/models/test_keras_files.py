@@ -138,7 +138,7 @@ def test_a_layer_that_says_it_is_another_is_refused(tmp_path: Path, vgg) -> None
 @pytest.mark.parametrize("kind", ["a.h5", "a.weights.h5", "tf.weights.h5"])
 def test_another_network_is_not_called_a_densenet(tmp_path: Path, kind: str) -> None:
     other = {f"conv2d_{i}/kernel:0": np.zeros((1, 1, 2, 2), "f4") for i in range(5)}
-    with pytest.raises(UserError, match="another network than those read here, VGG16"):
+    with pytest.raises(UserError, match="another network than those supported, VGG16"):
         loaded(KINDS[kind](tmp_path / kind, other), "resnet18")
 
 
@@ -169,17 +169,17 @@ class TestHostile:
             group.attrs["weight_names"] = [f"w{i}".encode() for i in range(3)]
             for i in range(3):
                 group.create_dataset(f"w{i}", (2**27,), "f4", chunks=(2**20,), compression="gzip")
-        with pytest.raises(UserError, match=r"huge\.h5 says it holds more numbers than any known network"):
+        with pytest.raises(UserError, match=r"huge\.h5 declares more numbers than any known network"):
             read_contents(tmp_path / "huge.h5")
 
     def test_a_file_that_hangs_its_library_is_given_up(self, tmp_path: Path, vgg, monkeypatch) -> None:
         reader = tmp_path / "hangs.py"
         reader.write_text("import time\ntime.sleep(60)\n")
-        monkeypatch.setattr(containers, "PATIENCE", 0.3)
+        monkeypatch.setattr(containers, "TIMEOUT", 0.3)
         monkeypatch.setattr(containers, "READER", reader)
         with h5py.File(tmp_path / "a.h5", "w"):
             pass
-        with pytest.raises(UserError, match=r"nothing came of it in 0\.3 seconds"):
+        with pytest.raises(UserError, match=r"nothing could be read in 0\.3 seconds"):
             read_contents(tmp_path / "a.h5")
 
     def test_a_reader_that_gives_all_and_does_not_end_is_given_up(self, tmp_path: Path, monkeypatch) -> None:
@@ -188,11 +188,11 @@ class TestHostile:
             "import json, sys, time\ntext = json.dumps({'arrays': [], 'layers': {}}).encode()\n"
             "sys.stdout.buffer.write(len(text).to_bytes(8, 'little') + text)\nsys.stdout.flush()\ntime.sleep(60)\n"
         )
-        monkeypatch.setattr(containers, "PATIENCE", 2.0)
+        monkeypatch.setattr(containers, "TIMEOUT", 2.0)
         monkeypatch.setattr(containers, "READER", reader)
         with h5py.File(tmp_path / "a.h5", "w"):
             pass
-        with pytest.raises(UserError, match=r"a\.h5 is not a whole HDF5 file"):
+        with pytest.raises(UserError, match=r"a\.h5 is not a complete HDF5 file"):
             read_contents(tmp_path / "a.h5")
 
     def test_a_reader_that_dies_midway_gives_no_numbers(self, tmp_path: Path, monkeypatch) -> None:
@@ -204,7 +204,7 @@ class TestHostile:
         monkeypatch.setattr(containers, "READER", reader)
         with h5py.File(tmp_path / "a.h5", "w"):
             pass
-        with pytest.raises(UserError, match="not a whole HDF5 file"):
+        with pytest.raises(UserError, match="not a complete HDF5 file"):
             read_contents(tmp_path / "a.h5")
 
     def test_an_archive_that_is_cut_or_lacks_its_weights_is_refused(self, tmp_path: Path, vgg) -> None:

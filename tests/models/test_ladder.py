@@ -123,7 +123,7 @@ def test_a_vits_map_puts_each_token_where_its_patch_is() -> None:
 
 
 def test_the_conv_head_says_when_the_map_is_too_small_for_it() -> None:
-    with pytest.raises(UserError, match="at least 3 × 3; this one is 2 × 2"):
+    with pytest.raises(UserError, match="at least 3 × 3; got 2 × 2"):
         classifier(64, backbone="resnet18", trained="head")
 
 

@@ -74,10 +74,10 @@ def test_tokens_lie_where_their_patches_are_though_a_network_does_not_count_its_
     backbone = build_backbone("coat_lite_tiny", 64)
     assert not hasattr(backbone.network, "num_prefix_tokens")
     tokens = torch.arange(25.0).view(1, 25, 1)  # one class token, then 4 × 6 patches row by row
-    placed = backbone._placed(tokens, torch.zeros(1, 3, 64, 96))
+    placed = backbone._tokens_as_map(tokens, torch.zeros(1, 3, 64, 96))
     assert placed[0, 0].tolist() == [[1.0 + 6 * row + column for column in range(6)] for row in range(4)]
-    with pytest.raises(ValueError, match="tokens are no map"):
-        backbone._placed(torch.zeros(1, 40, 1), torch.zeros(1, 3, 64, 64))
+    with pytest.raises(ValueError, match="tokens do not form a map"):
+        backbone._tokens_as_map(torch.zeros(1, 40, 1), torch.zeros(1, 3, 64, 64))
 
 
 def test_a_copy_of_a_backbone_asks_its_own_network() -> None:

@@ -115,7 +115,7 @@ def swap(tensors, card) -> None:
     ("change", "said"),
     [
         (lambda tensors, card: tensors.pop("blocks.3.1.bn2.bias"), r"1 missing \(blocks.3.1.bn2.bias"),
-        (swap, "they are not what their card says"),
+        (swap, "they are not the weights of their card"),
         (lambda tensors, card: card.update(architecture="densenet121"), "holds a densenet121; this backbone is"),
         (lambda tensors, card: card.pop("size"), "a damaged weight card"),
         (lambda tensors, card: card.update(preprocessing={"mean": [0], "std": [1]}), "a damaged weight card"),

@@ -123,9 +123,9 @@ def test_a_file_is_recognised_by_what_it_holds_and_stored_under_its_card(tmp_pat
     card, verified = add_weights(published["chexnet"])
     assert card.name == "chexnet" and verified.path == folder / "chexnet.h5" and not verified.hash_checked
     assert verified.path.read_bytes() == published["chexnet"].read_bytes()
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         add_weights(published["chexnet"])
-    with pytest.raises(UserError, match=r"may be xrv-all or xrv-nih: say which with --as NAME"):
+    with pytest.raises(UserError, match=r"may be xrv-all or xrv-nih: name its card with --as NAME"):
         add_weights(published["xrv-nih"])
     named = tmp_path / str(CARDS["xrv-nih"].file)
     named.write_bytes(published["xrv-nih"].read_bytes())
@@ -137,10 +137,10 @@ def test_a_file_is_recognised_by_what_it_holds_and_stored_under_its_card(tmp_pat
 def test_a_file_under_the_wrong_card_is_refused_and_not_stored(tmp_path, folder, published) -> None:
     with pytest.raises(UserError, match="is not the published file of 'chexnet-pytorch': git's SHA-1"):
         add_weights(published["chexnet-pytorch"])
-    with pytest.raises(UserError, match="is given other inputs than 1 channel"):
+    with pytest.raises(UserError, match="takes other inputs than 1 channel"):
         add_weights(published["chexnet"], "xrv-nih")
     imagenet = write_keras(tmp_path / "imagenet.h5", keras_arrays(outputs=1000))
-    with pytest.raises(UserError, match="is not 'chexnet': it has 1000 outputs, and 14 were needed"):
+    with pytest.raises(UserError, match="is not 'chexnet': it has 1000 outputs; 14 outputs were needed"):
         add_weights(imagenet)
     arrays = {name: each for name, each in keras_arrays().items() if not name.startswith("predictions")}
     with pytest.raises(UserError, match="no classifier"):
@@ -270,7 +270,7 @@ def test_the_commands_from_nothing_to_verified(server, folder, published, monkey
     assert code == 0 and "layout xrv_pickle" in out
     (folder / "chexnet.h5").write_bytes(server.content[:100_000])
     code, _, told = command(monkeypatch, capsys, "verify", "chexnet")
-    assert code == 2 and "not a whole HDF5 file" in told
+    assert code == 2 and "not a complete HDF5 file" in told
 
 
 def test_verify_checks_the_hash_and_the_known_output(monkeypatch) -> None:

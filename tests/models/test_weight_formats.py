@@ -127,7 +127,7 @@ class TestKeras:
     def test_hdf5_that_is_cut_off_or_no_keras_weights_is_refused(self, tmp_path: Path) -> None:
         whole = write_keras(tmp_path / "k.h5", keras_arrays())
         (tmp_path / "cut.h5").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-        with pytest.raises(UserError, match=r"cut\.h5 is not a whole HDF5 file"):
+        with pytest.raises(UserError, match=r"cut\.h5 is not a complete HDF5 file"):
             read_contents(tmp_path / "cut.h5")
         with h5py.File(tmp_path / "other.h5", "w") as file:
             file["table"] = [1.0]
@@ -296,7 +296,7 @@ class TestHostile:
         record = containers.Record()
         record.state = {"_modules": {"again": record, "twice": record}}
         with pytest.raises(UserError, match="nothing in it was run"):
-            containers._walk(record, tmp_path / "loop.pt")
+            containers._module_tensors(record, tmp_path / "loop.pt")
 
     @pytest.mark.parametrize("name", ["page.h5", "page.pth.tar", "page.safetensors"])
     def test_a_page_and_a_git_pointer_are_called_what_they_are(self, tmp_path: Path, name: str) -> None:

@@ -111,7 +111,7 @@ def test_a_part_is_never_loaded(tmp_path: Path, state: Tensors, spoil, message: 
 def test_a_network_beside_other_parts_is_refused_with_its_place(tmp_path: Path, state: Tensors) -> None:
     beside = {f"model.encoder.{name}": each for name, each in state.items()}
     save_file(beside | {"model.projector.0.weight": torch.zeros(2, 2)}, tmp_path / "w.safetensors")
-    message = r"'model.encoder' in it is this network whole, beside 1 others \(model.projector.0.weight"
+    message = r"its part 'model.encoder' is this complete network, beside 1 other tensor \(model.projector.0.weight"
     with pytest.raises(UserError, match=message):
         load(tmp_path / "w.safetensors")
 

@@ -70,7 +70,7 @@ def test_a_partial_or_foreign_file_is_refused_by_name(tmp_path: Path, tensors, s
 def test_a_truncated_file_is_refused(tmp_path: Path, tensors) -> None:
     save_file(tensors, tmp_path / "whole.safetensors")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "whole.safetensors").read_bytes()[:5000])
-    with pytest.raises(UserError, match="not a whole safetensors file"):
+    with pytest.raises(UserError, match="not a complete safetensors file"):
         store.read_tensors(tmp_path / "cut.safetensors")
 
 

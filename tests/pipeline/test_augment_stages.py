@@ -44,7 +44,7 @@ name = "benchmark"
 batch = 8
 epochs = 1
 steps = 2
-paper_auc = 0.677
+paper = { auc = 0.677 }
 """
 
 

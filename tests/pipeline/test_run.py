@@ -47,6 +47,7 @@ def test_results_say_what_they_are_of(finished: cxrlens.Run) -> None:
     frozen = results["models"][1]
     assert (frozen["parameters"], frozen["trainable_parameters"], frozen["seeds"]) == (3_371_008 + 1281, 1281, 2)
     assert 0 <= frozen["auc"] <= 1 and frozen["paper_auc"] == 0.7
+    assert (frozen["paper_positive"], frozen["paper_negative"]) == (79, 17)
     assert frozen["auc_low"] is None and "at least 5 patients of each class" in frozen["reason"]
     assert frozen["weights"]["name"] == "efficientnet-lite0-imagenet" and len(frozen["weights"]["sha256"]) == 64
     assert len(results["comparisons"]) == 1 and results["comparisons"][0]["reason"] == frozen["reason"]

@@ -64,11 +64,15 @@ def test_the_roc_legend_holds_the_auc_with_its_interval(evaluation):
 
 def test_the_forest_has_the_papers_value_also_of_a_model_that_was_not_run(evaluation):
     results = evaluation.to_json()
-    results["models"][0]["paper_auc"] = 0.672
+    results["models"][0] |= {"paper_auc": 0.672, "paper_positive": 79, "paper_negative": 17}
     results["skipped"] = [{"name": "vgg16", "reason": "no weights", "paper_auc": 0.721}]
     figure = figures.auc_forest_figure(results)
     diamonds = [line.get_xdata()[1] for line in figure.axes[0].lines if line.get_marker() == "D"]
     assert diamonds == [0.672, 0.721]
+    spans = [np.ptp(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "D"]
+    assert spans[0] > 0.2 and spans[1] == 0, "without numbers of images there is no interval"
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"the paper, 95% Hanley-McNeil", "the paper, without an interval"} <= {*legend}
     assert "vgg16" in texts(figure) and "not run" in texts(figure)
 
 

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from cxrlens.report.export import RATES, table_files
 from cxrlens.report.page.summary import who_won
+from cxrlens.report.published import hanley_mcneil
 from cxrlens.report.tables import comparisons_table, render, table1, table1_note, to_markdown
 
 DETAILS = {
@@ -14,6 +15,9 @@ DETAILS = {
     "threshold": dict.fromkeys(["value", *RATES]),
     "calibration": dict.fromkeys(("intercept", "slope", "brier")),
 }
+
+
+PAPER_IMAGES = {"paper_positive": 79, "paper_negative": 17}
 
 
 def model(name, auc, **more):
@@ -29,14 +33,19 @@ def model(name, auc, **more):
 @pytest.fixture
 def results():
     return {
-        "models": [model("benchmark", 0.7, paper_auc=0.672), model("densenet121-chexnet", 0.8, seeds=3, folds=5)],
+        "models": [
+            model("benchmark", 0.7, paper_auc=0.672, **PAPER_IMAGES),
+            model("densenet121-chexnet", 0.8, seeds=3, folds=5),
+        ],
         "comparisons": [
             {"a": "benchmark", "b": "densenet121-chexnet", "difference": -0.1, "low": -0.2, "high": 0.01, "p": 0.08,
              "p_holm": 0.08, "train_p": None}
         ],
         "winner": {"name": None, "sentence": "no winner can be named: no interval excludes 0"},
         "evaluation": {"level": 0.95},
-        "skipped": [{"name": "vgg16 [x]", "reason": "its weights are not in reach", "paper_auc": 0.721}],
+        "skipped": [
+            {"name": "vgg16 [x]", "reason": "its weights are not in reach", "paper_auc": 0.721, **PAPER_IMAGES}
+        ],
         "warnings": ["45 of 96 validation images are of patients in training"],
     }  # fmt: skip
 
@@ -59,6 +68,30 @@ def test_table_1_has_a_row_a_model_and_the_papers_interval(results):
         and np.isnan(table.loc[1, "paper_auc"])
     )
     assert table.loc[2, "paper_auc"] == 0.721
+
+
+def test_the_papers_auc_without_numbers_of_images_has_no_interval(results):
+    assert "Published AUCs have the interval of Hanley and McNeil for 79 positive and 17 negative images." in table1_note(results)
+    for row in (results["models"][0], results["skipped"][0]):
+        del row["paper_positive"], row["paper_negative"]
+    table, text = table1(results), to_markdown(results)
+    assert table.loc[0, "paper_auc"] == 0.672 and np.isnan(table.loc[0, "paper_low"])
+    assert "| 0.672 |" in text and "Hanley" not in text
+    assert "Published AUCs have no interval, because the study does not give their numbers of images." in text
+
+
+def test_each_row_has_the_interval_of_its_own_numbers_of_images(results):
+    results["skipped"][0] |= {"paper_positive": 20, "paper_negative": 30}
+    table = table1(results)
+    assert table.loc[0, ["paper_low", "paper_high"]].astype(float).round(2).tolist() == [0.53, 0.79]
+    assert table.loc[2, "paper_low"] == pytest.approx(hanley_mcneil(0.721, 20, 30).low)
+    assert "20 positive and 30 negative or 79 positive and 17 negative images" in table1_note(results)
+
+
+@pytest.mark.parametrize("auc", [0.0, 1.0])
+def test_a_papers_auc_of_0_or_1_is_shown_without_an_interval(results, auc):
+    results["models"][0]["paper_auc"] = auc
+    assert f"| {auc:.3f} |" in to_markdown(results)
 
 
 def test_the_pairs_are_a_table_and_one_model_has_none(results):

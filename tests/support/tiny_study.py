@@ -43,7 +43,7 @@ backbone = "tf_efficientnet_lite0"
 weights = "efficientnet-lite0-imagenet"
 trained = "head"
 head = "linear"
-paper_auc = 0.7
+paper = { auc = 0.7, positives = 79, negatives = 17 }
 
 [[models]]
 name = "out of reach"

@@ -1,1 +1,1 @@
-"""Networks: backbones, weights, heads, and the classifier that they make."""
+"""Networks: backbones, weights, heads, and the classifier that consists of them."""

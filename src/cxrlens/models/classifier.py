@@ -50,18 +50,18 @@ class ModelOptions(Config):
 
 
 class Classifier(nn.Module):
-    """Chest X-rays in, one logit out.
+    """A network from chest X-rays to one logit.
 
-    `model(images)` takes float images [b, 1, size, size] in [0, 1] and returns logits [b]; `torch.sigmoid` of them is
-    the probability. `features` and `logits` are its two halves. What is frozen stays in evaluation mode whatever
-    `train()` is told, so its BatchNorm statistics don't move.
+    `model(images)` takes float images [b, 1, size, size] in [0, 1] and returns logits [b]; `torch.sigmoid` of a logit
+    is the probability. `features` and `logits` compute the two halves. Frozen parts stay in evaluation mode even after
+    `train()`, so that their BatchNorm statistics do not change.
 
     Attributes:
-        name: of the study's row; "" for a network that is of no study.
-        backbone: the network without its top.
-        head: from the feature map to the logit.
+        name: name of the study's row; "" for a network outside of a study.
+        backbone: network without its classifier.
+        head: layers from the feature map to the logit.
         size: side of the images, in pixels.
-        weights: which weights the backbone started from.
+        weights: initial weights of the backbone.
     """
 
     mean: Tensor
@@ -78,25 +78,25 @@ class Classifier(nn.Module):
         self.set_preprocessing(preprocessing)
 
     def __repr__(self) -> str:
-        every, trained = count_parameters(self)
+        total, trained = count_parameters(self)
         title = f"'{self.name}': " if self.name else ""
         return (
-            f"Classifier {title}images [b, 1, {self.size}, {self.size}] in [0, 1] to logits [b]; {every:,} parameters, "
+            f"Classifier {title}images [b, 1, {self.size}, {self.size}] in [0, 1] to logits [b]; {total:,} parameters, "
             f"{trained:,} of them trained"
         )
 
     def set_preprocessing(self, preprocessing: Preprocessing) -> None:
-        """Says what the backbone is given: constants of the study, so they are not written with the weights."""
+        """Sets the scale of the images for the backbone; these constants are not saved with the weights."""
         self.preprocessing = preprocessing
         self.register_buffer("mean", torch.tensor(preprocessing.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(preprocessing.std).view(1, -1, 1, 1), persistent=False)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """[b, 1, h, w] in [0, 1] → [b, 3, h, w] as the backbone wants it."""
+        """Scales images [b, 1, h, w] in [0, 1] for the backbone: [b, 3, h, w]."""
         return (images.expand(-1, 3, -1, -1) - self.mean) / self.std
 
     def features(self, images: Tensor) -> Tensor:
-        """The backbone's feature map [b, c, h', w'] of images [b, 1, h, w] in [0, 1]."""
+        """Feature map [b, c, h', w'] of images [b, 1, h, w] in [0, 1]."""
         return self.backbone(self.prepare(images))
 
     def logits(self, features: Tensor) -> Tensor:
@@ -109,14 +109,17 @@ class Classifier(nn.Module):
 
     @property
     def backbone_is_frozen(self) -> bool:
-        """Whether only the head trains."""
+        """Whether only the head is trained."""
         return self._trained == ()
 
     def freeze_but(self, trained: Literal["head", "all"] | tuple[str, ...]) -> None:
-        """Lets the head train, and of the backbone all, nothing, or the named modules.
+        """Freezes the backbone, except for the parts that are trained; the head is always trained.
+
+        Args:
+            trained: "all" for the whole backbone, "head" for none of it, or names of its modules.
 
         Raises:
-            UserError: no module has that name; the backbone's outer modules are listed.
+            UserError: the backbone has no module of a name; its outer modules are listed.
         """
         network = self.backbone.inner
         if trained == "all":
@@ -127,7 +130,7 @@ class Classifier(nn.Module):
             known = [name for name, _ in network.named_modules() if name]
             for name in trained:
                 if name not in known:
-                    outer = ", ".join(each for each in known if each.count(".") < 2)
+                    outer = ", ".join(module for module in known if module.count(".") < 2)
                     raise UserError(f"trained: this backbone has no module '{name}'; its outer modules are {outer}")
             self._trained = trained
         self.backbone.requires_grad_(self._trained is None)
@@ -136,7 +139,7 @@ class Classifier(nn.Module):
         self.train(self.training)
 
     def train(self, mode: bool = True) -> Classifier:
-        """Training mode for what trains; what is frozen stays in evaluation mode."""
+        """Sets training mode for the trained parts; frozen parts stay in evaluation mode."""
         super().train(mode)
         if mode and self._trained is not None:
             self.backbone.eval()
@@ -146,29 +149,30 @@ class Classifier(nn.Module):
         return self
 
     def trained_state(self) -> dict[str, Tensor]:
-        """Every tensor that training can move: trained parameters, and the statistics of modules that train."""
+        """Tensors that training can change: trained parameters, and running statistics of trained modules."""
         if self._trained is None:
             return self.state_dict()
         inner = f"{self.backbone.inner_path}."
-        moving = ("head.", *(f"{inner}{name}." for name in self._trained))
-        return {name: each for name, each in self.state_dict().items() if name.startswith(moving)}
+        prefixes = ("head.", *(f"{inner}{name}." for name in self._trained))
+        return {name: tensor for name, tensor in self.state_dict().items() if name.startswith(prefixes)}
 
 
 def build_classifier(options: ModelOptions, size: int, seed: int, study_dir: Path | None = None) -> Classifier:
-    """A classifier as a study's row says, its random parts drawn from `seed`.
+    """Builds the classifier of a study's row.
 
     Args:
         options: the row.
         size: side of the images, in pixels.
-        seed: of the random weights; torch's global generator is left as it was.
-        study_dir: the folder that a relative weight path starts from.
+        seed: seed of the random weights; torch's global generator is left unchanged.
+        study_dir: folder that a relative path of a weight file starts from.
 
     Raises:
-        UserError: an unknown backbone, head or module, weights out of reach or not fitting, too small an image.
+        UserError: the backbone, the head or a trained module is unknown, the weights are not available or do not fit,
+            or the images are too small.
     """
     with seeded(seed):
         backbone = build_backbone(options.backbone, size)
-        for module in backbone.modules():  # before the weights, which fold their own epsilon into what is set here
+        for module in backbone.modules():  # before loading weights, which adapts their variances to this epsilon
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = options.batchnorm_momentum or module.momentum
                 module.eps = options.batchnorm_epsilon or module.eps
@@ -190,24 +194,24 @@ def build_classifier(options: ModelOptions, size: int, seed: int, study_dir: Pat
 def restore_classifier(
     options: ModelOptions, size: int, state: dict[str, Tensor], preprocessing: Preprocessing
 ) -> Classifier:
-    """A trained classifier from its whole state, in evaluation mode; the weights it started from are not needed.
+    """Restores a trained classifier in evaluation mode from its saved state; its initial weights are not needed.
 
     Args:
-        options: the row it was built from.
+        options: row that the classifier was built from.
         size: side of the images, in pixels.
-        state: every tensor of it.
-        preprocessing: what its backbone was given in training.
+        state: all tensors of the classifier.
+        preprocessing: scale of the images for the backbone in training.
 
     Raises:
-        UserError: the tensors are not this row's.
+        UserError: the tensors do not belong to this row.
     """
-    with torch.inference_mode(False):  # or its parameters could never be differentiated
+    with torch.inference_mode(False):  # otherwise its parameters could never be differentiated
         classifier = build_classifier(options.model_copy(update={"weights": "random"}), size, seed=0)
     try:
         classifier.load_state_dict(state)
     except RuntimeError as error:
         raise UserError(
-            f"the saved weights are not those of '{options.name}': {str(error).splitlines()[1:3]}"
+            f"the saved weights do not belong to '{options.name}': {str(error).splitlines()[1:3]}"
         ) from error
     classifier.set_preprocessing(preprocessing)
     return classifier.eval()
@@ -215,7 +219,7 @@ def restore_classifier(
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """The global generators of torch on a seed, for code that asks them alone; put back as they were."""
+    """Seeds torch's global generators within the block and restores their state at its end."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
@@ -223,6 +227,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
-    """(all, trained) parameters as PyTorch counts them: BatchNorm's running statistics are buffers, not parameters."""
-    sizes = [(each.numel(), each.requires_grad) for each in model.parameters()]
-    return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
+    """Numbers of all and of trained parameters, without buffers such as BatchNorm's running statistics."""
+    parameters = list(model.parameters())
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    return sum(parameter.numel() for parameter in parameters), sum(parameter.numel() for parameter in trained)

@@ -1,4 +1,4 @@
-"""Heads: from a feature map to one logit."""
+"""Heads, which turn a feature map into a logit; their weights start as in Keras: Glorot-uniform, zero biases."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from cxrlens.errors import UserError
 from cxrlens.registry import Registry
 
-# Keras' default start: Glorot-uniform kernels and zero biases (Glorot and Bengio 2010).
-
 
 def glorot(module: nn.Module) -> None:
-    """Draws the weights of one convolution or dense layer; use as `network.apply(glorot)`."""
+    """Draws the weights of a convolution or dense layer (Glorot and Bengio 2010); used as `network.apply(glorot)`."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
@@ -27,7 +25,7 @@ class GlobalAveragePool(nn.Module):
     """Mean over the map: [b, c, h, w] → [b, c]."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """The mean of each channel."""
+        """Mean of each channel."""
         return features.mean((2, 3))
 
 
@@ -36,7 +34,7 @@ def conv_head(channels: int, height: int, width: int) -> nn.Module:
     """The paper's head on a pretrained backbone: conv 64 3 × 3 "valid" without activation, average pooling, dense 1."""
     if min(height, width) < 3:
         raise UserError(
-            f"the 'conv' head needs a feature map of at least 3 × 3; this one is {height} × {width}: "
+            f"the 'conv' head needs a feature map of at least 3 × 3; got {height} × {width}: "
             "use larger images or head = 'linear'"
         )
     return nn.Sequential(nn.Conv2d(channels, 64, 3), GlobalAveragePool(), nn.Linear(64, 1)).apply(glorot)
@@ -49,7 +47,7 @@ def linear_head(channels: int, height: int, width: int) -> nn.Module:
 
 
 def pooled_head(channels: int, outputs: int) -> nn.Module:
-    """Average pooling and a dense layer of so many outputs: pretraining learns many findings at once."""
+    """Average pooling and a dense layer; pretraining has one output for each finding and each teacher's feature."""
     return nn.Sequential(GlobalAveragePool(), nn.Linear(channels, outputs)).apply(glorot)
 
 

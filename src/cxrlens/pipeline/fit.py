@@ -129,7 +129,7 @@ def identity(task: TrainingTask, prepared: Prepared, study_dir: Path | None) -> 
     content = facts["sha256"]
     told: dict[str, Any] = {
         "version": __version__,
-        "row": task.row.model_dump(mode="json", exclude={"paper_auc", "size", "instead_of"}),
+        "row": task.row.model_dump(mode="json", exclude={"paper", "size", "instead_of"}),
         # A checkpoint of a frozen network holds its head alone: under another backbone it would be worth nothing.
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
         "images": study.images.model_dump(mode="json") | {"size": task.size},

@@ -26,7 +26,7 @@ from cxrlens.report import figures
 from cxrlens.report.export import details_markdown, write_tables
 from cxrlens.report.tables import to_markdown
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
-from cxrlens.study import Study, default_out, read_study
+from cxrlens.study import PaperResult, Study, default_out, read_study
 from cxrlens.train.device import choose_device
 
 # Third stage: predictions to `results.json` and the figures of the evaluation; needs nothing but the run's files.
@@ -64,11 +64,11 @@ def evaluate_run(
     order = list(dict.fromkeys(training_task.row.name for training_task in done))
     judged = evaluate(validation, training, table, study.evaluation.level, order).to_json()
     records = {training_task.row.name: read_record(training_task.unit(run)) for training_task in reversed(done)}
-    papers = {row.name: row.paper_auc for row in study.models}
+    papers = {row.name: _paper(row.paper) for row in study.models}
     for model in judged["models"]:
         record = records[model["name"]]
         told = {name: record.get(name) for name in TOLD}
-        model |= told | {"paper_auc": papers[model["name"]]}
+        model |= told | papers[model["name"]]
     results = {
         "schema_version": SCHEMA_VERSION,
         "study": study.name,
@@ -77,7 +77,7 @@ def evaluate_run(
         "depth": depth,
         "warnings": list(warnings),
         **judged,
-        "skipped": [{**each, "paper_auc": papers[each["name"]]} for each in skipped],
+        "skipped": [each | papers[each["name"]] for each in skipped],
         "notice": "For research only; never for diagnosis.",
     }
     run.write_json("results.json", results)
@@ -85,6 +85,12 @@ def evaluate_run(
     write_tables(run.path / "tables", results)
     draw(run, results, done)
     return results
+
+
+def _paper(paper: PaperResult | None) -> dict[str, float | None]:
+    """The paper's result as the keys of a model in `results.json`; the numbers of images where the study has them."""
+    numbers = {"paper_positive": paper.positives, "paper_negative": paper.negatives} if paper else {}
+    return {"paper_auc": paper.auc if paper else None} | {key: value for key, value in numbers.items() if value}
 
 
 def draw(run: RunFolder, results: dict[str, Any], done: list[TrainingTask]) -> None:

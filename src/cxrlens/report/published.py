@@ -1,8 +1,10 @@
-"""Intervals for the published AUCs (West, Jha and Tsang 2020, Table 1), which have none in the paper."""
+"""Intervals of AUCs that a paper published without them, from its numbers of images."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit, ndtri
@@ -10,17 +12,33 @@ from scipy.special import expit, logit, ndtri
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import check_level, too_few
 
-PAPER_POSITIVE, PAPER_NEGATIVE = 79, 17  # images of the paper's validation set
 
+def paper_interval(row: Mapping[str, Any], level: float = 0.95) -> tuple[float, float] | None:
+    """Hanley and McNeil's interval of the paper's AUC in a model's row of `results.json`.
 
-def published_interval(value: float | None, level: float = 0.95) -> PublishedAuc | None:
-    """A published AUC of the paper with the interval of Hanley and McNeil; None without a published AUC.
+    Args:
+        row: row of a model; its keys `paper_auc`, `paper_positive` and `paper_negative` may be absent.
+        level: confidence level of the interval, between 0 and 1.
 
-    >>> published = published_interval(0.816)
-    >>> round(published.low, 2), round(published.high, 2)
+    Returns:
+        The ends of the interval; None without an AUC or without its numbers of images, and for an AUC of 0 or 1, which
+        has no such interval.
+
+    >>> low, high = paper_interval({"paper_auc": 0.816, "paper_positive": 79, "paper_negative": 17})
+    >>> round(low, 2), round(high, 2)
     (0.7, 0.89)
     """
-    return None if value is None else hanley_mcneil(value, PAPER_POSITIVE, PAPER_NEGATIVE, level)
+    auc, numbers = row.get("paper_auc"), paper_numbers(row)
+    if auc is None or numbers is None or not 0 < auc < 1:
+        return None
+    published = hanley_mcneil(auc, *numbers, level)
+    return published.low, published.high
+
+
+def paper_numbers(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Numbers of positive and negative images behind the paper's AUC; None where the study does not give them."""
+    positive, negative = row.get("paper_positive"), row.get("paper_negative")
+    return None if positive is None or negative is None else (positive, negative)
 
 
 @dataclass(frozen=True)

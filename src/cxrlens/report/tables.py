@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxrlens.names import visible
-from cxrlens.report.published import PAPER_NEGATIVE, PAPER_POSITIVE, published_interval
+from cxrlens.report.published import paper_interval, paper_numbers
 from cxrlens.report.results_text import estimate, percent
 from cxrlens.text import interval, number, p_value
 
@@ -78,7 +78,7 @@ def table1(results: Mapping[str, Any]) -> pd.DataFrame:
     Columns: model, parameters, trainable_parameters, seeds, auc, auc_low, auc_high (interval by patient),
     auc_train_low, auc_train_high (interval over patients and trainings), auc_seed_sd (standard deviation over seeds),
     rough (a class has 5 to 9 patients), reason (why there is no interval), paper_auc, paper_low, paper_high (published
-    AUC with the interval of Hanley and McNeil for 79 positive and 17 negative images).
+    AUC with the interval of Hanley and McNeil, if the study gives its numbers of images).
     """
     own = [
         "parameters",
@@ -95,9 +95,8 @@ def table1(results: Mapping[str, Any]) -> pd.DataFrame:
     ]
     rows = []
     for model in [*results["models"], *results.get("skipped", [])]:
-        paper = published_interval(model.get("paper_auc"))
         values = [model.get(name) for name in own[:-1]] + [model.get(own[-1]) or None]
-        rows.append([model["name"], *values, *((paper.auc, paper.low, paper.high) if paper else (None, None, None))])
+        rows.append([model["name"], *values, model.get("paper_auc"), *(paper_interval(model) or (None, None))])
     table = pd.DataFrame(rows, columns=pd.Index(["model", *own, "paper_auc", "paper_low", "paper_high"]))
     integers = dict.fromkeys(table.columns[1:4], "Int64")
     others = {"rough": "boolean", "reason": "string"}
@@ -164,8 +163,8 @@ def table1_cells(results: Mapping[str, Any]) -> Cells:
     ]
     rows = []
     for model in [*results["models"], *results.get("skipped", [])]:
-        paper = published_interval(model.get("paper_auc"))
-        published = f"{number(paper.auc, 3)} {interval(paper.low, paper.high)}" if paper else "–"
+        ends = paper_interval(model)
+        published = number(model.get("paper_auc"), 3) + (f" {interval(*ends)}" if ends else "")
         if model.get("auc") is None:
             rows.append([model["name"], "–", "–", "not run", *(["–"] if retrained else []), published])
             continue
@@ -224,12 +223,19 @@ def table1_note(results: Mapping[str, Any]) -> str:
         sentences.append("“Rough”: a class has fewer than 10 patients.")
     if reasons:
         sentences.append(f"Without interval: {reasons[0]}.")
-    if _has_published(results):
-        sentences.append(
-            "Published AUCs have the interval of Hanley and McNeil for "
-            f"{PAPER_POSITIVE} positive and {PAPER_NEGATIVE} negative images."
-        )
-    return " ".join(sentences)
+    return " ".join([*sentences, *_published_note(results)])
+
+
+def _published_note(results: Mapping[str, Any]) -> list[str]:
+    """The sentence about the intervals of published AUCs; none where no row has such an AUC."""
+    rows = [row for row in [*results["models"], *results.get("skipped", [])] if row.get("paper_auc") is not None]
+    numbers = {paper_numbers(row) for row in rows if paper_interval(row)}
+    if not rows:
+        return []
+    if not numbers:
+        return ["Published AUCs have no interval, because the study does not give their numbers of images."]
+    counts = (f"{pair[0]} positive and {pair[1]} negative" for pair in sorted(filter(None, numbers)))
+    return [f"Published AUCs have the interval of Hanley and McNeil for {' or '.join(counts)} images."]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One file = one family. A backbone turns images [b, channels, h, w] into a feature map [b, c, h', w']."""
+"""Backbones, one file per family. A backbone turns images [b, 3, h, w] into a feature map [b, c, h', w']."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from cxrlens.registry import Registry
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a network wants to be given: `(x - mean) / std` of an image in [0, 1], grey repeated over the channels."""
+    """Scale of the images for a network: `(x - mean) / std` of an image in [0, 1], with grey in every channel.
+
+    Attributes:
+        mean: number that is subtracted, for each channel.
+        std: number that the difference is divided by, for each channel.
+    """
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
@@ -22,14 +27,14 @@ UNIT = Preprocessing()
 
 
 class Backbone(nn.Module):
-    """A network without its top.
+    """A network without its classifier.
 
     Attributes:
-        channels: of its feature map.
-        head: the head that it is meant to wear, a name in `HEADS`.
-        architecture: the name that weights are filed under.
-        map_layer: name of its module whose output a class activation map explains; its own output where it is empty.
-        dropped: prefixes of tensors that published weights hold and a backbone has no use for, such as the classifier.
+        channels: number of channels of the feature map.
+        head: default head, a name in `HEADS`.
+        architecture: name of the architecture, by which weights are found.
+        map_layer: name of the module whose output class activation maps explain; "" for the backbone's own output.
+        dropped: prefixes of tensors in published weights that the backbone does not use, such as the classifier's.
     """
 
     channels: int
@@ -40,19 +45,19 @@ class Backbone(nn.Module):
 
     @property
     def inner(self) -> nn.Module:
-        """The module whose names weight files and studies use: the wrapped network, or the backbone itself."""
+        """Module whose names are used in weight files and studies: the wrapped network, or the backbone itself."""
         wrapped = getattr(self, "network", self)
         assert isinstance(wrapped, nn.Module)
         return wrapped
 
     @property
     def inner_path(self) -> str:
-        """Where `inner` stands in a classifier: "backbone.network" or "backbone"."""
+        """Path of `inner` in a classifier: "backbone.network" or "backbone"."""
         return "backbone" if self.inner is self else "backbone.network"
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature map [b, channels, h', w'] of prepared images [b, 3, h, w]."""
-        raise AssertionError("every family says how")
+        raise AssertionError("every family implements forward")
 
 
 Builder = Callable[[int], Backbone]

@@ -9,12 +9,12 @@ from cxrlens.models.heads import glorot
 
 
 class BenchmarkCNN(Backbone):
-    """Conv 32 and conv 256, each 3 × 3, "same", ReLU and max-pooled by 2; its head is flatten, dense 128, dense 1."""
+    """Two 3 × 3 convolutions (32 and 256 channels, "same", ReLU, max pooling by 2); its head is the dense one."""
 
     channels = 256
     architecture = "benchmark_cnn"
     head = "dense"
-    map_layer = "relu2"  # Keras counts a convolution's ReLU as the convolution's own
+    map_layer = "relu2"  # in Keras the ReLU is part of the convolution
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,5 +31,5 @@ class BenchmarkCNN(Backbone):
 
 @BACKBONES.register("benchmark_cnn")
 def build(size: int) -> BenchmarkCNN:
-    """The benchmark; it takes any size."""
+    """Builds the benchmark CNN, which takes images of any size."""
     return BenchmarkCNN()

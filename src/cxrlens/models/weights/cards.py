@@ -1,6 +1,8 @@
-"""The published weights that are known here: where they come from, and what their network wants to be given.
+"""Weight cards: the source, the preprocessing and the licence of known weights, best first within an architecture.
 
-What a publisher does not state is None or "not stated" here, never a guess. Best first within an architecture.
+What a publisher does not state is None or "not stated", never a guess. A card is also the JSON text inside a file of
+weights that cxrlens trained. `weights = "auto"` takes the first available card of the catalogue: published X-ray
+weights, then those in the package, then the user's own, then ImageNet.
 """
 
 from __future__ import annotations
@@ -18,39 +20,38 @@ from safetensors import SafetensorError, safe_open
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import Preprocessing
 
-# A weight card: what a set of weights is, in one record; also as JSON, inside the file of weights made here.
-
-KEY = "cxrlens.card"  # of the metadata of a safetensors file
+KEY = "cxrlens.card"  # key of the card in the metadata of a safetensors file
 
 
 @dataclass(frozen=True)
 class WeightCard:
-    """One set of weights.
+    """Description of one set of weights.
 
     Attributes:
-        name: as a study writes it.
-        architecture: the backbone that it fits, by timm's name.
-        title: what was trained on what.
-        preprocessing: what the network was trained to be given, as a mean and standard deviation of [0, 1].
-        size: side of the images it was trained on, in pixels.
-        licence: of the weights.
-        source: where they are to be had, for a person.
-        input: the range that its publisher states, in words.
-        citation: the paper behind it.
-        format: name of its layout in `formats.FORMATS`.
-        outputs: of the classifier that a published file holds, where it is known; tells look-alikes apart.
-        package: module of an installed package that carries the file, if one does.
-        file: what the publisher calls it.
-        url: of the file, where an address that needs no click is known.
+        name: name in study files.
+        architecture: timm's name of the architecture that the weights fit.
+        title: network and training data, for tables.
+        preprocessing: scale of the images in training, as mean and standard deviation of [0, 1].
+        size: side of the training images, in pixels.
+        licence: licence of the weights.
+        source: place where a person gets the file.
+        input: range of the input as the publisher states it.
+        citation: paper to cite.
+        format: name of the file's layout in `formats.FORMATS`.
+        outputs: number of outputs of the classifier in the published file, where known; it tells similar files apart.
+        package: installed Python package that contains the file, if any.
+        file: publisher's name of the file.
+        url: direct address of the file, where known.
         hub: timm's name for the same weights on its hub, where it has them.
-        sha256: of the file, or its beginning, where it is known.
-        git_blob: git's SHA-1 of the file, where that is what is known.
-        md5: of the published files that hold these weights, where that is what is known.
-        also: other names that the publisher gives to files of the same weights.
-        tensors_sha256: of the backbone's tensors in timm's layout (`identity.tensors_sha256`), where it is known: one
-            identity for all files that hold these weights, which then takes the place of the files' hashes.
-        known_output: mean of the feature map of the ramp image (`store.known_input`); shapes prove nothing, outputs do.
-        stand_ins: cards that a study gets under this name, in this order, where this file is not there.
+        sha256: SHA-256 of the file, or the beginning of it, where known.
+        git_blob: git's SHA-1 of the file, where known.
+        md5: MD5 of the published files with these weights, where known.
+        also: publisher's other names for files with the same weights.
+        tensors_sha256: SHA-256 of the backbone's tensors in timm's layout (`store.tensors_sha256`), where known. It is
+            the same for all files with these weights, and replaces the hashes of the files.
+        known_output: mean of the feature map of a ramp image (`store.known_input`). Shapes cannot prove that the
+            tensors are in the right places; this output can.
+        stand_ins: names of cards that replace this one, in this order, where its file is absent.
     """
 
     name: str
@@ -77,28 +78,28 @@ class WeightCard:
     stand_ins: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """What is known, as `from_json` takes it."""
+        """Known fields as JSON, which `from_json` reads."""
         return json.dumps(
             {name: value for name, value in asdict(self).items() if value not in (None, "", ())}, indent=1
         )
 
     @classmethod
     def from_json(cls, text: str, file: str) -> WeightCard:
-        """A card from its JSON.
+        """Reads a card from JSON.
 
         Args:
-            text: as `to_json` gives it.
-            file: how to call its file in an error.
+            text: JSON text that `to_json` wrote.
+            file: name of the card's file in error messages.
 
         Raises:
-            UserError: it is no card.
+            UserError: the text is not a card.
         """
         try:
             raw: dict[str, Any] = json.loads(text)
             scale = raw["preprocessing"]
             raw["preprocessing"] = Preprocessing(_three(scale["mean"]), _three(scale["std"]))
             if min(raw["preprocessing"].std) <= 0:
-                raise ValueError("a standard deviation is above 0")
+                raise ValueError("a standard deviation must be above 0")
             for name in ("stand_ins", "md5", "also"):
                 if name in raw:
                     raw[name] = tuple(raw[name])
@@ -112,10 +113,10 @@ class WeightCard:
 
 
 def _three(values: Any) -> tuple[float, ...]:
-    found = tuple(float(value) for value in values)
-    if len(found) != 3:
-        raise ValueError(f"mean and std have 3 numbers each; got {len(found)}")
-    return found
+    numbers = tuple(float(value) for value in values)
+    if len(numbers) != 3:
+        raise ValueError(f"mean and std need 3 numbers each; got {len(numbers)}")
+    return numbers
 
 
 IMAGENET = Preprocessing((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -280,38 +281,33 @@ NATURAL = {
 }
 
 
-# Every weight card there is: the published, those of the package, and those of files that a user added.
-#
-# Best first within an architecture, which is the order in which `weights = "auto"` looks: published X-ray weights,
-# those shipped here, a user's own, photographs last.
-
 SHIPPED = Path(__file__).parent / "shipped"
 
 
 def weights_folder() -> Path:
-    """Where weights that a person fetched are looked for: `CXRLENS_WEIGHTS`, or the user's data folder."""
+    """Folder of the user's weight files: `CXRLENS_WEIGHTS`, or `weights` in the user's data folder."""
     return Path(os.environ.get("CXRLENS_WEIGHTS") or Path(platformdirs.user_data_dir("cxrlens")) / "weights")
 
 
 def own_card(file: Path) -> WeightCard | None:
-    """The card that a file carries; None where it carries none, or none that can be read."""
+    """The card inside a weight file; None if the file has no card or a damaged one."""
     try:
         with safe_open(file, framework="pt") as opened:
             text = (opened.metadata() or {}).get(KEY)
         return WeightCard.from_json(text, file.name) if text is not None else None
     except (OSError, SafetensorError, UserError):
-        return None  # whoever names the file is told what is wrong with it
+        return None  # loading the file reports what is wrong
 
 
 def shipped_sums() -> dict[str, str]:
-    """File → SHA-256 of the weights that come with the package: what `sha256sum *.safetensors` wrote."""
+    """SHA-256 of each weight file in the package, as `sha256sum *.safetensors` wrote them."""
     sums = SHIPPED / "SHA256SUMS"
     lines = sums.read_text(encoding="utf-8").splitlines() if sums.exists() else []
     return {file: digest for digest, file in (line.split() for line in lines)}
 
 
 class Catalogue(Mapping[str, WeightCard]):
-    """Cards by name, as they are now: a file added meanwhile is there."""
+    """Weight cards by name: the published, those in the package, and those of files now in the weights folder."""
 
     def _all(self) -> dict[str, WeightCard]:
         sums = shipped_sums()
@@ -322,11 +318,11 @@ class Catalogue(Mapping[str, WeightCard]):
             for file in sorted(SHIPPED.glob("*.safetensors"))
             if (card := own_card(file))
         }
-        known = {**XRAY, **shipped, **NATURAL}
+        published = {**XRAY, **shipped, **NATURAL}
         files = sorted(weights_folder().glob("*.safetensors"))
         added = {card.name: card for file in files if (card := own_card(file)) and file.stem == card.name}
-        mine = {name: replace(card, source="a file of yours") for name, card in added.items() if name not in known}
-        return {**XRAY, **shipped, **mine, **NATURAL}
+        users = {name: replace(card, source="a file of yours") for name, card in added.items() if name not in published}
+        return {**XRAY, **shipped, **users, **NATURAL}
 
     def __getitem__(self, name: str) -> WeightCard:
         return self._all()[name]

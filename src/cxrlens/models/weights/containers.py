@@ -1,4 +1,11 @@
-"""The tensors in a file, by what the file is rather than by its name, and without running anything that is in it."""
+"""Reads the tensors in a weight file, whose kind it recognises by content; no code in the file is ever run.
+
+The first part reads a whole module pickled by PyTorch before 1.6, such as torchxrayvision's release files, as data.
+PyTorch's own safe reader refuses modules in that format. Every name in the pickle is looked up in a short list of inert
+stand-ins, so that no import, attribute or function of any library can be reached. The format (torch/serialization.py,
+`_legacy_save`): a magic number, a version, a table of sizes, the object, the keys of its storages, then for each key
+the number of elements and the elements.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +32,13 @@ from torch import Tensor
 
 from cxrlens.errors import UserError
 
-# A whole module pickled by PyTorch before 1.6, as torchxrayvision's release files are, read as data.
-#
-# PyTorch's own safe reader refuses modules in that format. Here every name in the pickle is looked up in a short list
-# of inert stand-ins, and nothing else can be reached: no import, no attribute, no function of any library. The layout
-# (torch/serialization.py, `_legacy_save`): a magic number, a version, a table of sizes, the object, the keys of its
-# storages, then for each key the number of elements and the elements.
-
 MAGIC = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-LARGEST = 2**28  # elements
+MAX_ELEMENTS = 2**28  # of one tensor
 STORAGES = {"FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8"}
 
 
 class Record:
-    """Stands for a class: keeps the state that the pickle carries and does nothing."""
+    """Stand-in for a class: holds the state from the pickle and does nothing."""
 
     def __setstate__(self, state: object) -> None:
         self.state = state
@@ -52,7 +52,7 @@ class _Storage:
 
 @dataclass(eq=False)
 class Pending:
-    """A tensor whose numbers come later in the file."""
+    """A tensor whose elements come later in the file."""
 
     storage: _Storage
     offset: int
@@ -60,15 +60,17 @@ class Pending:
     stride: tuple[int, ...]
 
     def tensor(self) -> Tensor:
-        """The tensor; its view is checked against the numbers that there are."""
-        held = self.storage.elements
-        whole = (self.offset, *self.size, *self.stride)
-        if held is None or any(type(each) is not int or each < 0 for each in whole) or prod(self.size) > LARGEST:
+        """The tensor, after a check that it lies within the elements in the file."""
+        elements = self.storage.elements
+        numbers = (self.offset, *self.size, *self.stride)
+        if elements is None or any(type(value) is not int or value < 0 for value in numbers):
             raise pickle.UnpicklingError("a tensor without numbers")
-        last = self.offset + sum((side - 1) * step for side, step in zip(self.size, self.stride, strict=True))
-        if 0 not in self.size and last >= held.size:
+        if prod(self.size) > MAX_ELEMENTS:
+            raise pickle.UnpicklingError("a tensor of impossible size")
+        last = self.offset + sum((length - 1) * step for length, step in zip(self.size, self.stride, strict=True))
+        if 0 not in self.size and last >= elements.size:
             raise pickle.UnpicklingError("a tensor beyond its storage")
-        return torch.as_strided(torch.from_numpy(held), self.size, self.stride, self.offset).clone()
+        return torch.as_strided(torch.from_numpy(elements), self.size, self.stride, self.offset).clone()
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> Pending:
@@ -87,7 +89,7 @@ class _StorageType:
 
 
 class _Reader(pickle._Unpickler):
-    """Python's own unpickler, whose memo is a dictionary; C's is a table as long as the largest index in the file."""
+    """Python's own unpickler. Its memo is a dictionary; the C version's is as long as the largest index in the file."""
 
     def __init__(self, file: BinaryIO, classes: tuple[str, ...]) -> None:
         super().__init__(file)
@@ -105,7 +107,7 @@ class _Reader(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" not in self.known:
-            raise pickle.UnpicklingError(f"{module}.{name} is none of what a network's tensors need")
+            raise pickle.UnpicklingError(f"{module}.{name} is not needed for a network's tensors")
         return self.known[f"{module}.{name}"]
 
     def persistent_load(self, pid: Any) -> Any:
@@ -119,14 +121,14 @@ class _Reader(pickle._Unpickler):
 
 
 def read_legacy_module(path: Path, classes: tuple[str, ...]) -> object:
-    """The object in the file, its classes as `Record` and its tensors as `Pending`.
+    """Reads the object in a file, with its classes as `Record` and its tensors as `Pending`.
 
     Args:
-        path: of the file.
-        classes: the only ones that it may name.
+        path: path of the file.
+        classes: names of the only classes that the file may use.
 
     Raises:
-        Exception: almost any, for a file that is cut off, hostile or something else; nothing in it was run.
+        Exception: almost any, for a file that is truncated, hostile or of another kind; nothing in it was run.
     """
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
@@ -134,18 +136,18 @@ def read_legacy_module(path: Path, classes: tuple[str, ...]) -> object:
         for _ in range(2):  # version, sizes
             _Reader(file, ()).load()
         reader = _Reader(file, classes)
-        found = reader.load()
+        result = reader.load()
         for key in _Reader(file, ()).load():
             storage = reader.storages[str(key)]
             count = int.from_bytes(file.read(8), "little", signed=True)
             kind = np.dtype(storage.kind)
-            if not 0 <= count <= LARGEST:
+            if not 0 <= count <= MAX_ELEMENTS:
                 raise pickle.UnpicklingError("a storage of impossible size")
             data = file.read(count * kind.itemsize)
             storage.elements = np.frombuffer(bytearray(data), kind)
             if storage.elements.size != count:
                 raise pickle.UnpicklingError("cut off")
-    return found
+    return result
 
 
 Kind = Literal["hdf5", "safetensors", "torch", "torch module"]
@@ -153,15 +155,15 @@ Kind = Literal["hdf5", "safetensors", "torch", "torch module"]
 HDF5 = b"\x89HDF\r\n\x1a\n"
 READER = Path(__file__).with_name("hdf5_reader.py")
 BLOCK = 2**24  # bytes
-PATIENCE = 12.0  # seconds for a block of an HDF5 file
-MOST = 20_000  # tensors and modules of one file
-DEEPEST = 4  # tables inside each other
-NETWORKS = (  # what training programs call the network in a checkpoint
+TIMEOUT = 12.0  # seconds for a block of an HDF5 file
+MAX_MODULES = 20_000  # in one file
+MAX_DEPTH = 4  # of nested tables
+NETWORKS = (  # names of the network in the checkpoints of training programs
     *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params"),
     *("state_dict_ema", "model_ema", "ema", "params_ema", "student", "teacher"),
 )
 
-# The classes that a pickled DenseNet of torchxrayvision names. Each is read as an inert record, never as itself.
+# The classes in a pickled DenseNet of torchxrayvision. Each is read as an inert record.
 MODULES = (
     *(f"torchxrayvision.models.{name}" for name in ("DenseNet", "_DenseBlock", "_DenseLayer", "_Transition")),
     "torch.nn.modules.container.Sequential",
@@ -176,12 +178,13 @@ MODULES = (
 
 @dataclass(frozen=True)
 class Contents:
-    """What a weight file holds.
+    """Contents of a weight file.
 
     Attributes:
-        kind: of file; "torch module" is a whole pickled network, read as data.
-        tensors: under the names of the file.
-        metadata: texts that the file holds beside them: of a safetensors file, or a Keras 3 layer's place → its name.
+        kind: kind of the file; "torch module" is a whole pickled network, read as data.
+        tensors: tensors by their names in the file.
+        metadata: texts in the file: the metadata of a safetensors file, or the names of a Keras 3 file's layers by
+            their places.
     """
 
     kind: Kind
@@ -190,10 +193,10 @@ class Contents:
 
 
 def read_contents(path: Path) -> Contents:
-    """The tensors of an HDF5, safetensors or PyTorch file; its suffix decides nothing.
+    """Reads the tensors of an HDF5, safetensors or PyTorch file, whatever its suffix.
 
     Raises:
-        UserError: it cannot be read, is none of these, is cut off, or holds more than tensors.
+        UserError: the file cannot be read, is of another kind, is truncated, or holds more than tensors.
     """
     try:
         with path.open("rb") as file:
@@ -212,12 +215,12 @@ def read_contents(path: Path) -> Contents:
             with safe_open(path, framework="pt") as file:
                 return Contents("safetensors", load_file(path), file.metadata() or {})
         except (OSError, safetensors.SafetensorError) as error:
-            raise UserError(f"{path.name} is not a whole safetensors file: {error}") from error
+            raise UserError(f"{path.name} is not a complete safetensors file: {error}") from error
     return _torch(path)
 
 
 def _is_keras_archive(path: Path) -> bool:
-    """Whether it is a zip archive that Keras 3 wrote; PyTorch's are zip archives too."""
+    """Whether the file is a zip archive of Keras 3; PyTorch's files are zip archives too."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {"config.json", "metadata.json"} <= set(archive.namelist())
@@ -230,50 +233,51 @@ def _is_safetensors(start: bytes) -> bool:
 
 
 def _keras(path: Path) -> Contents:
-    """The arrays of an HDF5 file or `.keras` archive, read by `hdf5_reader` in a process that is ended if it hangs."""
+    """Reads an HDF5 file or `.keras` archive with `hdf5_reader`, in a process that is killed if it hangs."""
     command = [sys.executable, str(READER), str(path)]
-    # One thread is enough, and no filter is loaded from a folder of plugins.
+    # One thread is enough; the second setting keeps HDF5 from loading plugins.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment) as reader:
         assert reader.stdout
-        hung = threading.Event()
+        timed_out = threading.Event()
 
-        def end() -> None:
-            hung.set()
+        def kill() -> None:
+            timed_out.set()
             reader.kill()
 
-        def take(size: int) -> bytearray:
-            taken = bytearray(size)
-            view, at = memoryview(taken), 0
-            while at < size:
-                patience = threading.Timer(PATIENCE, end)
-                patience.start()
+        def read(size: int) -> bytearray:
+            data = bytearray(size)
+            view, position = memoryview(data), 0
+            while position < size:
+                timer = threading.Timer(TIMEOUT, kill)
+                timer.start()
                 try:
-                    count = reader.stdout.readinto(view[at : at + BLOCK])  # type: ignore[union-attr]
+                    count = reader.stdout.readinto(view[position : position + BLOCK])  # type: ignore[union-attr]
                 finally:
-                    patience.cancel()
+                    timer.cancel()
                 if not count:
-                    why = f"nothing came of it in {PATIENCE:g} seconds" if hung.is_set() else "it ends too early"
-                    raise UserError(f"{path.name} is not a whole HDF5 file of weights: {why}; fetch the file again")
-                at += count
-            return taken
+                    late = f"nothing could be read in {TIMEOUT:g} seconds"
+                    fault = late if timed_out.is_set() else "it ends too early"
+                    raise UserError(f"{path.name} is not a complete HDF5 file of weights: {fault}; fetch it again")
+                position += count
+            return data
 
         try:
-            header = json.loads(take(int.from_bytes(take(8), "little")))
+            header = json.loads(read(int.from_bytes(read(8), "little")))
             if "error" in header:
                 raise UserError(f"{path.name}{header['error']}")
             tensors = {
-                name: torch.frombuffer(take(4 * prod(shape)), dtype=torch.float32).view(shape)
+                name: torch.frombuffer(read(4 * prod(shape)), dtype=torch.float32).view(shape)
                 if prod(shape)
                 else torch.zeros(shape)
                 for name, shape in header["arrays"]
             }
             try:
-                ended = reader.wait(PATIENCE) == 0
+                succeeded = reader.wait(TIMEOUT) == 0
             except subprocess.TimeoutExpired:
-                ended = False
-            if not ended:
-                raise UserError(f"{path.name} is not a whole HDF5 file of weights; fetch the file again")
+                succeeded = False
+            if not succeeded:
+                raise UserError(f"{path.name} is not a complete HDF5 file of weights; fetch it again")
         finally:
             reader.kill()
     return Contents("hdf5", tensors, header["layers"])
@@ -281,45 +285,45 @@ def _keras(path: Path) -> Contents:
 
 def _torch(path: Path) -> Contents:
     try:
-        found = _load(path)
+        loaded = _load(path)
     except Exception as error:  # torch.load raises almost anything on a hostile or truncated file
         raise UserError(
             f"{path.name} cannot be read as plain tensors ({type(error).__name__}); "
             "nothing in it was run: save it as .safetensors"
         ) from error
-    if isinstance(found, Record):
-        return Contents("torch module", _walk(found, path))
-    found = _innermost(found, path)
-    table = isinstance(found, dict) and all(isinstance(name, str) for name in found)
-    if not table or not all(isinstance(value, Tensor) for value in found.values()):
+    if isinstance(loaded, Record):
+        return Contents("torch module", _module_tensors(loaded, path))
+    state = _state_dict(loaded, path)
+    is_table = isinstance(state, dict) and all(isinstance(name, str) for name in state)
+    if not is_table or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{path.name} holds something other than a table of tensors: save the state dict alone")
-    return Contents("torch", {name: tensor.detach() for name, tensor in found.items()})
+    return Contents("torch", {name: tensor.detach() for name, tensor in state.items()})
 
 
-def _innermost(found: object, path: Path) -> object:
-    """The network's table in a training checkpoint, whose optimizer is not wanted.
+def _state_dict(value: object, path: Path) -> object:
+    """The network's state dict in a training checkpoint.
 
     Raises:
-        UserError: it holds several networks, such as a moving average beside the last weights.
+        UserError: the checkpoint holds several networks, such as a moving average beside the last weights.
     """
-    for _ in range(DEEPEST):
-        if not isinstance(found, dict) or any(isinstance(value, Tensor) for value in found.values()):
-            return found
-        networks = [key for key in NETWORKS if _has_tensors(found.get(key))]
+    for _ in range(MAX_DEPTH):
+        if not isinstance(value, dict) or any(isinstance(entry, Tensor) for entry in value.values()):
+            return value
+        networks = [key for key in NETWORKS if _has_tensors(value.get(key))]
         if len(networks) > 1:
             raise UserError(
                 f"{path.name} holds several networks ({', '.join(networks)}): save the state dict of one alone"
             )
         if not networks:
-            return found
-        found = found[networks[0]]
-    return found
+            return value
+        value = value[networks[0]]
+    return value
 
 
-def _has_tensors(value: object, depth: int = DEEPEST) -> bool:
+def _has_tensors(value: object, depth: int = MAX_DEPTH) -> bool:
     if isinstance(value, dict) and depth:
         return any(_has_tensors(inner, depth - 1) for inner in value.values())
-    return isinstance(value, Tensor) and depth < DEEPEST
+    return isinstance(value, Tensor) and depth < MAX_DEPTH
 
 
 def _load(path: Path) -> object:
@@ -334,7 +338,7 @@ def _load(path: Path) -> object:
         return read_legacy_module(path, MODULES)
 
 
-def _walk(module: Record, path: Path) -> dict[str, Tensor]:
+def _module_tensors(module: Record, path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     waiting: list[tuple[str, object]] = [("", module)]
     visited = 0
@@ -342,18 +346,18 @@ def _walk(module: Record, path: Path) -> dict[str, Tensor]:
         prefix, record = waiting.pop()
         state = getattr(record, "state", None)
         visited += 1
-        if not isinstance(record, Record) or not isinstance(state, dict) or visited > MOST or len(prefix) > 200:
-            raise UserError(f"{path.name} holds a module that is none of torch's; nothing in it was run")
+        if not isinstance(record, Record) or not isinstance(state, dict) or visited > MAX_MODULES or len(prefix) > 200:
+            raise UserError(f"{path.name} holds a module that is not from torch; nothing in it was run")
         for name, tensor in [*_table(state, "_parameters"), *_table(state, "_buffers")]:
             if isinstance(tensor, Tensor | Pending):
                 try:
                     tensors[prefix + name] = tensor.tensor() if isinstance(tensor, Pending) else tensor.detach()
                 except Exception as error:  # sizes that no tensor can have
                     raise UserError(f"{path.name}: {prefix + name} is damaged: {error}") from error
-        waiting.extend((f"{prefix}{name}.", each) for name, each in _table(state, "_modules"))
+        waiting.extend((f"{prefix}{name}.", child) for name, child in _table(state, "_modules"))
     return tensors
 
 
 def _table(state: dict[str, object], name: str) -> list[tuple[str, object]]:
-    held = state.get(name)
-    return [(str(key), value) for key, value in held.items() if value is not None] if isinstance(held, dict) else []
+    table = state.get(name)
+    return [(str(key), value) for key, value in table.items() if value is not None] if isinstance(table, dict) else []

@@ -1,4 +1,4 @@
-"""Downloads a card's file into the weights folder: resumed, verified, then renamed into place."""
+"""Brings weight files into the weights folder: downloads a card's file, or copies a file that the user has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import filelock
 import httpx2
 
 from cxrlens.data.download import Refused, Stopped, check_reach, download
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, nearest_file
 from cxrlens.files import write_atomically
 from cxrlens.models.weights.cards import CARDS, WeightCard, own_card
 from cxrlens.models.weights.containers import HDF5, read_contents
@@ -21,31 +21,31 @@ from cxrlens.models.weights.find import SUFFIXES, local_file, weights_folder
 from cxrlens.models.weights.formats import convert, recognise
 from cxrlens.models.weights.store import Verified, accept, find_card, has_hash, mismatch
 
-MOST = 2**30  # bytes; VGG16's file is half of it
+MAX_BYTES = 2**30  # of a file; VGG16 has half of that
 
 
 def stored_name(card: WeightCard, like: str) -> str:
-    """What a card's file is called in the weights folder: its name, with the suffix that `like` has."""
+    """Name of a card's file in the weights folder: the card's name with the suffix of the file name `like`."""
     return card.name + next((suffix for suffix in SUFFIXES if like.lower().endswith(suffix)), ".pth")
 
 
 def fetch_weights(
     card: WeightCard, url: str | None = None, received: Callable[[int], None] | None = None, pause: float = 0.5
 ) -> tuple[Path, bool]:
-    """Brings a card's file into the weights folder; the same call again continues a download that was cut off.
+    """Downloads a card's file into the weights folder and verifies it; a new call resumes an interrupted download.
 
     Args:
-        card: which weights.
-        url: a mirror of the file.
-        received: told the number of bytes of every chunk.
+        card: card of the weights.
+        url: address of a mirror of the file; without it, the card's own address.
+        received: function that gets the number of bytes of every chunk.
         pause: seconds before the first retry.
 
     Returns:
-        Where the file is, and whether it came now (False where it was there already).
+        The path of the file, and whether it was downloaded now (False if it was there already).
 
     Raises:
-        UserError: no address is known, the host is out of reach (told within 5 seconds), the server does not give the
-            published file, the folder cannot be written, or another fetch of these weights is at work.
+        UserError: no address is known, the host cannot be reached (reported within 5 seconds), the server does not give
+            the published file, the folder cannot be written, or another process fetches these weights.
     """
     if present := local_file(card):
         return present, False
@@ -58,11 +58,11 @@ def fetch_weights(
         with filelock.FileLock(target.with_name(f".{target.name}.lock"), timeout=0):
             _download(card, address, target, received or (lambda _: None), pause)
     except filelock.Timeout as error:
-        raise UserError(f"another fetch of '{card.name}' is at work in {target.parent}; wait for it") from error
+        raise UserError(f"another process is fetching '{card.name}' into {target.parent}; wait for it") from error
     except OSError as error:
         raise UserError(
-            f"cannot write {target}: {error.strerror or error}; free some space and run the same command, it "
-            "continues, or choose another folder with CXRLENS_WEIGHTS"
+            f"cannot write {target}: {error.strerror or error}; free some space and run the same command to "
+            "continue, or choose another folder with CXRLENS_WEIGHTS"
         ) from error
     return target, True
 
@@ -74,7 +74,7 @@ def _download(card: WeightCard, address: str, target: Path, received: Callable[[
     def is_right(path: Path) -> bool:
         if has_hash(card):
             return mismatch(card, path) is None
-        try:  # no hash is published: the layout and every tensor must be right
+        try:  # no hash is published, so the layout and every tensor are checked
             accept(path, card)
         except UserError:
             return False
@@ -82,31 +82,29 @@ def _download(card: WeightCard, address: str, target: Path, received: Callable[[
 
     with httpx2.Client(timeout=httpx2.Timeout(15, connect=5), follow_redirects=True) as client:
         try:
-            download(client, address, target, is_right, threading.Event(), received, pause, MOST)
+            download(client, address, target, is_right, threading.Event(), received, pause, MAX_BYTES)
         except (Refused, Stopped) as error:
             raise UserError(f"{card.name}: {error} ({address}); {by_hand[3:]}") from error
         except httpx2.ConnectError as error:
-            raise UserError(f"{card.name}: no connection to {address}: {error}; {by_hand[3:]}") from error
-
-
-# Takes a weight file that a person has into the weights folder, under the name of the card that it fits.
+            raise UserError(f"{card.name}: cannot connect to {address}: {error}; {by_hand[3:]}") from error
 
 
 def add_weights(file: Path, name: str | None = None) -> tuple[WeightCard, Verified]:
-    """Recognises a file, checks that it loads whole, and copies it into the weights folder.
+    """Recognises a weight file, checks that it loads completely, and copies it into the weights folder.
 
     Args:
-        file: left as it is.
-        name: the card that it is of, where the file alone does not tell.
+        file: path of the file.
+        name: name of its card, where the file alone does not tell.
 
     Returns:
-        The card, and what was checked of the copy.
+        The card, and the results of the checks.
 
     Raises:
-        UserError: no weight file, of no card or of several, or not loading whole; nothing is stored then.
+        UserError: the file is absent, is not a weight file, fits no card or several, or does not load completely;
+            nothing is copied then.
     """
     if not file.is_file():
-        raise UserError(f"no file {file}")
+        raise UserError(f"there is no file {file}{nearest_file(file)}")
     card = find_card(name) if name else recognise_card(file)
     verified = accept(file, card)
     with file.open("rb") as opened:
@@ -120,16 +118,16 @@ def add_weights(file: Path, name: str | None = None) -> tuple[WeightCard, Verifi
     target = weights_folder() / stored_name(card, like)
     if target.resolve() != file.resolve():
         if target.exists():
-            raise UserError(f"{target} is there already; move it away to store another file of '{card.name}'")
+            raise UserError(f"{target} exists already; move it away to store another file of '{card.name}'")
         write_atomically(target, lambda draft: shutil.copyfile(file, draft))
     return card, replace(verified, path=target)
 
 
 def recognise_card(file: Path) -> WeightCard:
-    """The one card that a file can be of: the one it carries, or by its hash, its publisher's name, its layout.
+    """Finds the card of a file: the card inside it, or a card with its hash, its layout or its publisher's file name.
 
     Raises:
-        UserError: not a weight file, or of no card or of several.
+        UserError: the file is not a weight file, or it fits no card or several.
     """
     if card := own_card(file):
         return CARDS.get(card.name, card)
@@ -138,13 +136,14 @@ def recognise_card(file: Path) -> WeightCard:
             return card
     contents = read_contents(file)
     layout, architecture = recognise(contents), convert(contents).architecture
-    same = [card for card in CARDS.values() if card.format == layout and card.architecture == architecture]
-    if len(same) != 1:
-        same = [card for card in same if card.file == file.name] or same
-    if len(same) == 1:
-        return same[0]
-    told = f"may be {' or '.join(card.name for card in same)}" if same else f"has the layout '{layout}' of no card"
+    cards = [card for card in CARDS.values() if card.format == layout and card.architecture == architecture]
+    if len(cards) != 1:
+        cards = [card for card in cards if card.file == file.name] or cards
+    if len(cards) == 1:
+        return cards[0]
+    several = f"may be {' or '.join(card.name for card in cards)}"
+    fault = several if cards else f"has the layout '{layout}', which fits no card"
     raise UserError(
-        f"{file.name} {told}: say which with --as NAME (known: {', '.join(CARDS)}), "
-        "or name the file by its path in the study"
+        f"{file.name} {fault}: name its card with --as NAME (known: {', '.join(CARDS)}), "
+        "or give the path of the file as weights in the study"
     )

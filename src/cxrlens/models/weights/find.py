@@ -1,4 +1,7 @@
-"""Which file a study's `weights` means, and which weights can be used here and now."""
+"""The file that a study's `weights` stands for, where it is on this machine, and the image size it was trained at.
+
+Timm's own weights come from its hub. A hub that cannot be reached is reported within seconds, without retries.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,12 @@ from cxrlens.errors import UserError, near_miss
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
 from cxrlens.models.weights.cards import CARDS, WeightCard, own_card, weights_folder
 
-# timm's own weights, from its hub; a hub that is out of reach is reported within seconds, not after its retries.
-
 
 class OutOfReach(UserError):
-    """Weights that cannot be had here and now: the row that wants them is left out, the others go on.
+    """Error for weights that are not available; the model row that needs them is excluded, the others are trained.
 
     Attributes:
-        reason: the message without any path of this machine, for results that are compared between machines.
+        reason: message without paths of this machine, for results that are compared between machines.
     """
 
     def __init__(self, reason: str, where: str = "") -> None:
@@ -30,15 +31,15 @@ class OutOfReach(UserError):
 
 
 FILE = "model.safetensors"
-PATIENCE = 4.0  # seconds
+TIMEOUT = 4.0  # seconds
 
 
 def hub_file(backbone: str) -> Path:
-    """The weight file of a timm name, from the hub's cache on this machine or from the hub.
+    """Path of the weight file of a timm name, from the hub's cache on this machine or from the hub.
 
     Raises:
-        OutOfReach: the hub cannot be reached (said within 5 seconds) or does not give the file.
-        UserError: timm names no weights for it.
+        OutOfReach: the hub cannot be reached (reported within 5 seconds) or does not give the file.
+        UserError: timm has no weights for this name.
     """
     config = timm.get_pretrained_cfg(backbone)
     repository = config.hf_hub_id if config else None
@@ -55,31 +56,31 @@ def hub_file(backbone: str) -> Path:
     if constants.HF_HUB_OFFLINE:
         raise away
     try:
-        # The hub's own client would try for a minute.
+        # The hub's own client would retry for a minute.
         check_reach(endpoint)
     except UserError as error:
         raise away from error
     try:
-        return Path(hf_hub_download(repository, FILE, endpoint=endpoint, etag_timeout=PATIENCE))
+        return Path(hf_hub_download(repository, FILE, endpoint=endpoint, etag_timeout=TIMEOUT))
     except Exception as error:  # the hub's client raises its own, its HTTP library's and the system's errors
         raise OutOfReach(f"the weights of '{backbone}' could not be fetched ({error}): {how}") from error
 
 
 def cached_file(backbone: str) -> Path | None:
-    """The weight file of a timm name in the hub's cache on this machine, without asking the network; or None."""
+    """Path of the weight file of a timm name in the hub's cache on this machine, without the network; or None."""
     config = timm.get_pretrained_cfg(backbone)
     cached = try_to_load_from_cache(config.hf_hub_id, FILE) if config and config.hf_hub_id else None
     return Path(cached) if isinstance(cached, str) else None
 
 
 def hub_size(backbone: str) -> int | None:
-    """Side of the images that timm says its weights of this name were trained at; None for a name that it lacks."""
+    """Side of the training images in pixels, by timm's description of its weights; None for an unknown name."""
     config = timm.get_pretrained_cfg(backbone)
     return int(config.input_size[-1]) if config else None
 
 
 def hub_preprocessing(backbone: Backbone, name: str) -> Preprocessing:
-    """What timm says that the weights of this name were trained to be given; the unit range for other networks."""
+    """Scale of the training images by timm's description of its weights; [0, 1] for other networks."""
     config = timm.get_pretrained_cfg(name) if backbone.inner is not backbone else None
     return Preprocessing(tuple(config.mean), tuple(config.std)) if config else UNIT
 
@@ -89,40 +90,40 @@ SPECIAL = ("random", "auto", "timm")
 
 
 def keras_folder() -> Path:
-    """Where Keras keeps the weights that it fetches: `models` in `KERAS_HOME`, or in `.keras` of the home folder."""
+    """Folder in which Keras stores weights: `models` in `KERAS_HOME`, or in `.keras` of the home folder."""
     home = Path.home() if os.access(Path.home(), os.W_OK) else Path("/tmp")  # as keras.config does
     return Path(os.environ.get("KERAS_HOME") or home / ".keras").expanduser() / "models"
 
 
 def local_file(card: WeightCard) -> Path | None:
-    """The card's own file on this machine: in its package, the weights folder, Keras' or the hub's cache; or None."""
+    """Path of a card's file: in its package, the weights folder, Keras' folder or the hub's cache; None if absent."""
     if card.package:
         package = importlib.util.find_spec(card.package)
         if package is not None and package.origin:
-            found = sorted(Path(package.origin).parent.rglob(card.file or "*.pth"))
-            if found:
-                return found[0]
+            files = sorted(Path(package.origin).parent.rglob(card.file or "*.pth"))
+            if files:
+                return files[0]
     names = [f"{card.name}{suffix}" for suffix in SUFFIXES]
-    if card.file and card.file != "model.pth.tar":  # a name that any checkpoint may have
+    if card.file and card.file != "model.pth.tar":  # a name that many checkpoints have
         names += [card.file, *card.also]
-    places = [weights_folder() / name for name in names]
+    paths = [weights_folder() / name for name in names]
     if card.format == "keras_h5" and card.file:
-        places += [keras_folder() / name for name in (card.file, *card.also)]
-    if present := next((place for place in places if place.is_file()), None):
+        paths += [keras_folder() / name for name in (card.file, *card.also)]
+    if present := next((path for path in paths if path.is_file()), None):
         return present
     return cached_file(card.hub) if card.hub else None
 
 
 def resolve(spec: str, backbone: str) -> str:
-    """What a spec comes to here: "auto" and a card that is not there become the name of the best that is.
+    """Replaces "auto", and a card whose file is absent, by the name of the best available weights.
 
     Args:
-        spec: as a study says.
-        backbone: the backbone's name, with timm's tag where it has one.
+        spec: value of `weights` in the study.
+        backbone: name of the backbone, with timm's tag if it has one.
 
     Raises:
-        UserError: "auto" for a backbone that nobody publishes weights for.
-        OutOfReach: "auto" where nothing for this backbone is in reach.
+        UserError: the spec is "auto" and no weights are published for the backbone.
+        OutOfReach: the spec is "auto" and no weights for the backbone are available.
     """
     if spec == "auto":
         return _best(backbone)
@@ -133,17 +134,17 @@ def resolve(spec: str, backbone: str) -> str:
 
 
 def find_weights(spec: str, backbone: str, study_dir: Path | None = None) -> Path | None:
-    """The file that a study's `weights` means; None for random weights.
+    """Path of the file that a study's `weights` stands for; None for random weights.
 
     Args:
-        spec: "random", "auto" (the best in reach), "timm" (timm's own for the backbone's name, from its hub), a card's
-            name, or a path.
-        backbone: the backbone's name, with timm's tag where it has one.
-        study_dir: the folder that a relative path starts from.
+        spec: "random", "auto" (the best available weights), "timm" (timm's own weights for the backbone, from its hub),
+            the name of a card, or a path.
+        backbone: name of the backbone, with timm's tag if it has one.
+        study_dir: folder that a relative path starts from.
 
     Raises:
-        OutOfReach: they are not on this machine and cannot be fetched; the message says what to do.
-        UserError: a name that is not known, or a path where no file is.
+        OutOfReach: the weights are not on this machine and cannot be fetched; the message says what to do.
+        UserError: the name is unknown, or there is no file at the path.
     """
     spec = resolve(spec, backbone)
     if spec == "random":
@@ -165,8 +166,8 @@ def find_weights(spec: str, backbone: str, study_dir: Path | None = None) -> Pat
 def _best(backbone: str) -> str:
     architecture = backbone.split(".")[0]
     cards = [card for card in CARDS.values() if card.architecture == architecture]
-    if found := next((card.name for card in cards if local_file(card)), None):
-        return found
+    if available := next((card.name for card in cards if local_file(card)), None):
+        return available
     try:
         hub_file(backbone)
     except OutOfReach as error:
@@ -183,8 +184,8 @@ def _best(backbone: str) -> str:
 
 
 def _card_file(card: WeightCard) -> Path:
-    found = local_file(card)
-    if found is None:
+    path = local_file(card)
+    if path is None:
         bring = f"`cxrlens weights fetch {card.name}` brings them" if card.url else f"get {card.source}"
         stand_in = f"; `cxrlens weights fetch {card.stand_ins[0]}` brings a stand-in" if card.stand_ins else ""
         raise OutOfReach(
@@ -192,23 +193,20 @@ def _card_file(card: WeightCard) -> Path:
             f"takes a file that you have{stand_in}",
             f" (looked in {weights_folder()})",
         )
-    return found
-
-
-# The size of image that a study's `weights` were trained at: on their card, or on timm's for its own.
+    return path
 
 
 def trained_size(spec: str, backbone: str, study_dir: Path | None = None) -> int | None:
-    """Side of the images in pixels; None for random weights, and for a file that carries no card.
+    """Side in pixels of the images that weights were trained at; None for random weights and files without a card.
 
     Args:
-        spec: see `find_weights`; of "auto" and of a card that is not there, what that comes to here.
-        backbone: the backbone's name, with timm's tag where it has one.
-        study_dir: the folder that a relative path starts from.
+        spec: value of `weights` in the study, see `find_weights`.
+        backbone: name of the backbone, with timm's tag if it has one.
+        study_dir: folder that a relative path starts from.
 
     Raises:
-        UserError: "auto" for a backbone that nobody publishes weights for, or a file that is not there.
-        OutOfReach: "auto" where nothing for this backbone is in reach.
+        UserError: the spec is "auto" and no weights are published for the backbone, or there is no file at the path.
+        OutOfReach: the spec is "auto" and no weights for the backbone are available.
     """
     spec = resolve(spec, backbone)
     if spec == "timm":

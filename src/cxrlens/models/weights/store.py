@@ -1,4 +1,8 @@
-"""Loads weights whole, verified, or not at all: a partial load would leave layers random in silence."""
+"""Loads weights completely and verified, or not at all: a partial load would silently leave layers random.
+
+A file is the published one if it has the published hash: SHA-256 (or the beginning of it), git's SHA-1 or MD5. Files of
+several kinds with the same weights share one identity, the hash of their tensors under timm's names.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +32,6 @@ from cxrlens.models.weights.find import (
 from cxrlens.models.weights.fit import convert_for, misfits, needed
 from cxrlens.models.weights.formats import Converted, recognise
 
-# Whether a file is the published one: by SHA-256 or its beginning, git's SHA-1 or MD5, whichever is published.
-#
-# The same weights in files of several kinds have one identity, that of their tensors under timm's names.
-
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits."""
@@ -40,10 +40,10 @@ def file_sha256(path: Path) -> str:
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors whatever file they came from: by name, each its name, its shape and its float32 numbers.
+    """SHA-256 of tensors, whatever file they came from: of each, in the order of the names, name, shape and float32s.
 
     Args:
-        tensors: a backbone's, under timm's names; BatchNorm's counter of batches is left out.
+        tensors: tensors of a backbone under timm's names; BatchNorm's counters of batches are left out.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
@@ -54,25 +54,25 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 
 def mismatch(card: WeightCard, path: Path) -> str | None:
-    """What is wrong with the file's hash, in words; None where it matches, or where no hash is published."""
+    """Message about a wrong hash of a file; None if the hash is right or none is published."""
     if card.sha256:
-        found = file_sha256(path)
-        if not found.startswith(card.sha256):
-            return f"SHA-256 {found[:16]}… where {card.sha256[:16]}… was needed"
+        digest = file_sha256(path)
+        if not digest.startswith(card.sha256):
+            return f"SHA-256 {digest[:16]}… where {card.sha256[:16]}… was needed"
     if card.git_blob:
-        found = git_blob_sha1(path)
-        if found != card.git_blob:
-            return f"git's SHA-1 {found[:16]}… where {card.git_blob[:16]}… was needed"
+        digest = git_blob_sha1(path)
+        if digest != card.git_blob:
+            return f"git's SHA-1 {digest[:16]}… where {card.git_blob[:16]}… was needed"
     if card.md5:
         with path.open("rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        if found not in card.md5:
-            return f"MD5 {found} where {' or '.join(card.md5)} was needed"
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if digest not in card.md5:
+            return f"MD5 {digest} where {' or '.join(card.md5)} was needed"
     return None
 
 
 def has_hash(card: WeightCard) -> bool:
-    """Whether its publisher's file can be told from any other."""
+    """Whether a hash of the published file is known."""
     return bool(card.sha256 or card.git_blob or card.md5)
 
 
@@ -81,16 +81,16 @@ __all__ = ["LoadedWeights", "check_output", "fill", "find_weights", "load_weight
 
 @dataclass(frozen=True)
 class LoadedWeights:
-    """Which weights a backbone got.
+    """Description of the weights that a backbone got.
 
     Attributes:
-        name: as the study says; where it says "auto", or a card that is not there, what that came to.
-        title: what they are, for a table.
-        preprocessing: what the network was trained to be given.
-        sha256: of the file; None for random weights.
-        size: side of the images it was trained on, in pixels; None where nothing says so.
-        asked: as the study says, word for word.
-        input: `preprocessing` in its publisher's words; "" where there are none.
+        name: name of the weights, after "auto" and absent cards have been replaced.
+        title: network and training data, for tables.
+        preprocessing: scale of the images in the training of the weights.
+        sha256: SHA-256 of the file; None for random weights.
+        size: side of the training images, in pixels; None if unknown.
+        asked: value of `weights` in the study.
+        input: range of the input as the publisher states it; "" if unknown.
     """
 
     name: str
@@ -103,17 +103,17 @@ class LoadedWeights:
 
 
 def load_weights(backbone: Backbone, spec: str, name: str, study_dir: Path | None = None) -> LoadedWeights:
-    """Loads what `spec` means into the backbone, every tensor of it.
+    """Loads weights into every tensor of a backbone.
 
     Args:
-        backbone: left as it was if anything is wrong.
-        spec: see `find_weights`.
-        name: the backbone's name, with timm's tag where it has one.
-        study_dir: the folder that a relative path starts from.
+        backbone: backbone, which stays unchanged if tensors do not fit.
+        spec: value of `weights` in the study, see `find_weights`.
+        name: name of the backbone, with timm's tag if it has one.
+        study_dir: folder that a relative path starts from.
 
     Raises:
-        UserError: not in reach, for another architecture, a wrong hash, not a file of tensors, or tensors that are
-            missing, left over or of another shape, each named.
+        UserError: the weights are not available, are of another architecture or have a wrong hash, the file holds more
+            than tensors, or tensors are missing, left over or of another shape; each is named.
     """
     asked, spec = spec, resolve(spec, name)
     path = find_weights(spec, name, study_dir)
@@ -132,7 +132,7 @@ def load_weights(backbone: Backbone, spec: str, name: str, study_dir: Path | Non
     if card:
         check_identity(backbone, card, path.name)
         check_output(backbone, card)
-        # A file that a user made with timm's names says nothing of itself; otherwise its layout does.
+        # A user's file under timm's names does not tell its preprocessing; the layout of other files does.
         preprocessing = converted.preprocessing or card.preprocessing
         return LoadedWeights(spec, card.title + chosen, preprocessing, file_sha256(path), card.size, asked, card.input)
     if converted.card:
@@ -146,59 +146,60 @@ def load_weights(backbone: Backbone, spec: str, name: str, study_dir: Path | Non
 
 
 def from_hub(card: WeightCard, path: Path) -> bool:
-    """Whether this is timm's own file of the same weights, which its hub's client verifies."""
+    """Whether a file is timm's own file of the same weights, which the client of its hub verifies."""
     return bool(card.hub) and path == cached_file(card.hub or "")
 
 
 def check_kind(converted: Converted, card: WeightCard, file: str) -> None:
-    """Refuses another source's network under a card's name: it would fit, and be given the wrong inputs.
+    """Checks that a file comes from the card's source: a similar network would load, but get wrongly scaled images.
 
     Raises:
-        UserError: its layout is that of a network with other inputs, or its classifier has other outputs.
+        UserError: the layout is that of a network with other inputs, or its classifier has another number of outputs.
     """
     if converted.preprocessing not in (None, card.preprocessing):
-        raise UserError(f"{file} is not '{card.name}': its network is given other inputs than {card.input}")
-    tops = [converted.tensors[name] for name in ("classifier.weight", "head.fc.weight") if name in converted.tensors]
-    known = converted.preprocessing is not None and card.outputs is not None  # timm's names alone say nothing
-    if known and (not tops or tops[0].shape[0] != card.outputs):
-        found = f"{tops[0].shape[0]} outputs" if tops else "no classifier"
-        raise UserError(f"{file} is not '{card.name}': it has {found}, and {card.outputs} were needed")
+        raise UserError(f"{file} is not '{card.name}': its network takes other inputs than {card.input}")
+    names = ("classifier.weight", "head.fc.weight")
+    classifiers = [converted.tensors[name] for name in names if name in converted.tensors]
+    known = converted.preprocessing is not None and card.outputs is not None  # timm's names do not tell the source
+    if known and (not classifiers or classifiers[0].shape[0] != card.outputs):
+        outputs = f"{classifiers[0].shape[0]} outputs" if classifiers else "no classifier"
+        raise UserError(f"{file} is not '{card.name}': it has {outputs}; {card.outputs} outputs were needed")
 
 
 def check_identity(backbone: Backbone, card: WeightCard, file: str) -> None:
-    """Compares a backbone's tensors with the card's, where their identity is known.
+    """Compares the hash of a backbone's tensors with the card's, where the card has one.
 
     Raises:
-        UserError: they are other weights of the same network.
+        UserError: the file holds other weights of the same network.
     """
     if card.tensors_sha256:
         digest = tensors_sha256(backbone.inner.state_dict())
         if digest != card.tensors_sha256:
             raise UserError(
                 f"{file} is not '{card.name}': its tensors have the SHA-256 {digest[:16]}… where "
-                f"{card.tensors_sha256[:16]}… was needed; name the file by its path to use it all the same"
+                f"{card.tensors_sha256[:16]}… was needed; give the path of the file as weights to use it anyway"
             )
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a weight file under its own names, read without running anything that is in it.
+    """Reads the tensors of a weight file by their own names; no code in the file is run.
 
     Raises:
-        UserError: it is no such file, is cut off, or holds more than tensors.
+        UserError: the file is not a weight file, is truncated, or holds more than tensors.
     """
     return read_contents(path).tensors
 
 
 def fill(backbone: Backbone, tensors: dict[str, Tensor] | Converted, file: str) -> None:
-    """Copies tensors into the backbone, by key and shape.
+    """Copies tensors into a backbone, if names and shapes fit.
 
     Args:
-        backbone: a timm backbone, or any other whose own names the file uses.
-        tensors: converted, or under the names of any format that is known.
-        file: how to call them in an error.
+        backbone: a timm backbone, or another whose own names the file uses.
+        tensors: converted tensors, or tensors under the names of any known format.
+        file: name of the file in error messages.
 
     Raises:
-        UserError: names what is missing, what is left over and what has another shape.
+        UserError: tensors are missing, left over or of another shape; each is named.
     """
     converted = tensors if isinstance(tensors, Converted) else convert_for(Contents("torch", tensors), backbone)
     if converted.architecture and converted.architecture != backbone.architecture:
@@ -214,9 +215,10 @@ def fill(backbone: Backbone, tensors: dict[str, Tensor] | Converted, file: str) 
 
 
 def _fold_epsilon(network: nn.Module, epsilon: float) -> None:
-    """Adds what the source's epsilon has over the network's to the variances, where a saved network keeps it.
+    """Adds the difference between the source's and the network's BatchNorm epsilon to the variances.
 
-    A larger epsilon in the network is the study's own choice (`batchnorm_epsilon`), and stays.
+    A saved network keeps the variances. An epsilon of the network that is larger comes from the study
+    (`batchnorm_epsilon`) and stays.
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.running_var is not None:
@@ -224,13 +226,14 @@ def _fold_epsilon(network: nn.Module, epsilon: float) -> None:
 
 
 def known_input(size: int = 224) -> Tensor:
-    """A ramp from black to white, [1, 3, size, size] in [0, 1]."""
+    """The known image: a ramp from black to white, [1, 3, size, size] in [0, 1]."""
     return torch.linspace(0, 1, size * size).view(1, 1, size, size).expand(1, 3, size, size)
 
 
 def known_output(backbone: Backbone, card: WeightCard) -> float:
-    """Mean of the feature map of the ramp image, prepared as the card says; the backbone is left in its mode."""
-    mean, std = (torch.tensor(each).view(1, -1, 1, 1) for each in (card.preprocessing.mean, card.preprocessing.std))
+    """Mean of the feature map of the ramp image with the card's preprocessing; the backbone stays in its mode."""
+    scale = card.preprocessing
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (scale.mean, scale.std))
     training = backbone.training
     with torch.no_grad():
         output = backbone.eval()((known_input(card.size) - mean) / std).mean().item()
@@ -239,35 +242,32 @@ def known_output(backbone: Backbone, card: WeightCard) -> float:
 
 
 def check_output(backbone: Backbone, card: WeightCard) -> None:
-    """Compares the mean of the ramp's feature map with the card's.
+    """Compares the mean of the ramp image's feature map with the card's.
 
     Raises:
-        UserError: they differ by more than 1 in 1,000: the tensors fit, but are in the wrong places.
+        UserError: the means differ by more than 0.1%, so the tensors fit but are in the wrong places.
     """
     if card.known_output is None:
         return
     output = known_output(backbone, card)
     if abs(output - card.known_output) > 1e-3 * abs(card.known_output):
         raise UserError(
-            f"the weights '{card.name}' load, but a known image gives {output:.6f} where {card.known_output:.6f} "
-            "was needed: they are not what their card says"
+            f"the weights '{card.name}' load, but a known image gives {output:.6f} where {card.known_output:.6f} was "
+            "needed: they are not the weights of their card"
         )
-
-
-# Whether a file is a card's: its format, every tensor of it in the card's architecture, and the known output.
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What was checked of a card's file.
+    """Results of the checks of a card's file.
 
     Attributes:
-        path: of the file.
-        sha256: of the file.
-        format: its layout, a name in `formats.FORMATS`.
-        tensors: how many it holds.
-        hash_checked: whether its publisher's hash is known, and matched.
-        output_checked: whether a known output is on the card, and matched.
+        path: path of the file.
+        sha256: SHA-256 of the file.
+        format: layout of the file, a name in `formats.FORMATS`.
+        tensors: number of tensors in the file.
+        hash_checked: whether the publisher's hash is known and right.
+        output_checked: whether the card has an output of the known image, and it is right.
     """
 
     path: Path
@@ -279,10 +279,10 @@ class Verified:
 
 
 def verify_weights(name: str) -> Verified:
-    """Checks a card's file on this machine: hash, every tensor, and the output on a known image.
+    """Checks a card's file on this machine: its hash, every tensor, and the output of the known image.
 
     Raises:
-        UserError: no such card, not on this machine, or whatever is wrong with the file.
+        UserError: there is no such card, its file is not on this machine, or a check fails.
     """
     card = find_card(name)
     path = local_file(card)
@@ -292,10 +292,10 @@ def verify_weights(name: str) -> Verified:
 
 
 def accept(path: Path, card: WeightCard) -> Verified:
-    """Checks that a file is the card's.
+    """Checks that a file holds the card's weights.
 
     Raises:
-        UserError: another hash, another architecture, tensors missing or left over, or another output.
+        UserError: the hash, the architecture or the output differs, or tensors are missing or left over.
     """
     hub = from_hub(card, path)
     if not card.tensors_sha256 and not hub and (wrong := mismatch(card, path)):
@@ -319,10 +319,10 @@ def accept(path: Path, card: WeightCard) -> Verified:
 
 
 def find_card(name: str) -> WeightCard:
-    """The card of a name.
+    """Card of a name.
 
     Raises:
-        UserError: there is none; the nearest is named.
+        UserError: there is no such card; the nearest name is given.
     """
     if name not in CARDS:
         raise UserError(near_miss("weights", name, CARDS))

@@ -1,4 +1,4 @@
-"""Writes a trained backbone as weights: safetensors with its card inside, read back and checked."""
+"""Writes a trained backbone as a weight file with its card inside; the file is read back and checked."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ from cxrlens.models.weights.store import check_output, fill, known_output
 
 
 def write_weights(path: Path, backbone: Backbone, card: WeightCard, half: bool = True) -> WeightCard:
-    """Writes the backbone's tensors and returns the card with the output that the written file gives.
+    """Writes the tensors of a backbone as safetensors.
 
     Args:
-        path: of the file, `.safetensors`.
-        backbone: a timm backbone, or one with names of its own; left as it was.
-        card: `known_output` is found here.
-        half: float16 instead of float32; integers stay.
+        path: path of the file, `.safetensors`.
+        backbone: a timm backbone, or one with its own names; it stays unchanged.
+        card: card of the weights; its `known_output` is computed from the written tensors.
+        half: whether to write float16 instead of float32; integers stay.
+
+    Returns:
+        The card as it is in the file.
 
     Raises:
-        UserError: the disk is full, or what was written does not come back.
+        UserError: the disk is full, or reading the file back gives other tensors.
     """
     state = backbone.inner.state_dict()
-    kind = torch.float16 if half else torch.float32
+    dtype = torch.float16 if half else torch.float32
     tensors = {
-        name: (each.to(kind) if each.is_floating_point() else each).detach().cpu().contiguous()
-        for name, each in state.items()
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in state.items()
     }
     with torch.random.fork_rng(devices=[]):
         written = build_backbone(card.architecture, card.size)
-    fill(
-        written, {name: each.float() if each.is_floating_point() else each for name, each in tensors.items()}, path.name
-    )
+    single = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    fill(written, single, path.name)
     card = replace(card, known_output=float(f"{known_output(written, card):.6g}"))
     write_atomically(path, lambda draft: save_file(tensors, draft, {KEY: card.to_json()}))
     fill(written, convert(read_contents(path)), path.name)

@@ -27,7 +27,7 @@ from cxrlens.report.figures.style import (
     panel_columns,
     plain_axes,
 )
-from cxrlens.report.published import published_interval
+from cxrlens.report.published import paper_interval
 from cxrlens.report.results_text import as_results, counts, estimate, percent
 from cxrlens.text import interval, number
 
@@ -231,10 +231,11 @@ def auc_forest_figure(results: Mapping[str, Any] | Evaluation) -> Figure:
         else:
             text = "not run"
         axes.text(1.02, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize=SMALL)
-        paper = published_interval(row.get("paper_auc"))
-        if paper is not None:
+        if row.get("paper_auc") is not None:
             theirs = {"color": COLOURS[1], "marker": "D", "markersize": 5, "markerfacecolor": "white", "linewidth": 0.9}
-            _mark(axes, paper.auc, paper.low, paper.high, y + 0.2, once("the paper, 95% Hanley-McNeil"), theirs)
+            ends = paper_interval(row)
+            label = once("the paper, 95% Hanley-McNeil" if ends else "the paper, without an interval")
+            _mark(axes, row["paper_auc"], *(ends or (None, None)), y + 0.2, label, theirs)
     axes.set(ylim=(-0.6, len(rows) - 0.4), xlim=(_lowest(rows), 1.005))
     axes.set_yticks(range(len(rows)), [folded(row["name"]) for row in reversed(rows)])
     plain_axes(axes, "AUC", "")

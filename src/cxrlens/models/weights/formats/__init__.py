@@ -1,7 +1,7 @@
-"""One file = one format: who publishes weights how, and how they become timm's tensors for the same architecture.
+"""Weight formats, one file per format: how a source names its tensors, and how they become timm's tensors.
 
-A format looks at names and shapes, never at a file's suffix, and gives every tensor that it was given: what it has no
-name for keeps its own, so that loading, which wants all names and no others, refuses the file and names it.
+A format recognises a file by names and shapes of its tensors, never by the file's suffix. It returns every tensor: one
+without a new name keeps its own, so that loading names it and refuses the file.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Converted:
     """Weights under timm's names.
 
     Attributes:
-        tensors: every one of the file.
-        architecture: timm's name for it, where the format settles that.
-        preprocessing: what the network was trained to be given, where the format settles that.
-        epsilon: of the source's BatchNorm, where it isn't PyTorch's 1e-5.
-        card: the weight card that the file carries, if it was made here.
-        advice: what to do where the tensors do not fit.
+        tensors: all tensors of the file.
+        architecture: timm's name of the architecture, if the format determines it.
+        preprocessing: scale of the training images, if the format determines it.
+        epsilon: epsilon of the source's BatchNorm, if it differs from PyTorch's 1e-5.
+        card: weight card inside the file, if cxrlens wrote the file.
+        advice: what to do if the tensors do not fit.
     """
 
     tensors: dict[str, Tensor]
@@ -40,14 +40,14 @@ class Converted:
 
 
 class Format(Protocol):
-    """How one source lays its weights out."""
+    """How one source names and arranges its tensors."""
 
     def recognises(self, contents: Contents) -> bool:
-        """Whether these names and shapes are this source's."""
+        """Whether names and shapes are those of this source."""
         ...
 
     def convert(self, contents: Contents) -> Converted:
-        """The tensors under timm's names; called for what is recognised."""
+        """Converts recognised contents to timm's names."""
         ...
 
 
@@ -55,15 +55,15 @@ FORMATS: Registry[type[Format]] = Registry("weight format", package="cxrlens.mod
 
 
 def recognise(contents: Contents) -> str:
-    """The name of the format; "plain" where none claims it, or a mixture that several do."""
-    if KEY in contents.metadata:  # says itself what it is, whatever its tensors are called
+    """Name of the format of a file; "plain" if no format or more than one recognises it."""
+    if KEY in contents.metadata:  # the card counts more than the names of the tensors
         return "cxrlens_card"
-    claimed = [name for name in FORMATS if name != "plain" and FORMATS[name]().recognises(contents)]
-    return claimed[0] if len(claimed) == 1 else "plain"
+    names = [name for name in FORMATS if name != "plain" and FORMATS[name]().recognises(contents)]
+    return names[0] if len(names) == 1 else "plain"
 
 
 def convert(contents: Contents) -> Converted:
-    """The tensors under timm's names, by the format that recognises them."""
+    """Converts contents to timm's names, by the format that recognises them."""
     return FORMATS[recognise(contents)]().convert(contents)
 
 
@@ -71,7 +71,7 @@ _DOTTED = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 
 
 def undotted(name: str) -> str:
-    """Old torchvision's name of a dense layer's part as it is called since.
+    """Today's name of a part of a dense layer, from its name in old versions of torchvision.
 
     >>> undotted("features.denseblock1.denselayer2.norm.1.weight")
     'features.denseblock1.denselayer2.norm1.weight'

@@ -1,4 +1,4 @@
-"""CheXNet in PyTorch (arnoweng/CheXNet, `model.pth.tar`): a checkpoint of a DenseNet121 behind two wrappers."""
+"""CheXNet in PyTorch (arnoweng/CheXNet, `model.pth.tar`): a checkpoint of a DenseNet121 inside two wrappers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class CheXNetPthTar:
     """Names such as `module.densenet121.features.denseblock1.denselayer1.norm.1.weight`; the head is `classifier.0`."""
 
     def recognises(self, contents: Contents) -> bool:
-        """Every tensor is inside a module called densenet121."""
+        """Whether every tensor is inside a module called densenet121."""
         return bool(contents.tensors) and all(_bare(name).startswith(INNER) for name in contents.tensors)
 
     def convert(self, contents: Contents) -> Converted:
-        """Both wrappers and the dots go."""
+        """Removes both wrappers and the dots from the names."""
         return Converted({_renamed(name): tensor for name, tensor in contents.tensors.items()}, "densenet121", IMAGENET)
 
 

@@ -1,4 +1,4 @@
-"""Weights that `cxrlens pretrain` made: timm's names in safetensors, and their own weight card beside the tensors."""
+"""Weights from `cxrlens pretrain`: timm's names in safetensors, with a weight card in the metadata."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cxrlens.models.weights.formats import FORMATS, Converted
 
 @FORMATS.register("cxrlens_card")
 class CxrlensCard:
-    """A file that says itself what it is."""
+    """A file with a weight card."""
 
     def recognises(self, contents: Contents) -> bool:
-        """Its card is there."""
+        """Whether the file has a card."""
         return KEY in contents.metadata
 
     def convert(self, contents: Contents) -> Converted:
-        """The same tensors; half precision becomes the network's own on loading."""
+        """Keeps the tensors; loading converts half precision to the network's own."""
         card = WeightCard.from_json(contents.metadata[KEY], "the weight file")
         return Converted(contents.tensors, card.architecture, card.preprocessing, card=card)

@@ -1,4 +1,4 @@
-"""A network that cxrlens trained: `backbone.…` and `head.…` in one safetensors file; the head is left behind."""
+"""A network from a run: `backbone.…` and `head.…` in one safetensors file; the head is not used."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class CxrlensRun:
     """Names such as `backbone.network.conv1.weight`."""
 
     def recognises(self, contents: Contents) -> bool:
-        """Every name is the backbone's or the head's, and some are the backbone's."""
+        """Whether all names are of the backbone or the head, and some of the backbone."""
         names = contents.tensors
         return any(name.startswith("backbone.") for name in names) and all(
             name.startswith(("backbone.", "head.")) for name in names
         )
 
     def convert(self, contents: Contents) -> Converted:
-        """The backbone's tensors under its own names."""
-        ours = {name: tensor for name, tensor in contents.tensors.items() if name.startswith("backbone.")}
+        """Takes the backbone's tensors under its own names."""
+        tensors = {name: tensor for name, tensor in contents.tensors.items() if name.startswith("backbone.")}
         return Converted(
-            {name.removeprefix("backbone.").removeprefix("network."): tensor for name, tensor in ours.items()}
+            {name.removeprefix("backbone.").removeprefix("network."): tensor for name, tensor in tensors.items()}
         )

@@ -1,12 +1,12 @@
 """Keras' VGG16 and 19 and DenseNet121, 169 and 201 (keras/applications), without TensorFlow or Keras.
 
-CheXNet as the paper used it is such a DenseNet121; the paper's VGG16 is Keras' own. Where Keras' networks and timm's
-differ: kernels are HWIO, dense kernels transposed, DenseNet's BatchNorm epsilon is 1.001e-5, and VGG takes BGR in
-0 to 255 less a mean (`preprocess_input` in "caffe" mode): the order of the channels is turned in the first kernel, the
-rest is a mean and a standard deviation of [0, 1]. Where they don't: DenseNet's explicit zero padding before the stem
-(3) and its pool (1, behind a ReLU, so zeros never win) is PyTorch's own padding, and both floor in the pools.
+The paper's CheXNet is such a DenseNet121; the paper's VGG16 is Keras' own. Keras' networks differ from timm's in four
+ways: kernels are HWIO, dense kernels are transposed, the epsilon of DenseNet's BatchNorm is 1.001e-5, and VGG takes BGR
+in 0 to 255 minus a mean (`preprocess_input` in "caffe" mode). For VGG, the first kernel gets its channels reversed, and
+the rest is a mean and a standard deviation of [0, 1]. The padding is the same: DenseNet's explicit zero padding before
+the stem (3) and before its pool (1, after a ReLU, so that zeros never win) equals PyTorch's, and both floor in pools.
 
-Two ways of naming: by layer (`block1_conv1/kernel:0`, `.h5`) and, since Keras 3, by class and place
+Keras names tensors in two ways: by layer (`block1_conv1/kernel:0`, `.h5`), and since Keras 3 by class and place
 (`layers/conv2d_1/vars/0`, `.weights.h5` and `.keras`), where the second convolution is `conv2d_1` and a kernel is 0.
 """
 
@@ -25,7 +25,7 @@ from cxrlens.models.weights.formats import FORMATS, Converted
 EPSILON = 1.001e-5
 BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 PARTS = {"conv2d": ("kernel", "bias"), "dense": ("kernel", "bias"), "batch_normalization": tuple(BATCH_NORM)}
-VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions a block
+VGG = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions in each block
 DENSENET = {"densenet121": (6, 12, 24, 16), "densenet169": (6, 12, 32, 32), "densenet201": (6, 12, 48, 32)}
 DENSENET_LAYERS = (  # Keras' layer (a slash in its name is an underscore in later versions) → timm's module
     (r"conv1[/_]conv", "features.conv0"),
@@ -41,7 +41,7 @@ DENSENET_LAYERS = (  # Keras' layer (a slash in its name is an underscore in lat
 )
 VGG_TOP = {"fc1": "pre_logits.fc1", "fc2": "pre_logits.fc2", "predictions": "head.fc"}
 SAVE_INNER = "save the inner one alone, model.get_layer(NAME).save_weights('NAME.weights.h5')"
-READ = "VGG16, VGG19, DenseNet121, DenseNet169 and DenseNet201"
+SUPPORTED = "VGG16, VGG19, DenseNet121, DenseNet169 and DenseNet201"
 
 
 @FORMATS.register("keras_h5")
@@ -49,14 +49,14 @@ class KerasH5:
     """Weight names such as `conv2_block1_0_bn/gamma:0`, or places such as `layers/conv2d_1/vars/0`."""
 
     def recognises(self, contents: Contents) -> bool:
-        """Any HDF5 file: no other format is kept in one."""
+        """Whether the file is HDF5; no other format uses it."""
         return contents.kind == "hdf5"
 
     def convert(self, contents: Contents) -> Converted:
-        """HWIO → OIHW, gamma / beta / mean / variance by name; what has no place keeps its name.
+        """Converts names and the order of the axes (HWIO → OIHW); a tensor without a known place keeps its name.
 
         Raises:
-            UserError: another network than the ones that are read here, or one inside another.
+            UserError: the file holds another network than those supported, or a network inside another.
         """
         by_place = any(re.search(r"(^|/)vars/\d+$", name) for name in contents.tensors)
         named = _by_layer(contents) if by_place else contents.tensors
@@ -75,7 +75,7 @@ class KerasH5:
 
 
 def vgg_layers(architecture: str) -> dict[str, str]:
-    """Keras' convolutions in their order → timm's modules, whose numbers count the ReLUs and pools too.
+    """Modules of timm by Keras' convolutions, in order; timm's numbers count ReLUs and pools too.
 
     >>> list(vgg_layers("vgg16").items())[1:3]
     [('block1_conv2', 'features.2'), ('block2_conv1', 'features.5')]
@@ -90,7 +90,7 @@ def vgg_layers(architecture: str) -> dict[str, str]:
 
 
 def densenet_layers(architecture: str) -> dict[str, list[str]]:
-    """Keras' layers of each class in their order, by its name for them."""
+    """Names of Keras' layers in order, for each class of layers."""
     norms, convolutions = ["conv1_bn"], ["conv1_conv"]
     for stage, depth in enumerate(DENSENET[architecture], start=2):
         blocks = [f"conv{stage}_block{layer}" for layer in range(1, depth + 1)]
@@ -103,18 +103,18 @@ def densenet_layers(architecture: str) -> dict[str, list[str]]:
 
 
 def _architecture(names: dict[str, Tensor]) -> str:
-    """Which network layers of these names are; the nearest where some are missing."""
+    """Architecture with layers of these names; the nearest one if layers are missing."""
     layers = [name.removesuffix(":0").rpartition("/")[0] for name in names]
     if any(re.search(r"(^|/)block\d_conv\d(_\d+)?$", layer) for layer in layers):
         return "vgg19" if any(re.search(r"block[345]_conv4", layer) for layer in layers) else "vgg16"
     if any(re.search(r"(^|/)conv\d_block\d+_0_bn(_\d+)?$", layer) for layer in layers) or layers == ["bn"]:
         deepest = max(
-            (int(hit[1]) for layer in layers if (hit := re.search(r"conv4_block(\d+)_[01]", layer))), default=0
+            (int(match[1]) for layer in layers if (match := re.search(r"conv4_block(\d+)_[01]", layer))), default=0
         )
         return next((name for name, depths in DENSENET.items() if deepest <= depths[2]), "densenet201")
-    some = ", ".join(list(dict.fromkeys(layers))[:3])
+    first = ", ".join(list(dict.fromkeys(layers))[:3])
     raise UserError(
-        f"the file holds Keras weights of another network than those read here, {READ}: its layers are {some}…"
+        f"the file holds Keras weights of another network than those supported, {SUPPORTED}: its layers are {first}…"
     )
 
 
@@ -132,60 +132,62 @@ def _renamed(name: str, tensor: Tensor, architecture: str) -> tuple[str, Tensor]
 
 
 def _module(layer: str, architecture: str) -> str | None:
-    """The module in timm; a scope before the layer's name, or a number that Keras put behind it, is no part of it."""
-    for called in (layer, re.sub(r"_\d+$", "", layer)):
+    """Module in timm for a layer of Keras, without a scope before its name and without a number that Keras appended."""
+    for name in (layer, re.sub(r"_\d+$", "", layer)):
         if architecture in VGG:
-            called = called.rpartition("/")[2]
-            if target := (vgg_layers(architecture) | VGG_TOP).get(called):
+            name = name.rpartition("/")[2]
+            if target := (vgg_layers(architecture) | VGG_TOP).get(name):
                 return target
             continue
         for pattern, module in DENSENET_LAYERS:
-            if hit := re.fullmatch(rf"(?:.*/)?{pattern}", called):
+            if match := re.fullmatch(rf"(?:.*/)?{pattern}", name):
                 # Keras counts the stem as the first stage
-                return module.format(*(int(number) - (place == 0) for place, number in enumerate(hit.groups())))
+                return module.format(*(int(number) - (place == 0) for place, number in enumerate(match.groups())))
     return None
 
 
 def _by_layer(contents: Contents) -> dict[str, Tensor]:
-    """A Keras 3 file's tensors under layer names: by place, as Keras loads them, and by name where names are kept."""
+    """Tensors of a Keras 3 file by layer names: from their places, as Keras does, checked with names in the file."""
     groups = dict.fromkeys(name.rpartition("layers/")[0] for name in contents.tensors)
     if len(groups) > 1:
         inner = max(groups, key=lambda group: sum(name.startswith(group) for name in contents.tensors if group))
         raise UserError(
-            f"the file holds a network inside another ('{inner.rstrip('/')}') with layers of its own around it: "
+            f"the file holds a network inside another ('{inner.rstrip('/')}') with other layers around it: "
             + SAVE_INNER
         )
     places = {name: _place(name) for name in contents.tensors}
-    counts = {kind: 1 + max((at for each, at, _ in places.values() if each == kind), default=-1) for kind in PARTS}
+    counts = {
+        kind: 1 + max((number for cls, number, _ in places.values() if cls == kind), default=-1) for kind in PARTS
+    }
     orders = _orders(counts)
     named: dict[str, Tensor] = {}
     for name, tensor in contents.tensors.items():
-        kind, at, part = places[name]
+        kind, number, part = places[name]
         order = orders.get(kind, [])
-        layer = order[at] if at < len(order) else None
-        called = contents.metadata.get(name.rpartition("vars/")[0])
-        if layer and called and kind != "dense" and called.replace("/", "_") != layer:
-            raise UserError(f"the file's {name.rpartition('/vars/')[0]} is called {called}; {layer} belongs there")
+        layer = order[number] if number < len(order) else None
+        own_name = contents.metadata.get(name.rpartition("vars/")[0])
+        if layer and own_name and kind != "dense" and own_name.replace("/", "_") != layer:
+            raise UserError(f"the file's {name.rpartition('/vars/')[0]} is called {own_name}; {layer} belongs there")
         parts = PARTS.get(kind, ())
         named[f"{layer}/{parts[part]}" if layer and part < len(parts) else name] = tensor
     return named
 
 
 def _place(name: str) -> tuple[str, int, int]:
-    """(class, number among its class, number of the variable); an empty class for a name of another kind.
+    """Class, number within the class, and number of the variable; the class is "" for a name of another kind.
 
     >>> _place("layers/conv2d_3/vars/1"), _place("layers/batch_normalization/vars/2")
     (('conv2d', 3, 1), ('batch_normalization', 0, 2))
     """
-    hit = re.search(rf"(?:^|/)({'|'.join(PARTS)})(?:_(\d+))?/vars/(\d+)$", name)
-    return (hit[1], int(hit[2] or 0), int(hit[3])) if hit else ("", 0, 0)
+    match = re.search(rf"(?:^|/)({'|'.join(PARTS)})(?:_(\d+))?/vars/(\d+)$", name)
+    return (match[1], int(match[2] or 0), int(match[3])) if match else ("", 0, 0)
 
 
 def _orders(counts: dict[str, int]) -> dict[str, list[str]]:
-    """The layers of each class in order, of the network that has so many.
+    """Names of the layers of each class in order, for the network with these numbers of layers.
 
     Raises:
-        UserError: none of those read here has.
+        UserError: no supported network has these numbers.
     """
     for architecture in VGG:
         convolutions = list(vgg_layers(architecture))
@@ -196,5 +198,7 @@ def _orders(counts: dict[str, int]) -> dict[str, list[str]]:
         orders = densenet_layers(architecture)
         if all(counts[kind] == len(orders[kind]) for kind in ("conv2d", "batch_normalization")):
             return orders
-    told = f"{counts['conv2d']} convolutions and {counts['batch_normalization']} batch normalizations"
-    raise UserError(f"the file holds Keras weights of another network than those read here, {READ}: it has {told}")
+    counted = f"{counts['conv2d']} convolutions and {counts['batch_normalization']} batch normalizations"
+    raise UserError(
+        f"the file holds Keras weights of another network than those supported, {SUPPORTED}: it has {counted}"
+    )

@@ -1,4 +1,4 @@
-"""timm's own names, in safetensors or a state dict: taken as they are, whatever the architecture."""
+"""timm's own names of any architecture, in safetensors or a state dict; they stay unchanged."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from cxrlens.models.weights.formats import FORMATS, Converted
 
 @FORMATS.register("plain")
 class Plain:
-    """What no other format claims; loading refuses it where the names are not the architecture's."""
+    """A file that no other format recognises; loading refuses it if the names are not the architecture's."""
 
     def recognises(self, contents: Contents) -> bool:
-        """A table of tensors."""
+        """Whether the file is a table of tensors."""
         return contents.kind in ("torch", "safetensors")
 
     def convert(self, contents: Contents) -> Converted:
-        """The same tensors."""
+        """Keeps the tensors."""
         return Converted(contents.tensors)

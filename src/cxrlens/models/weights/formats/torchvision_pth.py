@@ -14,11 +14,11 @@ class TorchvisionPth:
     """VGG's dense layers are `classifier.0`, `.3`, `.6`; DenseNet's dense layers have dotted names."""
 
     def recognises(self, contents: Contents) -> bool:
-        """VGG's classifier, or a DenseNet whose names are dotted and have no prefix."""
+        """Whether the file has VGG's classifier, or dotted names of a DenseNet without a prefix."""
         return "classifier.6.weight" in contents.tensors or _dotted(contents)
 
     def convert(self, contents: Contents) -> Converted:
-        """Other names for the same tensors."""
+        """Renames the tensors."""
         if _dotted(contents):
             tensors = {undotted(name): tensor for name, tensor in contents.tensors.items()}
             last = "features.denseblock3.denselayer{}.norm1.weight".format  # DenseNet169 has 32 there

@@ -1,4 +1,4 @@
-"""torchxrayvision's release files: a whole DenseNet121 module, pickled; read as data, its classes never imported."""
+"""torchxrayvision's release files: a whole pickled DenseNet121 module, read as data without importing its classes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cxrlens.models.weights.formats.xrv_state import one_channel
 
 @FORMATS.register("xrv_pickle")
 class XrvPickle:
-    """The tensors of the module tree, `features.denseblock1.denselayer1.norm1.weight` and so on."""
+    """Names such as `features.denseblock1.denselayer1.norm1.weight`, from the tree of modules."""
 
     def recognises(self, contents: Contents) -> bool:
-        """A pickled module; only torchxrayvision's classes get past the reader."""
+        """Whether the file is a pickled module; the reader accepts only torchxrayvision's classes."""
         return contents.kind == "torch module"
 
     def convert(self, contents: Contents) -> Converted:
-        """As `xrv_state`, from another container."""
+        """Converts the tensors as `xrv_state` does."""
         return one_channel(contents.tensors)
