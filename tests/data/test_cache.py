@@ -117,10 +117,16 @@ def test_relative_cells_under_two_roots_are_two_caches(tmp_path, folder):
         values = np.random.default_rng(seed).integers(0, 256, (64, 64), dtype=np.uint8)
         Image.fromarray(values).save(tmp_path / name / "a.png")
         os.utime(tmp_path / name / "a.png", ns=(1, 1))
-        caches.append(build_cache(Cohort("t", table, partial(read_below, tmp_path / name)), 64, folder=folder))
+        caches.append(
+            build_cache(
+                Cohort("t", table, partial(read_below, tmp_path / name), data_dir=tmp_path / name), 64, folder=folder
+            )
+        )
         assert np.array_equal(caches[-1].pixels[0], values)
     Image.fromarray(255 - values).save(tmp_path / "two/a.png")
-    again = build_cache(Cohort("t", table, partial(read_below, tmp_path / "two")), 64, folder=folder)
+    again = build_cache(
+        Cohort("t", table, partial(read_below, tmp_path / "two"), data_dir=tmp_path / "two"), 64, folder=folder
+    )
     assert np.array_equal(again.pixels[0], 255 - values)
 
 

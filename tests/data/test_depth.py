@@ -222,7 +222,7 @@ def cohort_of(folder: Path, files: dict[str, bytes]) -> Cohort:
     for name, data in files.items():
         (folder / name).write_bytes(data)
     table = cohort_table(pd.DataFrame({"image": [*files], "path": [*files]}))
-    return Cohort("test", table, partial(read_below, folder))
+    return Cohort("test", table, partial(read_below, folder), data_dir=folder)
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ def test_the_cohorts_depth_does_not_depend_on_threads_size_order_or_whether_the_
         assert np.array_equal(one.pixels, other.pixels) and one.facts.equals(other.facts) and other.depth == 12
     small = build_cache(mixed, 32, folder=tmp_path / "one")
     assert small.facts["depth"].equals(one.facts["depth"]) and small.facts["steps"].equals(one.facts["steps"])
-    backwards = Cohort("test", mixed.table.iloc[::-1].reset_index(drop=True), mixed.read)
+    backwards = Cohort("test", mixed.table.iloc[::-1].reset_index(drop=True), mixed.read, data_dir=mixed.data_dir)
     turned = build_cache(backwards, 64, folder=tmp_path / "one")
     assert all(np.array_equal(turned.batch([image]), one.batch([image])) for image in one.index)
 

@@ -357,7 +357,7 @@ def test_a_later_snapshot_is_left_without_the_papers_images_and_patients(
         "unreadable": 7, "same_file": 44, "near_duplicate": 0, "same_patient": 236, "unlabelled": 0,
     }  # fmt: skip
     # Most of its files were saved anew: without the patients' ids, only a look at the images tells.
-    some = Cohort(cohort.name, cohort.table.iloc[::6].reset_index(drop=True), cohort.read)
+    some = Cohort(cohort.name, cohort.table.iloc[::6].reset_index(drop=True), cohort.read, data_dir=cohort.data_dir)
     part = build_cache(some, 112)
     by_eye = outside_images(some, part, table, paper[1], same_people=False)
     assert set(by_eye.table["image"]) <= set(by_id.table["image"]) and by_eye.left_out["near_duplicate"] > 30
@@ -365,6 +365,6 @@ def test_a_later_snapshot_is_left_without_the_papers_images_and_patients(
 
 def test_nih_has_none_of_the_papers_images(shared: Path, paper: tuple[Cohort, ImageCache]) -> None:
     cohort = SOURCES["nih_chestxray14"]().cohort(shared / "data" / "nih1000")
-    some = Cohort(cohort.name, cohort.table.iloc[::8].reset_index(drop=True), cohort.read)
+    some = Cohort(cohort.name, cohort.table.iloc[::8].reset_index(drop=True), cohort.read, data_dir=cohort.data_dir)
     kept = outside_images(some, build_cache(some, 112), known(*paper), paper[1], same_people=False)
     assert len(kept.table) == 125 and not any(kept.left_out.values())

@@ -204,13 +204,8 @@ class Entry:
 
 
 def entries(cohort: Cohort) -> list[Entry]:
-    """The images of a cohort that are not known to be missing, in its order.
-
-    A cell is an absolute path, or a path relative to the folder that the source bound to its reader with
-    `functools.partial`.
-    """
-    bound = cohort.read.args if isinstance(cohort.read, partial) else ()
-    data_dir = next((value for value in bound if isinstance(value, Path)), Path())
+    """The images of a cohort that are not known to be missing, in its order."""
+    data_dir = cohort.data_dir or Path()
     rows = cohort.readable[["image", "path"]].itertuples(index=False)
     files = ((image, path, path_of(path, data_dir) if path else None) for image, path in rows)
     return [Entry(image, path, file if _stat(file) else None) for image, path, file in files]

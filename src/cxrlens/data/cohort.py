@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,7 @@ class Cohort:
         warnings: sentences on what the source could not read, took for something else or left out.
         faults: warnings on plain errors of the data; a subset of `warnings`.
         notes: sentences for the data check only.
+        data_dir: folder that relative cells of `path` start from; None where every cell is absolute or names no file.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Cohort:
     origins: dict[str, str] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    data_dir: Path | None = None
 
     def __post_init__(self) -> None:
         repeated = self.table["image"][self.table["image"].duplicated()].tolist()

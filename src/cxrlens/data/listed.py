@@ -124,6 +124,7 @@ def listed_cohort(
         files.unlisted(listed),
         others,
         tuple(all_warnings),
+        data_dir=files.data_dir,
     )
 
 

@@ -183,6 +183,7 @@ class DicomFolder(ImageFolder):
         cohort = Cohort(
             "dicom_folder", frame, partial(read_below, data_dir), {}, dict(left_out),
             files.unlisted(listed), files.others(listed), tuple(warnings), origins,
+            data_dir=data_dir,
             faults=tuple(faults) if self.match == "file" else (),  # a table of studies may cover more than this folder
         )  # fmt: skip
         return self._selected(cohort, data_dir, {path: headers[path] for path in frame["image"]})

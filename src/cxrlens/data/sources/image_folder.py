@@ -142,6 +142,7 @@ class ImageFolder(HeaderOptions, Source):
             files.others(),
             tuple(warnings),
             origins,
+            data_dir=files.data_dir,
         )
         return self._with_headers(cohort, files.data_dir)
 
