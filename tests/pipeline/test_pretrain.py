@@ -216,8 +216,8 @@ def test_the_whole_file_comes_back_from_its_own_words(study: PretrainStudy, tmp_
             '"tf_efficientnet_lite0"\npreprocessing = { mean = 0.5, std = 0.0 }\n',
             r"backbone\.preprocessing\.std: .*got 0\.0",
         ),
-        ('source = "phantom"\n', 'source = "phantom"\nprobe_only = true\n', "every set has probe_only"),
-        ('name = "others"', 'name = "drawn"', "each set needs a name of its own"),
+        ('source = "phantom"\n', 'source = "phantom"\nprobe_only = true\n', "every data set has probe_only"),
+        ('name = "others"', 'name = "drawn"', "each data set needs its own name"),
     ],
 )
 def test_a_file_that_is_wrong_says_where(tmp_path: Path, old: str, new: str, said: str) -> None:
