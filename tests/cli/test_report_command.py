@@ -59,7 +59,7 @@ def test_out_says_where_and_is_html(monkeypatch, capsys, folder: Path, tmp_path:
     assert (tmp_path / "there" / "p.html").is_file() and not (folder / "report.html").exists()
     capsys.readouterr()
     assert run("report", folder, "--out", tmp_path / "p.pdf", monkeypatch=monkeypatch) == 2
-    assert "ends in .html, not p.pdf" in capsys.readouterr().err
+    assert "ends in .html; got p.pdf" in capsys.readouterr().err
     assert run("report", tmp_path, monkeypatch=monkeypatch) == 2
     assert "it is not a finished run" in capsys.readouterr().err
 

@@ -29,7 +29,7 @@ def test_the_highest_mean_comes_first_with_its_spread_and_its_difference_from_no
     assert table["difference"].tolist() == pytest.approx([0.1, 0.0, -0.05])
     assert table["better"].tolist() == [2, 0, 1]
     assert table.loc["zoom", "augmentation"] == "zoom = 1"
-    assert set(table["chosen_on"]) == {"inner folds of the training side"}
+    assert set(table["chosen_on"]) == {"inner folds of the training set"}
 
 
 def test_the_interval_is_nadeau_and_bengios():
@@ -55,11 +55,11 @@ def test_none_is_not_compared_with_itself_and_holm_counts_the_others():
 def test_the_sentence_names_only_what_can_be_told_from_none():
     same = rank_augmentations(trials({"none": [0.5, 0.6, 0.7], "zoom": [0.6, 0.8, 0.7]}))
     assert same.sentence == (
-        "zoom has the highest mean AUC, 0.700, +0.100 over none; "
-        "no combination can be told from none after Holm's correction"
+        "zoom has the highest mean AUC, 0.700, +0.100 above none; "
+        "no combination is significantly different from none after Holm's correction"
     )
     clear = {"none": [0.5, 0.5, 0.5, 0.5, 0.5], "zoom": [0.7, 0.71, 0.7, 0.69, 0.7], "flip": [0.5, 0.4, 0.6, 0.5, 0.5]}
-    assert rank_augmentations(trials(clear)).sentence.endswith("told from none after Holm's correction: zoom")
+    assert rank_augmentations(trials(clear)).sentence.endswith("different from none after Holm's correction: zoom")
     worse = rank_augmentations(trials({"none": [0.5, 0.6], "zoom": [0.4, 0.5]}))
     assert worse.sentence.startswith("none has the highest mean AUC, 0.550; ")
 
@@ -69,11 +69,11 @@ def test_equal_differences_give_no_interval_rather_than_one_of_no_width():
     assert row["difference"] == 0.25 and math.isnan(row["low"]) and math.isnan(row["p"])
 
 
-def test_one_fold_says_nothing_of_chance_and_the_papers_way_is_labelled():
+def test_one_fold_gives_no_interval_and_the_papers_way_is_labelled():
     ranking = rank_augmentations(trials({"none": [0.6], "zoom": [0.7]}), optimistic=True)
     assert ranking.sentence == (
-        "zoom has the highest mean AUC, 0.700, +0.100 over none; one fold says nothing of chance "
-        "(optimistic: chosen on the images it is judged on)"
+        "zoom has the highest mean AUC, 0.700, +0.100 above none; with one fold there is no interval "
+        "(optimistic: chosen on the images that also evaluate it)"
     )
     assert ranking.table["sd"].isna().all() and ranking.table["low"].isna().all()
     assert set(ranking.table["chosen_on"]) == {f"validation ({OPTIMISTIC})"}

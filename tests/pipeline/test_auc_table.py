@@ -76,7 +76,7 @@ def test_few_patients_have_a_dash_and_the_reason(wide: pd.DataFrame, tmp_path: P
 @pytest.mark.parametrize(
     ("change", "options", "match"),
     [
-        (lambda t: t, {}, "no column of scores was found; name one a model with --score. Columns: ours, theirs"),
+        (lambda t: t, {}, "no column of scores was found; name one for each model with --score. Columns: ours, theirs"),
         (lambda t: t.rename(columns={"y_true": "z"}), {"scores": ["ours"]}, "no column of labels was found"),
         (lambda t: t, {"scores": ["our"]}, r"no column 'our' \(did you mean 'ours'\?\)"),
         (lambda t: t.assign(ours="high"), {"scores": ["ours"]}, "line 2: a score is a finite number; column 'ours'"),

@@ -151,9 +151,9 @@ def test_severity_is_every_column_of_numbers_in_the_images_order(tmp_path: Path)
     ("text", "told"),
     [
         ("image,extent\na.png,1\n", "needs a column filename; it has image, extent"),
-        ("", "is no table"),
-        ("# only this\n", "is no table"),
-        ("filename,extent\na.png,1\nb.png,1,2\n", "is no table"),
+        ("", "is not a table"),
+        ("# only this\n", "is not a table"),
+        ("filename,extent\na.png,1\nb.png,1,2\n", "is not a table"),
         ("filename,extent\na.png,1\na.png,2\n", "'a.png' twice"),
         (None, "cannot read"),
     ],

@@ -114,7 +114,7 @@ def test_the_papers_way_is_one_fold_on_the_validation_side_and_says_so(
     split = prepare(loaded, None).splits[0]
     ((data, validation),) = plans[0].folds
     assert (data.images, validation.images) == (split.train, split.validation)
-    assert "optimistic: chosen on the images it is judged on" in ranking.sentence
+    assert "optimistic: chosen on the images that also evaluate it" in ranking.sentence
     assert "optimistic" in pd.read_csv(tmp_path / "out" / "augment_search.csv").loc[0, "chosen_on"]
 
 
@@ -168,7 +168,7 @@ def test_the_commands_print_a_table_and_write_a_sheet(study: Path, tmp_path: Pat
     arguments = ["augment-search", str(study), "--out", str(out), "--combination", "zoom+rotation", "--folds", "2"]
     result = CliRunner().invoke(app, [*arguments, "--device", "cpu"], env={"COLUMNS": "150"})
     assert result.exit_code == 0, result.output
-    for text in ("zoom+rotation", "none", "minus none", "inner folds of the training side", "highest mean AUC"):
+    for text in ("zoom+rotation", "none", "minus none", "inner folds of the training set", "highest mean AUC"):
         assert text in result.output
     result = CliRunner().invoke(
         app, ["augment-sheet", str(study), "--out", str(tmp_path / "sheet.png"), "--images", "2"]

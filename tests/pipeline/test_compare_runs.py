@@ -94,7 +94,7 @@ def test_other_labels_are_refused(tmp_path: Path) -> None:
     made = predictions()
     made.loc[made["image"] == IMAGES[0], "label"] = 1.0
     compared = cxrlens.compare_runs([run_folder(tmp_path / "one"), run_folder(tmp_path / "two", made)])
-    assert compared.apart[0].reason == "images have another label (1 of 40)"
+    assert compared.apart[0].reason == "images of the same name have different labels (1 of 40)"
 
 
 def test_other_files_of_the_same_names_are_refused(tmp_path: Path) -> None:
@@ -102,7 +102,10 @@ def test_other_files_of_the_same_names_are_refused(tmp_path: Path) -> None:
     table.loc[3, "sha256"] = "f" * 64
     table.loc[4, "sha256"] = None  # unknown speaks for nothing
     compared = cxrlens.compare_runs([run_folder(tmp_path / "one"), run_folder(tmp_path / "two", table=table)])
-    assert not compared.differences and compared.apart[0].reason == "images of one name are not the same (1 of 40)"
+    assert (
+        not compared.differences
+        and compared.apart[0].reason == "images of the same name have different files (1 of 40)"
+    )
 
 
 def test_models_of_other_names_are_no_pair(tmp_path: Path) -> None:

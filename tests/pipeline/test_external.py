@@ -25,7 +25,13 @@ from cxrlens.data.sources.phantom import Phantom
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import AucInterval, auc_interval
 from cxrlens.evaluate.evaluate import evaluate
-from cxrlens.pipeline.external import ExternalResult, evaluate_external, numbered_alike, outside_images, write_external
+from cxrlens.pipeline.external import (
+    ExternalResult,
+    evaluate_external,
+    external_images,
+    share_patient_ids,
+    write_external,
+)
 from cxrlens.pipeline.external_evaluate import evaluate_outside
 from cxrlens.run_folder import RunFolder
 from cxrlens.study import EvaluationOptions
@@ -143,7 +149,7 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
     assert done.exit_code == 0 and "AUC of tiny on elsewhere [95%]" in said and "small network" in said
     assert "External images: an interval needs at least 5 patients of each class; got" in said
     assert "Validation set: an interval" in said
-    assert "of 12 patients" in said and "does not say which of it counts" in said and "never for diagnosis" in said
+    assert "of 12 patients" in said and "not show which difference caused it" in said and "never for diagnosis" in said
     assert {each.name for each in tmp_path.iterdir()} == {"there.json", "there.csv"}
     refused = CliRunner().invoke(app, [*command[:-1], str(tmp_path / "there.csv")])
     assert isinstance(refused.exception, cxrlens.UserError) and "--out is a JSON file" in str(refused.exception)
@@ -222,12 +228,12 @@ def test_more_images_of_the_runs_patients_are_left_out_by_patient(finished: cxrl
     more = own.model_copy(update={"patients": 20, "images_per_patient": (3, 3)})
     cohort = more.cohort(None)
     cache = build_cache(cohort, 64, "bilinear")
-    kept = outside_images(cohort, cache, finished.cohort, None, numbered_alike(own, more))
+    kept = external_images(cohort, cache, finished.cohort, None, share_patient_ids(own, more))
     patients = {f"P{number:04d}" for number in range(16, 20)}
     assert set(kept.table["patient"]) == patients and len(kept.table) == 12
     assert kept.left_out["same_file"] == len(finished.cohort)
     assert kept.left_out["same_patient"] == 16 * 3 - len(finished.cohort)
-    strangers = outside_images(cohort, cache, finished.cohort.iloc[:0], None, True)
+    strangers = external_images(cohort, cache, finished.cohort.iloc[:0], None, True)
     assert len(strangers.table) == 60
 
 
@@ -237,7 +243,7 @@ def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
 ) -> None:
     others = finished.study.data.model_copy(update={"seed": 9, "patients": 6, "images_per_patient": (2, 2)})
     study = finished.study.model_copy(update={"data": others})
-    monkeypatch.setattr("cxrlens.pipeline.external.numbered_alike", lambda *_: True)
+    monkeypatch.setattr("cxrlens.pipeline.external.share_patient_ids", lambda *_: True)
     with pytest.raises(cxrlens.UserError, match=r"12 of a patient of the run.*different people, say --ids-apart"):
         evaluate_external(finished, None, study=study, device="cpu")
     with pytest.raises(pytest.fail.Exception, match="a network was loaded"):  # so all are let through, and judged
@@ -250,7 +256,7 @@ def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(
     def refuse(*_: object) -> bool:
         raise UserError("patient ids in two ways")
 
-    monkeypatch.setattr("cxrlens.pipeline.external.numbered_alike", refuse)
+    monkeypatch.setattr("cxrlens.pipeline.external.share_patient_ids", refuse)
     monkeypatch.setattr("cxrlens.pipeline.external.decoded", lambda *_: pytest.fail("images were read"))
     with pytest.raises(UserError, match="patient ids in two ways"):
         evaluate_external(finished, study=phantoms(finished, seed=4), device="cpu")
@@ -258,11 +264,11 @@ def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(
 
 def test_equal_ids_are_one_person_within_a_kind_of_source_only() -> None:
     nih, covid = (SOURCES[name]() for name in ("nih_chestxray14", "covid_chestxray"))
-    assert numbered_alike(nih, SOURCES["nih_chestxray14"](positive=("Mass",))) and not numbered_alike(nih, covid)
-    assert numbered_alike(SOURCES["dicom_folder"](), SOURCES["image_folder"]())
+    assert share_patient_ids(nih, SOURCES["nih_chestxray14"](positive=("Mass",))) and not share_patient_ids(nih, covid)
+    assert share_patient_ids(SOURCES["dicom_folder"](), SOURCES["image_folder"]())
     with pytest.raises(UserError, match="patient_ids and salt"):
-        numbered_alike(SOURCES["dicom_folder"](salt="a"), SOURCES["dicom_folder"]())
-    assert numbered_alike(Phantom(seed=1, patients=3), Phantom(seed=1)) and not numbered_alike(
+        share_patient_ids(SOURCES["dicom_folder"](salt="a"), SOURCES["dicom_folder"]())
+    assert share_patient_ids(Phantom(seed=1, patients=3), Phantom(seed=1)) and not share_patient_ids(
         Phantom(), Phantom(seed=1)
     )
 
@@ -350,7 +356,7 @@ def test_a_later_snapshot_is_left_without_the_papers_images_and_patients(
     cohort = source.cohort(shared / "data" / "covid-chestxray-2020-08")
     cache = build_cache(cohort, 112)
     table = known(*paper)
-    by_id = outside_images(cohort.with_missing(cache.missing), cache, table, None, numbered_alike(source, source))
+    by_id = external_images(cohort.with_missing(cache.missing), cache, table, None, share_patient_ids(source, source))
     assert set(by_id.table["patient"]).isdisjoint(table["patient"])
     assert set(by_id.table["image"]).isdisjoint(table["image"]) and by_id.classes == (197, 43)
     assert by_id.left_out == {
@@ -359,12 +365,12 @@ def test_a_later_snapshot_is_left_without_the_papers_images_and_patients(
     # Most of its files were saved anew: without the patients' ids, only a look at the images tells.
     some = Cohort(cohort.name, cohort.table.iloc[::6].reset_index(drop=True), cohort.read, data_dir=cohort.data_dir)
     part = build_cache(some, 112)
-    by_eye = outside_images(some, part, table, paper[1], same_people=False)
+    by_eye = external_images(some, part, table, paper[1], same_people=False)
     assert set(by_eye.table["image"]) <= set(by_id.table["image"]) and by_eye.left_out["near_duplicate"] > 30
 
 
 def test_nih_has_none_of_the_papers_images(shared: Path, paper: tuple[Cohort, ImageCache]) -> None:
     cohort = SOURCES["nih_chestxray14"]().cohort(shared / "data" / "nih1000")
     some = Cohort(cohort.name, cohort.table.iloc[::8].reset_index(drop=True), cohort.read, data_dir=cohort.data_dir)
-    kept = outside_images(some, build_cache(some, 112), known(*paper), paper[1], same_people=False)
+    kept = external_images(some, build_cache(some, 112), known(*paper), paper[1], same_people=False)
     assert len(kept.table) == 125 and not any(kept.left_out.values())

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import cxrlens
 from cxrlens.cli.main import app
-from cxrlens.pipeline.external import outside_images
+from cxrlens.pipeline.external import external_images
 from cxrlens.pipeline.prepare import decoded
 from cxrlens.progress import Silent
 
@@ -95,7 +95,7 @@ def test_a_judgement_elsewhere_says_what_the_table_could_not_say(folder: Path, t
     cohort = cxrlens.Study.load(tmp_path / "s.toml").data.cohort(folder)
     cache = decoded(cohort, 64, "bicubic", Silent())
     table = cohort.table.iloc[:0].assign(sha256=None)
-    assert "taken for masks" in outside_images(cohort, cache, table, None, same_people=False).notes[0]
+    assert "taken for masks" in external_images(cohort, cache, table, None, same_people=False).notes[0]
 
 
 def test_explain_says_that_it_takes_images_and_not_a_folder(finished: cxrlens.Run, tmp_path: Path) -> None:

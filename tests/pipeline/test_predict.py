@@ -99,7 +99,7 @@ def test_a_file_that_is_named_and_lies_in_a_folder_is_looked_at_once(
     table = run.predict(names, device="cpu")
     assert table["image"].tolist() == [str(new / "n.png")]
     command = ["predict", str(run.folder.path), *map(str, names), "--device", "cpu"]
-    assert "3 files are given more than once and looked at once" in CliRunner().invoke(app, command).output
+    assert "3 files are given more than once and counted once" in CliRunner().invoke(app, command).output
 
 
 def test_explain_names_what_to_give_in_place_of_a_folder(run: cxrlens.Run, new: Path, tmp_path: Path) -> None:

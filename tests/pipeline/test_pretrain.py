@@ -260,7 +260,7 @@ def test_a_finding_of_too_few_held_out_patients_is_named_before_training(
     file = tomlkit.parse(FILE)
     some = "|".join(f"{number:04d}" for number in range(patients))
     file["data"][1]["patterns"] = {"first": f"phantom-({some})-1[.]png$"}
-    validation = gather(PretrainStudy.of(file.unwrap()), None, watcher).side("validation")
+    validation = gather(PretrainStudy.of(file.unwrap()), None, watcher).subset("validation")
     held_out = validation.loc[validation["first"] == 1, "patient"].nunique()
     assert (held_out < 5) == told and [line.split(":")[1] for line in said] == [" first"] * told
     for line in said:

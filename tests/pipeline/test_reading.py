@@ -212,7 +212,7 @@ def test_a_run_goes_on_with_the_same_images_and_is_reopened(deep: cxrlens.Run, s
     before = deep.results
     heard = Heard()
     again = cxrlens.run(cxrlens.Study.load(study), data, out=deep.folder.path, device="cpu", progress=heard)
-    assert again.results == before and any("was trained before" in line for line in heard.lines)
+    assert again.results == before and any("already trained" in line for line in heard.lines)
     assert reopen(deep)[0].cache.depth == 12
 
 

@@ -51,7 +51,7 @@ def test_a_frozen_network_is_as_it_was_and_a_trained_one_is_not(measured: Measur
         values = [block[key] for key in ("cka", "low", "high", "weights", "batchnorm", "statistics")]
         assert values == [1, 1, 1, 0, 0, 0]
     assert all(block["cka"] < 1 and block["weights"] > 0 and block["statistics"] > 0 for block in small["blocks"])
-    assert "did not move" in frozen["note"] and "random start" in small["note"]
+    assert "did not change" in frozen["note"] and "random weights" in small["note"]
     assert small["seeds"] == 2 and small["blocks"][0]["over_seeds"]["cka"]["seeds"] == 2
     (pair,) = found["between"]
     assert (pair["a"], pair["b"]) == ("small network", "frozen network") and pair["low"] <= pair["cka"] <= pair["high"]
@@ -78,7 +78,7 @@ def test_weights_out_of_reach_are_told_and_the_trained_network_still_counts(
     found = measured(keep=lambda task: task.seed == 0)
     small, frozen = found["models"]
     assert small["blocks"] and not frozen["blocks"] and len(found["between"]) == 1
-    assert frozen["note"].endswith("cannot be made again: the weights are not here.")
+    assert frozen["note"].endswith("are no longer available: the weights are not here.")
 
 
 def test_other_weights_under_the_same_name_are_no_start(measured: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def test_other_weights_under_the_same_name_are_no_start(measured: Measure, monke
 
     monkeypatch.setattr(stage, "build_classifier", other)
     for model in measured(keep=lambda task: task.seed == 0)["models"]:
-        assert not model["blocks"] and "now means other weights" in model["note"]
+        assert not model["blocks"] and "now stands for other weights" in model["note"]
 
 
 def test_a_trunk_that_moved_though_frozen_is_told(measured: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_a_trunk_that_moved_though_frozen_is_told(measured: Measure, monkeypatch
 
     monkeypatch.setattr(stage, "build_classifier", drifted)
     (frozen,) = measured(keep=lambda task: task.row.name == "frozen network" and task.seed == 0)["models"]
-    assert "and yet it moved" in frozen["note"] and frozen["blocks"][0]["statistics"] > 0
+    assert "should be frozen, but it changed" in frozen["note"] and frozen["blocks"][0]["statistics"] > 0
 
 
 def test_too_few_patients_are_told_and_nothing_is_drawn(measured: Measure, copied: cxrlens.Run) -> None:

@@ -161,7 +161,7 @@ def test_a_study_whose_weights_are_all_out_of_reach_stops_with_what_to_do(
     finished: cxrlens.Run, tmp_path: Path
 ) -> None:
     study = finished.study.model_copy(update={"models": finished.study.models[2:]})
-    with pytest.raises(cxrlens.UserError, match=r"no model's weights are in reach:\n- out of reach: .*CheXNet"):
+    with pytest.raises(cxrlens.UserError, match=r"the weights of no model are available:\n- out of reach: .*CheXNet"):
         cxrlens.run(study, out=tmp_path, device="cpu")
 
 

@@ -54,7 +54,7 @@ def predict(
         if row["problem"] is None or row["problem"] != row["problem"]:
             probabilities.add_row(literal(row["image"]), *(probability(row[name]) for name in models))
     console.print(probabilities)
-    for line in (_threshold_note(opened), stage.seen_before(table)):
+    for line in (_threshold_note(opened), stage.run_images_note(table)):
         if line:
             say(console, line)
     console.print("For research only; never for diagnosis.")

@@ -1,4 +1,4 @@
-"""AUCs and differences of any table of predictions, also of one that cxrlens never made."""
+"""AUCs and differences of any table of predictions, also of one that cxrlens did not write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cxrlens.evaluate.networks import model_influence, networks_no_auc_reason, r
 from cxrlens.evaluate.records import plain
 from cxrlens.text import many
 
-NAMES = {  # what a column is called where nobody says it; compared without case, blanks and signs
+NAMES = {  # usual column names of each role; compared without case, blanks and punctuation
     "label": ("label", "y", "ytrue", "target", "truth", "groundtruth", "class", "outcome"),
     "patient": (*PATIENTS, "person", "group"),
     "image": ("image", "imageid", "file", "filename", "imagename", "path", "study", "id"),
@@ -33,14 +33,14 @@ WORDS = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0, "positive": 1.0, "negati
 
 @dataclass(frozen=True)
 class AucTable:
-    """What a table of predictions says.
+    """AUCs of a table of predictions.
 
     Attributes:
-        models: name → its AUC and intervals.
-        differences: of every two models, with Holm's correction over all.
-        columns: what each column was taken for.
-        notes: what to know of how the table was read.
-        level: of the intervals.
+        models: model → its AUC with intervals.
+        differences: difference of every pair of models, with Holm's correction over all pairs.
+        columns: role (such as "label" or "patient") → column of the table.
+        notes: sentences on how the table was read.
+        level: confidence level of the intervals, between 0 and 1.
     """
 
     models: dict[str, AucInterval]
@@ -50,9 +50,11 @@ class AucTable:
     level: float
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values: 6 decimals, unknown is None."""
+        """The result as plain values with 6 decimals; unknown is None."""
         return {
-            "models": [{"name": name, **plain(one), "rough": one.rough} for name, one in self.models.items()],
+            "models": [
+                {"name": name, **plain(interval), "rough": interval.rough} for name, interval in self.models.items()
+            ],
             "differences": plain(self.differences),
             "columns": self.columns,
             "notes": list(self.notes),
@@ -71,29 +73,31 @@ def auc_table(
     model: str | None = None,
     level: float = 0.95,
 ) -> AucTable:
-    """Reads a CSV file of predictions: a column of scores a model, or a row a model and image with a column `model`.
+    """Computes AUCs and differences from a CSV file of predictions.
+
+    The file has one column of scores per model, or one row per model and image with a column of model names.
 
     Args:
-        path: of the file.
-        scores: columns of scores, higher means more positive; found by name (`NAMES`) where none is given.
-        label: the column of labels: 1 or 0, true or false, positive or negative; what is empty or only
-            says that it is unknown (`demographics.UNSTATED`) is left out.
-        patient: the column that says whose an image is; without one every row is a patient of its own.
-        image: the column that names an image; needed where a column names the model.
-        model: the column that names the model.
-        level: of the intervals, between 0 and 1.
+        path: the file.
+        scores: columns of scores, where higher means more positive; by default a column with a usual name (`NAMES`).
+        label: column of labels: 1 or 0, true or false, positive or negative. Rows whose label is empty or only says
+            that it is unknown (`demographics.UNSTATED`) are left out.
+        patient: column of patient ids; without one every image counts as a patient of its own.
+        image: column of image names; needed if a column holds model names, seeds or trainings.
+        model: column of model names.
+        level: confidence level of the intervals, between 0 and 1.
 
     Raises:
-        UserError: a column is not there, a label or score is none, models did not judge the same images, or there are
+        UserError: a column is absent, a label or score is invalid, the models do not have the same images, or there are
             fewer than 2 images of a class.
     """
     check_level(level)
     table = read_table(Path(path))
-    asked = {"label": label, "patient": patient, "image": image, "model": model}
-    found = {role: name for role in ("label", "patient", "image", "model", "seed", "fold")
-             if (name := _column(table, role, asked.get(role)))}  # fmt: skip
-    chosen = _scores(table, scores, found)
-    predictions, notes = _predictions(table, chosen, found)
+    named = {"label": label, "patient": patient, "image": image, "model": model}
+    roles = {role: name for role in ("label", "patient", "image", "model", "seed", "fold")
+             if (name := _column(table, role, named.get(role)))}  # fmt: skip
+    score_columns = _scores(table, scores, roles)
+    predictions, notes = _predictions(table, score_columns, roles)
     data = read_predictions(predictions)
     if data.unlabelled:
         notes.append(f"{data.unlabelled} rows or images without a label are left out")
@@ -101,72 +105,77 @@ def auc_table(
         if reason := networks_no_auc_reason(networks, data.labels):
             raise UserError(f"{path}, {name}: {reason}")
     influences = {name: model_influence(networks, data) for name, networks in data.models.items()}
-    models = {name: interval_of(one, data.labels, level) for name, one in influences.items()}
-    columns = {**found, "score": ", ".join(chosen)}
+    models = {name: interval_of(influence, data.labels, level) for name, influence in influences.items()}
+    columns = {**roles, "score": ", ".join(score_columns)}
     return AucTable(models, compare(influences, level), columns, tuple(notes), level)
 
 
-def _column(table: Table, role: str, asked: str | None) -> str | None:
-    if asked is not None:
-        table.need([asked])
-        return asked
-    by_name = {_bare(name): name for name in reversed(list(map(str, table.rows.columns)))}
-    hit = next((by_name[name] for name in NAMES[role] if name in by_name), None)
-    if hit is None and role == "label":
+def _column(table: Table, role: str, name: str | None) -> str | None:
+    """The column of a role: the named one, else one with a usual name."""
+    if name is not None:
+        table.need([name])
+        return name
+    by_name = {_bare(column): column for column in reversed(list(map(str, table.rows.columns)))}
+    column = next((by_name[usual] for usual in NAMES[role] if usual in by_name), None)
+    if column is None and role == "label":
         raise UserError(
             f"{table.path}: no column of labels was found; name it with --label. Columns: "
             f"{', '.join(map(str, table.rows.columns))}"
         )
-    return hit
+    return column
 
 
 def _bare(name: str) -> str:
     return "".join(sign for sign in name.lower() if sign.isalnum())
 
 
-def _scores(table: Table, asked: Sequence[str], found: dict[str, str]) -> list[str]:
-    if asked:
-        table.need(asked)
-        return list(dict.fromkeys(asked))
-    if one := _column(table, "score", None):
-        return [one]
+def _scores(table: Table, names: Sequence[str], roles: dict[str, str]) -> list[str]:
+    """The columns of scores: the named ones, else one with a usual name."""
+    if names:
+        table.need(names)
+        return list(dict.fromkeys(names))
+    if column := _column(table, "score", None):
+        return [column]
     raise UserError(
-        f"{table.path}: no column of scores was found; name one a model with --score. Columns: "
-        f"{', '.join(name for name in map(str, table.rows.columns) if name not in found.values())}"
+        f"{table.path}: no column of scores was found; name one for each model with --score. Columns: "
+        f"{', '.join(name for name in map(str, table.rows.columns) if name not in roles.values())}"
     )
 
 
-def _predictions(table: Table, scores: list[str], found: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
-    """The table in the columns of `predictions.csv`, a row a model and image."""
+def _predictions(table: Table, scores: list[str], roles: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """The table with the columns of `predictions.csv`, one row per model and image; and notes on how it was read."""
     rows, notes = table.rows, []
-    labels = [_label(table, row, cell) for row, cell in enumerate(rows[found["label"]])]
+    labels = [_label(table, row, cell) for row, cell in enumerate(rows[roles["label"]])]
     numbered = [f"row {line}" for line in table.lines]
-    by_row = "model" not in found and "seed" not in found
-    if not by_row and "image" not in found:
+    by_row = "model" not in roles and "seed" not in roles
+    if not by_row and "image" not in roles:
         raise UserError(
-            f"{table.path}: where a row is a model's or a training's, a column must name the image; name it with "
-            "--image"
+            f"{table.path}: a table with one row per image and model or training needs a column of image names; name "
+            "it with --image"
         )
-    if "model" in found and len(scores) > 1:
-        raise UserError(f"one column of scores goes with the column '{found['model']}'; got {', '.join(scores)}")
+    if "model" in roles and len(scores) > 1:
+        raise UserError(
+            f"a table with a column of models ('{roles['model']}') needs one column of scores; got {', '.join(scores)}"
+        )
     if by_row:
-        found.pop("image", None)
-    images = numbered if by_row else rows[found["image"]].tolist()
-    if "patient" in found:
-        cells = rows[found["patient"]].tolist()
-        named, _ = read_patients(cells)
-        if lone := named.count(None):
+        roles.pop("image", None)
+    images = numbered if by_row else rows[roles["image"]].tolist()
+    if "patient" in roles:
+        cells = rows[roles["patient"]].tolist()
+        ids, _ = read_patients(cells)
+        if unknown := ids.count(None):
             words = dict.fromkeys(f"'{cell}'" for cell in cells if cell.strip().casefold() in UNSTATED - {""})
-            which = f" ({', '.join(list(words)[:5])})" if words else ""
+            examples = f" ({', '.join(list(words)[:5])})" if words else ""
             notes.append(
-                f"{many(lone, 'row', 'name')} no patient{which}: each of these images counts as a patient of its own"
+                f"{many(unknown, 'row', 'name')} no patient{examples}: each of these images counts as a patient of its "
+                "own"
             )
-        patients = [name or f"of {image}" for name, image in zip(named, images, strict=True)]
+        patients = [patient or f"of {image}" for patient, image in zip(ids, images, strict=True)]
     else:
         patients = images
         notes.append(
-            "no column of patients: every image counts as a patient of its own, so intervals are too narrow where one "
-            "has several; name it with --patient"
+            "no column of patients: every image counts as a patient of its own, so intervals are too narrow if a "
+            "patient has several images; name the column with --patient"
         )
     parts = []
     for column in scores:
@@ -174,9 +183,9 @@ def _predictions(table: Table, scores: list[str], found: dict[str, str]) -> tupl
         parts.append(
             pd.DataFrame(
                 {
-                    "model": rows[found["model"]] if "model" in found else column,
-                    "seed": _numbers(rows, found.get("seed")),
-                    "fold": _numbers(rows, found.get("fold")),
+                    "model": rows[roles["model"]] if "model" in roles else column,
+                    "seed": _numbers(rows, roles.get("seed")),
+                    "fold": _numbers(rows, roles.get("fold")),
                     "image": images,
                     "patient": patients,
                     "label": labels,
@@ -189,7 +198,7 @@ def _predictions(table: Table, scores: list[str], found: dict[str, str]) -> tupl
 
 
 def _numbers(rows: pd.DataFrame, column: str | None) -> Any:
-    """Each value as a number, by order; 0 throughout without a column."""
+    """The rank of each value among the column's values; 0 without a column."""
     return 0 if column is None else pd.factorize(rows[column], sort=True)[0]
 
 

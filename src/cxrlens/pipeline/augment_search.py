@@ -1,4 +1,4 @@
-"""Compares augmentations on the benchmark: on folds by patient inside the training side, or the paper's way by name."""
+"""Compares augmentations on the benchmark, on folds of the training set or as the paper did; draws their sheet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cxrlens.evaluate.comparisons import holm
 from cxrlens.files import write_atomically
 from cxrlens.models.classifier import ModelOptions
 from cxrlens.outputs import check_output, picture_by, picture_facts
-from cxrlens.pipeline.fit import labelled
+from cxrlens.pipeline.fit import labelled_images
 from cxrlens.pipeline.prepare import Prepared, prepare, row_size
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.augment_sheet import augment_sheet as sheet
@@ -30,10 +30,8 @@ from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.training_options import TrainingOptions
 
-# Ranks augmentations by their mean AUC over folds, each paired with none (Nadeau and Bengio 2003, eq. 9).
-
 NONE = "none"
-OPTIMISTIC = "optimistic: chosen on the images it is judged on"
+OPTIMISTIC = "optimistic: chosen on the images that also evaluate it"
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,11 @@ class Ranking:
     """Augmentations, the highest mean AUC first.
 
     Attributes:
-        table: combination, augmentation, folds, auc (mean over folds), sd (over folds), difference (mean of the AUC
-            minus that of none on the same fold), better (folds where it is above none), low, high (of the difference),
-            p, p_holm (over all combinations), chosen_on. NaN where one fold, or no spread, says nothing.
-        sentence: what may be concluded.
+        table: one row per combination: combination, augmentation, folds, auc (mean over folds), sd (over folds),
+            difference (mean over folds of its AUC minus the AUC of "none"), better (number of folds in which it is
+            above "none"), low and high (interval of the difference), p, p_holm (corrected over all combinations) and
+            chosen_on. NaN where one fold, or folds without spread, allow no statement.
+        sentence: the conclusion.
     """
 
     table: pd.DataFrame
@@ -52,16 +51,16 @@ class Ranking:
 
 
 def rank_augmentations(trials: pd.DataFrame, optimistic: bool = False, level: float = 0.95) -> Ranking:
-    """Compares every combination with none, fold by fold.
+    """Compares every combination with "none", fold by fold (Nadeau and Bengio 2003, eq. 9).
 
-    The folds' training images overlap, so the plain t interval is too narrow: its variance is corrected to
+    The training images of the folds overlap, so the plain t interval is too narrow. Its variance is corrected to
     `s² · (1 / k + n_validation / n_train)`.
 
     Args:
-        trials: one row a combination and fold, with combination, augmentation, fold, auc, train and validation; every
-            combination on the same folds, "none" among them.
-        optimistic: whether the folds' validation images are those that the choice will be judged on.
-        level: of the interval.
+        trials: one row per combination and fold, with combination, augmentation, fold, auc, train and validation
+            (numbers of images); every combination on the same folds, "none" among them.
+        optimistic: whether the validation images of the folds will also evaluate the chosen combination.
+        level: confidence level of the interval, between 0 and 1.
     """
     aucs = trials.pivot(index="fold", columns="combination", values="auc")
     assert NONE in aucs and not aucs.isna().to_numpy().any(), "every combination on every fold, none among them"
@@ -70,7 +69,7 @@ def rank_augmentations(trials: pd.DataFrame, optimistic: bool = False, level: fl
     rows = [_row(name, str(words[name]), aucs[name], aucs[NONE], share, level) for name in words.index]
     table = pd.DataFrame(rows)
     table["p_holm"] = holm(table["p"])
-    table["chosen_on"] = f"validation ({OPTIMISTIC})" if optimistic else "inner folds of the training side"
+    table["chosen_on"] = f"validation ({OPTIMISTIC})" if optimistic else "inner folds of the training set"
     table = table.sort_values("auc", ascending=False, kind="stable", ignore_index=True)
     return Ranking(table, _sentence(table, level) + (f" ({OPTIMISTIC})" if optimistic else ""))
 
@@ -82,7 +81,7 @@ def _row(name: str, words: str, auc: pd.Series, none: pd.Series, share: float, l
     error = float("nan")
     if name != NONE and folds > 1 and (spread := difference.std(ddof=1)) > 0:
         error = float(np.sqrt(spread**2 * (1 / folds + share)))  # eq. 9
-    reach = error * float(student.ppf((1 + level) / 2, max(folds - 1, 1)))
+    half_width = error * float(student.ppf((1 + level) / 2, max(folds - 1, 1)))
     return {
         "combination": name,
         "augmentation": words,
@@ -91,24 +90,24 @@ def _row(name: str, words: str, auc: pd.Series, none: pd.Series, share: float, l
         "sd": float(auc.std(ddof=1)) if folds > 1 else float("nan"),
         "difference": mean,
         "better": int((difference > 0).sum()),
-        "low": mean - reach,
-        "high": mean + reach,
+        "low": mean - half_width,
+        "high": mean + half_width,
         "p": float(2 * student.sf(abs(mean) / error, folds - 1)) if error > 0 else float("nan"),
     }
 
 
 def _sentence(table: pd.DataFrame, level: float) -> str:
     best = table.iloc[0]
-    first = f"{best['combination']} has the highest mean AUC, {best['auc']:.3f}"
+    sentence = f"{best['combination']} has the highest mean AUC, {best['auc']:.3f}"
     if best["combination"] != NONE:
-        first += f", {best['difference']:+.3f} over none"
+        sentence += f", {best['difference']:+.3f} above none"
     if (table["folds"] < 2).all():
-        return f"{first}; one fold says nothing of chance"
-    told = table.loc[table["p_holm"] <= 1 - level + 1e-12, "combination"].tolist()
-    return f"{first}; " + (
-        f"told from none after Holm's correction: {', '.join(told)}"
-        if told
-        else "no combination can be told from none after Holm's correction"
+        return f"{sentence}; with one fold there is no interval"
+    significant = table.loc[table["p_holm"] <= 1 - level + 1e-12, "combination"].tolist()
+    return f"{sentence}; " + (
+        f"different from none after Holm's correction: {', '.join(significant)}"
+        if significant
+        else "no combination is significantly different from none after Holm's correction"
     )
 
 
@@ -120,17 +119,18 @@ TRIALS, RANKING = "augment_trials.csv", "augment_search.csv"
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How augmentations are compared.
+    """Options of the comparison of augmentations.
 
     Attributes:
-        names: such as "rotation" or "rotation+zoom"; all that `combinations` knows where none is given. "none" always
-            takes part, since the others are compared with it.
-        choose_on: "inner" folds of the training side, or the "validation" side, which flatters the chosen one.
-        folds: inner folds.
-        epochs: of each training; the study's benchmark row says where none is given.
-        steps: an epoch, likewise.
-        size: side of the images, in pixels; the benchmark row's where none is given.
-        seed: of the folds, the weights and the draws.
+        names: combinations such as "rotation" or "rotation+zoom"; by default all that `combinations` knows. "none" is
+            always included, since the others are compared with it.
+        choose_on: "inner" for folds of the training set, or "validation" for the validation set, whose AUC is then
+            optimistic for the chosen combination.
+        folds: number of inner folds.
+        epochs: epochs of each training; by default those of the study's benchmark row.
+        steps: steps in each epoch; by default those of the study's benchmark row.
+        size: side of the images in pixels; by default that of the study's benchmark row.
+        seed: seed of the folds, the initial weights and the augmentations.
     """
 
     names: Sequence[str] = ()
@@ -155,21 +155,21 @@ def augment_search(
 
     Args:
         study: a study, or its file; its images, split, `[augment]` and benchmark row are used.
-        data: the folder of the study's images; None for a source that needs none.
-        out: folder of `augment_trials.csv` (one line a finished training, never done twice) and `augment_search.csv`
-            (the ranking).
-        options: what is compared, and how.
+        data: folder of the study's images; None for a source that needs none.
+        out: folder of `augment_trials.csv` (one line per finished training, which is not repeated) and
+            `augment_search.csv` (the ranking).
+        options: the combinations and how they are compared.
         device: "auto", "cpu" or "cuda".
-        progress: where to show it.
+        progress: display of the work in progress.
 
     Raises:
         UserError: an unknown combination, too few patients for the folds, or `out` holds a search of other options.
-        KeyboardInterrupt: Ctrl-C; the same call goes on behind the last finished training.
+        KeyboardInterrupt: Ctrl-C; the same call continues after the last finished training.
     """
     study, _ = read_study(study)
     data, out = Path(data) if data is not None else None, Path(out)
     options = options or SearchOptions()
-    compared = _compared(study.augment, options.names)
+    augmentations = _named_combinations(study.augment, options.names)
     row = _benchmark(study, options)
     size = row_size(row, study.images) if options.size is None else options.size
     chosen = choose_device(device)
@@ -179,7 +179,7 @@ def augment_search(
         for sentence in _warnings(prepared, options):
             progress.say(f"warning: {sentence}")
         plan = Search(
-            combinations=compared,
+            combinations=augmentations,
             folds=_folds(prepared, size, options),
             model=ModelOptions.model_validate(row.model_dump(include=set(ModelOptions.model_fields))),
             training=TrainingOptions.model_validate(row.model_dump(include=set(TrainingOptions.model_fields))),
@@ -193,17 +193,17 @@ def augment_search(
     return ranking
 
 
-def _compared(study: Augmentation, names: Sequence[str]) -> dict[str, Augmentation]:
+def _named_combinations(study: Augmentation, names: Sequence[str]) -> dict[str, Augmentation]:
     known = combinations(study)
     return {name: named_combination(name, known) for name in dict.fromkeys((NONE, *(names or known)))}
 
 
 def _benchmark(study: Study, options: SearchOptions) -> ModelRow:
-    """The study's own benchmark row, one that is augmented where there are two, else the paper's."""
+    """The study's own benchmark row, preferably one that is augmented; else the paper's."""
     rows = sorted((row for row in study.models if row.backbone == BENCHMARK), key=lambda row: not row.augment)
-    asked = {"epochs": options.epochs, "steps": options.steps}
-    changed = {name: value for name, value in asked.items() if value is not None}
-    return (rows or [PAPER_ROW])[0].model_copy(update={"name": "benchmark", "augment": True, **changed})
+    changes = {"epochs": options.epochs, "steps": options.steps}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    return (rows or [PAPER_ROW])[0].model_copy(update={"name": "benchmark", "augment": True, **changes})
 
 
 def _folds(prepared: Prepared, size: int, options: SearchOptions) -> list[tuple[LabelledImages, LabelledImages]]:
@@ -211,26 +211,27 @@ def _folds(prepared: Prepared, size: int, options: SearchOptions) -> list[tuple[
     inner = options.choose_on == "inner"
     table = prepared.cohort.table
     splits = inner_folds(table, outer.train, options.folds, options.seed, prepared.groups) if inner else (outer,)
-    validated_on, trained_on = prepared.pixels.at(size)
+    evaluation_cache, training_cache = prepared.pixels.at(size)
     return [
-        (labelled(prepared, trained_on, each.train), labelled(prepared, validated_on, each.validation))
-        for each in splits
+        (
+            labelled_images(prepared, training_cache, split.train),
+            labelled_images(prepared, evaluation_cache, split.validation),
+        )
+        for split in splits
     ]
 
 
 def _warnings(prepared: Prepared, options: SearchOptions) -> list[str]:
-    found = list(prepared.warnings)
+    warnings = list(prepared.warnings)
     if options.choose_on == "validation":
-        found.append("choosing on the validation side flatters the augmentation that is chosen")
+        warnings.append("the augmentation is chosen on the validation set: its AUC there is optimistic")
     if len(prepared.splits) > 1:
-        found.append(
-            "the study's split has folds: the search sees the training side of fold 0, so its choice is fair to fold 0 "
-            "alone (the other folds validate on images that it has seen)"
+        warnings.append(
+            "the study's split has folds, and the search uses the training set of fold 0: its choice is unbiased for "
+            "fold 0 only, since the validation sets of the other folds are part of that training set"
         )
-    return found
+    return warnings
 
-
-# The contact sheet of a study's augmentations, on images of its training side.
 
 FORMATS = (".png", ".pdf", ".svg")
 
@@ -245,22 +246,22 @@ def augment_sheet(
     progress: Progress = SILENT,
     force: bool = False,
 ) -> tuple[str, ...]:
-    """Writes the sheet: the original, each of the six, all six, and the study's own `[augment]` where it has one.
+    """Draws training images: the original, each of the six augmentations, all six, and the study's own if it has any.
 
     Args:
-        study: a study, or its file; its training side is drawn from, of both classes in turn.
-        data: the folder of the study's images; None for a source that needs none.
-        out: the picture; its ending says the format.
-        images: how many.
-        seed: of the images and the draws.
-        progress: where reading the images is shown.
-        force: write over a file that is no such sheet; never over one below `data`.
+        study: a study, or its file; the images come from its training set, from both classes in turn.
+        data: folder of the study's images; None for a source that needs none.
+        out: file of the sheet; its ending decides the format.
+        images: number of images.
+        seed: seed of the chosen images and of the augmentations.
+        progress: display of the work in progress.
+        force: overwrite a file that is not such a sheet; never a file below `data`.
 
     Returns:
-        The names of the images that were drawn.
+        The names of the drawn images.
 
     Raises:
-        UserError: another ending than `FORMATS`, `out` names what must not be written over, or see `prepare`.
+        UserError: `out` has an ending that is not in `FORMATS` or must not be overwritten, or see `prepare`.
     """
     study, _ = read_study(study)
     data, out = Path(data) if data is not None else None, Path(out)
@@ -269,8 +270,8 @@ def augment_sheet(
     check_output(out, "the sheet", picture_by("augment-sheet"), folders=[data] if data is not None else [], force=force)
     prepared = prepare(study, data, progress)
     names = _chosen(prepared.splits[0].train, prepared.labels.to_dict(), images, seed)
-    _, trained_on = prepared.pixels.at(study.images.reference)
-    pixels = trained_on.batch(names).astype(np.float32) / 255
+    _, training_cache = prepared.pixels.at(study.images.reference)
+    pixels = training_cache.batch(names).astype(np.float32) / 255
     known = combinations()
     columns = {**SIX, "all six": known["all_six"]}
     if not study.augment.is_identity:
@@ -281,8 +282,8 @@ def augment_sheet(
 
 
 def _chosen(train: tuple[str, ...], label: dict[str, float], images: int, seed: int) -> tuple[str, ...]:
-    """Positive and negative in turn."""
+    """A random sample of training images, positive and negative in turn."""
     shuffled = generator(seed).permutation(np.array(train, dtype=object)).tolist()
-    sides = [[name for name in shuffled if label[name] == wanted] for wanted in (1, 0)]
-    turns = sorted((turn, side) for side, some in enumerate(sides) for turn in range(len(some)))
-    return tuple(sides[side][turn] for turn, side in turns[:images])
+    classes = [[name for name in shuffled if label[name] == value] for value in (1, 0)]
+    turns = sorted((turn, number) for number, names in enumerate(classes) for turn in range(len(names)))
+    return tuple(classes[number][turn] for turn, number in turns[:images])

@@ -1,4 +1,4 @@
-"""The look before training: a study's images listed, decoded, examined and, if wished, drawn on a contact sheet."""
+"""The check before training: lists, decodes and examines a study's images, and draws a contact sheet on request."""
 
 from __future__ import annotations
 
@@ -28,18 +28,16 @@ from cxrlens.files import write_atomically
 from cxrlens.names import shortened
 from cxrlens.outputs import check_output, picture_by, picture_facts
 from cxrlens.pipeline.augment_search import FORMATS
-from cxrlens.pipeline.prepare import decoded, interval_warning, listed, validation_patients
+from cxrlens.pipeline.prepare import decode_images, interval_warning, list_images, validation_patients
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.published import hanley_mcneil
 from cxrlens.study import Study, read_study
-
-# A contact sheet of a cohort: a few images of every label and view, each with what the table says of it.
 
 NAMES = {1.0: "positive", 0.0: "negative"}
 
 
 def sample_rows(table: pd.DataFrame, count: int, rng: np.random.Generator) -> pd.DataFrame:
-    """At most `count` rows, label by label and view by view in turn, so that rare ones are seen; in that order."""
+    """At most `count` rows in the order of label and view; labels and views take turns, so that rare ones are shown."""
     shuffled = table.iloc[rng.permutation(len(table))]
     views = shuffled["view"].fillna("unknown")
     labels = shuffled["label"].fillna(-1.0)
@@ -53,13 +51,13 @@ def sample_rows(table: pd.DataFrame, count: int, rng: np.random.Generator) -> pd
 
 
 def contact_sheet(cohort: Cohort, cache: ImageCache, rng: np.random.Generator, count: int = 40) -> Figure:
-    """A stratified sample of a cohort's readable images.
+    """Draws a stratified sample of a cohort's readable images, each with its label, view and source.
 
     Args:
-        cohort: whose table names label, view and source.
-        cache: of its images.
-        rng: of the sample.
-        count: images to show.
+        cohort: the listed images.
+        cache: the readable images, decoded.
+        rng: random generator of the sample.
+        count: number of images at most.
     """
     readable = cohort.table[cohort.table["image"].isin(list(cache.index))]
     rows = sample_rows(readable, count, rng)
@@ -73,12 +71,9 @@ def contact_sheet(cohort: Cohort, cache: ImageCache, rng: np.random.Generator, c
     columns = (rows[name].tolist() for name in ("image", "label", "view", "source"))
     for axes, (image, label, view, source) in zip(grid.flat, zip(*columns, strict=True), strict=False):
         axes.imshow(cache.pixels[cache.index[image]], cmap="gray", vmin=0, vmax=255)
-        said = (NAMES.get(label, "no label"), view or "view unknown", source or "source unknown")
-        axes.set_title("\n".join(shortened(text, 28) for text in said), fontsize=6.5, pad=2, loc="left")
+        lines = (NAMES.get(label, "no label"), view or "view unknown", source or "source unknown")
+        axes.set_title("\n".join(shortened(line, 28) for line in lines), fontsize=6.5, pad=2, loc="left")
     return figure
-
-
-# What the audit's questions to a cohort are asked of, made from the listed and decoded images.
 
 
 def cohort_case(
@@ -90,16 +85,16 @@ def cohort_case(
     judging: IntervalOptions,
     progress: Progress = SILENT,
 ) -> CohortCase:
-    """A cohort before training.
+    """The input of the audit's probes of a cohort, which need no network.
 
     Args:
         cohort: the listed images.
-        splits: the study's; empty where none can be drawn.
-        cache: of its readable images.
-        groups: patient → the patient it counts as, from `integrity.merge_groups` whatever the split makes of it.
-        duplicates: by `find_duplicates`.
-        judging: how intervals are made.
-        progress: where the work is shown.
+        splits: splits of the study; empty where none can be drawn.
+        cache: the readable images, decoded.
+        groups: patient → group of patients who share an image, also where the split does not merge them.
+        duplicates: result of `find_duplicates`.
+        judging: options of the intervals.
+        progress: display of the work in progress.
     """
     return CohortCase(
         table=cohort.table,
@@ -121,18 +116,18 @@ def check(
     progress: Progress = SILENT,
     force: bool = False,
 ) -> CheckReport:
-    """Counts, missing and corrupt files, duplicates, patients and leaks of a study's images, and what tells the label.
+    """Checks a study's images: counts, missing and corrupt files, duplicates, patients, leaks, and hints to the label.
 
     Args:
-        study: whose images, and whose split; or its file.
-        data: the folder of the study's source; None for a source that needs none.
-        sheet: where to draw a contact sheet; its ending says the format.
-        progress: where the work is shown.
-        force: draw the sheet over a file that is no such sheet; never over one below `data`.
+        study: the study, or its file.
+        data: folder of the study's images; None for a source that needs none.
+        sheet: file of a contact sheet; its ending decides the format. None draws no sheet.
+        progress: display of the work in progress.
+        force: overwrite a file that is not a contact sheet; never a file below `data`.
 
     Raises:
-        UserError: the folder is absent or not the source's layout, no image can be read, or the sheet's ending is not
-            one of `FORMATS` or it must not be written over.
+        UserError: the folder is absent or has another layout, no image can be read, or `sheet` has an ending that is
+            not in `FORMATS` or names a file that must not be overwritten.
     """
     study, _ = read_study(study)
     picture = Path(sheet) if sheet is not None else None
@@ -141,24 +136,22 @@ def check(
     if picture is not None:
         below = [Path(data)] if data is not None else []
         check_output(picture, "the sheet", picture_by("data check"), folders=below, force=force)
-    cohort = listed(study, Path(data) if data is not None else None)
-    cache = decoded(cohort, study.images.reference, study.images.interpolation, progress)
+    cohort = list_images(study, Path(data) if data is not None else None)
+    cache = decode_images(cohort, study.images.reference, study.images.interpolation, progress)
     with progress.task("looking for duplicates", len(cohort)) as task:
         report = check_cohort(cohort, study.split, cache, progress=task.update)
-    found, judging = (
-        report.integrity,
-        IntervalOptions(study.evaluation.level, study.evaluation.draws, study.evaluation.seed),
-    )
-    case = cohort_case(cohort, report.splits, cache, found.groups, found.duplicates, judging, progress)
+    integrity, evaluation = report.integrity, study.evaluation
+    intervals = IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed)
+    case = cohort_case(cohort, report.splits, cache, integrity.groups, integrity.duplicates, intervals, progress)
     images = sum(s.validation_positive for s in report.sides), sum(s.validation_negative for s in report.sides)
-    told = [
+    sentences = [
         interval_warning(cohort.table, report.splits, report.merged),
-        size_sentence(images, validation_patients(cohort.table, report.splits, report.merged), study.evaluation.level),
+        size_sentence(images, validation_patients(cohort.table, report.splits, report.merged), evaluation.level),
     ]
     report = replace(
         report,
-        findings=tuple(plain_result(each) for each in cohort_results(case, study.audit.options)),
-        warnings=(*report.warnings, *(sentence for sentence in told if sentence)),
+        findings=tuple(plain_result(result) for result in cohort_results(case, study.audit.options)),
+        warnings=(*report.warnings, *(sentence for sentence in sentences if sentence)),
     )
     if picture is not None:
         figure = contact_sheet(cohort, cache, np.random.default_rng(study.split.seed))
@@ -167,12 +160,12 @@ def check(
 
 
 def size_sentence(images: tuple[int, int], patients: tuple[int, int], level: float = 0.95) -> str:
-    """How well an AUC can be known from so many validation images and patients; "" where it has no interval.
+    """The precision of an AUC from so many validation images and patients; "" where it has no interval.
 
     Args:
-        images: positive and negative.
-        patients: with a positive image, and with a negative one.
-        level: of the interval.
+        images: number of positive and of negative images.
+        patients: number of patients with a positive image and with a negative image.
+        level: confidence level of the interval, between 0 and 1.
 
     >>> size_sentence((49, 54), (49, 54))
     'with 49 positive and 54 negative validation images an AUC of 0.75 is known to about ±0.09'
@@ -183,9 +176,10 @@ def size_sentence(images: tuple[int, int], patients: tuple[int, int], level: flo
     """
     if too_few_patients(*patients):
         return ""
-    found = [hanley_mcneil(0.75, *counts, level) for counts in (images, patients)]
-    apart, alike = (f"±{(one.high - one.low) / 2:.2f}" for one in found)
-    known = (
-        f"with {images[0]} positive and {images[1]} negative validation images an AUC of 0.75 is known to about {apart}"
+    estimates = [hanley_mcneil(0.75, *counts, level) for counts in (images, patients)]
+    by_image, by_patient = (f"±{(estimate.high - estimate.low) / 2:.2f}" for estimate in estimates)
+    sentence = (
+        f"with {images[0]} positive and {images[1]} negative validation images an AUC of 0.75 is known to about "
+        f"{by_image}"
     )
-    return known if apart == alike else f"{known}, or {alike} if all images of a patient are alike"
+    return sentence if by_image == by_patient else f"{sentence}, or {by_patient} if all images of a patient are alike"

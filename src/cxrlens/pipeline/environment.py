@@ -1,4 +1,4 @@
-"""`environment.json`: versions, device, hashes of what went in, and how long each stage took."""
+"""`environment.json`: versions, device, hashes of the inputs, and the time of each stage."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PACKAGES = ("numpy", "pandas", "pillow", "pydicom", "scikit-learn", "scipy", "ti
 
 
 class Stopwatch:
-    """Seconds by stage; a resumed run adds to what it had."""
+    """Seconds of each stage; a resumed run adds to its earlier times."""
 
     def __init__(self, stages: list[dict[str, Any]] | None = None) -> None:
         self.stages = stages or []
 
     def add(self, name: str, seconds: float) -> None:
-        """Adds seconds to a stage."""
+        """Adds seconds to a stage, which is new at its first call."""
         for stage in self.stages:
             if stage["name"] == name:
                 stage["seconds"] = round(stage["seconds"] + seconds, 2)
@@ -36,7 +36,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times a block, also one that is interrupted."""
+        """Times a block, also if it is interrupted."""
         began = time.monotonic()
         try:
             yield
@@ -45,7 +45,7 @@ class Stopwatch:
 
 
 def earlier_stages(run: RunFolder) -> list[dict[str, Any]]:
-    """The stages that an interrupted run wrote; none for a new one, nor where the file is damaged: it is rewritten."""
+    """The stages that an interrupted run wrote; none for a new run or a damaged file, which is written again."""
     try:
         return run.read_json("environment.json")["stages"]
     except (UserError, KeyError, TypeError):
@@ -64,13 +64,13 @@ def write_environment(
     """Writes `environment.json`.
 
     Args:
-        run: the folder.
-        digest: of the images that could be read.
-        images: how many these are.
-        device: where the networks were trained.
-        watch: how long each stage took.
-        data: the folder of the images; kept as an absolute path, so that it is found from any other folder.
-        study_dir: the folder that relative weight paths start from; likewise.
+        run: folder of the run.
+        digest: SHA-256 over the readable images.
+        images: number of readable images.
+        device: device on which the networks were trained.
+        watch: time of each stage.
+        data: folder of the images; written as an absolute path, so that later commands find it from any folder.
+        study_dir: folder that relative weight paths start from; written as an absolute path.
     """
     run.write_json(
         "environment.json",

@@ -1,4 +1,4 @@
-"""A finished run, as Python sees it."""
+"""A finished run: its results, tables and networks, and its images opened again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cxrlens.errors import UserError, near_miss, nearest_file
 from cxrlens.models.backbones import Preprocessing
 from cxrlens.models.classifier import Classifier, restore_classifier
 from cxrlens.pipeline.fit import TrainingTask
-from cxrlens.pipeline.prepare import Pixels, Prepared, digest_of, listed, prepare
+from cxrlens.pipeline.prepare import Pixels, Prepared, images_digest, list_images, prepare
 from cxrlens.pipeline.record import read_record
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.export import operating_table, subgroups_table
@@ -32,17 +32,20 @@ class FinishedRun:
     """A finished run.
 
     Attributes:
-        folder: where it is.
+        folder: folder of the run.
     """
 
     folder: RunFolder
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """A run from its folder.
+        """Opens a run.
+
+        Args:
+            path: folder of the run.
 
         Raises:
-            UserError: it is not there or not finished.
+            UserError: the folder is absent or the run is not finished.
         """
         if not Path(path).exists():
             raise UserError(f"{path} is no finished run: there is no such folder{nearest_file(path)}")
@@ -59,22 +62,22 @@ class FinishedRun:
             f"Run of '{results['study']}' in {self.folder.path}: {len(models)} model{'' if len(models) == 1 else 's'} "
             f"on {cohort['images']} images of {cohort['patients']} patients"
         ]
-        wide = max(len(model["name"]) for model in models)
+        width = max(len(model["name"]) for model in models)
         for model in models:
             auc, low, high = model["auc"], model["auc_low"], model["auc_high"]
             interval = f"[{low:.3f}, {high:.3f}]" if low is not None and high is not None else "no interval"
-            lines.append(f"  {model['name']:<{wide}}  AUC {auc:.3f} {interval}")
-        lines += [f"  {each['name']}: not trained" for each in results["skipped"]]
+            lines.append(f"  {model['name']:<{width}}  AUC {auc:.3f} {interval}")
+        lines += [f"  {row['name']}: not trained" for row in results["skipped"]]
         return "\n".join(lines)
 
     @property
     def study(self) -> Study:
-        """The study that it is of."""
+        """The study of the run."""
         return Study.load(self.folder.study)
 
     @property
     def results(self) -> dict[str, Any]:
-        """`results.json`."""
+        """The content of `results.json`."""
         return self.folder.read_json("results.json")
 
     @property
@@ -89,18 +92,18 @@ class FinishedRun:
 
     @property
     def cohort(self) -> pd.DataFrame:
-        """The listed images, each with its file's facts or why it is missing."""
+        """The listed images, each with the facts of its file or the reason why it is missing."""
         return self.folder.read_table(self.folder.path / "cohort.csv")
 
     def split(self, name: str = "validation", *, fold: int = 0) -> pd.DataFrame:
-        """The images of one set of the split, with `image`, `patient` and `label`: a row a readable image.
+        """The images of one set of the split, with `image`, `patient` and `label`: one row per readable image.
 
         Args:
             name: "train" or "validation".
-            fold: which fold of the split.
+            fold: fold of the split.
 
         Returns:
-            The rows in the order of `predictions` and of `images`.
+            The rows, in the order of `predictions` and of `images`.
 
         Raises:
             UserError: there is no such set or fold.
@@ -115,11 +118,11 @@ class FinishedRun:
         return rows.loc[rows["missing"].isna(), ["image", "patient", "label"]].reset_index(drop=True)
 
     def table(self) -> pd.DataFrame:
-        """Table 1: a row a model, AUC with its intervals, beside the paper's."""
+        """Table 1: one row per model, its AUC with intervals, and the paper's AUC."""
         return table1(self.results)
 
     def comparisons(self) -> pd.DataFrame:
-        """A row a pair of models: the difference of their AUCs with its interval, and what is left of it after Holm."""
+        """One row per pair of models: the difference of their AUCs with its interval and its Holm-corrected p."""
         return comparisons_table(self.results)
 
     def subgroups(self) -> pd.DataFrame:
@@ -132,31 +135,31 @@ class FinishedRun:
 
     @property
     def depth(self) -> int | None:
-        """Bits that a new image of more than 8 bits is read as, as most such training images were; None: its own.
+        """Bits that a new image of more than 8 bits is read as: those of most such images of the run; None: its own.
 
         Raises:
-            UserError: `results.json` is damaged, or an older version read such images of this run.
+            UserError: `results.json` is damaged, or an older version read such images of this run in another way.
         """
         results = self.results
         if "depth" not in results:
-            return self._depth_of_old()
+            return self._depth_of_old_version()
         depth = results["depth"]
         if depth is not None and (type(depth) is not int or not 1 <= depth <= 16):
             path = self.folder.path / "results.json"
             raise UserError(f"{path} is damaged: the depth of its images is 1 to 16 bits; got {depth!r}")
         return depth
 
-    def _depth_of_old(self) -> None:
-        """Before 16-bit files were read by the bits that they use, their values were divided by 65,535."""
+    def _depth_of_old_version(self) -> None:
+        """Refuses a run with 16-bit files: older versions divided their values by 65,535, whatever bits they used."""
         cohort = self.cohort
         if "bits" in cohort and ((cohort["bits"] > 8) & (cohort["format"] != "DICOM")).any():
             raise UserError(
-                f"{self.folder.path} was trained by an older version, which read files of more than 8 bits as 16 bits "
-                "whatever they held: run its study again to use its networks on other images"
+                f"{self.folder.path} was trained by an older version, which read every file of more than 8 bits as 16 "
+                "bits: run its study again to use its networks on other images"
             )
 
     def history(self, model: str, *, seed: int | None = None, fold: int = 0) -> pd.DataFrame:
-        """The training history of one network: a row an epoch."""
+        """The training history of one network: one row per epoch."""
         row, seed = self._network(model, seed)
         return self.folder.read_table(self.folder.unit(folder_name(row.name), seed, fold).folder / "history.csv")
 
@@ -165,22 +168,22 @@ class FinishedRun:
 
         Args:
             name: the model's name, one of `models`.
-            seed: which of the study's seeds it was trained with; the first by default.
-            fold: which fold of the split it was trained on.
+            seed: seed of the study that it was trained with; the first by default.
+            fold: fold of the split that it was trained on.
 
         Raises:
             UserError: no such row, seed or fold was trained, or its weights are damaged.
         """
-        row, unit, told = self._trained(name, seed, fold)
-        given = told["preprocessing"]
-        preprocessing = Preprocessing(tuple(given["mean"]), tuple(given["std"]))
+        row, unit, record = self._trained(name, seed, fold)
+        values = record["preprocessing"]
+        preprocessing = Preprocessing(tuple(values["mean"]), tuple(values["std"]))
         try:
             state = load_file(unit.weights)
         except (SafetensorError, OSError) as error:
             raise UserError(
                 f"{unit.weights} is damaged ({error}); delete {unit.folder} and run the study again"
             ) from error
-        return restore_classifier(row, told["size"], state, preprocessing)
+        return restore_classifier(row, record["size"], state, preprocessing)
 
     def size(self, name: str, *, seed: int | None = None, fold: int = 0) -> int:
         """Side of the images that a network was trained on, in pixels.
@@ -194,11 +197,10 @@ class FinishedRun:
         row, seed = self._network(name, seed)
         unit = self.folder.unit(folder_name(row.name), seed, fold)
         if not unit.record.exists():
-            why = next((f": {each['reason']}" for each in self.results["skipped"] if each["name"] == name), "")
-            raise UserError(f"'{name}' was not trained with seed {seed}, fold {fold} in {self.folder.path}{why}")
-        told = read_record(unit)
-        # Before rows had sizes of their own, a network's was its study's.
-        return row, unit, {"size": self.study.images.reference, **told}
+            reason = next((f": {row['reason']}" for row in self.results["skipped"] if row["name"] == name), "")
+            raise UserError(f"'{name}' was not trained with seed {seed}, fold {fold} in {self.folder.path}{reason}")
+        # Older versions did not record the size of a network: it was the study's.
+        return row, unit, {"size": self.study.images.reference, **read_record(unit)}
 
     def _network(self, name: str, seed: int | None) -> tuple[ModelRow, int]:
         study = self.study
@@ -208,22 +210,18 @@ class FinishedRun:
         raise UserError(f"{self.folder.path}: {near_miss('model', name, [row.name for row in study.models])}")
 
 
-# A finished run's images once more: they must be those that it was made with.
-
-
 def reopen(
     run: FinishedRun, data: str | Path | None = None, progress: Progress = SILENT
 ) -> tuple[Prepared, list[TrainingTask]]:
-    """The run's images and networks.
+    """Prepares the images of a finished run again and lists its networks.
 
     Args:
-        run: finished.
-        data: the folder of its images; where it was when the run was made, if none is given.
-        progress: where work is shown.
+        run: the finished run.
+        data: folder of its images; by default where it was when the run was made.
+        progress: display of the work in progress.
 
     Raises:
-        UserError: the folder is not there, or its images are not those that the run was made with, or were read
-            otherwise then.
+        UserError: the folder is absent, its images are not those of the run, or the run read them in another way.
     """
     study, data_dir = run.study, _folder(run, data)
     prepared = prepare(study, data_dir, progress, run.folder)
@@ -250,25 +248,25 @@ def images_of(
     """The images of one set of a run's split as one of its networks sees them, and their labels; see `Run.images`."""
     rows, size = run.split(name, fold=fold), run.size(model, fold=fold)
     study, data_dir = run.study, _folder(run, data)
-    pixels = Pixels(listed(study, data_dir), study.images, progress)
+    pixels = Pixels(list_images(study, data_dir), study.images, progress)
     _check_same(run, pixels.at(study.images.reference)[0])
-    validated_on, trained_on = pixels.at(size)
-    cache = trained_on if name == "train" else validated_on
+    evaluation_cache, training_cache = pixels.at(size)
+    cache = training_cache if name == "train" else evaluation_cache
     return as_tensor(cache.batch(rows["image"].tolist())), torch.tensor(rows["label"].to_numpy("float32"))
 
 
 def _folder(run: FinishedRun, data: str | Path | None) -> Path | None:
     """The folder of the run's images: `data`, or where it was when the run was made."""
-    _ = run.depth  # refuses a run whose images were read otherwise
+    _ = run.depth  # refuses a run whose images were read in another way
     data_dir = data if data is not None else run.folder.read_json("environment.json")["data"]
     if data_dir is not None and not Path(data_dir).exists():
-        raise UserError(f"the run's images are not at {data_dir}; say where they are with --data PATH")
+        raise UserError(f"the run's images are not at {data_dir}; give their folder with --data PATH")
     return Path(data_dir) if data_dir is not None else None
 
 
 def _check_same(run: FinishedRun, cache: ImageCache) -> None:
     inputs = run.folder.read_json("environment.json")["inputs"]
-    if digest_of(cache) != inputs["images_sha256"]:
+    if images_digest(cache) != inputs["images_sha256"]:
         raise UserError(
             f"the images are not those that {run.folder.path} was made with ({len(cache.index)} here, "
             f"{inputs['images']} then): give the same folder with --data, or run the study anew"

@@ -1,4 +1,4 @@
-"""Second stage: every network of the ladder, trained and written; what is already whole is not trained again."""
+"""Second stage: trains every network of a study and writes it; a finished network is not trained again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.models.classifier import Classifier, build_classifier
 from cxrlens.models.weights.find import find_weights
-from cxrlens.pipeline.prepare import Prepared, Trainable
+from cxrlens.pipeline.prepare import Prepared, TrainableRow
 from cxrlens.pipeline.record import network_record, read_record
 from cxrlens.progress import Progress
 from cxrlens.run_folder import NetworkFolder, RunFolder
@@ -34,7 +34,7 @@ from cxrlens.train.predict import probabilities
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """One network to train: a row of the ladder, the side of its images in pixels, a seed and a fold."""
+    """One network to train: a row of the study, the side of its images in pixels, a seed and a split."""
 
     row: ModelRow
     size: int
@@ -43,34 +43,37 @@ class TrainingTask:
 
     @property
     def title(self) -> str:
-        """For bars and messages."""
+        """Name of the network in progress bars and messages."""
         fold = f", fold {self.split.fold}" if self.split.kind == "patient-kfold" else ""
         return f"{self.row.name} (seed {self.seed}{fold})"
 
     def unit(self, run: RunFolder) -> NetworkFolder:
-        """Its folder."""
+        """Folder of the network in the run."""
         return run.unit(folder_name(self.row.name), self.seed, self.split.fold)
 
 
-def training_tasks(prepared: Prepared, rows: Sequence[Trainable]) -> list[TrainingTask]:
+def training_tasks(prepared: Prepared, rows: Sequence[TrainableRow]) -> list[TrainingTask]:
     """Every network of these rows, model by model."""
     seeds, splits = prepared.study.seeds, prepared.splits
-    return [TrainingTask(each.row, each.size, seed, split) for each in rows for seed in seeds for split in splits]
+    return [TrainingTask(row.row, row.size, seed, split) for row in rows for seed in seeds for split in splits]
 
 
 def train_network(
     task: TrainingTask, prepared: Prepared, run: RunFolder, device: Device, study_dir: Path | None, progress: Progress
 ) -> float:
-    """Trains one network and writes its folder; returns the seconds it took, 0 if it was there.
+    """Trains one network and writes its folder.
+
+    Returns:
+        The seconds of the training; 0 if the network was already there.
 
     Raises:
-        UserError: see `train`; or the folder holds this network trained on other data or by another study.
-        KeyboardInterrupt: Ctrl-C; what is trained so far is in the checkpoint.
+        UserError: see `train`, or the folder holds this network trained on other data or by another study.
+        KeyboardInterrupt: Ctrl-C; the checkpoint holds the training so far.
     """
     unit = task.unit(run)
-    known = identity(task, prepared, study_dir)
+    identity = network_identity(task, prepared, study_dir)
     if unit.record.exists():
-        if read_record(unit)["identity"] != known:
+        if read_record(unit)["identity"] != identity:
             raise UserError(
                 f"{unit.folder} holds '{task.title}' trained on other images, from other weights or by another "
                 "version; choose another --out, or delete that folder to train it again"
@@ -78,33 +81,33 @@ def train_network(
         return 0.0
     began = time.monotonic()
     model = build_classifier(task.row, task.size, task.seed, study_dir)
-    validated_on, trained_on = prepared.pixels.at(task.size)
-    data = labelled(prepared, trained_on, task.split.train)
-    validation = labelled(prepared, validated_on, task.split.validation)
+    evaluation_cache, training_cache = prepared.pixels.at(task.size)
+    train_images = labelled_images(prepared, training_cache, task.split.train)
+    validation = labelled_images(prepared, evaluation_cache, task.split.validation)
     fit = Fit(
-        model, data, validation, task.row, prepared.study.augment, task.seed, task.split.fold, device,
-        unit.checkpoint, known, task.title,
+        model, train_images, validation, task.row, prepared.study.augment, task.seed, task.split.fold, device,
+        unit.checkpoint, identity, task.title,
     )  # fmt: skip
     history = train(fit, progress)
     run.write_table(unit.folder / "history.csv", history)
-    run.write_table(unit.folder / "predictions.csv", predictions(task, prepared, model, validation, device))
-    judged = labelled(prepared, validated_on, task.split.train)
-    run.write_table(unit.folder / "train_predictions.csv", predictions(task, prepared, model, judged, device))
+    run.write_table(unit.folder / "predictions.csv", prediction_table(task, prepared, model, validation, device))
+    evaluated = labelled_images(prepared, evaluation_cache, task.split.train)
+    run.write_table(unit.folder / "train_predictions.csv", prediction_table(task, prepared, model, evaluated, device))
     save_tensors(unit.weights, model.state_dict())
-    write_text(unit.record, json.dumps(network_record(task.row, model, known), indent=1) + "\n")
+    write_text(unit.record, json.dumps(network_record(task.row, model, identity), indent=1) + "\n")
     unit.checkpoint.unlink(missing_ok=True)
     return time.monotonic() - began
 
 
-def labelled(prepared: Prepared, cache: ImageCache, images: Sequence[str]) -> LabelledImages:
-    """Images with their labels."""
+def labelled_images(prepared: Prepared, cache: ImageCache, images: Sequence[str]) -> LabelledImages:
+    """The named images of a cache with their labels."""
     return LabelledImages(cache, tuple(images), prepared.labels.loc[list(images)].to_numpy(np.float32))
 
 
-def predictions(
+def prediction_table(
     task: TrainingTask, prepared: Prepared, model: Classifier, data: LabelledImages, device: Device
 ) -> pd.DataFrame:
-    """A row an image: model, seed, fold, image, patient, label, probability, logit."""
+    """Predictions, one row per image: model, seed, fold, image, patient, label, probability, logit."""
     logits = FixedImages(model, data, device).logits().astype(np.float64)
     patients = prepared.cohort.table.set_index("image")["patient"].loc[list(data.images)]
     return pd.DataFrame(
@@ -121,16 +124,16 @@ def predictions(
     )
 
 
-def identity(task: TrainingTask, prepared: Prepared, study_dir: Path | None) -> str:
-    """What a network's bits depend on, as a digest: row, weights, images and their order, augmentation, seed, fold."""
+def network_identity(task: TrainingTask, prepared: Prepared, study_dir: Path | None) -> str:
+    """SHA-256 of what a network's bits depend on: row, weights, images and their order, augmentation, seed, fold."""
     study = prepared.study
     weights = find_weights(task.row.weights, task.row.backbone, study_dir)
     facts = prepared.cache.facts.set_index("image")
     content = facts["sha256"]
-    told: dict[str, Any] = {
+    inputs: dict[str, Any] = {
         "version": __version__,
         "row": task.row.model_dump(mode="json", exclude={"paper", "size", "instead_of"}),
-        # A checkpoint of a frozen network holds its head alone: under another backbone it would be worth nothing.
+        # A checkpoint of a frozen network holds only its head, which is useless with another backbone.
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
         "images": study.images.model_dump(mode="json") | {"size": task.size},
         "augment": study.augment.model_dump(mode="json"),
@@ -140,5 +143,5 @@ def identity(task: TrainingTask, prepared: Prepared, study_dir: Path | None) -> 
         "validation": [[image, content[image]] for image in task.split.validation],
     }
     if depths := {image: int(depth) for image, depth in facts["depth"].dropna().items()}:
-        told["depths"] = depths
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+        inputs["depths"] = depths
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

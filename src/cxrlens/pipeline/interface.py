@@ -1,4 +1,4 @@
-"""What a researcher in a notebook does with a finished run: `cxrlens.Run`, each method the function of one command."""
+"""The Python interface of a finished run: `cxrlens.Run`. Its methods do what the commands do."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Paths = str | Path | Sequence[str | Path]
 
 @dataclass(frozen=True, repr=False)
 class Run(FinishedRun):
-    """A finished run: its tables and networks, and what can be asked of them.
+    """A finished run: its tables and networks, and methods that apply the networks.
 
-    Nothing is printed unless `progress` says where. Paths are `str` or `pathlib.Path`. For research only; never for
+    Nothing is printed unless `progress` is given. Paths are `str` or `pathlib.Path`. For research only; never for
     diagnosis.
     """
 
@@ -40,53 +40,54 @@ class Run(FinishedRun):
         data: str | Path | None = None,
         progress: Progress = SILENT,
     ) -> tuple[Tensor, Tensor]:
-        """The run's own images as one of its networks sees them, before any augmentation.
+        """The run's own images as input of one of its networks, before any augmentation.
 
         Args:
-            name: the set of the split, "train" or "validation".
-            model: the model's name, one of `models`; it decides the size.
-            fold: which fold of the split.
-            data: the folder of the run's images; where it was when the run was made, by default.
-            progress: where reading the images is shown.
+            name: set of the split, "train" or "validation".
+            model: name of the model, one of `models`; it decides the size.
+            fold: fold of the split.
+            data: folder of the run's images; by default where it was when the run was made.
+            progress: display of the work in progress.
 
         Returns:
-            x, float32 [n, 1, size, size] in [0, 1], and y, float32 [n], 1 for positive and 0 for negative: in the order
-            of `split(name)`, which has their names and patients.
+            x, float32 [n, 1, size, size] in [0, 1], and y, float32 [n], 1 for positive and 0 for negative. The order is
+            that of `split(name)`, which has their names and patients.
 
         Raises:
-            UserError: there is no such set, model or fold, or the images are not those that the run was made with.
+            UserError: there is no such set, model or fold, or the images are not those of the run.
         """
         return images_of(self, name, model=model, fold=fold, data=data, progress=progress)
 
     def load_image(self, path: str | Path, *, model: str) -> Tensor:
-        """One new X-ray as a network of this run is given it, float32 [1, 1, size, size] in [0, 1].
+        """Reads one new X-ray as input of a network of this run, float32 [1, 1, size, size] in [0, 1].
 
-        It is resized as the study says, and a file of more than 8 bits is read as the run's own were.
+        It is resized as the study says, and a file of more than 8 bits is read like the run's own images.
 
         Args:
             path: a PNG, JPEG, TIFF, BMP, WebP or DICOM file.
-            model: the model's name, one of `models`; it decides the size.
+            model: name of the model, one of `models`; it decides the size.
 
         Raises:
-            UserError: there is no such model or file, or the file is no readable X-ray.
+            UserError: there is no such model or file, or the file is not a readable X-ray.
         """
         interpolation = self.study.images.interpolation
         return load_image(path, size=self.size(model), interpolation=interpolation, depth=self.depth)
 
     def predict(self, paths: Paths, *, device: str = "auto", progress: Progress = SILENT) -> pd.DataFrame:
-        """Probabilities of new images by every model, a row an image; see `cxrlens.pipeline.predict.predict`.
+        """Probabilities of new images by every model, one row per image; see `cxrlens.pipeline.predict.predict`.
 
         Args:
-            paths: one path or many, of images or of folders of images.
+            paths: one or several images or folders of images.
             device: "auto", "cpu" or "cuda".
-            progress: where work is shown.
+            progress: display of the work in progress.
 
         Returns:
-            The columns `image`, one a model (the mean over its seeds and folds), `problem` (why an image could not be
-            read), `warnings` (what is odd with it) and `side` ("new", or the set of this run that it belongs to).
+            The columns `image`, one per model (the mean over its seeds and folds), `problem` (the reason why an image
+            could not be read), `warnings` (problems of an image that was read) and `side` ("new", or the set of this
+            run that the image belongs to).
 
         Raises:
-            UserError: a path is absent, or no file can be read.
+            UserError: a path is absent, or none of the files can be read.
         """
         return predict(self, paths, device=device, progress=progress)
 
@@ -103,17 +104,17 @@ class Run(FinishedRun):
         """Attribution maps of new images by every model's first network, drawn as Figure 1.
 
         Args:
-            paths: one path or many, of images.
-            out: the figure's path; PNG and PDF are written, and the raw maps in a folder of that name. By default
-                `figures/explained.png` in the run's folder, which the next call writes over.
+            paths: one or several images.
+            out: file of the figure. PNG and PDF are written, and the raw maps in a folder of that name. By default
+                `figures/explained.png` in the run's folder, which the next call overwrites.
             methods: names of attribution methods; the study's by default.
             device: "auto", "cpu" or "cuda".
-            progress: where work is shown.
-            force: write over files that cxrlens did not write; never over the images or the run's own files.
+            progress: display of the work in progress.
+            force: overwrite files that cxrlens did not write; never the images or the run's own files.
 
         Raises:
-            UserError: a path is absent, a folder or no readable X-ray, a method is unknown or no model can have it, or
-                `out` must not be written over.
+            UserError: a path is absent, a folder or not a readable X-ray, a method is unknown or works with no model,
+                or `out` must not be overwritten.
         """
         return explain_images(self, paths, out=out, methods=methods, device=device, progress=progress, force=force)
 
@@ -127,20 +128,20 @@ class Run(FinishedRun):
         study_dir: str | Path | None = None,
         progress: Progress = SILENT,
     ) -> Audit:
-        """What the networks may use in place of the lungs; also written into the run's folder and report.
+        """Tests whether the networks use something other than the lungs; also written into the run's folder and report.
 
-        What an earlier or interrupted audit found of a network is not computed again.
+        Results that an earlier or interrupted audit computed for a network are not computed again.
 
         Args:
-            data: the folder of the run's images; where it was when the run was made, by default.
+            data: folder of the run's images; by default where it was when the run was made.
             also: names of further probes, which train networks of their own.
-            full: evaluate maps on every validation image, not on a sample.
+            full: whether maps are evaluated on every validation image, not on a sample.
             device: "auto", "cpu" or "cuda".
-            study_dir: the folder that relative weight paths start from; as when the run was made, by default.
-            progress: where work is shown.
+            study_dir: folder that relative weight paths start from; by default that of the run.
+            progress: display of the work in progress.
 
         Raises:
-            UserError: an unknown probe, or the images are not those that the run was made with.
+            UserError: a probe is unknown, or the images are not those of the run.
         """
         record = audit_run(self, data, also=also, full=full, device=device, study_dir=study_dir, progress=progress)
         return Audit(self.folder.path, record)
@@ -156,28 +157,28 @@ class Run(FinishedRun):
         ids_apart: bool = False,
         force: bool = False,
     ) -> ExternalResult:
-        """Every model on images from elsewhere, none of which the run was made with; written to file and report.
+        """Evaluates every model on other images, without those of the run's patients; writes a file and the report.
 
         Args:
-            data: the folder of the other images; None where their source needs none.
-            study: the study, or its file, whose `[data]` says how they are listed and labelled; the run's by default.
-            out: the JSON file of the result, the predictions beside it; by default `external/NAME.json` in the run's
-                folder, and then the run's report is written anew with it.
+            data: folder of the other images; None if their source needs none.
+            study: study, or its file, whose `[data]` lists and labels the other images; the run's by default.
+            out: JSON file of the result, with the predictions beside it. By default it is `external/NAME.json` in the
+                run's folder, and the run's report is written again with it.
             device: "auto", "cpu" or "cuda".
-            progress: where work is shown.
-            ids_apart: whether equal patient ids here and in the run are different people.
-            force: write over files that cxrlens did not write.
+            progress: display of the work in progress.
+            ids_apart: whether equal patient ids in both sets of images are different people.
+            force: overwrite files that cxrlens did not write.
 
         Raises:
-            UserError: the images cannot be listed or read, fewer than 2 of a class are left, or `out` is no JSON file
-                or must not be written over.
+            UserError: the images cannot be listed or read, fewer than 2 of a class are left, or `out` is not a JSON
+                file or must not be overwritten.
         """
         file = Path(out) if out is not None else None
         if file is not None:
             if file.suffix != ".json":
-                raise UserError(f"--out is a JSON file, such as outside.json; got {file}")
-            described = [Path(study)] if isinstance(study, str | Path) else []
-            check_external(self, file, described, [Path(data)] if data is not None else [], force)
+                raise UserError(f"--out needs a file that ends in .json; got {file}")
+            study_files = [Path(study)] if isinstance(study, str | Path) else []
+            check_external(self, file, study_files, [Path(data)] if data is not None else [], force)
         result = evaluate_external(self, data, study=study, device=device, progress=progress, ids_apart=ids_apart)
         result = write_external(self, result, file, force)
         if file is None:
@@ -194,19 +195,19 @@ class Run(FinishedRun):
         progress: Progress = SILENT,
         force: bool = False,
     ) -> Path:
-        """Writes the report anew from the run's folder, as one HTML page; returns its file.
+        """Writes the report again from the run's folder, as one HTML page; returns its file.
 
         Args:
-            out: the page's file; by default the run's `report.html`, or `report-shared.html` of a page with less in it.
+            out: file of the page; by default the run's `report.html`, or `report-shared.html` if anything is left out.
             images: whether X-rays are shown.
             notes: whether the notes of the images' table are shown.
-            names: whether patients and files have their names; otherwise they are numbered. This anonymises nothing
-                else.
-            progress: where it is said what may not be passed on.
-            force: write over a file that is no page of cxrlens.
+            names: whether patient ids and file names are shown; otherwise both are numbered. Nothing else is
+                anonymised.
+            progress: display of the conditions of sharing and of what is left out.
+            force: overwrite a file that is not a page of cxrlens.
 
         Raises:
-            UserError: a file of the run is damaged, or `out` is no HTML file or must not be written over.
+            UserError: a file of the run is damaged, or `out` is not an HTML file or must not be overwritten.
         """
         return write_report(self, out, images=images, notes=notes, names=names, progress=progress, force=force)
 
@@ -216,8 +217,8 @@ class Audit:
     """The audit of a run.
 
     Attributes:
-        folder: the run's, which holds `audit.json`, the page in words `audit.md`, and the report.
-        record: what `audit.json` holds: `findings`, `maps`, `reuse`, `lungs` and `summary`.
+        folder: folder of the run, with `audit.json`, the summary `audit.md` and the report.
+        record: content of `audit.json`: `findings`, `maps`, `reuse`, `lungs` and `summary`.
     """
 
     folder: Path
@@ -225,9 +226,9 @@ class Audit:
 
     @property
     def results(self) -> pd.DataFrame:
-        """A row a result: probe, model, verdict, value with its interval, p, and what it says and does not show.
+        """One row per result: probe, model, verdict, value with its interval, p, a sentence and its limits.
 
-        The model is None for a result of the images and their table; an unknown number is NaN.
+        The model is None for a result on the images and their table. An unknown number is NaN.
         """
         columns = [
             "probe", "model", "verdict", "value", "low", "high", "p", "p_holm", "statistic", "sentence", "limits",
@@ -238,7 +239,7 @@ class Audit:
 
     @property
     def summary(self) -> str:
-        """The page in words, as Markdown."""
+        """The summary as Markdown."""
         return self.record["summary"]["markdown"]
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a study would do: what runs, about how long, and how much memory and disk; one step of each model is timed."""
+"""The plan of a run: its models, and estimates of time, memory and disk from one timed step of each model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
 from cxrlens.pipeline.explain.figure1 import check_named_images
 from cxrlens.pipeline.fit import training_tasks
-from cxrlens.pipeline.prepare import Trainable, need_data, need_interval, prepare, trainable_rows
+from cxrlens.pipeline.prepare import TrainableRow, check_data_given, check_intervals, prepare, trainable_rows
 from cxrlens.progress import SILENT, Progress
 from cxrlens.study import Study, read_study
 from cxrlens.train.device import Device, choose_device, keep_freed_memory
 from cxrlens.train.loop import NO_AUGMENTATION, joins_last
 
 PROCESS = 600_000_000  # bytes of Python with its libraries
-ADAM = 6e-10  # seconds a parameter: it streams seven numbers through memory
+ADAM = 6e-10  # seconds per parameter: an update moves seven numbers through memory
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class PlannedModel:
     """One row of the plan.
 
     Attributes:
-        name: of the row.
+        name: name of the model.
         size: side of its images, in pixels.
-        networks: how many are trained (seeds × folds).
-        steps: of each.
-        parameters: all of them.
-        trainable_parameters: those that train.
-        seconds: of all its networks, estimated from one timed step.
-        memory: bytes while it trains, estimated: the process, weights, gradients and Adam's two moments, the copy that
-            a checkpoint makes, a batch's activations and what comes and goes beside them (the benchmark at 224 pixels:
-            5.4 GB said, 5.6 GB measured).
-        disk: bytes that its networks leave.
-        working_disk: bytes of the one checkpoint that is there while a network trains.
+        networks: number of networks (seeds × folds).
+        steps: training steps of each network.
+        parameters: number of all parameters.
+        trainable_parameters: number of trained parameters.
+        seconds: estimated training time of all its networks, from one timed step.
+        memory: estimated bytes during training: the process, weights, gradients and Adam's two moments, the copy that
+            a checkpoint makes, the activations of a batch, and half of these again for temporary arrays (the benchmark
+            at 224 pixels: 5.4 GB estimated, 5.6 GB measured).
+        disk: bytes of the weights of its networks.
+        working_disk: bytes of the one checkpoint that exists while a network trains.
     """
 
     name: str
@@ -56,14 +56,23 @@ class PlannedModel:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do."""
+    """What a run would do.
+
+    Attributes:
+        device: name of the device.
+        images: number of readable images.
+        models: models that can be trained.
+        skipped: rows that cannot be trained, each with its `name` and `reason`.
+        warnings: warnings about the images and the split.
+        without: sentences on what the figures leave out, of which model, and why.
+    """
 
     device: str
     images: int
     models: tuple[PlannedModel, ...]
     skipped: tuple[dict[str, str], ...]
     warnings: tuple[str, ...]
-    without: tuple[str, ...] = ()  # sentences: what figures will do without, of which model, and why
+    without: tuple[str, ...] = ()
 
 
 def plan(
@@ -74,17 +83,17 @@ def plan(
     study_dir: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> Plan:
-    """Prepares the cohort, builds every model and times a step of each; trains and writes nothing.
+    """Plans a run: prepares the cohort, builds every model and times one step of each. Trains and writes nothing.
 
     Args:
         study: the study, or its file.
-        data: the folder of the study's images; None where its source needs none.
+        data: folder of the study's images; None for a source that needs none.
         device: "auto", "cpu" or "cuda".
-        study_dir: the folder that relative weight paths start from; the study file's by default.
-        progress: where work is shown.
+        study_dir: folder that relative weight paths start from; the study file's by default.
+        progress: display of the work in progress.
 
     Raises:
-        UserError: whatever would stop the run before its training.
+        UserError: anything that would stop the run before its training.
     """
     study, file = read_study(study)
     data, study_dir = (
@@ -92,31 +101,31 @@ def plan(
         Path(study_dir) if study_dir is not None else file and file.parent,
     )
     chosen = choose_device(device)
-    need_data(study, data)
-    rows, skipped = trainable_rows(study, study_dir)  # the plan itself tells who is left out
+    check_data_given(study, data)
+    rows, skipped = trainable_rows(study, study_dir)  # the plan itself lists the skipped rows
     prepared = prepare(study, data, progress)
     for sentence in (*prepared.passed_over, *prepared.notes):
         progress.say(sentence)
-    need_interval(prepared)
+    check_intervals(prepared)
     check_named_images(study, prepared)
     networks = len(training_tasks(prepared, rows[:1]))
-    images, validated = len(prepared.splits[0].train), len(prepared.splits[0].validation)
+    train_images, validation_images = len(prepared.splits[0].train), len(prepared.splits[0].validation)
     if not chosen.is_cuda:
         keep_freed_memory()
     planned = []
     with progress.task("timing a step of each model", len(rows)) as task:
-        for number, each in enumerate(rows):
+        for number, row in enumerate(rows):
             task.update(number)
-            planned.append(_planned(each, study, images, validated, networks, chosen, study_dir))
-    without = tuple(sentence for each in rows for sentence in each.sentences)
+            planned.append(_planned_model(row, study, train_images, validation_images, networks, chosen, study_dir))
+    without = tuple(sentence for row in rows for sentence in row.sentences)
     return Plan(chosen.title, len(prepared.cache.index), tuple(planned), tuple(skipped), prepared.warnings, without)
 
 
-def _planned(
-    trainable_row: Trainable,
+def _planned_model(
+    trainable_row: TrainableRow,
     study: Study,
-    images: int,
-    validated: int,
+    train_images: int,
+    validation_images: int,
     networks: int,
     device: Device,
     study_dir: Path | None,
@@ -124,20 +133,21 @@ def _planned(
     row, size = trainable_row.row, trainable_row.size
     model = build_classifier(row, size, study.seeds[0], study_dir).to(device.name)
     parameters, trainable = count_parameters(model)
-    batch = min(row.batch, images)
+    batch = min(row.batch, train_images)
     pixels = device.put(torch.rand(batch, 1, size, size))
-    step, head, forward, activations = _timed(model, pixels, device)
-    joined = joins_last(model, images, row.batch)
-    steps = row.steps_an_epoch(images, joined) * row.epochs
+    step, head, forward, activations = _time_step(model, pixels, device)
+    joined = joins_last(model, train_images, row.batch)
+    steps = row.steps_an_epoch(train_images, joined) * row.epochs
     variants = study.augment.variants if row.augment else NO_AUGMENTATION.variants
     update = 0.0 if device.is_cuda else trainable * ADAM
-    seconds = steps * (step + update) + forward * (images + validated * (row.epochs + 1))
+    seconds = steps * (step + update) + forward * (train_images + validation_images * (row.epochs + 1))
     if model.backbone_is_frozen:
         # The backbone sees validation images twice: before training, and at its end.
-        seconds = steps * (step + update) + forward * (images + 2 * validated)
-        if variants is not None and steps * batch > len(variants) * images:
-            seconds = steps * (head + update) + forward * ((len(variants) + 1) * images + 2 * validated)
-    state = sum(each.numel() * each.element_size() for each in model.state_dict().values())
+        seconds = steps * (step + update) + forward * (train_images + 2 * validation_images)
+        if variants is not None and steps * batch > len(variants) * train_images:
+            images = (len(variants) + 1) * train_images + 2 * validation_images
+            seconds = steps * (head + update) + forward * images
+    state = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     return PlannedModel(
         name=row.name,
         size=size,
@@ -152,12 +162,12 @@ def _planned(
     )
 
 
-def _timed(model: Classifier, pixels: torch.Tensor, device: Device) -> tuple[float, float, float, int]:
-    """Seconds of a step, of a step of the head alone and of one image forward; bytes of activations kept for a step."""
-    kept: list[int] = []
+def _time_step(model: Classifier, pixels: torch.Tensor, device: Device) -> tuple[float, float, float, int]:
+    """Seconds of a training step, of a step of the head and of the forward pass of one image; bytes of activations."""
+    sizes: list[int] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept.append(tensor.numel() * tensor.element_size())
+        sizes.append(tensor.numel() * tensor.element_size())
         return tensor
 
     target = torch.ones(len(pixels), device=pixels.device)
@@ -169,16 +179,16 @@ def _timed(model: Classifier, pixels: torch.Tensor, device: Device) -> tuple[flo
     model.eval()
     with torch.inference_mode():
         forward = _seconds(lambda: model(pixels), device) / len(pixels)
-    return step, head, forward, sum(kept) // 2
+    return step, head, forward, sum(sizes) // 2
 
 
 def _step(model: Classifier, logits: torch.Tensor, target: torch.Tensor) -> None:
     loss = binary_cross_entropy_with_logits(logits.float(), target)
-    torch.autograd.grad(loss, [each for each in model.parameters() if each.requires_grad], allow_unused=True)
+    torch.autograd.grad(loss, [p for p in model.parameters() if p.requires_grad], allow_unused=True)
 
 
 def _seconds(work: Callable[[], object], device: Device) -> float:
-    """Of the second call: the first one warms up."""
+    """Seconds of the second call; the first one warms up."""
     with device.autocast():
         work()
         began = time.monotonic()

@@ -26,23 +26,23 @@ OWN_COLUMNS = ("image", "problem", "warnings", "side")
 
 
 def load_image(path: str | Path, *, size: int, interpolation: str = "bicubic", depth: int | None = None) -> Tensor:
-    """One X-ray as a network is given it: read, made grey, resized to a square, with 256 grey levels.
+    """Reads one X-ray as network input: converted to grey, resized to a square, with 256 grey levels.
 
-    What is odd with how the file was read, such as hardly any contrast, is a Python warning. A run may have another
-    interpolation or depth than the defaults here: `Run.load_image` reads an image as the run's own were read.
+    A problem of the file, such as very low contrast, is a Python warning. A run may use another interpolation or depth
+    than the defaults here; `Run.load_image` reads an image as the run's own images were read.
 
     Args:
-        path: a PNG, JPEG, TIFF, BMP, WebP or DICOM file; its content says what it is.
+        path: a PNG, JPEG, TIFF, BMP, WebP or DICOM file; its content decides the format, not its name.
         size: height and width of the result in pixels, such as `model.size`.
         interpolation: "bicubic", "bilinear", "nearest", "area" or "lanczos".
-        depth: number of bits that a file of more than 8 bits uses, where it does not say so itself; judged by its
-            values by default.
+        depth: number of bits that a file of more than 8 bits uses, unless the file says it; estimated from its values
+            by default.
 
     Returns:
         float32 [1, 1, size, size] in [0, 1], brighter is higher.
 
     Raises:
-        UserError: there is no such file, it is no readable X-ray, or the size or interpolation is impossible.
+        UserError: the file is absent, it is not a readable X-ray, or the size or interpolation is invalid.
     """
     file = path_of(path)
     if not file.exists():
@@ -56,26 +56,26 @@ def load_image(path: str | Path, *, size: int, interpolation: str = "bicubic", d
 def predict(
     run: FinishedRun, paths: str | Path | Sequence[str | Path], *, device: str = "auto", progress: Progress = SILENT
 ) -> pd.DataFrame:
-    """Looks at images with every trained network.
+    """Predicts images with every trained network of a run.
 
     Args:
-        run: a finished run.
-        paths: one or several images, or folders whose images are all looked at (also in folders below them and behind
-            links). Files that are no images by their name are passed over and counted. One that is given twice counts
+        run: the finished run.
+        paths: one or several images or folders. All images of a folder are read, also in its subfolders and behind
+            links. Files whose names are not those of images are ignored and counted. A file that is given twice counts
             once.
         device: "auto", "cpu" or "cuda".
-        progress: where work is shown.
+        progress: display of the work in progress.
 
     Returns:
-        A row an image: image (as given; a name that is no UTF-8 as `names.name_of` writes it), one column a model with
-        its probability in [0, 1] (mean over seeds and folds of the networks' probabilities), `problem`, why an image
-        could not be read (its probabilities are NaN), `warnings`, what is odd with how it was read, and `side`: "train"
-        where the same file was trained on (in any fold), "validation" where it was validated only, "unused" for any
-        other of this run, else "new"; None where it was not read. The column of a model that is itself called "image",
-        "problem", "warnings" or "side" is "model image" and so on, see `columns`.
+        One row per image. `image` is the path as given (a name that is not UTF-8 as `names.name_of` writes it). Each
+        model has a column with its probability in [0, 1], the mean over its seeds and folds. `problem` is the reason
+        why an image could not be read; its probabilities are then NaN. `warnings` are problems of a file that was read.
+        `side` is "train" if the same file was trained on in any fold, "validation" if it was only validated on,
+        "unused" for any other file of this run, "new" for other images, and None if it was not read. The column of a
+        model whose own name is "image", "problem", "warnings" or "side" is "model image" and so on, see `columns`.
 
     Raises:
-        UserError: a path is absent, or nothing given can be read.
+        UserError: a path is absent, or none of the files can be read.
     """
     paths = [paths] if isinstance(paths, str | Path) else paths
     problems: dict[Path, str] = {}
@@ -83,9 +83,9 @@ def predict(
     names = [model["name"] for model in run.results["models"]]
     sizes = {name: run.size(name) for name in names}
     pixels: dict[Path, dict[int, np.ndarray]] = {}
-    odd: dict[Path, str] = {}
+    file_warnings: dict[Path, str] = {}
     sides: dict[Path, str] = {}
-    known = _known_files(run)
+    run_files = _files_of_run(run)
     depth = run.depth
     with progress.task("reading images", len(files)) as task:
         for number, file in enumerate(files):
@@ -94,8 +94,8 @@ def predict(
             try:
                 image = read_image(file, depth)
                 pixels[file] = {size: to_uint8(image.pixels, size, interpolation) for size in set(sizes.values())}
-                odd[file] = "; ".join(image_warnings(image.steps))
-                sides[file] = known.get(image.sha256, "new")
+                file_warnings[file] = "; ".join(image_warnings(image.steps))
+                sides[file] = run_files.get(image.sha256, "new")
             except UserError as error:
                 problems[file] = error.reason if isinstance(error, UnreadableImage) else str(error)
             task.update(number + 1)
@@ -104,61 +104,63 @@ def predict(
         raise UserError(f"none of {len(files)} files can be read: {reasons}" if files else f"no image in {paths[0]}")
     table = pd.DataFrame({"image": [name_of(file) for file in files]})
     for name, column in columns(names).items():
-        squares = np.stack([each[sizes[name]] for each in pixels.values()])
-        found = dict(zip(pixels, _probabilities(run, name, squares, device, progress), strict=True))
-        table[column] = [found.get(file, np.nan) for file in files]
+        squares = np.stack([by_size[sizes[name]] for by_size in pixels.values()])
+        by_file = dict(zip(pixels, _probabilities(run, name, squares, device, progress), strict=True))
+        table[column] = [by_file.get(file, np.nan) for file in files]
     table["problem"] = pd.Series([problems.get(file) for file in files], dtype=object)
-    table["warnings"] = pd.Series([odd.get(file) or None for file in files], dtype=object)
+    table["warnings"] = pd.Series([file_warnings.get(file) or None for file in files], dtype=object)
     table["side"] = pd.Series([sides.get(file) for file in files], dtype=object)
     return table
 
 
 def columns(models: Sequence[str]) -> dict[str, str]:
-    """Model → the column of its probabilities: its name, with "model " before it where another column has that name.
+    """Model → the column of its probabilities: its name, with the prefix "model " if another column has that name.
 
     >>> columns(["a", "image", "model image"])
     {'a': 'a', 'image': 'model model image', 'model image': 'model image'}
     """
-    found, taken = {}, {*OWN_COLUMNS, *models}
+    names, taken = {}, {*OWN_COLUMNS, *models}
     for name in models:
         column = name
         if name in OWN_COLUMNS:
             while column in taken:
                 column = f"model {column}"
             taken.add(column)
-        found[name] = column
-    return found
+        names[name] = column
+    return names
 
 
-def seen_before(table: pd.DataFrame) -> str:
-    """What of a table of `predict` is no test of the networks, in a sentence; "" where every image is new.
+def run_images_note(table: pd.DataFrame) -> str:
+    """A sentence on the images of a table of `predict` that belong to the run; "" if every image is new.
 
-    >>> seen_before(pd.DataFrame({"side": ["train", "validation", "new"]}))
-    '2 of 3 images belong to this run (1 of them trained on): these do not show how well it does on new images.'
+    >>> run_images_note(pd.DataFrame({"side": ["train", "validation", "new"]}))
+    '2 of 3 images belong to this run (1 of them trained on): they do not show its accuracy on new images.'
     """
-    read = table["side"].dropna()
-    own, trained = int((read != "new").sum()), int((read == "train").sum())
+    sides = table["side"].dropna()
+    own, trained = int((sides != "new").sum()), int((sides == "train").sum())
     if not own:
         return ""
-    images = "1 image belongs" if len(read) == 1 else f"{own} of {len(read)} images belong" + ("s" if own == 1 else "")
+    images = (
+        "1 image belongs" if len(sides) == 1 else f"{own} of {len(sides)} images belong" + ("s" if own == 1 else "")
+    )
     which = f"{trained} of them trained on" if own > 1 else "trained on" if trained else "not trained on"
-    numbers = "these do" if own > 1 else "it does"
-    return f"{images} to this run ({which}): {numbers} not show how well it does on new images."
+    subject = "they do" if own > 1 else "it does"
+    return f"{images} to this run ({which}): {subject} not show its accuracy on new images."
 
 
-def _known_files(run: FinishedRun) -> dict[str, str]:
+def _files_of_run(run: FinishedRun) -> dict[str, str]:
     """SHA-256 of the run's files → "train", "validation" or "unused"."""
     cohort = run.cohort
     if "sha256" not in cohort or not (run.folder.path / "splits.csv").exists():
         return {}
     splits = run.folder.read_table(run.folder.path / "splits.csv")
     by_side = {side: set(splits.loc[splits["side"] == side, "image"]) for side in ("train", "validation")}
-    found: dict[str, str] = {}
+    sides: dict[str, str] = {}
     for image, digest in cohort.loc[cohort["sha256"].notna(), ["image", "sha256"]].itertuples(index=False):
         side = next((side for side, images in by_side.items() if image in images), "unused")
-        # Of several copies of a file one may be trained on.
-        found[digest] = min(found.get(digest, side), side, key=("train", "validation", "unused").index)
-    return found
+        # A file may have several copies, of which one may be trained on.
+        sides[digest] = min(sides.get(digest, side), side, key=("train", "validation", "unused").index)
+    return sides
 
 
 def _probabilities(run: FinishedRun, name: str, squares: np.ndarray, device: str, progress: Progress) -> np.ndarray:
@@ -180,23 +182,23 @@ def _probabilities(run: FinishedRun, name: str, squares: np.ndarray, device: str
 
 
 def _files(paths: Sequence[str | Path], problems: dict[Path, str], progress: Progress) -> list[Path]:
-    """The images that are given or lie in folders that are; links that lead nowhere are `problems`."""
-    given: list[Path] = []
+    """The given images and the images of given folders; broken links are added to `problems`."""
+    files: list[Path] = []
     for path in map(path_of, paths):
         if path.is_dir():
-            found = list_files(path, links_out=True)
-            images = found.unlisted(())
-            given += [path_of(image, path) for image in images]
-            problems |= {path_of(image, path): reason for image, reason in found.refused.items() if image in images}
-            for sentence in ignored_files((), found.others()):
+            listing = list_files(path, links_out=True)
+            images = listing.unlisted(())
+            files += [path_of(image, path) for image in images]
+            problems |= {path_of(image, path): reason for image, reason in listing.refused.items() if image in images}
+            for sentence in ignored_files((), listing.others()):
                 progress.say(f"{path}: {sentence}")
         elif path.exists():
-            given.append(path)
+            files.append(path)
         else:
             raise UserError(f"no such image or folder: {path}{nearest_file(path)}")
-    once: dict[str, Path] = {}
-    for file in given:
-        once.setdefault(os.path.realpath(file), file)
-    if again := len(given) - len(once):
-        progress.say(f"{again} {'file is' if again == 1 else 'files are'} given more than once and looked at once")
-    return list(once.values())
+    unique: dict[str, Path] = {}
+    for file in files:
+        unique.setdefault(os.path.realpath(file), file)
+    if repeated := len(files) - len(unique):
+        progress.say(f"{repeated} {'file is' if repeated == 1 else 'files are'} given more than once and counted once")
+    return list(unique.values())

@@ -1,4 +1,4 @@
-"""First stage: the cohort listed, its images decoded, its sides drawn."""
+"""First stage of a run: lists the cohort, decodes its images, draws the split, and builds each model once."""
 
 from __future__ import annotations
 
@@ -27,38 +27,48 @@ from cxrlens.study import USUAL_SIZE, ImageOptions, ModelRow, Study
 from cxrlens.text import first_few, many
 from cxrlens.train.loop import training_fault
 
-# The cohort's images as squares of every size that a study's rows ask for, each decoded once.
-
 
 class Pixels:
-    """Images by size; a size that nobody asked for is not decoded."""
+    """The cohort's images as squares of every size that a study uses; each size is decoded once, at its first use."""
 
     def __init__(self, cohort: Cohort, options: ImageOptions, progress: Progress = SILENT) -> None:
         self._cohort, self._options, self._progress = cohort, options, progress
-        self._made: dict[tuple[int, str], ImageCache] = {}
+        self._caches: dict[tuple[int, str], ImageCache] = {}
 
     def at(self, size: int) -> tuple[ImageCache, ImageCache]:
-        """The images as they are validated and as they are trained on: one and the same unless the study says not.
+        """The images for evaluation and the images for training.
+
+        Both are the same cache unless the study sets `train_interpolation`.
+
+        Args:
+            size: side of the squares, in pixels.
 
         Raises:
-            UserError: none can be read, or the cache folder cannot be written.
+            UserError: no image can be read, or the cache folder cannot be written.
         """
         usual = self._options.interpolation
-        return self._decoded(size, usual), self._decoded(size, self._options.train_interpolation or usual)
+        return self._cache(size, usual), self._cache(size, self._options.train_interpolation or usual)
 
-    def _decoded(self, size: int, interpolation: str) -> ImageCache:
-        if (size, interpolation) not in self._made:
-            self._made[size, interpolation] = decoded(self._cohort, size, interpolation, self._progress)
-        return self._made[size, interpolation]
+    def _cache(self, size: int, interpolation: str) -> ImageCache:
+        if (size, interpolation) not in self._caches:
+            self._caches[size, interpolation] = decode_images(self._cohort, size, interpolation, self._progress)
+        return self._caches[size, interpolation]
 
 
-def decoded(
+def decode_images(
     cohort: Cohort, size: int, interpolation: str, progress: Progress = SILENT, depth: int | None = None
 ) -> ImageCache:
-    """The cohort's images as squares, read once and kept; `depth` as in `build_cache`.
+    """Decodes the cohort's images to squares, or opens what an earlier call decoded.
+
+    Args:
+        cohort: the listed images.
+        size: side of the squares, in pixels.
+        interpolation: one of `cxrlens.data.images.INTERPOLATIONS`.
+        progress: display of the work in progress.
+        depth: bits that files of more than 8 bits are read as, see `build_cache`.
 
     Raises:
-        UserError: none can be read, or the cache folder cannot be written.
+        UserError: no image can be read, or the cache folder cannot be written.
     """
     with progress.task("reading images", len(cohort)) as task:
         return build_cache(cohort, size, interpolation, progress=task.update, depth=depth)
@@ -66,16 +76,16 @@ def decoded(
 
 @dataclass(frozen=True)
 class Prepared:
-    """What training needs.
+    """The input of training.
 
     Attributes:
-        study: what is asked.
-        cohort: every listed image, with what is missing.
-        pixels: the images at every size that is asked for.
-        splits: one, or one a fold.
-        groups: patient → the patient it was merged with, where an image stands under two ids.
+        study: the study.
+        cohort: every listed image, and the reason for each missing one.
+        pixels: the images at every size that the study uses.
+        splits: one split, or one per fold.
+        groups: patient → group, where patients who share an image count as one; empty if the study merges none.
         warnings: sentences for the top of the report.
-        notes: sentences on what is assumed, and is nothing odd.
+        notes: sentences on ordinary assumptions about the files.
     """
 
     study: Study
@@ -88,7 +98,7 @@ class Prepared:
 
     @property
     def cache(self) -> ImageCache:
-        """The images at the study's own size, with what is known of their files."""
+        """The images at the study's own size, with the facts of their files."""
         return self.pixels.at(self.study.images.reference)[0]
 
     @property
@@ -103,12 +113,12 @@ class Prepared:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the images, see `digest_of`."""
-        return digest_of(self.cache)
+        """SHA-256 over the images, see `images_digest`."""
+        return images_digest(self.cache)
 
 
-def digest_of(cache: ImageCache) -> str:
-    """SHA-256 over every readable image's name, content and depth (where it is more than 8 bits), in name order."""
+def images_digest(cache: ImageCache) -> str:
+    """SHA-256 over name, content and depth (if it is more than 8 bits) of every readable image, in name order."""
     facts = cache.facts.sort_values("image")
     columns = (facts["image"], facts["sha256"], facts["depth"])
     lines = [
@@ -121,14 +131,14 @@ def digest_of(cache: ImageCache) -> str:
 def cohort_duplicates(
     cohort: Cohort, cache: ImageCache, run: RunFolder | None = None, progress: Progress = SILENT
 ) -> Duplicates:
-    """The images that are there twice in a cohort, searched once in the life of a run.
+    """Duplicate images of a cohort, searched once per run.
 
     Args:
         cohort: the listed images.
-        cache: the readable ones, decoded.
+        cache: the readable images, decoded.
         run: folder of the run, whose `duplicates.json` holds the result for as long as the images are the same; None
             without a run.
-        progress: where the work is shown.
+        progress: display of the work in progress.
     """
 
     def search() -> Duplicates:
@@ -146,26 +156,26 @@ def cohort_duplicates(
 
 
 def prepare(study: Study, data: Path | None, progress: Progress = SILENT, run: RunFolder | None = None) -> Prepared:
-    """Lists, decodes and splits.
+    """Lists and decodes the images of a study and draws its split.
 
     Args:
-        study: what is asked.
-        data: the folder of the study's source; None for a source that needs none.
-        progress: where the work is shown.
+        study: the study.
+        data: folder of the study's images; None for a source that needs none.
+        progress: display of the work in progress.
         run: folder of the run, which keeps the result of the search for duplicates; None without a run.
 
     Raises:
-        UserError: the folder is absent or not the source's layout, too few images can be read, or the sides cannot be
+        UserError: the folder is absent or has another layout, too few images can be read, or the split cannot be
             drawn.
     """
-    cohort = listed(study, data)
+    cohort = list_images(study, data)
     pixels = Pixels(cohort, study.images, progress)
     cache, _ = pixels.at(study.images.reference)
     cohort = cohort.with_missing(cache.missing)
     if len(cohort.missing) > study.data.most_missing * len(cohort):
         raise UserError(
-            f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read ({_first(cohort.missing)}): complete "
-            f"the folder, or say in the study's [data] how large a share may be missing (most_missing, now "
+            f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read ({_first_missing(cohort.missing)}): "
+            "complete the folder, or set in the study's [data] what share may be missing (most_missing, now "
             f"{study.data.most_missing:g})"
         )
     groups = cohort_duplicates(cohort, cache, run, progress).groups if study.split.merges else {}
@@ -174,41 +184,41 @@ def prepare(study: Study, data: Path | None, progress: Progress = SILENT, run: R
     return Prepared(study, cohort, pixels, splits, groups, warnings, tuple(reading_notes(cache.facts)))
 
 
-def need_interval(prepared: Prepared) -> None:
-    """Asks before training for what the evaluation needs after it.
+def check_intervals(prepared: Prepared) -> None:
+    """Checks before training that the AUCs can have intervals.
 
     Raises:
-        UserError: a validation side is too small for an interval of an AUC.
+        UserError: a validation set is too small for an interval of an AUC.
     """
     check_interval(prepared.cohort.table, prepared.splits, prepared.groups)
 
 
-def listed(study: Study, data: Path | None) -> Cohort:
-    """The study's images, as its source lists them.
+def list_images(study: Study, data: Path | None) -> Cohort:
+    """Lists the images of a study's source.
 
     Raises:
-        UserError: the folder is not given, absent or not the source's layout.
+        UserError: the folder is not given, is absent or has another layout.
     """
-    need_data(study, data)
+    check_data_given(study, data)
     return study.data.cohort(data)
 
 
-def need_data(study: Study, data: Path | None) -> None:
-    """Asks for the folder of the images before any other work is done.
+def check_data_given(study: Study, data: Path | None) -> None:
+    """Checks, before any other work, that the folder of the images is given.
 
     Raises:
-        UserError: it is not given.
+        UserError: the study's source needs a folder and none is given.
     """
     if study.data.needs_data_dir and data is None:
-        raise UserError("this study's images are in a folder of yours: give it with --data PATH")
+        raise UserError("this study needs the folder of its images: give it with --data PATH")
 
 
 def write_cohort(run: RunFolder, prepared: Prepared) -> None:
-    """Writes `cohort.csv` (the listed rows, each with its file's facts or why it is missing) and `splits.csv`."""
+    """Writes `cohort.csv` (the listed rows, each with the facts of its file or why it is missing) and `splits.csv`."""
     facts = prepared.cache.facts
-    taken = {*facts.columns, "missing", "side"} - {"image"}  # the source may have columns of such names, too
+    reserved = {*facts.columns, "missing", "side"} - {"image"}  # a source may have columns of these names, too
     table = prepared.cohort.table.drop(columns=["path"])
-    table = table.rename(columns={name: f"table_{name}" for name in table if name in taken})
+    table = table.rename(columns={name: f"table_{name}" for name in table if name in reserved})
     table = table.merge(facts, on="image", how="left")
     table["missing"] = table["image"].map(prepared.cohort.missing)
     run.write_table(run.path / "cohort.csv", table)
@@ -221,30 +231,37 @@ def write_cohort(run: RunFolder, prepared: Prepared) -> None:
     run.write_table(run.path / "splits.csv", pd.DataFrame(rows, columns=["image", "fold", "side"]))
 
 
-def summary(prepared: Prepared) -> dict[str, object]:
-    """The `cohort` of `results.json`."""
+def cohort_counts(prepared: Prepared) -> dict[str, object]:
+    """The key `cohort` of `results.json`."""
     return cohort_summary(prepared.cohort, prepared.splits)
 
 
-def _first(missing: dict[str, str], most: int = 3) -> str:
+def _first_missing(missing: dict[str, str], most: int = 3) -> str:
     return "; ".join(f"{image}: {reason}" for image, reason in list(missing.items())[:most])
 
 
 def validation_patients(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str]) -> tuple[int, int]:
-    """Patients with a positive and with a negative image on the validation sides of all splits, see below."""
-    judged = table[table["image"].isin([image for split in splits for image in split.validation])]
-    who = [(groups.get(name, name), label) for name, label in zip(judged["patient"], judged["label"], strict=True)]
-    positive, negative = (len({patient for patient, label in who if label == sign}) for sign in (1, 0))
+    """Number of patients with a positive and with a negative image in the validation sets of all splits.
+
+    Args:
+        table: cohort table.
+        splits: splits of the study; the validation images of all of them are evaluated together.
+        groups: patient → the patient that it counts as.
+    """
+    validation = table[table["image"].isin([image for split in splits for image in split.validation])]
+    patients = [groups.get(patient, patient) for patient in validation["patient"]]
+    pairs = {*zip(patients, validation["label"], strict=True)}
+    positive, negative = (sum(label == value for _, label in pairs) for value in (1, 0))
     return positive, negative
 
 
 def interval_warning(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str]) -> str:
-    """What is known before training of the intervals of its AUCs: that there will be none, or rough ones; else "".
+    """A sentence if the AUCs of a study will have no intervals or rough ones; else "".
 
     Args:
-        table: the cohort's.
-        splits: the study's; the validation images of all of them judge a model together.
-        groups: patient → the patient it counts as.
+        table: cohort table.
+        splits: splits of the study; the validation images of all of them are evaluated together.
+        groups: patient → the patient that it counts as.
     """
     positive, negative = validation_patients(table, splits, groups)
     if not splits or min(positive, negative) >= ROUGH:
@@ -258,63 +275,65 @@ def interval_warning(table: pd.DataFrame, splits: Sequence[Split], groups: Mappi
 
 
 def _warnings(cohort: Cohort, splits: tuple[Split, ...], groups: dict[str, str]) -> tuple[str, ...]:
-    found = [
+    warnings = [
         *cohort.warnings,
         patients_warning(cohort.table),
         *(split_warning(cohort.table, split, groups) for split in splits),
         interval_warning(cohort.table, splits, groups),
     ]
     if cohort.missing:
-        some = first_few([*cohort.missing], 3)
-        found.append(f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {some}")
+        names = first_few([*cohort.missing], 3)
+        warnings.append(
+            f"{len(cohort.missing)} of {len(cohort)} listed images cannot be read and are left out: {names}"
+        )
     if groups and (merged := sum(patient != group for patient, group in groups.items())):
-        found.append(f"{many(merged, 'patient id', 'share')} an image with another id: counted as that patient")
-    return tuple(dict.fromkeys(sentence for sentence in found if sentence))
-
-
-# The rows of a study that can be trained here, each with the size of its images.
+        warnings.append(f"{many(merged, 'patient id', 'share')} an image with another id: counted as that patient")
+    return tuple(dict.fromkeys(sentence for sentence in warnings if sentence))
 
 
 @dataclass(frozen=True)
-class Trainable:
-    """A row whose weights are in reach.
+class TrainableRow:
+    """A row of the study whose weights are available.
 
     Attributes:
-        row: of the study.
+        row: the row.
         size: side of its images, in pixels.
-        without: what of the study's figures its network cannot have → why.
+        left_out: part of the study's figures that its network cannot have → the reason.
     """
 
     row: ModelRow
     size: int
-    without: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sentences(self) -> list[str]:
-        """What the figures will do without."""
-        return [left_out_sentence(what, self.row.name, why) for what, why in self.without.items()]
+        """Sentences on what the figures leave out."""
+        return [left_out_sentence(part, self.row.name, reason) for part, reason in self.left_out.items()]
 
 
 def row_size(row: ModelRow, images: ImageOptions, study_dir: Path | None = None) -> int:
-    """Side of a row's images in pixels: its own, else the study's; of "weights", what theirs says, else 224.
+    """Side of a row's images in pixels: the row's own, else the study's.
+
+    Where that is "weights", it is the size that the row's weights were trained at, or 224 if they do not say.
 
     Raises:
-        UserError: "weights" for a row of weights "auto" that nobody publishes, or (OutOfReach) that are not in reach.
+        UserError: the size is "weights" and the weights are "auto" for a backbone without published weights.
+        OutOfReach: the size is "weights" and the weights are not available.
     """
-    asked = images.size if row.size is None else row.size
-    return asked if asked != "weights" else trained_size(row.weights, row.backbone, study_dir) or USUAL_SIZE
+    size = images.size if row.size is None else row.size
+    return size if size != "weights" else trained_size(row.weights, row.backbone, study_dir) or USUAL_SIZE
 
 
 def trainable_rows(
     study: Study, study_dir: Path | None, progress: Progress = SILENT
-) -> tuple[list[Trainable], list[dict[str, str]]]:
-    """The rows whose weights are in reach, each built once so that a fault shows before hours of training; the others.
+) -> tuple[list[TrainableRow], list[dict[str, str]]]:
+    """The rows whose weights are available, and the rows that are skipped, each with its `name` and `reason`.
 
-    A row that stands in for another is in neither where that one is in reach.
+    Each row is built once, so that a fault shows before hours of training. A row that replaces another (`instead_of`)
+    is in neither list if the weights of the other are available.
 
     Raises:
-        UserError: a row that can't be built or can't take a training step of its batch, or none whose weights are in
-            reach.
+        UserError: a row cannot be built or cannot take a training step of its batch, or no row has available weights.
     """
     rows, skipped = [], []
     with progress.task("building models", len(study.models)) as task:
@@ -325,7 +344,7 @@ def trainable_rows(
                 model = build_classifier(row, size, study.seeds[0], study_dir)
                 if fault := training_fault(model, min(2, row.batch)):
                     raise UserError(fault)
-                rows.append(Trainable(row, size, explanation_faults(model, study.explain)))
+                rows.append(TrainableRow(row, size, explanation_faults(model, study.explain)))
             except OutOfReach as error:
                 progress.say(f"left out: {row.name}: {error}")
                 skipped.append({"name": row.name, "reason": error.reason})
@@ -333,7 +352,8 @@ def trainable_rows(
                 raise UserError(f"model '{row.name}': {error}") from error
     if not rows:
         raise UserError(
-            "no model's weights are in reach:\n" + "\n".join(f"- {e['name']}: {e['reason']}" for e in skipped)
+            "the weights of no model are available:\n"
+            + "\n".join(f"- {row['name']}: {row['reason']}" for row in skipped)
         )
-    here = {each.row.name for each in rows}
-    return [each for each in rows if each.row.instead_of not in here], skipped
+    available = {row.row.name for row in rows}
+    return [row for row in rows if row.row.instead_of not in available], skipped

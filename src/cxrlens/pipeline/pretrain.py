@@ -1,4 +1,4 @@
-"""A pretraining from its file to a weight file with its card: gather → train → judge, resumable at any step."""
+"""Runs a pretraining from its file to a weight file with its card: gather, train, evaluate; resumable at any step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train, training_fault
 from cxrlens.train.training_options import cross_entropy
 
-CHECKPOINT, TRAINED = "checkpoint.safetensors", "trained.safetensors"  # where it stands; the whole network, at the end
+CHECKPOINT, TRAINED = "checkpoint.safetensors", "trained.safetensors"  # of an unfinished and a finished training
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Pretrained:
     """A finished pretraining.
 
     Attributes:
-        folder: where it is: `weights.safetensors`, `card.json`, `MODEL_CARD.md`, `results.json`, `history.csv`.
+        folder: its folder, with `weights.safetensors`, `card.json`, `MODEL_CARD.md`, `results.json`, `history.csv`.
     """
 
     folder: Path
 
     @property
     def weights(self) -> Path:
-        """The weight file: a study takes it by its path."""
+        """The weight file, whose path a study can use as weights."""
         return self.folder / "weights.safetensors"
 
     @property
@@ -64,23 +64,23 @@ def pretrain(
     progress: Progress = SILENT,
     study_dir: str | Path | None = None,
 ) -> Pretrained:
-    """Runs a pretraining, or goes on with one that was interrupted.
+    """Runs a pretraining, or continues an interrupted one.
 
     Args:
-        study: the pretraining, or its file, which is kept as its author wrote it.
-        data: the folder above the sets' folders; None where they need none.
-        out: the folder of the result, `runs/NAME` by default; an interrupted pretraining in it is continued.
+        study: the pretraining, or its file, which is kept as it is.
+        data: folder that holds the folders of the data sets; None if they need none.
+        out: folder of the result, `runs/NAME` by default; an interrupted pretraining in it is continued.
         device: "auto", "cpu" or "cuda" (in bfloat16).
-        progress: where work is shown.
-        study_dir: the folder that relative weight paths start from; the pretraining file's by default.
+        progress: display of the work in progress.
+        study_dir: folder that relative weight paths start from; the pretraining file's by default.
 
     Raises:
-        UserError: anything the user can mend.
-        KeyboardInterrupt: Ctrl-C; the same call goes on from there.
+        UserError: anything that the user can correct.
+        KeyboardInterrupt: Ctrl-C; the same call continues from there.
     """
     file = None if isinstance(study, PretrainStudy) else Path(study)
-    named = folder_name(study.name) if isinstance(study, PretrainStudy) else Path(study).stem
-    run = RunFolder(Path(out) if out is not None else Path("runs") / named)
+    name = folder_name(study.name) if isinstance(study, PretrainStudy) else Path(study).stem
+    run = RunFolder(Path(out) if out is not None else Path("runs") / name)
     study = study if isinstance(study, PretrainStudy) else PretrainStudy.load(study)
     data_dir, study_dir = (
         Path(data) if data is not None else None,
@@ -89,7 +89,7 @@ def pretrain(
     text = file.read_text(encoding="utf-8-sig") if file else None
     chosen = choose_device(device)
     with run.locked("pretraining"):
-        _keep(run, study, text)
+        _keep_study(run, study, text)
         watch = Stopwatch(earlier_stages(run))
         if fault := training_fault(_classifier(study.backbone, study, study_dir), min(2, study.training.batch)):
             raise UserError(f"{study.name}: {fault}")
@@ -97,44 +97,44 @@ def pretrain(
             images = gather(study, data_dir, progress)
             run.write_table(run.path / "labels.csv", images.table)
         try:
-            known = _identity(study, images, study_dir)
+            identity = _identity(study, images, study_dir)
             with watch.stage("train"):
-                started = _classifier(study.backbone, study, study_dir)
-                trained = _fit(study, images, run, known, chosen, study_dir, progress)
+                untrained = _classifier(study.backbone, study, study_dir)
+                trained = _fit(study, images, run, identity, chosen, study_dir, progress)
             with watch.stage("judge"):
-                evaluate_pretraining(run, study, images, started, trained, known, chosen, progress)
+                evaluate_pretraining(run, study, images, untrained, trained, identity, chosen, progress)
         finally:
             write_environment(run, images.digest, len(images.table), chosen, watch, data, study_dir)
     return Pretrained(run.path)
 
 
-def _keep(run: RunFolder, study: PretrainStudy, text: str | None) -> None:
+def _keep_study(run: RunFolder, study: PretrainStudy, text: str | None) -> None:
     begun = run.study.exists() and any((run.path / name).exists() for name in (CHECKPOINT, TRAINED))
-    if begun and _what_trains(PretrainStudy.load(run.study)) != _what_trains(study):
+    if begun and _training_options(PretrainStudy.load(run.study)) != _training_options(study):
         raise UserError(
             f"{run.path} holds another pretraining ({run.study}); choose another --out, or delete that folder"
         )
     write_text(run.study, text or study.to_toml())
 
 
-def _what_trains(study: PretrainStudy) -> dict[str, Any]:
-    """All but what is only asked or written of the weights afterwards."""
-    told = study.model_dump(mode="json", exclude={"card", "evaluation", "precision"})
-    return told | {"data": [each for each in told["data"] if not each["probe_only"]]}
+def _training_options(study: PretrainStudy) -> dict[str, Any]:
+    """The options that the trained weights depend on."""
+    options = study.model_dump(mode="json", exclude={"card", "evaluation", "precision"})
+    return options | {"data": [data_set for data_set in options["data"] if not data_set["probe_only"]]}
 
 
 def _classifier(options: BackboneOptions, study: PretrainStudy, study_dir: Path | None) -> Classifier:
-    chosen = options.preprocessing
+    preprocessing = options.preprocessing
     row = ModelOptions(
         name=options.name,
         backbone=options.name,
         weights=options.weights,
         head="linear",
-        preprocessing="weights" if isinstance(chosen, Scale) else chosen,
+        preprocessing="weights" if isinstance(preprocessing, Scale) else preprocessing,
     )
     model = build_classifier(row, study.images.size, study.seed, study_dir)
-    if isinstance(chosen, Scale):
-        model.set_preprocessing(Preprocessing((chosen.mean,) * 3, (chosen.std,) * 3))
+    if isinstance(preprocessing, Scale):
+        model.set_preprocessing(Preprocessing((preprocessing.mean,) * 3, (preprocessing.std,) * 3))
     return model
 
 
@@ -142,58 +142,58 @@ def _fit(
     study: PretrainStudy,
     images: PretrainData,
     run: RunFolder,
-    known: str,
+    identity: str,
     device: Device,
     study_dir: Path | None,
     progress: Progress,
 ) -> Classifier:
-    """The trained network, from `trained.safetensors` where training is done."""
+    """The trained network, read from `trained.safetensors` if the training is finished."""
     model = _classifier(study.backbone, study, study_dir)
-    data, watched = images.labelled("train"), images.labelled("validation")
+    data, validation = images.labelled("train"), images.labelled("validation")
     loss, outputs = cross_entropy, len(images.findings)
-    done = run.path / TRAINED
-    found = load_checkpoint(done, known)
-    if study.teacher and not found:
+    trained_file = run.path / TRAINED
+    trained = load_checkpoint(trained_file, identity)
+    if study.teacher and not trained:
         teacher = _classifier(study.teacher, study, study_dir)
         flips, size = study.augment.horizontal_flip, teacher.weights.size
         features = standardised(pooled_features(teacher, data, device, progress, flips, size))
         data = LabelledImages(data.cache, data.images, np.concatenate([data.labels, features], axis=1))
         loss, outputs = distilling(len(images.findings), study.teacher.weight), data.labels.shape[1]
-    elif outputs == 1:  # a single logit has no column of its own
-        data, watched = (replace(each, labels=each.labels[:, 0].copy()) for each in (data, watched))
+    elif outputs == 1:  # the labels of a single logit are [n], not [n, 1]
+        data, validation = (replace(part, labels=part.labels[:, 0].copy()) for part in (data, validation))
     with seeded(study.seed):
-        model.head = pooled_head(model.backbone.channels, len(images.findings) if found else outputs)
-    if found:
-        model.load_state_dict(found[0])
+        model.head = pooled_head(model.backbone.channels, len(images.findings) if trained else outputs)
+    if trained:
+        model.load_state_dict(trained[0])
         return device.place(model).eval()
     fit = Fit(
-        model, data, watched, study.training, study.augment, study.seed, 0, device,
-        run.path / CHECKPOINT, known, study.name, loss,
+        model, data, validation, study.training, study.augment, study.seed, 0, device,
+        run.path / CHECKPOINT, identity, study.name, loss,
     )  # fmt: skip
     history = train(fit, progress)
     run.write_table(run.path / "history.csv", history)
     _drop_teacher(model, len(images.findings))
-    save_checkpoint(done, known, model.state_dict(), {})
+    save_checkpoint(trained_file, identity, model.state_dict(), {})
     (run.path / CHECKPOINT).unlink(missing_ok=True)
     return model
 
 
 def _drop_teacher(model: Classifier, findings: int) -> None:
-    """Leaves of the head what speaks of findings."""
-    taught: Any = model.head
-    kept = pooled_head(model.backbone.channels, findings)
-    kept.load_state_dict({name: each[:findings] for name, each in taught.state_dict().items()})
-    model.head = kept.to(next(taught.parameters()).device)
+    """Keeps the outputs of the head that predict findings, and drops those that predict the teacher's features."""
+    trained_head: Any = model.head
+    head = pooled_head(model.backbone.channels, findings)
+    head.load_state_dict({name: values[:findings] for name, values in trained_head.state_dict().items()})
+    model.head = head.to(next(trained_head.parameters()).device)
 
 
 def _identity(study: PretrainStudy, images: PretrainData, study_dir: Path | None) -> str:
-    """What the weights' bits depend on, as a digest."""
+    """SHA-256 of what the bits of the weights depend on."""
     networks = [study.backbone, *([study.teacher] if study.teacher else [])]
-    files = [find_weights(each.weights, each.name, study_dir) for each in networks]
-    told = {
+    files = [find_weights(network.weights, network.name, study_dir) for network in networks]
+    inputs = {
         "version": __version__,
-        "study": _what_trains(study),
+        "study": _training_options(study),
         "weights": [hashlib.sha256(file.read_bytes()).hexdigest() if file else None for file in files],
         "images": images.digest,
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

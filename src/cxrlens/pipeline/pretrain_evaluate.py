@@ -1,4 +1,4 @@
-"""Last stage of a pretraining: AUC a finding, linear probes before and after, the weights and what is said of them."""
+"""Last stage of a pretraining: AUC of each finding, linear probes before and after, weights and model card."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def evaluate_pretraining(
     run: RunFolder,
     study: PretrainStudy,
     images: PretrainData,
-    started: Classifier,
+    untrained: Classifier,
     trained: Classifier,
     identity: str,
     device: Device,
@@ -39,28 +39,31 @@ def evaluate_pretraining(
     """Writes predictions, `results.json`, `weights.safetensors`, `card.json`, `MODEL_CARD.md`; returns the results.
 
     Args:
-        run: the folder.
-        study: what was asked.
-        images: what it learned from.
-        started: the network before training.
-        trained: and after.
-        identity: of the training.
-        device: where.
-        progress: where work is shown.
+        run: folder of the pretraining.
+        study: the pretraining's options.
+        images: the images of the pretraining.
+        untrained: the network before training.
+        trained: the network after training.
+        identity: digest of what the training depends on.
+        device: device on which the networks run.
+        progress: display of the work in progress.
     """
-    rows, data = images.side("validation"), images.labelled("validation")
+    rows, data = images.subset("validation"), images.labelled("validation")
     logits = FixedImages(trained, data, device).logits().reshape(len(rows), -1)
-    named = pd.DataFrame(logits, columns=pd.Index([f"logit {name}" for name in images.findings]))
-    run.write_table(run.path / "predictions.csv", pd.concat([rows.drop(columns=["sha256", "depth"]), named], axis=1))
+    logit_columns = pd.DataFrame(logits, columns=pd.Index([f"logit {name}" for name in images.findings]))
+    run.write_table(
+        run.path / "predictions.csv", pd.concat([rows.drop(columns=["sha256", "depth"]), logit_columns], axis=1)
+    )
     options = study.evaluation
     patients = rows["patient"].tolist()
     findings = [
-        finding_auc(name, data.labels[:, place], logits[:, place], patients, None, options.level)
-        for place, name in enumerate(images.findings)
+        finding_auc(name, data.labels[:, column], logits[:, column], patients, None, options.level)
+        for column, name in enumerate(images.findings)
     ]
-    asked = images.side("validation", "probe"), images.labelled("validation", "probe")
+    probe_rows, probe_images = images.subset("validation", "probe"), images.labelled("validation", "probe")
     before, after = (
-        probes(study, asked[0], pooled_features(network, asked[1], device, progress)) for network in (started, trained)
+        probes(study, probe_rows, pooled_features(network, probe_images, device, progress))
+        for network in (untrained, trained)
     )
     card = write_weights(
         run.path / "weights.safetensors",
@@ -69,7 +72,7 @@ def evaluate_pretraining(
             name=study.name,
             architecture=trained.backbone.architecture,
             title=study.card.title
-            or f"{study.backbone.name} pretrained on {', '.join(each.name for each in study.data)}",
+            or f"{study.backbone.name} pretrained on {', '.join(data_set.name for data_set in study.data)}",
             preprocessing=trained.preprocessing,
             size=study.images.size,
             licence=study.card.licence,
@@ -85,12 +88,12 @@ def evaluate_pretraining(
         "name": study.name,
         "cxrlens": __version__,
         "identity": identity,
-        "started_from": started.weights.title,
+        "started_from": untrained.weights.title,
         "sets": _counts(images),
         "findings": plain(findings),
         "probes": [
-            {"probe": one.finding, "before": plain(one), "after": plain(other)}
-            for one, other in zip(before, after, strict=True)
+            {"probe": first.finding, "before": plain(first), "after": plain(second)}
+            for first, second in zip(before, after, strict=True)
         ],
         "notice": "For research only; never for diagnosis.",
     }
@@ -103,27 +106,33 @@ def evaluate_pretraining(
 
 
 def probes(study: PretrainStudy, rows: pd.DataFrame, features: np.ndarray) -> list[FindingAuc]:
-    """Linear probes on patients not learned from: each finding of each set, the view, and the set itself."""
-    found = []
+    """Linear probes on patients outside the training set: each finding of each data set, the view, and the data set.
+
+    Args:
+        study: the pretraining's options.
+        rows: rows of the images, with the columns of `PretrainData.table`.
+        features: pooled features of these images, [n, channels].
+    """
+    results = []
     options = study.evaluation
     targets: dict[str, pd.Series] = {}
     held_out = rows["side"] == "validation"
     for name in rows["set"].unique():
-        inside = rows["set"] == name
-        title = name if held_out[inside].all() else f"{name} (probed only)"
+        in_set = rows["set"] == name
+        title = name if held_out[in_set].all() else f"{name} (probed only)"
         for finding in study.probed:
-            targets[f"{finding}, {title}"] = rows[finding].where(inside)
-        frontal = (rows["view"] == "AP").astype(float).where(rows["view"].isin(["AP", "PA"]) & inside)
+            targets[f"{finding}, {title}"] = rows[finding].where(in_set)
+        frontal = (rows["view"] == "AP").astype(float).where(rows["view"].isin(["AP", "PA"]) & in_set)
         targets[f"view AP or PA, {title}"] = frontal
     for name in list(rows["set"][held_out].unique())[1:]:
         targets[f"source is {name}"] = (rows["set"] == name).astype(float).where(held_out)
     for title, target in targets.items():
         labels = target.to_numpy(float)
-        if min((labels == 1).sum(), (labels == 0).sum()) >= 10:  # fewer say nothing
-            found.append(
+        if min((labels == 1).sum(), (labels == 0).sum()) >= 10:  # fewer images give no useful AUC
+            results.append(
                 linear_probe(title, features, labels, rows["patient"].tolist(), seed=options.seed, level=options.level)
             )
-    return found
+    return results
 
 
 def _counts(images: PretrainData) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`unit.json`: what a trained network says of itself, what it was given and what its weights were made for."""
+"""`unit.json`: the record of a trained network: its weights, preprocessing, size and training options."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from cxrlens.models.weights.store import LoadedWeights
 from cxrlens.run_folder import NetworkFolder
 from cxrlens.study import ModelRow
 
-# What of it `results.json` repeats for every model.
-TOLD = ("parameters", "trainable_parameters", "weights", "preprocessing", "size", "overridden", "instead_of")
+# The keys that `results.json` repeats for every model.
+RESULT_KEYS = ("parameters", "trainable_parameters", "weights", "preprocessing", "size", "overridden", "instead_of")
 
 
-def network_record(row: ModelRow, model: Classifier, known: str) -> dict[str, Any]:
+def network_record(row: ModelRow, model: Classifier, identity: str) -> dict[str, Any]:
     """The record of a network.
 
     Args:
-        row: of the study.
-        model: trained.
-        known: its identity.
+        row: row of the study.
+        model: the trained network.
+        identity: digest of what the weights depend on, see `network_identity`.
     """
     parameters, trainable = count_parameters(model)
     return {
-        "identity": known,
+        "identity": identity,
         "parameters": parameters,
         "trainable_parameters": trainable,
         "size": model.size,
@@ -39,19 +39,19 @@ def network_record(row: ModelRow, model: Classifier, known: str) -> dict[str, An
 
 
 def overridden(model: Classifier) -> list[str]:
-    """Which of "preprocessing" and "size" are not those that the network's weights were trained with."""
+    """Which of "preprocessing" and "size" differ from those that the pretrained weights were trained with."""
     weights = model.weights
-    if weights.sha256 is None:  # random weights were made for nothing
+    if weights.sha256 is None:  # random weights have no preprocessing of their own
         return []
-    other = {
+    differences = {
         "preprocessing": model.preprocessing != weights.preprocessing,
         "size": weights.size not in (None, model.size),
     }
-    return [name for name, differs in other.items() if differs]
+    return [name for name, differs in differences.items() if differs]
 
 
 def _weights(weights: LoadedWeights) -> dict[str, Any]:
-    """As their card says, and as the study asked for them."""
+    """The weights as their card describes them, with the name that the study gives."""
     return {
         "name": weights.name,
         "asked": weights.asked,
@@ -64,7 +64,7 @@ def _weights(weights: LoadedWeights) -> dict[str, Any]:
 
 
 def read_record(unit: NetworkFolder) -> dict[str, Any]:
-    """What a finished network says of itself.
+    """Reads the record of a finished network.
 
     Raises:
         UserError: the file is damaged.

@@ -1,4 +1,4 @@
-"""Last stage: `report.html`, from the run's files alone."""
+"""Last stage of a run: writes `report.html` from the run's files alone, whole or with less in it for sharing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from cxrlens.report.report_data import ReportData
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 
 
-def unchanged(reading: ReportData) -> ReportData:
-    """All of it."""
-    return reading
+def unchanged(data: ReportData) -> ReportData:
+    """The data as they are."""
+    return data
 
 
 def write_page(
@@ -34,12 +34,12 @@ def write_page(
     """Writes the page.
 
     Args:
-        run: a finished run's folder.
-        change: what is taken out, or given other names, before anything is written.
-        path: of the page; `report.html` in the run's folder where none is given.
+        run: folder of a finished run.
+        change: function that removes or renames data before anything is written.
+        path: file of the page; by default `report.html` in the run's folder.
 
     Returns:
-        Where it is.
+        The file of the page.
 
     Raises:
         UserError: the run is not finished, or a file of it is damaged.
@@ -50,7 +50,7 @@ def write_page(
 
 
 def read_run(run: RunFolder) -> ReportData:
-    """What a page is made from; a part that the run lacks is None.
+    """Reads the data of a page from a run's files; a part that the run lacks is None.
 
     Raises:
         UserError: the run is not finished, or a file of it is damaged.
@@ -61,7 +61,7 @@ def read_run(run: RunFolder) -> ReportData:
         results["cohort"]["left_out"] = left_out
     files = {name: run.path / "figures" / f"{name}.png" for name in PICTURES}
     study = run.study.read_text(encoding="utf-8")
-    wanted = _wants_gallery(study)
+    with_gallery = _wants_gallery(study)
     return ReportData(
         results=results,
         environment=_optional(run, "environment.json") or {},
@@ -72,29 +72,29 @@ def read_run(run: RunFolder) -> ReportData:
         audit=_optional(run, "audit.json"),
         external=_elsewhere(run),
         pictures={name: file.read_bytes() for name, file in files.items() if file.exists()},
-        gallery=read_gallery(run, [model["name"] for model in results["models"]]) if wanted else None,
+        gallery=read_gallery(run, [model["name"] for model in results["models"]]) if with_gallery else None,
     )
 
 
 def _optional(run: RunFolder, name: str) -> dict[str, Any] | None:
-    """A JSON file that a run may lack; {}, which is no version, where it is damaged."""
+    """A JSON file that a run may lack: None if it is absent, {} if it is damaged."""
     if not (run.path / name).exists():
         return None
     try:
-        found = run.read_json(name)
+        content = run.read_json(name)
     except UserError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _elsewhere(run: RunFolder) -> list[dict[str, Any]]:
-    """What `cxrlens evaluate` left in the run, by name; files that this version did not write are passed over."""
-    found = [_optional(run, f"external/{path.name}") for path in sorted((run.path / "external").glob("*.json"))]
-    return [told for told in found if told and told.get("schema_version") == SCHEMA_VERSION]
+    """Results of `cxrlens evaluate` in the run, by name; files that this version did not write are ignored."""
+    results = [_optional(run, f"external/{path.name}") for path in sorted((run.path / "external").glob("*.json"))]
+    return [result for result in results if result and result.get("schema_version") == SCHEMA_VERSION]
 
 
 def _with_sides(run: RunFolder, cohort: pd.DataFrame) -> pd.DataFrame:
-    """The cohort with the column `side`."""
+    """The cohort table with the column `side`: train, validation or, with several folds, the fold of validation."""
     if not (run.path / "splits.csv").exists():
         return cohort
     splits = run.read_table(run.path / "splits.csv")
@@ -111,11 +111,9 @@ def _wants_gallery(study: str) -> bool:
         return True
 
 
-# The page anew from the run's folder alone, as it is or with less in it, so that it may go to others.
-
 NOT_ANONYMOUS = (
-    "names are replaced, but dates, places, ages and findings stay, and so does what is burnt into an image or written "
-    "in a note: the page is not anonymous"
+    "the page is not anonymous: names are replaced, but dates, places, ages and findings remain, and so does text that "
+    "is burnt into an image or written in a note"
 )
 
 
@@ -129,52 +127,53 @@ def write_report(
     progress: Progress = SILENT,
     force: bool = False,
 ) -> Path:
-    """Writes the page, and the tables into the run's folder; reads no image of the cohort and no network.
+    """Writes the page, and the tables into the run's folder. Reads no image of the cohort and no network.
 
     Args:
-        run: finished, or its folder.
-        out: the page's file; by default the run's `report.html`, and `report-shared.html` of a page with less in it.
-        images: with X-rays: the gallery and the figures that show them.
-        notes: with the table's notes, such as clinical ones.
-        names: with patients' ids and files' names; otherwise both are numbered.
-        progress: is told what may not be passed on.
-        force: write over a file that is no page of cxrlens.
+        run: the finished run, or its folder.
+        out: file of the page; by default the run's `report.html`, or `report-shared.html` if anything is left out.
+        images: whether the page shows X-rays, in the gallery and in figures.
+        notes: whether the page shows the notes of the images' table, such as clinical ones.
+        names: whether patient ids and file names are shown; otherwise both are numbered.
+        progress: display of the conditions of sharing and of what is left out.
+        force: overwrite a file that is not a page of cxrlens.
 
     Returns:
-        The page's file.
+        The file of the page.
 
     Raises:
-        UserError: the run is not there or not finished, a file of it is damaged, or `out` is no HTML file or is a
-            page of other origin.
+        UserError: the run is absent or not finished, one of its files is damaged, or `out` is not an HTML file or a
+            file of other origin.
     """
     run = run if isinstance(run, FinishedRun) else FinishedRun.open(run)
     usual = "report.html" if images and notes and names else "report-shared.html"
     path = Path(out) if out is not None else run.folder.path / usual
     if path.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"the page is one HTML file; give --out a name that ends in .html, not {path.name}")
+        raise UserError(f"--out needs a file that ends in .html; got {path.name}")
     if out is not None:
         check_output(path, "the page", text_with(": cxrlens report</title>"), run.folder.own_files(), force=force)
     changes = [(images, without_images), (notes, without_notes), (names, renamed)]
 
-    def leave(reading: ReportData) -> ReportData:
-        had = reading.pictures
-        for stays, change in changes:
-            reading = reading if stays else change(reading)
-        _tell(reading, had.keys() - reading.pictures.keys(), names, progress)
-        return reading
+    def redact(data: ReportData) -> ReportData:
+        pictures = data.pictures
+        for kept, change in changes:
+            data = data if kept else change(data)
+        _say_conditions(data, pictures.keys() - data.pictures.keys(), names, progress)
+        return data
 
-    write_page(run.folder, leave, path)
+    write_page(run.folder, redact, path)
     write_tables(run.folder.path / "tables", run.results)
     return path
 
 
-def _tell(reading: ReportData, gone: set[str], names: bool, progress: Progress) -> None:
-    warnings, conditions = licence_sentences(reading)
+def _say_conditions(data: ReportData, left_out: set[str], names: bool, progress: Progress) -> None:
+    """Says under which conditions the page may be shared, and which figures it leaves out."""
+    warnings, conditions = licence_sentences(data)
     for sentence in warnings:
         progress.say(f"warning: {sentence}")
     for sentence in conditions:
         progress.say(sentence)
-    if gone:
-        progress.say(f"left out: {', '.join(sorted(gone))}")
+    if left_out:
+        progress.say(f"left out: {', '.join(sorted(left_out))}")
     if not names:
         progress.say(NOT_ANONYMOUS)

@@ -1,4 +1,4 @@
-"""What the probes are given of a run: of each model the first network, with its images, labels and lungs."""
+"""The input of the audit's probes: the first network of each model with its images, labels, lungs and scores."""
 
 from __future__ import annotations
 
@@ -30,13 +30,11 @@ from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.loop import Fit, train
 from cxrlens.train.predict import as_tensor, predict_logits
 
-# A row of the study trained anew on other pixels or labels, in memory: nothing of it is written.
-
 Again = Callable[[Tensor, np.ndarray, Tensor], np.ndarray]
 
 
 class ArrayImages:
-    """Pixels in memory, named by their position."""
+    """Pixels in memory, whose names are their positions."""
 
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = (pixels[:, 0].numpy() * 255).round().astype(np.uint8)
@@ -66,49 +64,43 @@ def trainer(
     return retrain
 
 
-# Experts' scores of single images, from a table.
-
-
 def read_severity(path: Path, images: Sequence[str]) -> dict[str, np.ndarray]:
-    """Every column of numbers, as float [n] in the order of `images`, NaN where there is none.
+    """Experts' scores of single images: every column of numbers, as float [n] in the order of `images`, NaN if unknown.
 
     Args:
-        path: CSV with a column `filename` and one column a score; lines that start with # are skipped.
-        images: names.
+        path: CSV with a column `filename` and one column per score; lines that start with # are skipped.
+        images: names of the images, [n].
 
     Raises:
-        UserError: the file is absent or no table, holds no `filename`, or names an image twice.
+        UserError: the file is absent or not a table, has no column `filename`, or names an image twice.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"[audit] severity: cannot read {path} ({error})") from error
     try:
-        kept = "\n".join(line for line in lines if not line.startswith("#"))
-        table = pd.read_csv(io.StringIO(kept), dtype=str, keep_default_na=False)  # an image may be called "NA"
+        text = "\n".join(line for line in lines if not line.startswith("#"))
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)  # an image may be called "NA"
     except ValueError as error:  # pandas: no line at all, or one with too many cells
-        raise UserError(f"[audit] severity: {path} is no table ({error}); a column filename is needed") from error
+        raise UserError(f"[audit] severity: {path} is not a table ({error}); it needs a column filename") from error
     if "filename" not in table:
         raise UserError(
             f"[audit] severity: {path} needs a column filename; it has {', '.join(map(str, table.columns))}"
         )
     if table["filename"].duplicated().any():
-        twice = table["filename"][table["filename"].duplicated()].iloc[0]
-        raise UserError(f"[audit] severity: {path} scores '{twice}' twice; keep one row an image")
+        repeated = table["filename"][table["filename"].duplicated()].iloc[0]
+        raise UserError(f"[audit] severity: {path} scores '{repeated}' twice; keep one row per image")
     scores = table.set_index("filename").reindex(list(images)).apply(pd.to_numeric, errors="coerce")
     return {
         str(name).replace("_", " "): column.to_numpy(float) for name, column in scores.items() if column.notna().any()
     }
 
 
-# Where the lungs of a run's images are: what the study names, in the audit's order of trust.
-
-
 class LungStore:
-    """The lungs of any of a run's images at any size; a source's own masks are read once.
+    """Lung masks of a run's images at any size, from the origins that the study names; a source's masks are read once.
 
     Raises:
-        UserError: the study names a folder, table or segmenter that is not there or not of its form.
+        UserError: the study names a folder, table or segmenter that is absent or has another format.
     """
 
     def __init__(self, prepared: Prepared, data_dir: Path | None) -> None:
@@ -116,31 +108,31 @@ class LungStore:
         self._own: dict[str, np.ndarray | None] = {}
 
     def at(self, size: int, validation: Sequence[str], training: Sequence[str], pixels: np.ndarray) -> list[Lungs]:
-        """Of validation and training images, from one origin, which the validation images decide.
+        """The lungs of validation and of training images, all from the origin that suits the validation images best.
 
         Args:
-            size: side of the squares.
-            validation: names, [n].
-            training: names, [m].
-            pixels: float32 [n + m, size, size] in [0, 1], of both.
+            size: side of the squares in pixels.
+            validation: names of the validation images, [n].
+            training: names of the training images, [m].
+            pixels: pixels of both, float32 [n + m, size, size] in [0, 1].
         """
         images = [*validation, *training]
         absent: list[str] = []
-        found = [each for each in self._origins(images, size, pixels, absent) if each is not None]
+        available = [lungs for lungs in self._origins(images, size, pixels, absent) if lungs is not None]
         first, rest = slice(None, len(validation)), slice(len(validation), None)
         labels = self.prepared.labels.loc[list(validation)].to_numpy() == 1
-        offered = [_part(each, first) for each in found]
-        chosen = choose(offered, labels)
+        of_validation = [_part(lungs, first) for lungs in available]
+        chosen = choose(of_validation, labels)
         chosen = replace(chosen, refused=(*absent, *chosen.refused))
         if chosen.origin == "none":
             return [chosen, Lungs(np.zeros((len(training), 1, 1), bool), np.zeros(len(training), bool), "none")]
-        # By the masks themselves: a folder's and a source's own are both called "masks".
-        whole = next(all_of for all_of, part in zip(found, offered, strict=True) if part.masks is chosen.masks)
+        # Compared by the masks: those of a folder and of a source have the same origin, "masks".
+        whole = next(lungs for lungs, part in zip(available, of_validation, strict=True) if part.masks is chosen.masks)
         return [chosen, _part(whole, rest)]
 
     def _origins(self, images: list[str], size: int, pixels: np.ndarray, absent: list[str]) -> list[Lungs | None]:
         options = self.options
-        masks, boxes = (self._beside(what, getattr(options, what), absent) for what in ("masks", "boxes"))
+        masks, boxes = (self._named_path(key, getattr(options, key), absent) for key in ("masks", "boxes"))
         return [
             from_folder(masks, images, size) if masks else None,
             self._of_source(images, size),
@@ -160,13 +152,14 @@ class LungStore:
         masks = np.stack([np.zeros((size, size), bool) if mask is None else squared(mask, size) for mask in own])
         return Lungs(masks, np.array([mask.any() for mask in masks]), "masks", "the lungs that the source itself knows")
 
-    def _beside(self, what: str, name: str | None, absent: list[str]) -> Path | None:
+    def _named_path(self, key: str, name: str | None, absent: list[str]) -> Path | None:
+        """The path of a key of `[audit]`; None, and a sentence in `absent`, if it does not exist."""
         if name is None:
             return None
         if self.data_dir is None:
-            raise UserError(f"[audit] {what}: '{name}' starts from the folder of the images, and this source has none")
+            raise UserError(f"[audit] {key}: '{name}' starts from the folder of the images, and this source has none")
         if not (self.data_dir / name).exists():  # a public copy of the images may come without them
-            absent.append(f"{what}: there is no {name} in the folder of the images")
+            absent.append(f"{key}: there is no {name} in the folder of the images")
             return None
         return self.data_dir / name
 
@@ -175,20 +168,20 @@ def _part(lungs: Lungs, rows: slice) -> Lungs:
     return replace(lungs, masks=lungs.masks[rows], known=lungs.known[rows])
 
 
-MOST_TRAINING = 1000  # images of the training side: a linear head needs no more
+MOST_TRAINING = 1000  # images of the training set: a linear head needs no more
 
 
 @dataclass(frozen=True)
 class Cases:
-    """Builds the case of one network after another, so that one is in memory at a time.
+    """Builds the cases of networks one by one, so that one is in memory at a time.
 
     Attributes:
-        lungs: of the run's images.
-        data_dir: the folder of the images, from which the study's paths start.
-        groups: patient → the patient it counts as.
-        study_dir: the folder that relative weight paths start from.
-        retrain: whether probes that train are given the means.
-        progress: where work is shown.
+        lungs: lung masks of the run's images.
+        data_dir: folder of the images, from which the paths of the study's `[audit]` start.
+        groups: patient → the patient that it counts as.
+        study_dir: folder that relative weight paths start from.
+        retrain: whether the cases can train their row again, for probes that need it.
+        progress: display of the work in progress.
     """
 
     lungs: LungStore
@@ -200,50 +193,48 @@ class Cases:
 
     @cached_property
     def files(self) -> dict[str, str]:
-        """State of each file and folder that the study's `[audit]` names: what was found with others is asked again."""
-        named = {what: getattr(self.lungs.options, what) for what in ("masks", "boxes", "severity")}
-        return {
-            what: _state(self.data_dir / name) for what, name in named.items() if name and self.data_dir is not None
-        }
+        """State of each file and folder that the study's `[audit]` names; with another state, results are computed anew."""
+        names = {key: getattr(self.lungs.options, key) for key in ("masks", "boxes", "severity")}
+        return {key: _state(self.data_dir / name) for key, name in names.items() if name and self.data_dir is not None}
 
-    def of(self, shown: FigureNetwork) -> ModelCase:
+    def of(self, network: FigureNetwork) -> ModelCase:
         """The case of a network.
 
         Raises:
-            UserError: the study's `[audit]` names what is not there.
+            UserError: the study's `[audit]` names a file that is absent or has another format.
         """
-        prepared, task = shown.prepared, shown.task
-        validation, training = list(task.split.validation), self._sample(task.split.train, shown)
+        prepared, task = network.prepared, network.task
+        validation, training = list(task.split.validation), self._sample(task.split.train, network)
         table = prepared.cohort.table.set_index("image")
-        pixels, trained = shown.pixels(validation), shown.pixels(training)
-        both = torch.cat([pixels, trained])[:, 0].numpy()
-        here, there = self.lungs.at(task.size, validation, training, both)
+        pixels, training_pixels = network.pixels(validation), network.pixels(training)
+        both = torch.cat([pixels, training_pixels])[:, 0].numpy()
+        lungs, training_lungs = self.lungs.at(task.size, validation, training, both)
         evaluation = prepared.study.evaluation
         return ModelCase(
-            name=shown.name,
-            model=shown.network(),
-            device=shown.device,
+            name=network.name,
+            model=network.network(),
+            device=network.device,
             images=tuple(validation),
             pixels=pixels,
             labels=table["label"].loc[validation].to_numpy() == 1,
             patients=self._patients(table["patient"].loc[validation].tolist()),
-            logits=_logits(shown, validation),
+            logits=_logits(network, validation),
             table=table.loc[validation].reset_index(),
-            lungs=here,
+            lungs=lungs,
             training=ImageSet(
-                trained,
+                training_pixels,
                 table["label"].loc[training].to_numpy() == 1,
                 self._patients(table["patient"].loc[training].tolist()),
-                there,
+                training_lungs,
             ),
             intervals=IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed),
             severity=self._severity(prepared.study.audit.severity, validation),
             progress=self.progress,
-            retrain=trainer(task, prepared, shown.device, self.study_dir, self.progress) if self.retrain else None,
+            retrain=trainer(task, prepared, network.device, self.study_dir, self.progress) if self.retrain else None,
         )
 
-    def _patients(self, named: Sequence[str]) -> np.ndarray:
-        return np.array([self.groups.get(name, name) for name in named], dtype=str)
+    def _patients(self, ids: Sequence[str]) -> np.ndarray:
+        return np.array([self.groups.get(patient, patient) for patient in ids], dtype=str)
 
     def _severity(self, name: str | None, images: Sequence[str]) -> dict[str, np.ndarray]:
         if name is None:
@@ -256,21 +247,21 @@ class Cases:
         return read_severity(self.data_dir / name, images)
 
     @staticmethod
-    def _sample(images: Sequence[str], shown: FigureNetwork) -> list[str]:
+    def _sample(images: Sequence[str], network: FigureNetwork) -> list[str]:
         if len(images) <= MOST_TRAINING:
             return list(images)
-        kept = generator(shown.task.seed).choice(len(images), MOST_TRAINING, replace=False)
-        return [images[place] for place in sorted(kept)]
+        rows = generator(network.task.seed).choice(len(images), MOST_TRAINING, replace=False)
+        return [images[row] for row in sorted(rows)]
 
 
 def _state(path: Path) -> str:
-    """Names, sizes and times of a folder's files, or of a file, as one hash; no content is read."""
+    """Hash of names, sizes and times of a folder's files, or of a file; no content is read."""
     files = sorted(path.iterdir()) if path.is_dir() else [path] if path.exists() else []
-    told = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr(told).encode()).hexdigest()
+    facts = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
-def _logits(shown: FigureNetwork, images: Sequence[str]) -> np.ndarray:
-    table = shown.run.predictions
-    mine = table["model"].eq(shown.name) & table["seed"].eq(shown.task.seed) & table["fold"].eq(shown.task.split.fold)
-    return table[mine].set_index("image")["logit"].loc[list(images)].to_numpy(float)
+def _logits(network: FigureNetwork, images: Sequence[str]) -> np.ndarray:
+    table, task = network.run.predictions, network.task
+    rows = table["model"].eq(network.name) & table["seed"].eq(task.seed) & table["fold"].eq(task.split.fold)
+    return table[rows].set_index("image")["logit"].loc[list(images)].to_numpy(float)

@@ -1,4 +1,4 @@
-"""The maps of a run's networks, judged: each method on each model's first network."""
+"""Evaluates the attribution maps of a run: every method on the first network of every model."""
 
 from __future__ import annotations
 
@@ -37,116 +37,126 @@ from cxrlens.progress import Progress
 
 @dataclass(frozen=True)
 class Maps:
-    """What the maps came to: findings, and the numbers behind them as plain values."""
+    """Evaluation of the maps.
 
-    findings: list[AuditResult]
-    told: dict[str, Any]
+    Attributes:
+        results: audit results of every method and model.
+        record: the numbers behind them as plain values, for `audit.json`.
+    """
+
+    results: list[AuditResult]
+    record: dict[str, Any]
 
 
 def audit_maps(
     training_tasks: Sequence[TrainingTask],
-    shown: Sequence[FigureNetwork],
+    networks: Sequence[FigureNetwork],
     cases: Cases,
     options: AuditOptions,
     full: bool,
     progress: Progress,
 ) -> Maps:
-    """Judges every method of the study's `[audit]` on every model's first network.
+    """Evaluates every method of the study's `[audit]` on the first network of every model.
 
     Args:
-        training_tasks: all networks of the run: other seeds of a model show whether its maps come again.
-        shown: the first of each model.
-        cases: what is given of a network.
+        training_tasks: all networks of the run; other seeds of a model show whether its maps are repeatable.
+        networks: the first network of each model.
+        cases: builds the input of the evaluation for a network.
         options: the study's `[audit]`.
-        full: every validation image, not a sample.
-        progress: where work is shown.
+        full: whether maps are evaluated on every validation image, not on a sample.
+        progress: display of the work in progress.
     """
-    prepared = shown[0].prepared
-    seed, validation = prepared.study.evaluation.seed, shown[0].task.split.validation
+    prepared = networks[0].prepared
+    seed, validation = prepared.study.evaluation.seed, networks[0].task.split.validation
     table = prepared.cohort.table.set_index("image").loc[list(validation)]
     labels, patients = table["label"].to_numpy() == 1, table["patient"].to_numpy(str)
     rows = np.arange(len(labels)) if full else sample(labels, patients, options.images, seed)
     seeds = sorted({task.seed for task in training_tasks})
-    asked = {
+    made_from = {
         "audit": options.model_dump(mode="json", exclude={"options", "images"}), "rows": rows.tolist(), "seeds": seeds,
         "evaluation": prepared.study.evaluation.model_dump(mode="json", exclude={"draws"}), "files": cases.files,
     }  # fmt: skip
-    findings: list[AuditResult] = []
+    results: list[AuditResult] = []
     methods: dict[str, Any] = {method: {"models": {}} for method in options.methods}
     maps: dict[str, list[np.ndarray]] = {method: [] for method in options.methods}
-    with progress.task("maps judged", len(shown)) as task:
-        for number, each in enumerate(shown):
+    with progress.task("evaluating maps", len(networks)) as task:
+        for number, network in enumerate(networks):
             task.update(number)
-            path = arrays_path(each, "maps")
+            path = arrays_path(network, "maps")
 
-            def make(each: FigureNetwork = each, path: Any = path) -> dict[str, Any]:
-                case, network = cases.of(each), {}
+            def make(network: FigureNetwork = network, path: Any = path) -> dict[str, Any]:
+                case, records = cases.of(network), {}
                 chances = random_orders(case, rows, options.steps, seed)
-                found: dict[str, MapEvaluation] = {}
+                evaluations: dict[str, MapEvaluation] = {}
                 for method in options.methods:
                     try:
-                        found[method] = evaluate_maps(case, method, rows, chances, seed)
-                        repeated = _over_seeds(each, training_tasks, case, found[method], rows, seed)
-                        network[method] = _told(found[method], case, repeated)
-                    except UserError as error:  # what one network cannot have takes no other's verdict away
-                        found.pop(method, None)
+                        evaluations[method] = evaluate_maps(case, method, rows, chances, seed)
+                        repeated = _over_seeds(network, training_tasks, case, evaluations[method], rows, seed)
+                        records[method] = _record(evaluations[method], case, repeated)
+                    except UserError as error:  # a method that one network cannot have is still evaluated on the others
+                        evaluations.pop(method, None)
                         progress.say(f"warning: no maps of {METHODS[method].title} of '{case.name}': {error}")
-                        network[method] = _refused(method, case, str(error))
-                write_arrays(path, {"rows": rows} | {method: judged.maps for method, judged in found.items()})
-                return {"methods": network}
+                        records[method] = _refused(method, case, str(error))
+                write_arrays(path, {"rows": rows} | {method: item.maps for method, item in evaluations.items()})
+                return {"methods": records}
 
-            record = cached_record(each, "maps", asked, make, beside=path)
+            record = cached_record(network, "maps", made_from, make, beside=path)
             arrays = read_arrays(path)
             for method in arrays.keys() & maps.keys():
                 maps[method].append(arrays[method])
-            for method, told in record["methods"].items():
-                findings += [restored(finding) for finding in told.pop("findings")]
-                methods[method]["models"][each.name] = told
-        task.update(len(shown))
-    for method, made in maps.items():
-        shared = agreement(made, patients[rows], generator(seed, 4)) if len(made) > 1 else None
+            for method, method_record in record["methods"].items():
+                results += [restored(result) for result in method_record.pop("findings")]
+                methods[method]["models"][network.name] = method_record
+        task.update(len(networks))
+    for method, of_models in maps.items():
+        shared = agreement(of_models, patients[rows], generator(seed, 4)) if len(of_models) > 1 else None
         methods[method]["reproducibility"] = plain(shared)
-    return Maps(findings, {"images": [validation[row] for row in rows], "steps": options.steps, "methods": methods})
+    return Maps(results, {"images": [validation[row] for row in rows], "steps": options.steps, "methods": methods})
 
 
-def _told(judged: MapEvaluation, case: ModelCase, repeated: Agreement | None) -> dict[str, Any]:
-    verdict = judged.verdict(repeated, None)  # how models agree is no criterion, and is told beside
+def _record(evaluation: MapEvaluation, case: ModelCase, repeated: Agreement | None) -> dict[str, Any]:
+    verdict = evaluation.verdict(repeated, None)  # agreement between models is reported, but is no criterion
     return {
         "findings": [
-            plain_result(trust_result(judged, verdict, case.name)), plain_result(lung_result(judged, case)),
+            plain_result(trust_result(evaluation, verdict, case.name)), plain_result(lung_result(evaluation, case)),
         ],
         "trusted": verdict.trusted,
         "reasons": list(verdict.reasons),
         "repeatability": plain(repeated),
-        "sanity": plain(judged.sanity) | {"passes": judged.sanity.passes},
-        "order": [plain(each) for each in judged.order],
-        "lungs": plain(judged.lungs),
+        "sanity": plain(evaluation.sanity) | {"passes": evaluation.sanity.passes},
+        "order": [plain(order) for order in evaluation.order],
+        "lungs": plain(evaluation.lungs),
     }  # fmt: skip
 
 
-def _refused(method: str, case: ModelCase, why: str) -> dict[str, Any]:
+def _refused(method: str, case: ModelCase, reason: str) -> dict[str, Any]:
     statistic = f"{METHODS[method].title}: likeness of its maps to those of a random network"
-    finding = refused("map_trust", case.name, statistic, why, TRUST_LIMITS)
+    result = refused("map_trust", case.name, statistic, reason, TRUST_LIMITS)
     return {
-        "findings": [plain_result(finding)], "trusted": None, "reasons": [why], "repeatability": None, "sanity": None,
+        "findings": [plain_result(result)], "trusted": None, "reasons": [reason], "repeatability": None, "sanity": None,
         "order": [], "lungs": None,
     }  # fmt: skip
 
 
 def _over_seeds(
-    shown: FigureNetwork,
+    network: FigureNetwork,
     training_tasks: Sequence[TrainingTask],
     case: ModelCase,
     first: MapEvaluation,
     rows: np.ndarray,
     seed: int,
 ) -> Agreement | None:
-    mine = [task for task in training_tasks if task.row.name == shown.name and task.split.fold == shown.task.split.fold]
-    others = [task for task in mine if task.seed != shown.task.seed]
+    """Agreement of the maps of a model between its seeds; None with a single seed."""
+    fold, seed_shown = network.task.split.fold, network.task.seed
+    others = [
+        task
+        for task in training_tasks
+        if task.row.name == network.name and task.split.fold == fold and task.seed != seed_shown
+    ]
     if not others:
         return None
-    maps, pixels = [first.maps], shown.device.put(case.pixels[torch.from_numpy(rows)])
+    maps, pixels = [first.maps], network.device.put(case.pixels[torch.from_numpy(rows)])
     for task in others:
-        network = FigureNetwork(shown.run, task, shown.prepared, shown.device).network()
-        maps.append(common(attribute(network, pixels, first.method).maps))
+        model = FigureNetwork(network.run, task, network.prepared, network.device).network()
+        maps.append(common(attribute(model, pixels, first.method).maps))
     return agreement(maps, case.patients[rows], generator(seed, 4))

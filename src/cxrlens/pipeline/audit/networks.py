@@ -1,4 +1,4 @@
-"""Every probe to every model's first network; what a network was found to be is written before the next is asked."""
+"""Applies every probe to the first network of every model; each record is written before the next is computed."""
 
 from __future__ import annotations
 
@@ -22,57 +22,57 @@ from cxrlens.study import Study
 
 @dataclass(frozen=True)
 class AuditedNetworks:
-    """What the probes came to.
+    """Results of the probes.
 
     Attributes:
-        findings: of all networks, not settled yet.
-        lungs: model → where its lungs come from, of how many images of each class, and what was refused.
-        seen: model → the images that its findings point at, before and after (see `look_at`).
+        results: results of all networks, before the correction for multiple testing (`settle`).
+        lungs: model → origin of its lung masks, number of images with masks in each class, and refused origins.
+        evidence: model → the images that its results refer to, before and after (see `look_at`).
     """
 
-    findings: list[AuditResult]
+    results: list[AuditResult]
     lungs: dict[str, Any]
-    seen: dict[str, dict[str, np.ndarray]]
+    evidence: dict[str, dict[str, np.ndarray]]
 
 
-def audited_networks(
-    shown: Sequence[FigureNetwork], cases: Cases, asked: dict[str, ModelProbe], study: Study, progress: Progress
+def audit_networks(
+    networks: Sequence[FigureNetwork], cases: Cases, probes: dict[str, ModelProbe], study: Study, progress: Progress
 ) -> AuditedNetworks:
-    """Asks every network.
+    """Applies every probe to every network.
 
     Args:
-        shown: the first of each model.
-        cases: what is given of a network.
-        asked: the probes.
-        study: of the run.
-        progress: where work is shown.
+        networks: the first network of each model.
+        cases: builds the input of the probes for a network.
+        probes: name → probe.
+        study: study of the run.
+        progress: display of the work in progress.
     """
-    found = AuditedNetworks([], {}, {})
-    with progress.task("questions to networks", len(shown) * len(asked)) as task:
-        for number, each in enumerate(shown):
-            case = cache(lambda each=each: cases.of(each))  # built when a question was not answered before
-            found.seen[each.name] = {}
-            for place, probe in enumerate(asked.values()):
-                task.update(number * len(asked) + place)
-                record = _answer(each, probe, case, cases.files, study)
-                findings = [restored(finding) for finding in record["findings"]]
-                found.findings.extend(findings)
-                found.lungs[each.name] = record["lungs"]
-                found.seen[each.name] |= _seen(each, probe, findings, case)
-        task.update(len(shown) * len(asked))
-    return found
+    audited = AuditedNetworks([], {}, {})
+    with progress.task("probing networks", len(networks) * len(probes)) as task:
+        for number, network in enumerate(networks):
+            case = cache(lambda network=network: cases.of(network))  # built only for a record that is not kept
+            audited.evidence[network.name] = {}
+            for place, probe in enumerate(probes.values()):
+                task.update(number * len(probes) + place)
+                record = _record(network, probe, case, cases.files, study)
+                results = [restored(result) for result in record["findings"]]
+                audited.results.extend(results)
+                audited.lungs[network.name] = record["lungs"]
+                audited.evidence[network.name] |= _evidence(network, probe, results, case)
+        task.update(len(networks) * len(probes))
+    return audited
 
 
-def _answer(
-    shown: FigureNetwork, probe: ModelProbe, case: Callable[[], ModelCase], files: dict[str, str], study: Study
+def _record(
+    network: FigureNetwork, probe: ModelProbe, case: Callable[[], ModelCase], files: dict[str, str], study: Study
 ) -> dict[str, Any]:
     def make() -> dict[str, Any]:
         findings = probe.results(case())
         if arrays := look_at(case(), findings, probe):
-            write_arrays(arrays_path(shown, probe.name), arrays)
+            write_arrays(arrays_path(network, probe.name), arrays)
         lungs, labels = case().lungs, case().labels
         return {
-            "findings": [plain_result(each) for each in findings],
+            "findings": [plain_result(result) for result in findings],
             "lungs": {
                 "origin": lungs.origin, "worth": lungs.worth, "refused": list(lungs.refused),
                 "positive": int((lungs.known & labels).sum()), "negative": int((lungs.known & ~labels).sum()),
@@ -80,21 +80,21 @@ def _answer(
         }  # fmt: skip
 
     audit = study.audit.model_dump(mode="json", include={"masks", "boxes", "segmenter", "severity"})
-    told = {
+    made_from = {
         "probe": probe.model_dump(mode="json"), "audit": audit, "evaluation": study.evaluation.model_dump(mode="json"),
         "files": files,
     }  # fmt: skip
-    return cached_record(shown, probe.name, told, make)
+    return cached_record(network, probe.name, made_from, make)
 
 
-def _seen(
-    shown: FigureNetwork, probe: ModelProbe, findings: Sequence[AuditResult], case: Callable[[], ModelCase]
+def _evidence(
+    network: FigureNetwork, probe: ModelProbe, results: Sequence[AuditResult], case: Callable[[], ModelCase]
 ) -> dict[str, np.ndarray]:
-    """The images that these findings point at; made anew where their file is gone or damaged."""
-    if not any(each.evidence.get("look_at") for each in findings):
+    """The images that these results refer to; computed again if their file is absent or damaged."""
+    if not any(result.evidence.get("look_at") for result in results):
         return {}
-    path = arrays_path(shown, probe.name)
+    path = arrays_path(network, probe.name)
     if not (arrays := read_arrays(path)):
-        arrays = look_at(case(), findings, probe)
+        arrays = look_at(case(), results, probe)
         write_arrays(path, arrays)
     return arrays

@@ -1,4 +1,4 @@
-"""What each layer of a run's networks kept of what it started from, and how alike the trained networks are."""
+"""How much each layer of a run's networks changed from its initial weights, and how similar the networks are."""
 
 from __future__ import annotations
 
@@ -29,115 +29,115 @@ MOST = 2000  # images
 
 def reuse(
     run: FinishedRun,
-    done: Sequence[TrainingTask],
+    tasks: Sequence[TrainingTask],
     prepared: Prepared,
     device: Device,
     study_dir: Path | None,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
-    """Draws `figures/reuse` and returns what it shows: every block of every model, and every pair of models.
+    """Draws `figures/reuse` and returns its numbers: every block of every model, and every pair of models.
 
     Args:
-        run: whose networks are trained.
-        done: its networks; those of the first fold are compared, each seed of them.
-        prepared: its images; the validation side is looked at.
-        device: where.
-        study_dir: the folder that relative weight paths start from.
-        progress: where work is shown.
+        run: the finished run.
+        tasks: its trained networks; all seeds of the first fold are compared.
+        prepared: its images; the validation set is used.
+        device: device on which the networks run.
+        study_dir: folder that relative weight paths start from.
+        progress: display of the work in progress.
     """
-    level, images = prepared.study.evaluation.level, list(done[0].split.validation)
+    level, images = prepared.study.evaluation.level, list(tasks[0].split.validation)
     images = images[:: -(-len(images) // MOST)]
-    of = prepared.cohort.table.set_index("image")["patient"].replace(prepared.groups)
-    patients = of.loc[images].to_numpy(str)
+    patient_of = prepared.cohort.table.set_index("image")["patient"].replace(prepared.groups)
+    patients = patient_of.loc[images].to_numpy(str)
     count = len(np.unique(patients))
-    told: dict[str, Any] = {"images": len(images), "patients": count, "level": level, "models": [], "between": []}
+    record: dict[str, Any] = {"images": len(images), "patients": count, "level": level, "models": [], "between": []}
     if count < LEAST:
-        return told | {"note": f"Not measured: CKA needs validation images of {LEAST} patients; there are {count}."}
+        return record | {"note": f"Not measured: CKA needs validation images of {LEAST} patients; there are {count}."}
     by_model: dict[str, list[TrainingTask]] = {}
-    for task in done:
-        if task.split.fold == done[0].split.fold:
+    for task in tasks:
+        if task.split.fold == tasks[0].split.fold:
             by_model.setdefault(task.row.name, []).append(task)
     final: dict[str, list[np.ndarray]] = {}
-    with progress.task("comparing networks with their starts", len(by_model)) as task:
+    with progress.task("comparing networks with their initial weights", len(by_model)) as task:
         for number, (name, training_tasks) in enumerate(by_model.items()):
             task.update(number)
-            shown = [FigureNetwork(run, task, prepared, device) for task in training_tasks]
-            model, final[name] = _model(shown, images, patients, level, study_dir)
-            told["models"].append(model)
-    told["between"] = [
+            networks = [FigureNetwork(run, task, prepared, device) for task in training_tasks]
+            model, final[name] = _model_record(networks, images, patients, level, study_dir)
+            record["models"].append(model)
+    record["between"] = [
         {"a": a, "b": b, "cka": _plain(pair.value), "low": _plain(pair.low), "high": _plain(pair.high)}
         for a, b in combinations(final, 2)
         for pair in [between(final[a], final[b], level)]
     ]
-    figures.save(figures.reuse_figure(told), run.folder.path / "figures" / "reuse.png")
-    return told
+    figures.save(figures.reuse_figure(record), run.folder.path / "figures" / "reuse.png")
+    return record
 
 
-def _model(
-    shown: Sequence[FigureNetwork], images: Sequence[str], patients: np.ndarray, level: float, study_dir: Path | None
+def _model_record(
+    networks: Sequence[FigureNetwork], images: Sequence[str], patients: np.ndarray, level: float, study_dir: Path | None
 ) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """What is told of a model, and its final features, one array a seed."""
+    """The record of a model, and its final features, one array per seed."""
     changes: list[Change] = []
     final: list[np.ndarray] = []
     reason = ""
-    for each in shown:
-        pixels, after, before = each.pixels(images), each.network(), _start(each, study_dir)
-        if isinstance(before, str):
-            reason = before
-            final.append(final_features(after, pixels, patients, each.device))
+    for network in networks:
+        pixels, trained, initial = network.pixels(images), network.network(), _initial_network(network, study_dir)
+        if isinstance(initial, str):
+            reason = initial
+            final.append(final_features(trained, pixels, patients, network.device))
         else:
-            changes.append(change(each.device.place(before), after, pixels, patients, each.device))
+            changes.append(change(network.device.place(initial), trained, pixels, patients, network.device))
             final.append(changes[-1].final)
     blocks = [_plain(asdict(block)) for block in summarise(changes, level)] if not reason else []
-    told = {
-        "name": shown[0].name,
-        "seeds": len(shown),
-        "random": _weights(shown[0])["sha256"] is None,
-        "frozen": shown[0].task.row.trained == "head",
+    record = {
+        "name": networks[0].name,
+        "seeds": len(networks),
+        "random": _weights(networks[0])["sha256"] is None,
+        "frozen": networks[0].task.row.trained == "head",
         "blocks": blocks,
     }
-    return told | {"note": _note(told, reason)}, final
+    return record | {"note": _note(record, reason)}, final
 
 
-def _start(shown: FigureNetwork, study_dir: Path | None) -> Classifier | str:
-    """The network as training found it, or why it cannot be made again."""
-    task, was = shown.task, _weights(shown)
+def _initial_network(network: FigureNetwork, study_dir: Path | None) -> Classifier | str:
+    """The network before training, or the reason why it cannot be built again."""
+    task, weights = network.task, _weights(network)
     try:
         model = build_classifier(task.row, task.size, task.seed, study_dir)
     except UserError as error:
         return error.reason if isinstance(error, OutOfReach) else str(error)
-    if model.weights.sha256 != was["sha256"]:
-        return f"'{task.row.weights}' now means other weights than those that it was trained from ({was['title']})"
+    if model.weights.sha256 != weights["sha256"]:
+        return f"'{task.row.weights}' now stands for other weights than at the training ({weights['title']})"
     return model
 
 
-def _weights(shown: FigureNetwork) -> dict[str, Any]:
-    return read_record(shown.task.unit(shown.run.folder))["weights"]
+def _weights(network: FigureNetwork) -> dict[str, Any]:
+    return read_record(network.task.unit(network.run.folder))["weights"]
 
 
 def _note(model: dict[str, Any], reason: str) -> str:
     if reason:
-        return f"Not compared with its start, which cannot be made again: {reason}."
-    said = []
-    if model["frozen"] and all(_still(block) for block in model["blocks"]):
-        said.append("Its backbone was frozen and did not move.")
+        return f"Not compared with its initial weights, which are no longer available: {reason}."
+    sentences = []
+    if model["frozen"] and all(_unchanged(block) for block in model["blocks"]):
+        sentences.append("Its backbone was frozen and did not change.")
     elif model["frozen"]:
-        said.append("Its backbone was to be frozen, and yet it moved: training it or restoring it is at fault.")
+        sentences.append("Its backbone should be frozen, but it changed: this is an error in training or restoring it.")
     if model["random"]:
-        said.append("It started from random weights: what is kept is of a random start, not of any pretraining.")
+        sentences.append("It started from random weights, so the similarity is to these, not to any pretraining.")
     if model["seeds"] == 1:
-        said.append("One seed: the intervals are over patients and say nothing of another training.")
-    return " ".join(said)
+        sentences.append("One seed: the intervals are over patients and do not cover another training.")
+    return " ".join(sentences)
 
 
-def _still(block: dict[str, Any]) -> bool:
-    """No tensor moved; a GPU may add in another order the second time, so of CKA a hair is allowed."""
+def _unchanged(block: dict[str, Any]) -> bool:
+    """Whether no tensor changed. CKA may differ slightly from 1, since a GPU may add in another order."""
     distances = [block[name] for name in ("weights", "batchnorm", "statistics")]
-    return all(not each for each in distances) and (block["cka"] is None or block["cka"] > 1 - 1e-6)
+    return all(not distance for distance in distances) and (block["cka"] is None or block["cka"] > 1 - 1e-6)
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: NaN is null."""
+    """Values for JSON: NaN becomes None."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The audit of a finished run, from its folder and its images to `audit.json`, `audit.md` and its figures."""
+"""The audit of a finished run: reads its folder and images, writes `audit.json`, `audit.md`, figures and the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cxrlens.audit.network import chosen_probes, cohort_results
 from cxrlens.files import write_text
 from cxrlens.pipeline.audit.cases import Cases, LungStore
 from cxrlens.pipeline.audit.maps import audit_maps
-from cxrlens.pipeline.audit.networks import audited_networks
+from cxrlens.pipeline.audit.networks import audit_networks
 from cxrlens.pipeline.audit.reuse import reuse
 from cxrlens.pipeline.check import cohort_case
 from cxrlens.pipeline.explain.figure_networks import first_networks
@@ -27,36 +27,36 @@ from cxrlens.report.figures import audit_figure, evidence_figure, save
 from cxrlens.run_folder import SCHEMA_VERSION
 from cxrlens.train.device import choose_device
 
-# What the audit leaves in the run's folder: `audit.json`, the page in words, its figures, and the report anew.
-
-Seen = Mapping[str, Mapping[str, np.ndarray]]
+EvidenceImages = Mapping[str, Mapping[str, np.ndarray]]
 
 
-def write_outputs(run: FinishedRun, told: dict[str, Any], seen: Seen) -> None:
-    """Writes them.
+def write_outputs(run: FinishedRun, record: dict[str, Any], evidence: EvidenceImages) -> None:
+    """Writes `audit.json`, the summary `audit.md`, the figures, and the report again.
 
     Args:
-        run: audited.
-        told: what `audit.json` holds.
-        seen: model → the images that its findings point at.
+        run: the audited run.
+        record: content of `audit.json`.
+        evidence: model → the images that its results refer to, see `look_at`.
     """
     folder = run.folder.path
-    run.folder.write_json("audit.json", told)
-    write_text(folder / "audit.md", told["summary"]["markdown"])
-    of_models = [each for each in told["findings"] if each["model"] is not None]
-    save(audit_figure(of_models), folder / "figures" / "audit.png")
-    _evidence(run, of_models, seen)
+    run.folder.write_json("audit.json", record)
+    write_text(folder / "audit.md", record["summary"]["markdown"])
+    model_results = [result for result in record["findings"] if result["model"] is not None]
+    save(audit_figure(model_results), folder / "figures" / "audit.png")
+    _draw_evidence(run, model_results, evidence)
     write_page(run.folder)
 
 
-def _evidence(run: FinishedRun, findings: Sequence[dict[str, Any]], seen: Seen) -> None:
-    """Draws what was flagged, on the images where it shows most; an earlier figure goes where nothing is any more."""
+def _draw_evidence(run: FinishedRun, results: Sequence[dict[str, Any]], evidence: EvidenceImages) -> None:
+    """Draws the flagged results on the images where they show most; deletes an earlier figure if nothing is flagged."""
     flagged = [
-        each for each in findings if each["verdict"] == "flag" and f"{each['probe']} after" in seen[each["model"]]
+        result
+        for result in results
+        if result["verdict"] == "flag" and f"{result['probe']} after" in evidence[result["model"]]
     ]
     path = run.folder.path / "figures" / "audit_evidence.png"
     if flagged:
-        save(evidence_figure(flagged, seen), path)
+        save(evidence_figure(flagged, evidence), path)
     else:
         for suffix in (".png", ".pdf"):
             path.with_suffix(suffix).unlink(missing_ok=True)
@@ -72,60 +72,60 @@ def audit_run(
     study_dir: str | Path | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Any]:
-    """Audits a run; what an interrupted audit had found is not asked again.
+    """Audits a run. Results of an earlier or interrupted audit are not computed again.
 
     Args:
-        run: finished.
-        data: the folder of its images; where it was when the run was made, if none is given.
-        also: names of probes that are asked by choice alone, since they train.
-        full: maps judged on every validation image, not on a sample.
+        run: the finished run.
+        data: folder of its images; by default where it was when the run was made.
+        also: names of further probes, which train networks and therefore run only on request.
+        full: whether maps are evaluated on every validation image, not on a sample.
         device: "auto", "cpu" or "cuda".
-        study_dir: the folder that relative weight paths start from; as when the run was made, if none is given.
-        progress: where work is shown.
+        study_dir: folder that relative weight paths start from; by default that of the run.
+        progress: display of the work in progress.
 
     Returns:
-        What `audit.json` holds: `findings`, `maps`, `reuse`, `lungs` and `summary`.
+        The content of `audit.json`: `findings`, `maps`, `reuse`, `lungs` and `summary`.
 
     Raises:
-        UserError: an unknown probe, or the images are not those of the run.
-        KeyboardInterrupt: Ctrl-C; the same call goes on.
+        UserError: a probe is unknown, or the images are not those of the run.
+        KeyboardInterrupt: Ctrl-C; the same call continues.
     """
     chosen = choose_device(device)
     with run.folder.locked("run"):
-        began, made = time.monotonic(), run.folder.read_json("environment.json")
-        study_dir = study_dir if study_dir is not None else made.get("near")
+        began, environment = time.monotonic(), run.folder.read_json("environment.json")
+        study_dir = study_dir if study_dir is not None else environment.get("near")
         study_dir = Path(study_dir) if study_dir is not None else None
         options = run.study.audit
-        asked = chosen_probes(also, options.options)
+        probes = chosen_probes(also, options.options)
         prepared, training_tasks = reopen(run, data, progress)
-        data_dir = data if data is not None else made["data"]
+        data_dir = data if data is not None else environment["data"]
         data_dir = Path(data_dir) if data_dir is not None else None
-        cohort, groups = _cohort(run, prepared, progress)
+        cohort_audit, groups = _audit_cohort(run, prepared, progress)
         lungs = LungStore(prepared, data_dir)
-        retrain = any(probe.by_choice for probe in asked.values())
+        retrain = any(probe.by_choice for probe in probes.values())
         cases = Cases(lungs, data_dir, groups, study_dir, retrain, progress)
-        shown = first_networks(run, training_tasks, prepared, chosen)
-        networks = audited_networks(shown, cases, asked, prepared.study, progress)
+        networks = first_networks(run, training_tasks, prepared, chosen)
+        audited = audit_networks(networks, cases, probes, prepared.study, progress)
         level = prepared.study.evaluation.level
-        maps = audit_maps(training_tasks, shown, cases, options, full, progress)
-        findings = [*cohort, *settle(networks.findings, level), *maps.findings]
-        told: dict[str, Any] = {
+        maps = audit_maps(training_tasks, networks, cases, options, full, progress)
+        results = [*cohort_audit, *settle(audited.results, level), *maps.results]
+        record: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
-            "findings": [plain_result(each) for each in findings],
-            "maps": maps.told,
+            "findings": [plain_result(result) for result in results],
+            "maps": maps.record,
             "reuse": reuse(run, training_tasks, prepared, chosen, study_dir, progress),
-            "lungs": networks.lungs,
+            "lungs": audited.lungs,
             "seconds": round(time.monotonic() - began, 1),
         }
-        told["summary"] = summary(told["findings"], run.results)
-        write_outputs(run, told, networks.seen)
-    return told
+        record["summary"] = summary(record["findings"], run.results)
+        write_outputs(run, record, audited.evidence)
+    return record
 
 
-def _cohort(run: FinishedRun, prepared: Prepared, progress: Progress) -> tuple[list[AuditResult], dict[str, str]]:
-    """Findings before training, and patients with their ids merged, whatever the split made of them."""
+def _audit_cohort(run: FinishedRun, prepared: Prepared, progress: Progress) -> tuple[list[AuditResult], dict[str, str]]:
+    """Results that need no network, and patient → group, where patients who share an image are one."""
     cache, evaluation = prepared.cache, prepared.study.evaluation
     duplicates = cohort_duplicates(prepared.cohort, cache, run.folder, progress)
-    judging = IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed)
-    case = cohort_case(prepared.cohort, prepared.splits, cache, duplicates.groups, duplicates, judging, progress)
+    intervals = IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed)
+    case = cohort_case(prepared.cohort, prepared.splits, cache, duplicates.groups, duplicates, intervals, progress)
     return cohort_results(case, prepared.study.audit.options), duplicates.groups
