@@ -10,7 +10,16 @@ import pytest
 
 from cxrlens.audit.probes import PROBES
 from cxrlens.errors import UserError
-from cxrlens.report.audit_words import COHORT_TITLE, CONTROL, MAP_PROBES, NOTICE, PROBE_TEXTS, cohort_cells, summary
+from cxrlens.report.audit_words import (
+    COHORT_TITLE,
+    CONTROL,
+    MAP_PROBES,
+    NOTICE,
+    PROBE_TEXTS,
+    cohort_cells,
+    overall_verdict,
+    summary,
+)
 from cxrlens.report.figures import audit_figure
 
 
@@ -76,6 +85,20 @@ def test_all_clear_is_said_of_these_questions_alone_and_nothing_asked_is_no_all_
     assert of_model(finding("corners", "clear"))["headline"] == ("None of these tests found a relevant shortcut.")
     for findings in ((), (finding("map_trust", "clear"), finding("planted_marker", "clear"))):
         assert of_model(*findings)["headline"] == "No test that could find a shortcut was run."
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "overall"),
+    [
+        ({}, "undecided"),
+        ({"planted_marker": "clear", "map_trust": "flag"}, "undecided"),
+        ({"corners": "clear", "map_trust": "flag", "planted_marker": "undecided"}, "clear"),
+        ({"corners": "clear", "text": "undecided"}, "undecided"),
+        ({"corners": "undecided", "text": "flag"}, "flag"),
+    ],
+)
+def test_one_open_or_missing_test_is_no_all_clear_and_one_flag_decides(verdicts: dict[str, str], overall: str) -> None:
+    assert overall_verdict([finding(probe, verdict) for probe, verdict in verdicts.items()]) == overall
 
 
 def test_of_the_cohort_it_is_said_before_training_and_to_no_model() -> None:

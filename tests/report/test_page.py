@@ -166,6 +166,19 @@ def test_whether_to_believe_it_leaks_come_first_then_the_audit() -> None:
     assert all(doubt for name, (_, doubt) in said.items() if name != "clean")
 
 
+@pytest.mark.parametrize(("verdict", "symbol"), [("clear", "○"), ("undecided", "?"), ("flag", "▲")])
+def test_a_headline_has_the_symbol_that_the_legend_gives_to_its_verdict(verdict: str, symbol: str) -> None:
+    audited = made(maps=False, flags=("strong",) if verdict == "flag" else ())
+    results = audited.audit["findings"]
+    of_strong = [result | {"verdict": verdict} for result in results if result["model"] == "strong"]
+    of_weak = [result for result in results if result["model"] == "weak"]
+    maps = {"probe": "map_trust", "verdict": "undecided"}
+    more = [result | maps for result in of_strong]  # verdicts on maps decide on no shortcut
+    report = replace(audited, audit=audited.audit | {"findings": [*of_strong, *of_weak, *more]})
+    headline = next(part["headline"] for part in audited.audit["summary"]["models"] if part["name"] == "strong")
+    assert f"strong {symbol} {headline}" in Tags(page(report)).text()
+
+
 PARTS = {"cohort": {}, "models": [], "notice": ""}
 
 

@@ -13,6 +13,7 @@ from cxrlens.text import interval, joined, number
 Results = Sequence[dict[str, Any]]  # audit results as plain values, as in `audit.json`
 
 COHORT_TITLE = "Images and metadata"
+SYMBOLS = {"flag": "▲", "clear": "○", "undecided": "?"}  # they distinguish the verdicts without colour
 NOTICE = (
     "For research only; never for diagnosis. No result says that a model is safe to use. The results say how it could "
     "be misled. p is the probability that chance alone gives an effect as large, corrected for all tests of its kind."
@@ -117,6 +118,16 @@ def summary(results: Results, run_results: dict[str, Any]) -> dict[str, Any]:
         models.append(part | {"auc": f"AUC {estimate(model, digits=2)}"})
     parts = {"cohort": cohort, "models": models, "notice": NOTICE}
     return parts | {"markdown": _markdown(run_results["study"], parts)}
+
+
+def overall_verdict(results: Results) -> str:
+    """The verdict on a model or the cohort from its own results: "flag", "clear" or "undecided".
+
+    It is "clear" only if every test for shortcuts is; without such a test it is "undecided". The control and the
+    verdicts on maps do not count.
+    """
+    verdicts = {result["verdict"] for result in results if result["probe"] not in (*MAP_PROBES, CONTROL)}
+    return "flag" if "flag" in verdicts else "clear" if verdicts == {"clear"} else "undecided"
 
 
 def cohort_cells(results: Results) -> Cells:

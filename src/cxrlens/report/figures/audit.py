@@ -14,11 +14,11 @@ from scipy.special import expit
 
 from cxrlens.errors import UserError
 from cxrlens.names import shortened
+from cxrlens.report.audit_words import SYMBOLS
 from cxrlens.report.figures.style import COLOURS, GREY, NORMAL, SMALL, folded, new_figure
 from cxrlens.text import interval, number
 
-# The signs distinguish the verdicts without colour.
-LOOK = {"flag": ("#F4C7B5", "▲"), "clear": ("#C9E4DA", "○"), "undecided": ("#EFEFEF", "?")}
+FILLS = {"flag": "#F4C7B5", "clear": "#C9E4DA", "undecided": "#EFEFEF"}
 COLUMN, ROW, TITLE = 1.55, 0.36, 3.5  # inches
 ORDER = (  # parts of the image, sources, patients and severity, the control, maps; other probes come last
     "corners", "text", "border_only", "lungs_removed", "lungs_only", "source_probe", "within_source",
@@ -70,14 +70,13 @@ def _question(result: Mapping[str, Any]) -> str:
 
 
 def _cell(axes: Axes, x: int, y: int, result: Mapping[str, Any]) -> None:
-    colour, sign = LOOK[result["verdict"]]
-    axes.add_patch(_box(x, y, colour))
+    axes.add_patch(_box(x, y, FILLS[result["verdict"]]))
     value = "not measured"
     if result["probe"] == "map_trust":
         value = TRUST[result["verdict"]]
     elif result["value"] is not None:
         value = f"{number(result['value'])} {interval(result['low'], result['high'])}".replace(" –", "")
-    axes.text(x + 0.07, y + 0.5, sign, fontsize=SMALL, va="center")
+    axes.text(x + 0.07, y + 0.5, SYMBOLS[result["verdict"]], fontsize=SMALL, va="center")
     colour = "black" if result["value"] is not None else GREY
     axes.text(x + 0.2, y + 0.5, value, fontsize=SMALL - 1, va="center", color=colour)
 

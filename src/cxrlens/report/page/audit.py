@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxrlens.report.audit_words import cohort_cells
+from cxrlens.report.audit_words import SYMBOLS, cohort_cells, overall_verdict
 from cxrlens.report.page.blocks import Block, Note, Section, Words, figure, table
 from cxrlens.report.page.summary import audit_results, audit_summary
 from cxrlens.report.report_data import ReportData
@@ -34,7 +34,9 @@ def audit(report: ReportData) -> Section:
         if result["model"] and result["verdict"] == "flag"
     ]
     blocks: list[Block] = [Words([summary["notice"]], "soft")]
-    blocks += [Note({"auc": "", **part}) for part in (summary["cohort"], *summary["models"])]
+    for part, model in ((summary["cohort"], None), *((part, part["name"]) for part in summary["models"])):
+        verdict = overall_verdict([result for result in results if result["model"] == model])
+        blocks.append(Note({"auc": "", **part, "symbol": SYMBOLS["flag" if part["flags"] else verdict]}))
     blocks += figure(
         report,
         "audit",

@@ -169,7 +169,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Note:
-    """One part of the audit's summary, with `name`, `auc`, `headline`, `flags`, `points` and `next`."""
+    """One part of the audit's summary, with `name`, `auc`, `symbol`, `headline`, `flags`, `points`, `next`."""
 
     part: Mapping[str, Any]
     kind: ClassVar[str] = "note"
