@@ -317,7 +317,7 @@ def test_other_options_ask_that_probe_alone_again(copied: cxrlens.Run, monkeypat
     study.write_text(study.read_text() + "\n[audit.options.corners]\nwidth = 0.01\nheight = 0.01\n")
     monkeypatch.setattr(maps, "evaluate_maps", lambda *_: pytest.fail("judged again"))
     for probe in set(ASKED) - {"corners"}:
-        monkeypatch.setattr(PROBES[probe], "findings", lambda *_: pytest.fail("asked again"))
+        monkeypatch.setattr(PROBES[probe], "results", lambda *_: pytest.fail("asked again"))
     told = audit_run(copied, device="cpu")
     assert all(each["verdict"] != "flag" for each in told["findings"] if each["probe"] == "corners")
 
