@@ -82,7 +82,7 @@ def test_few_patients_have_a_dash_and_the_reason(wide: pd.DataFrame, tmp_path: P
         (lambda t: t.assign(ours="high"), {"scores": ["ours"]}, "line 2: a score is a finite number; column 'ours'"),
         (lambda t: t.assign(y_true=2), {"scores": ["ours"]}, "line 2: a label is 1 or 0.*got '2'"),
         (lambda t: t.assign(y_true=1), {"scores": ["ours"]}, "got 60 positive and 0 negative"),
-        (lambda t: t.assign(model="m"), {"scores": ["ours"]}, "a column must name the image; name it with --image"),
+        (lambda t: t.assign(model="m"), {"scores": ["ours"]}, "needs a column of image names; name it with --image"),
         (lambda t: t, {"scores": ["ours"], "level": 95}, "level lies between 0 and 1"),
     ],
 )

@@ -347,7 +347,7 @@ def test_a_probe_that_trains_is_asked_by_name(
 def test_other_images_are_refused_before_any_question(copied: cxrlens.Run, data: Path, tmp_path: Path) -> None:
     here = shutil.copytree(data, tmp_path / "data")
     Image.fromarray(np.full((SIZE, SIZE), 9, np.uint8) + np.eye(SIZE, dtype=np.uint8)).save(here / "images" / "p03.png")
-    with pytest.raises(cxrlens.UserError, match="the images are not those that"):
+    with pytest.raises(cxrlens.UserError, match="the images are not those of the run"):
         audit_run(copied, here, device="cpu")
     with pytest.raises(cxrlens.UserError, match=r"images are not at .*; give their folder with --data"):
         audit_run(copied, tmp_path / "gone", device="cpu")

@@ -64,8 +64,8 @@ def test_a_run_and_its_copy_do_not_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"image": {IMAGES[0]: "other.png"}}, r"other images \(40 and 40, 39 of them in both\)"),
-        ({"patient": {"MRN-7003": "MRN-7004"}}, r"another patient \(2 of 40\)"),
+        ({"image": {IMAGES[0]: "other.png"}}, r"validation images differ \(40 and 40, 39 of them in both\)"),
+        ({"patient": {"MRN-7003": "MRN-7004"}}, r"different patients \(2 of 40\)"),
     ],
 )
 def test_other_images_are_refused_and_stand_side_by_side_only(tmp_path: Path, change: dict, reason: str) -> None:
@@ -123,7 +123,7 @@ def test_merged_patients_are_told(tmp_path: Path) -> None:
         model["patients"] = 19
     (folders[0] / "results.json").write_text(json.dumps(told), encoding="utf-8")
     (note,) = cxrlens.compare_runs(folders).notes
-    assert note.startswith("one took its 20 patient ids for 19 patients")
+    assert note.startswith("one counts its 20 patient ids as 19 patients")
 
 
 def test_settings_that_differ_are_listed_and_no_others(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_too_few_runs_and_one_run_twice_are_refused(tmp_path: Path) -> None:
     one = run_folder(tmp_path / "one")
     with pytest.raises(cxrlens.UserError, match="at least two runs; got 1"):
         cxrlens.compare_runs([one])
-    with pytest.raises(cxrlens.UserError, match="not with itself"):
+    with pytest.raises(cxrlens.UserError, match="cannot be compared with itself"):
         cxrlens.compare_runs([one, one / ".." / "one"])
     with pytest.raises(cxrlens.UserError, match=r"no results\.json"):
         cxrlens.compare_runs([one, tmp_path])

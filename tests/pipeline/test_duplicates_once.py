@@ -16,7 +16,7 @@ from cxrlens.data.cohort import Cohort
 from cxrlens.data.duplicates import Duplicates, find_duplicates
 from cxrlens.pipeline import prepare as stage
 from cxrlens.pipeline.finished_run import reopen
-from cxrlens.pipeline.prepare import cohort_duplicates, decoded, listed, prepare
+from cxrlens.pipeline.prepare import cohort_duplicates, decode_images, list_images, prepare
 from cxrlens.run_folder import RunFolder
 from support.users_folders import folder, study
 
@@ -48,8 +48,8 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def searched(data: Path, run: RunFolder) -> Duplicates:
     asked = study()
-    cohort: Cohort = listed(asked, data)
-    cache = decoded(cohort, asked.images.reference, asked.images.interpolation)
+    cohort: Cohort = list_images(asked, data)
+    cache = decode_images(cohort, asked.images.reference, asked.images.interpolation)
     return cohort_duplicates(cohort, cache, run)
 
 

@@ -152,7 +152,9 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
     assert "of 12 patients" in said and "not show which difference caused it" in said and "never for diagnosis" in said
     assert {each.name for each in tmp_path.iterdir()} == {"there.json", "there.csv"}
     refused = CliRunner().invoke(app, [*command[:-1], str(tmp_path / "there.csv")])
-    assert isinstance(refused.exception, cxrlens.UserError) and "--out is a JSON file" in str(refused.exception)
+    assert isinstance(refused.exception, cxrlens.UserError) and "--out needs a file that ends in .json" in str(
+        refused.exception
+    )
 
 
 def test_the_runs_own_page_has_it_from_then_on(
@@ -199,7 +201,7 @@ def test_images_that_the_runs_study_cannot_list_ask_for_a_study(finished: cxrlen
         shutil.copytree(finished.folder.path, tmp_path / "run", ignore=shutil.ignore_patterns("models"))
     )
     run.folder.study.write_text(FOLDER_STUDY)
-    with pytest.raises(cxrlens.UserError, match=r"cohort\.csv.*give a --study"):
+    with pytest.raises(cxrlens.UserError, match=r"cohort\.csv.*give a study with --study"):
         evaluate_external(run, tmp_path, device="cpu")
     with pytest.raises(cxrlens.UserError, match="--data PATH"):
         evaluate_external(run, device="cpu")
@@ -215,7 +217,7 @@ def test_a_run_whose_images_are_gone_says_that_copies_were_not_looked_for(
     found = evaluate_external(run, study=phantoms(run, patients=28), device="cpu")
     assert found.images.left_out["same_file"] == len(run.cohort) and found.images.left_out["near_duplicate"] == 0
     told = json.dumps(found.to_json())
-    assert "could not be looked for" in told and str(tmp_path) not in told
+    assert "could not be searched" in told and str(tmp_path) not in told
 
 
 def known(cohort: Cohort, cache: ImageCache) -> pd.DataFrame:
@@ -244,7 +246,7 @@ def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
     others = finished.study.data.model_copy(update={"seed": 9, "patients": 6, "images_per_patient": (2, 2)})
     study = finished.study.model_copy(update={"data": others})
     monkeypatch.setattr("cxrlens.pipeline.external.share_patient_ids", lambda *_: True)
-    with pytest.raises(cxrlens.UserError, match=r"12 of a patient of the run.*different people, say --ids-apart"):
+    with pytest.raises(cxrlens.UserError, match=r"12 of a patient of the run.*different people, use --ids-apart"):
         evaluate_external(finished, None, study=study, device="cpu")
     with pytest.raises(pytest.fail.Exception, match="a network was loaded"):  # so all are let through, and judged
         evaluate_external(finished, None, study=study, device="cpu", ids_apart=True)
@@ -257,7 +259,7 @@ def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(
         raise UserError("patient ids in two ways")
 
     monkeypatch.setattr("cxrlens.pipeline.external.share_patient_ids", refuse)
-    monkeypatch.setattr("cxrlens.pipeline.external.decoded", lambda *_: pytest.fail("images were read"))
+    monkeypatch.setattr("cxrlens.pipeline.external.decode_images", lambda *_: pytest.fail("images were read"))
     with pytest.raises(UserError, match="patient ids in two ways"):
         evaluate_external(finished, study=phantoms(finished, seed=4), device="cpu")
 

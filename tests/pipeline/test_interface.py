@@ -260,7 +260,7 @@ def test_objects_say_what_they_are(run: cx.Run) -> None:
         (lambda run, folder: cx.run(folder / "my-stduy.toml"), "my-study.toml?"),
         (lambda run, folder: cx.Run.open(folder / "runs" / "my-studdy"), "runs/my-study?"),
         (lambda run, folder: cx.Run.open(folder), "not a finished run"),
-        (lambda run, folder: run.evaluate(out="numbers.csv"), "is a JSON file"),
+        (lambda run, folder: run.evaluate(out="numbers.csv"), "ends in .json"),
         (lambda run, folder: cx.attribute(run.model(NAMES[1]), torch.rand(1, 1, 64, 64), "gradcam"), "'grad_cam'?"),
     ],
 )
@@ -274,7 +274,7 @@ def test_other_images_in_the_place_of_the_runs_own_are_refused(run: cx.Run, fold
     other = shutil.copytree(folder / "xrays", tmp_path / "xrays")
     image = other / "images" / run.split()["image"][0]
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (100, 100), np.uint8)).save(image)
-    with pytest.raises(cx.UserError, match="the images are not those that"):
+    with pytest.raises(cx.UserError, match="the images are not those of the run"):
         run.images(model=NAMES[0], data=str(other))
 
 

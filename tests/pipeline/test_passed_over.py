@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import cxrlens
 from cxrlens.cli.main import app
 from cxrlens.pipeline.external import external_images
-from cxrlens.pipeline.prepare import decoded
+from cxrlens.pipeline.prepare import decode_images
 from cxrlens.progress import Silent
 
 STUDY = """
@@ -93,7 +93,7 @@ def test_the_command_says_every_warning_once(folder: Path, tmp_path: Path) -> No
 def test_a_judgement_elsewhere_says_what_the_table_could_not_say(folder: Path, tmp_path: Path) -> None:
     study(tmp_path)
     cohort = cxrlens.Study.load(tmp_path / "s.toml").data.cohort(folder)
-    cache = decoded(cohort, 64, "bicubic", Silent())
+    cache = decode_images(cohort, 64, "bicubic", Silent())
     table = cohort.table.iloc[:0].assign(sha256=None)
     assert "taken for masks" in external_images(cohort, cache, table, None, same_people=False).notes[0]
 

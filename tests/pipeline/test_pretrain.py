@@ -235,7 +235,7 @@ def test_draws_that_a_pretraining_would_not_make_are_no_setting_of_it() -> None:
 
 def test_a_finding_of_one_class_stops_before_training(study: PretrainStudy, tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text(FILE.replace("[02468][.]png$|[02468]$", "^never$"))
-    with pytest.raises(UserError, match="even: the training side needs images with it and without; got 0 with"):
+    with pytest.raises(UserError, match="even: the training set needs images with it and without it; got 0 with"):
         cxrlens.pretrain(PretrainStudy.load(tmp_path / "one.toml"), out=tmp_path / "out", device="cpu")
 
 

@@ -125,7 +125,7 @@ def test_a_folder_with_another_study_is_refused(finished: cxrlens.Run) -> None:
 
 
 def test_a_network_of_other_images_is_refused(finished: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.identity", lambda *_: "another")
+    monkeypatch.setattr("cxrlens.pipeline.fit.network_identity", lambda *_: "another")
     with pytest.raises(cxrlens.UserError, match=r"trained on other images.*choose another --out"):
         cxrlens.run(finished.study, out=finished.folder.path, device="cpu")
 

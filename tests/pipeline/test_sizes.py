@@ -125,7 +125,7 @@ def test_the_plan_times_every_row_at_its_size(sized: cxrlens.Run, monkeypatch) -
         timed.append((model.size, *images.shape[2:]))
         return 1.0, 1.0, 1.0, 1
 
-    monkeypatch.setattr("cxrlens.pipeline.plan._timed", spy)
+    monkeypatch.setattr("cxrlens.pipeline.plan._time_step", spy)
     plan = cxrlens.plan(sized.study, None, device="cpu")
     assert timed == [(size, size, size) for size in (64, 96, 64, 96, 96)]
     assert {row.name: row.size for row in plan.models} == {name: sized.size(name) for name in ROWS}

@@ -1,1 +1,1 @@
-"""From a study to a run folder, stage by stage; each stage leaves files, so any of them runs again alone."""
+"""Runs a study stage by stage into its run folder. Each stage writes files, so that any stage can run again alone."""

@@ -145,7 +145,7 @@ def external_images(
 
 
 def share_patient_ids(one: Source, other: Source) -> bool:
-    """Whether equal patient ids of two sets are one person: for sets of one kind, and for phantoms of one seed.
+    """Whether equal patient ids of two sets are one person: yes for sets of one kind, and for phantoms of one seed.
 
     Raises:
         UserError: the sets write ids from DICOM headers in different ways, so that a patient of both would be missed.

@@ -48,7 +48,7 @@ class FinishedRun:
             UserError: the folder is absent or the run is not finished.
         """
         if not Path(path).exists():
-            raise UserError(f"{path} is no finished run: there is no such folder{nearest_file(path)}")
+            raise UserError(f"{path} is not a finished run: the folder does not exist{nearest_file(path)}")
         run = cls(RunFolder(Path(path)))
         run.folder.read_json("results.json")
         return run
@@ -268,6 +268,6 @@ def _check_same(run: FinishedRun, cache: ImageCache) -> None:
     inputs = run.folder.read_json("environment.json")["inputs"]
     if images_digest(cache) != inputs["images_sha256"]:
         raise UserError(
-            f"the images are not those that {run.folder.path} was made with ({len(cache.index)} here, "
-            f"{inputs['images']} then): give the same folder with --data, or run the study anew"
+            f"the images are not those of the run {run.folder.path} ({len(cache.index)} in the folder, "
+            f"{inputs['images']} in the run): give the run's own folder with --data, or run the study again"
         )

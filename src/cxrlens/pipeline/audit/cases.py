@@ -193,7 +193,7 @@ class Cases:
 
     @cached_property
     def files(self) -> dict[str, str]:
-        """State of every file that the study's `[audit]` names; with another state, results are computed anew."""
+        """State of each file and folder that the study's `[audit]` names; results depend on it."""
         names = {key: getattr(self.lungs.options, key) for key in ("masks", "boxes", "severity")}
         return {key: _state(self.data_dir / name) for key, name in names.items() if name and self.data_dir is not None}
 
