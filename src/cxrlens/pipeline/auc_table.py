@@ -92,7 +92,7 @@ def auc_table(
     asked = {"label": label, "patient": patient, "image": image, "model": model}
     found = {role: name for role in ("label", "patient", "image", "model", "seed", "fold")
              if (name := _column(table, role, asked.get(role)))}  # fmt: skip
-    chosen = _scores(table, scores, found)
+    chosen = _scores(table, (scores,) if isinstance(scores, str) else scores, found)
     predictions, notes = _predictions(table, chosen, found)
     data = read_predictions(predictions)
     if data.unlabelled:
@@ -170,7 +170,10 @@ def _predictions(table: Table, scores: list[str], found: dict[str, str]) -> tupl
         )
     parts = []
     for column in scores:
-        values = [_score(table, row, column, cell) for row, cell in enumerate(rows[column])]
+        values = [
+            np.nan if np.isnan(labels[row]) and not cell.strip() else _score(table, row, column, cell)
+            for row, cell in enumerate(rows[column])
+        ]
         parts.append(
             pd.DataFrame(
                 {

@@ -15,7 +15,7 @@ from cxrlens.data.duplicates import Duplicates, find_duplicates, search_identity
 from cxrlens.data.files import ignored_files
 from cxrlens.data.split import Split, check_interval, cohort_summary, make_splits, patients_warning, split_warning
 from cxrlens.data.steps import reading_notes, reading_sentences
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, nearest_file
 from cxrlens.evaluate.auc import ROUGH, too_few_patients
 from cxrlens.models.classifier import build_classifier
 from cxrlens.models.weights.find import OutOfReach, trained_size
@@ -197,10 +197,12 @@ def need_data(study: Study, data: Path | None) -> None:
     """Asks for the folder of the images before any other work is done.
 
     Raises:
-        UserError: it is not given.
+        UserError: it is needed and not given, or it is given, though not needed, and absent.
     """
     if study.data.needs_data_dir and data is None:
         raise UserError("this study's images are in a folder of yours: give it with --data PATH")
+    if not study.data.needs_data_dir and data is not None and not data.exists():
+        raise UserError(f"there is no folder {data}{nearest_file(data)}; this study's images need none: leave it out")
 
 
 def write_cohort(run: RunFolder, prepared: Prepared) -> None:
