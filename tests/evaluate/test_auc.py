@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
@@ -290,6 +291,36 @@ def test_what_cannot_be_judged_is_refused_with_the_counts():
         auc_interval(Y, A, range(6))
     with pytest.raises(UserError, match="level lies between 0 and 1"):
         auc_difference(Y, A, B, range(7), level=95)
+
+
+@pytest.mark.parametrize("absent", [None, math.nan, ""])
+def test_images_without_a_patient_are_refused_and_not_taken_for_one_patient(absent):
+    labels, scores = drawn()
+    patients = [absent if k < 9 else f"p{k}" for k in range(65)]
+    with pytest.raises(UserError, match="9 of 65 labelled images have no patient"):
+        auc_interval(labels, scores, np.array(patients, dtype=object))
+    assert auc_interval([math.nan] * 9 + list(labels[9:]), scores, np.array(patients, dtype=object)).patients == 56
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "match"),
+    [
+        (["yes", *Y[1:]], A, "labels must be an array of numbers; got list"),
+        (Y, ["high", *A[1:]], "scores must be an array of numbers; got list"),
+        (Y, [A, A[1:]], "scores must be an array of numbers; got list"),
+        (Y, np.zeros((0, 7)), r"got labels \(7,\) and scores \(0, 7\)"),
+        (Y, np.zeros((1, 3, 7)), r"got labels \(7,\) and scores \(1, 3, 7\)"),
+    ],
+)
+def test_arrays_of_no_use_are_refused_in_words(labels, scores, match):
+    with pytest.raises(UserError, match=match):
+        auc_interval(labels, scores, range(7))
+
+
+def test_a_level_must_be_a_number_and_scores_may_have_any_precision():
+    with pytest.raises(UserError, match="level lies between 0 and 1"):
+        auc_interval(Y, A, range(7), level="0.95")
+    assert auc_interval(Y, torch.tensor(A).bfloat16(), range(7)).auc == 10.5 / 12
 
 
 def test_intervals_of_a_small_set_are_these_numbers():

@@ -91,6 +91,13 @@ def test_what_cannot_be_read_is_told_with_what_to_do(wide, tmp_path, change, opt
         cxrlens.auc_table(written(change(wide), tmp_path), **options)
 
 
+def test_one_column_of_scores_may_be_a_text_and_a_row_without_a_label_needs_no_score(wide, tmp_path) -> None:
+    without = wide.astype({"y_true": object, "ours": object})
+    without.loc[3, ["y_true", "ours"]] = ""
+    found = cxrlens.auc_table(written(without, tmp_path), "ours").models["ours"]
+    assert found == cxrlens.auc_table(written(wide.drop(3), tmp_path), ["ours"]).models["ours"]
+
+
 def test_an_image_without_a_label_or_a_patient_is_counted(wide: pd.DataFrame, tmp_path: Path) -> None:
     wide = wide.astype({"y_true": object})
     wide.loc[3, "y_true"], wide.loc[[7, 8], "Patient ID"] = "", ""

@@ -127,3 +127,12 @@ def test_a_batch_of_one_is_refused_by_model_where_its_network_cannot_take_it(tmp
     assert cxrlens.plan(study(models=rows[:1]), data, device="cpu").models[0].steps > 5
     whole = [{"name": "r10", "backbone": "resnet10t", "batch": 1, "size": 64}]  # 2 × 2 at its end
     assert len(cxrlens.plan(study(models=whole), data, device="cpu").models) == 1
+
+
+@pytest.mark.parametrize("ask", [cxrlens.run, cxrlens.plan, cxrlens.check])
+def test_an_absent_folder_is_refused_where_the_study_needs_none_as_well(tmp_path: Path, ask: Any) -> None:
+    file = tmp_path / "drawn.toml"
+    file.write_text('name = "drawn"\n[data]\nsource = "phantom"\npatients = 12\n[[models]]\nname = "a"\n')
+    options = {"out": tmp_path / "run"} if ask is cxrlens.run else {}
+    with pytest.raises(UserError, match=r"there is no folder .*xrays; this study's images need none: leave it out"):
+        ask(file, tmp_path / "xrays", **options)

@@ -262,6 +262,10 @@ def test_objects_say_what_they_are(run: cx.Run) -> None:
         (lambda run, folder: cx.Run.open(folder), "not a finished run"),
         (lambda run, folder: run.evaluate(out="numbers.csv"), "ends in .json"),
         (lambda run, folder: cx.attribute(run.model(NAMES[1]), torch.rand(1, 1, 64, 64), "gradcam"), "'grad_cam'?"),
+        (lambda run, folder: cx.attribute(run.model(NAMES[1]), torch.rand(1, 1, 64, 64).numpy()), "got ndarray"),
+        (lambda run, folder: run.predict([]), "predict needs at least one image or folder; got none"),
+        (lambda run, folder: run.explain(paths(folder, run.split()["image"][:1]), methods="gradcam"), "'grad_cam'?"),
+        (lambda run, folder: run.audit(also="lungs_only_retraind"), "'lungs_only_retrained'?"),
     ],
 )
 def test_what_is_not_there_is_answered_with_the_nearest_name(run: cx.Run, folder: Path, ask, said: str) -> None:

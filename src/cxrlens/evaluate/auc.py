@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import cast
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.stats import rankdata
@@ -140,7 +142,7 @@ def known_scores(labels: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, np.n
     """
     label = np.asarray(labels, dtype=float)
     score = np.asarray(scores, dtype=float)
-    if label.ndim != 1 or score.shape[-1:] != label.shape:
+    if label.ndim != 1 or score.shape[-1:] != label.shape or score.ndim > 2 or not len(np.atleast_2d(score)):
         raise UserError(f"one score is needed for each label; got labels {label.shape} and scores {score.shape}")
     known = ~np.isnan(label)
     positive, score = label[known] == 1, score[..., known]
@@ -222,7 +224,8 @@ def auc_interval(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, *, l
         level: confidence level of the intervals, between 0 and 1.
 
     Raises:
-        UserError: labels, scores and patients differ in length, or a class has no image.
+        UserError: labels, scores and patients differ in length, a label or score is no number, a labelled image has no
+            patient (None, NaN or an empty text), or a class has no image.
 
     >>> result = auc_interval([1, 0] * 20, range(40), range(40))
     >>> round(result.auc, 3), round(result.low, 2), round(result.high, 2), result.rough
@@ -258,23 +261,32 @@ def auc_difference(
 def _influence(labels: ArrayLike, scores: ArrayLike, patients: ArrayLike, level: float) -> tuple[Influence, np.ndarray]:
     """Checks the arguments; the influence on the mean AUC over trainings, and which labelled images are positive."""
     check_level(level)
-    label, ids = _numbers(labels), np.asarray(patients)
-    positive, score = known_scores(label, np.atleast_2d(_numbers(scores)))
+    label, ids = _numbers(labels, "labels"), np.asarray(patients)
+    positive, score = known_scores(label, np.atleast_2d(_numbers(scores, "scores")))
     if ids.shape != label.shape:
         raise UserError(f"a patient is needed for each label; got patients {ids.shape} for labels {label.shape}")
-    patient_numbers = np.unique(ids[~np.isnan(label)].astype(str), return_inverse=True)[1]
+    ids = ids[~np.isnan(label)]
+    if unnamed := int((pd.isna(ids) | (ids.astype(str) == "")).sum()):
+        raise UserError(
+            f"{unnamed} of {len(ids)} labelled images have no patient, and images of one patient are dependent; leave "
+            "them out, or give each a patient of its own"
+        )
+    patient_numbers = np.unique(ids.astype(str), return_inverse=True)[1]
     return mean_influence([placements(positive, row, patient_numbers) for row in score]), positive
 
 
-def _numbers(values: ArrayLike) -> np.ndarray:
-    """Values as a float array; a PyTorch tensor may lie on any device and may need a gradient."""
+def _numbers(values: ArrayLike, title: str) -> np.ndarray:
+    """Values as a float array; a PyTorch tensor may lie on any device, may need a gradient and have any precision."""
     detach = getattr(values, "detach", None)
-    return np.asarray(detach().cpu() if detach else values, dtype=float)
+    try:
+        return np.asarray(detach().double().cpu() if detach else values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{title} must be an array of numbers; got {type(values).__name__} ({error})") from None
 
 
 def check_level(level: float) -> None:
     """Raises UserError where a confidence level does not lie between 0 and 1."""
-    if not 0 < level < 1:
+    if not (isinstance(level, Real) and 0 < level < 1):
         raise UserError(f"a confidence level lies between 0 and 1, as 0.95; got {level}")
 
 

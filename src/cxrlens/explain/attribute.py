@@ -96,6 +96,8 @@ def _batch(model: Classifier, method: Method, images: Tensor, targets: Tensor | 
 
 
 def _check(images: Tensor) -> None:
+    if not isinstance(images, Tensor):
+        raise UserError(f"images must be a tensor; got {type(images).__name__}: use torch.from_numpy, or load_image")
     if images.ndim != 4 or images.shape[1] != 1 or not len(images):
         raise UserError(f"images must be [b, 1, h, w] with at least one image; got {list(images.shape)}")
     if not images.is_floating_point():

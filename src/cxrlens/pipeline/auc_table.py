@@ -96,7 +96,7 @@ def auc_table(
     named = {"label": label, "patient": patient, "image": image, "model": model}
     roles = {role: name for role in ("label", "patient", "image", "model", "seed", "fold")
              if (name := _column(table, role, named.get(role)))}  # fmt: skip
-    score_columns = _scores(table, scores, roles)
+    score_columns = _scores(table, (scores,) if isinstance(scores, str) else scores, roles)
     predictions, notes = _predictions(table, score_columns, roles)
     data = read_predictions(predictions)
     if data.unlabelled:
@@ -179,7 +179,10 @@ def _predictions(table: Table, scores: list[str], roles: dict[str, str]) -> tupl
         )
     parts = []
     for column in scores:
-        values = [_score(table, row, column, cell) for row, cell in enumerate(rows[column])]
+        values = [
+            np.nan if np.isnan(labels[row]) and not cell.strip() else _score(table, row, column, cell)
+            for row, cell in enumerate(rows[column])
+        ]
         parts.append(
             pd.DataFrame(
                 {

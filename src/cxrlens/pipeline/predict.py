@@ -78,6 +78,8 @@ def predict(
         UserError: a path is absent, or none of the files can be read.
     """
     paths = [paths] if isinstance(paths, str | Path) else paths
+    if not len(paths):
+        raise UserError("predict needs at least one image or folder; got none")
     problems: dict[Path, str] = {}
     files, interpolation = _files(paths, problems, progress), run.study.images.interpolation
     names = [model["name"] for model in run.results["models"]]

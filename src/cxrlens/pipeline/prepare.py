@@ -15,7 +15,7 @@ from cxrlens.data.duplicates import Duplicates, find_duplicates, search_identity
 from cxrlens.data.files import ignored_files
 from cxrlens.data.split import Split, check_interval, cohort_summary, make_splits, patients_warning, split_warning
 from cxrlens.data.steps import reading_notes, reading_sentences
-from cxrlens.errors import UserError
+from cxrlens.errors import UserError, nearest_file
 from cxrlens.evaluate.auc import ROUGH, too_few_patients
 from cxrlens.models.classifier import build_classifier
 from cxrlens.models.weights.find import OutOfReach, trained_size
@@ -207,10 +207,12 @@ def check_data_given(study: Study, data: Path | None) -> None:
     """Checks, before any other work, that the folder of the images is given.
 
     Raises:
-        UserError: the study's source needs a folder and none is given.
+        UserError: the folder is needed and not given, or it is given although not needed and does not exist.
     """
     if study.data.needs_data_dir and data is None:
         raise UserError("this study needs the folder of its images: give it with --data PATH")
+    if not study.data.needs_data_dir and data is not None and not data.exists():
+        raise UserError(f"there is no folder {data}{nearest_file(data)}; this study needs no folder: leave --data out")
 
 
 def write_cohort(run: RunFolder, prepared: Prepared) -> None:

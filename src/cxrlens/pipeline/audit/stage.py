@@ -96,6 +96,7 @@ def audit_run(
         study_dir = study_dir if study_dir is not None else environment.get("near")
         study_dir = Path(study_dir) if study_dir is not None else None
         options = run.study.audit
+        also = (also,) if isinstance(also, str) else also
         probes = chosen_probes(also, options.options)
         prepared, training_tasks = reopen(run, data, progress)
         data_dir = data if data is not None else environment["data"]

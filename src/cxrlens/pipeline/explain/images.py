@@ -132,7 +132,7 @@ def explain_images(
         for warning in image_warnings(image.steps):
             progress.say(f"warning: {name_of(file)}: {warning}")
     study, on_device, path = run.study, choose_device(device), base.with_name(f"{base.name}.png")
-    methods = tuple(methods or study.explain.methods)
+    methods = (methods,) if isinstance(methods, str) else tuple(methods or study.explain.methods)
     for method in methods:
         METHODS[method]  # an unknown name is an error before any work
     explanations, omissions = [], Omissions(progress)
