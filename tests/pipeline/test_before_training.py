@@ -134,5 +134,5 @@ def test_an_absent_folder_is_refused_where_the_study_needs_none_as_well(tmp_path
     file = tmp_path / "drawn.toml"
     file.write_text('name = "drawn"\n[data]\nsource = "phantom"\npatients = 12\n[[models]]\nname = "a"\n')
     options = {"out": tmp_path / "run"} if ask is cxrlens.run else {}
-    with pytest.raises(UserError, match=r"there is no folder .*xrays; this study's images need none: leave it out"):
+    with pytest.raises(UserError, match=r"there is no folder .*xrays; this study needs no folder: leave --data out"):
         ask(file, tmp_path / "xrays", **options)

@@ -55,7 +55,7 @@ def test_flags_make_the_headline_with_what_they_mean_and_what_to_do() -> None:
     assert part["flags"] == 2 and part["points"][0].startswith("Sentence of corners.")
     assert part["next"][0] == "Fill or crop the corners, train again and compare."
     assert part["auc"] == "AUC 0.81 [0.70, 0.90]"
-    assert "No relevant shortcut in these tests: letters and signs." in part["points"]
+    assert "Tests that exclude a relevant shortcut: letters and signs." in part["points"]
 
 
 def test_the_plainest_flag_comes_first_and_three_are_a_list() -> None:
@@ -78,7 +78,7 @@ def test_open_questions_are_no_all_clear() -> None:
 
 def test_a_probe_that_is_open_in_one_column_is_not_also_clear() -> None:
     part = of_model(finding("within_source", "clear"), finding("within_source", "undecided", statistic="another"))
-    assert not any(point.startswith("No relevant shortcut") for point in part["points"])
+    assert not any(point.startswith("Tests that exclude") for point in part["points"])
 
 
 def test_all_clear_is_said_of_these_questions_alone_and_nothing_asked_is_no_all_clear() -> None:
@@ -117,7 +117,7 @@ def test_how_sure_a_flag_is_is_said(p: float, said: str) -> None:
 
 def test_what_speaks_for_the_lungs_is_said_as_it_is_and_no_shortcut_excluded() -> None:
     part = of_model(finding("corners", "clear"), finding("lungs_only", "clear"))
-    assert part["points"] == ["No relevant shortcut in these tests: corners.", "Sentence of lungs_only."]
+    assert part["points"] == ["Tests that exclude a relevant shortcut: corners.", "Sentence of lungs_only."]
 
 
 def test_a_flag_without_a_p_says_nothing_of_chance() -> None:
@@ -126,7 +126,7 @@ def test_a_flag_without_a_p_says_nothing_of_chance() -> None:
 
 def test_a_control_that_failed_is_said_and_one_that_passed_is_not() -> None:
     blind = of_model(finding("corners", "clear"), finding("planted_marker", "undecided", reason="it did not show"))
-    assert "The control test of the audit did not pass (it did not show)." in blind["points"] and blind["flags"] == 0
+    assert "The audit's own control test did not pass: it did not show." in blind["points"] and blind["flags"] == 0
     seen = of_model(finding("corners", "clear"), finding("planted_marker", "clear"))
     assert not any("control" in point for point in seen["points"])
 

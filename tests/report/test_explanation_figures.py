@@ -72,7 +72,7 @@ def _panels(figure: Figure) -> list:
 def test_figure_2_marks_what_stays_below_the_cohort() -> None:
     made = {"a": pictures(1, 2.0), "b": pictures(1, 0.5)}
     figure = figures.logit_pictures_figure({LONG: made, "other": made})
-    assert marks(figure).count(COLOURS[1]) == 2 and "logit 0.5; X-rays to 1\ndid not converge" in texts(figure)
+    assert marks(figure).count(COLOURS[1]) == 2 and "logit 0.5; X-rays ≤ 1\ndid not converge" in texts(figure)
     assert inside(figure)
 
 

@@ -121,7 +121,7 @@ def test_a_winner_is_named_with_its_lead_and_uncertainty() -> None:
     results = made(images=60, models={"weak": 0.0, "strong": 2.0}, maps=False).results
     assert results["winner"]["name"] == "strong"
     said, pair = who_won(results), results["comparisons"][0]
-    assert said.startswith("strong wins with an AUC of ") and "Its lead over the next model, weak (" in said
+    assert said.startswith("“strong” wins with an AUC of ") and "Its lead over the next model, “weak” (" in said
     assert said.endswith(f" is {-pair['difference']:.3f} [{-pair['high']:.3f}, {-pair['low']:.3f}].")
     assert uncertainty(results).startswith("This difference is significant at the 5% level (p ")
     assert "with one seed, so the variation between trainings is unknown" in uncertainty(results)
@@ -130,8 +130,10 @@ def test_a_winner_is_named_with_its_lead_and_uncertainty() -> None:
 def test_where_no_winner_can_be_named_it_says_so_and_by_how_little(report: ReportData) -> None:
     results = report.results
     assert results["winner"]["name"] is None
-    assert who_won(results).startswith("No winner can be named: strong has the highest AUC, ")
-    assert f"p = {results['comparisons'][0]['p_holm']:.3f}" in uncertainty(results)
+    assert who_won(results).startswith("No winner can be named. “strong” has the highest AUC, ")
+    p = results["comparisons"][0]["p_holm"]
+    assert who_won(results).endswith(f", which is not significant after Holm's correction (p = {p:.3f}).")
+    assert f"p = {p:.3f}" in uncertainty(results)
     assert "is not significant at the 5% level" in uncertainty(results)
     three = made(images=40, models={"a": 0.1, "b": 0.2, "c": 3.0}, maps=False).results
     left = sum(pair["p_holm"] <= 0.05 for pair in three["comparisons"])
@@ -158,11 +160,11 @@ def test_whether_to_believe_it_leaks_come_first_then_the_audit() -> None:
     }
     assert said["leaky"][0].startswith("Not reliable as it stands: 5 of 12 validation images are of patients who ")
     assert "has not been audited" in said["open"][0] and "another version" in said["old"][0]
-    assert said["flagged"][0] == "Doubtful: the audit flagged strong. strong may be using the corners."
+    assert said["flagged"][0] == "Doubtful: the audit flagged “strong”. strong may be using the corners."
     assert said["other"][0] == (
-        "Audit of strong: No question found a shortcut. In total, the audit flagged 1 of 2 models."
+        "Audit of “strong”: No question found a shortcut. In total, the audit flagged 1 of 2 models."
     )
-    assert said["clean"] == ("Audit of strong: No question found a shortcut.", False)
+    assert said["clean"] == ("Audit of “strong”: No question found a shortcut.", False)
     assert all(doubt for name, (_, doubt) in said.items() if name != "clean")
 
 

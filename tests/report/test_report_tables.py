@@ -182,5 +182,6 @@ def test_few_patients_have_no_interval_and_one_sentence_says_why() -> None:
     assert "needs at least 3 seeds" not in seeds and "got 3." in seeds
     assert "needs at least 3 seeds" in table1_note({"models": [model("a", 0.8, seeds=2)], "evaluation": {}})
     assert (
-        who_won({"models": [few, few | {"name": "b"}]}) == "No winner can be named: a and b have the same AUC, 1.000."
+        who_won({"models": [few, few | {"name": "b"}]})
+        == "No winner can be named: “a” and “b” have the same AUC, 1.000."
     )

@@ -66,7 +66,7 @@ def left_over(
     Args:
         probe: probe whose `altered` removes the rest.
         case: network and its validation images.
-        part: name of the remaining part in sentences, such as "border alone".
+        part: name of the remaining part in sentences, such as "the border alone".
         limits: what the result does not show.
         rows: positions of the images in which the part is known, int [m]; all images by default.
     """

@@ -16,7 +16,9 @@ COHORT_TITLE = "Images and metadata"
 SYMBOLS = {"flag": "▲", "clear": "○", "undecided": "?"}  # they distinguish the verdicts without colour
 NOTICE = (
     "For research only; never for diagnosis. No result says that a model is safe to use. The results say how it could "
-    "be misled. p is the probability that chance alone gives an effect as large, corrected for all tests of its kind."
+    "be misled. p is the probability of an effect at least as large by chance alone, after correction for the number "
+    "of tests of "
+    "the same kind."
 )
 
 
@@ -51,7 +53,7 @@ PROBE_TEXTS = {
         "file properties", "the properties of the image files", "convert all files to one size, mode and format"
     ),
     "prevalence": ProbeText(
-        "one column of the metadata",
+        "single columns of the metadata",
         "the group that an image comes from",
         "compare within groups, or collect images of both classes in each group",
     ),
@@ -65,17 +67,19 @@ PROBE_TEXTS = {
     ),
     "lungs_only": ProbeText("lungs alone", "", ""),
     "source_probe": ProbeText(
-        "source in the features",
+        "features that reveal the source",
         "the source of an image, which its features encode",
         "test within one source, or on a new one",
     ),
     "within_source": ProbeText(
-        "within one source",
+        "comparison within one source",
         "differences between sources",
         "report the AUC within sources together with the overall AUC",
     ),
     "leave_one_source_out": ProbeText(
-        "unseen source", "features that are specific to its training sources", "test on images of an unseen source"
+        "images of an unseen source",
+        "features that are specific to its training sources",
+        "test on images of an unseen source",
     ),
     "permuted_labels": ProbeText(
         "shuffled labels", "patients that it has seen in training", "split by patient and train again"
@@ -162,18 +166,16 @@ def _part(name: str, results: Results, cohort: bool = False) -> dict[str, Any]:
     points = [result["sentence"].removesuffix(".") + _p_note(result) + "." for result in flags]
     open_titles = _titles(undecided)
     if open_titles:
-        points.append(
-            f"Undecided, because there are too few images or information is missing: {', '.join(open_titles)}."
-        )
+        points.append(f"Undecided tests, for lack of images or information: {', '.join(open_titles)}.")
     shortcuts = [result for result in clear if PROBE_TEXTS[result["probe"]].meaning]
     excluded = [title for title in _titles(shortcuts) if title not in (*open_titles, *_titles(flags))]
     if excluded:
-        points.append(f"No relevant shortcut in these tests: {', '.join(excluded)}.")
+        points.append(f"Tests that exclude a relevant shortcut: {', '.join(excluded)}.")
     points += [result["sentence"] for result in clear if result not in shortcuts]  # evidence from the lungs
     control = next((result for result in results if result["probe"] == CONTROL), None)
     if control and control["verdict"] != "clear":
         reason = control["reason"] or control["sentence"].removesuffix(".")
-        points.append(f"The control test of the audit did not pass ({reason}).")
+        points.append(f"The audit's own control test did not pass: {reason}.")
     steps = list(dict.fromkeys(PROBE_TEXTS[result["probe"]].advice for result in flags))
     if not steps and not cohort:
         steps = ["test on external images: `cxrlens evaluate RUN --data OTHER`"]

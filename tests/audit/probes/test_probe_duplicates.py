@@ -30,7 +30,9 @@ def test_two_ids_two_labels_and_two_sides_are_each_flagged_with_the_pair() -> No
     assert [each["images"] for each in two_ids.evidence["pairs"]] == [["0.png", "2.png"]]
     assert [each["images"] for each in labels.evidence["pairs"]] == [["1.png", "3.png"]]
     assert [each["patients"] for each in sides.evidence["pairs"]] == [["p", "q"]]
-    assert sides.sentence == "Of 3 pairs of images that are one exposure, 1 is on both sides of the split."
+    assert sides.sentence == (
+        "Of 3 pairs of images of one exposure, 1 has one image in the training set and one in the validation set."
+    )
 
 
 def test_a_pair_crosses_where_any_fold_takes_it_apart_whichever_image_comes_first() -> None:

@@ -20,15 +20,15 @@ def test_a_leak_by_the_sources_ids_and_one_through_merged_ids_are_counted_apart(
     assert found.evidence["images_through_merged_ids"] == ["4.png"]
     assert (found.evidence["by_source_ids"], found.evidence["through_merged_ids"]) == (1, 1)
     assert found.sentence == (
-        "2 of 3 validation images are of patients who are also in training: 1 by the source's own patient ids, "
-        "1 more by ids that belong to one patient."
+        "2 of 3 validation images are of patients who are also in the training set: 1 by the patient ids of the "
+        "source, and 1 more because two ids belong to one patient."
     )
 
 
 def test_two_images_of_one_new_patient_are_no_leak() -> None:
     (found,) = PatientLeak().results(cohort_case(LABELS, PATIENTS, [[0, 1, 5]]))
     assert (found.value, found.verdict) == (0, "clear")
-    assert found.sentence == "No validation image is of a patient who is also in training."
+    assert found.sentence == "No validation image is of a patient who is also in the training set."
 
 
 def test_of_several_folds_the_worst_is_told_and_all_are_counted() -> None:

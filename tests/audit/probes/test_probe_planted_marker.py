@@ -46,14 +46,14 @@ def test_features_that_see_the_corner_pass_it(greys: np.ndarray) -> None:
 def test_features_that_are_blind_there_do_not_and_it_says_what_that_means(greys: np.ndarray) -> None:
     found = one("planted_marker", case(mean_of(CENTRE), greys))
     assert found.verdict == "undecided" and found.value == 0
-    assert "was not detected" in found.reason and "without a flag say little" in found.reason
+    assert "was not detected" in found.reason and "a missing flag says little" in found.reason
 
 
 def test_images_that_bear_a_mark_already_are_no_false_alarm(greys: np.ndarray) -> None:
     marked = greys.copy()
     marked[half(COUNT), 2:6, 2:30] = 0.95  # corners tell the classes apart without any marker of ours
     found = one("planted_marker", network_case(seeing(), marked, half(COUNT), (marked, half(COUNT))))
-    assert found.verdict == "undecided" and "without any marker" in found.reason
+    assert found.verdict == "undecided" and "without any planted marker" in found.reason
 
 
 def test_too_few_patients_are_the_reason_and_not_a_marker_that_did_not_show(greys: np.ndarray) -> None:

@@ -48,7 +48,7 @@ def test_features_that_hold_a_source_that_tells_the_label_are_flagged(rng: np.ra
     labels = rng.random(COUNT) < np.where(source, 0.25, 0.75)
     found = one("source_probe", of_source(rng, labels))
     assert found.verdict == "flag" and 0.75 < found.value < 0.95 and found.low > 0.7
-    assert found.statistic == "AUC of source 'A' from the features"
+    assert found.statistic == "AUC of predicting source 'A' from the features"
     assert found.evidence["share_of_group"]["positive"] == pytest.approx(source[labels].mean())
     by_itself = 1 - roc_auc_score(labels, source)
     assert found.evidence["label_auc"] == pytest.approx(by_itself) and f"with AUC {by_itself:.2f} [" in found.sentence

@@ -216,16 +216,17 @@ def trust_result(evaluation: MapEvaluation, verdict: MapVerdict, model: str) -> 
     """
     excess = evaluation.sanity.full
     result: Verdict = "undecided" if verdict.trusted is None else "clear" if verdict.trusted else "flag"
-    conclusion = {
-        "clear": "can be trusted",
-        "flag": "cannot be trusted",
-        "undecided": "can neither be trusted nor rejected",
+    maps = f"{evaluation.title} maps of this network"
+    sentence = {
+        "clear": f"{maps} can be trusted.",
+        "flag": f"{maps} cannot be trusted.",
+        "undecided": f"Whether {maps} can be trusted is undecided.",
     }
     return AuditResult(
         "map_trust", model, f"{evaluation.title}: likeness of its maps to those of a random network",
         excess.mean, excess.low, excess.high, result, TRUST_LIMITS,
         f"rank correlation beyond that of random pairs; up to {evaluation.sanity.margin:g} counts as none",
-        f"{evaluation.title} maps of this network {conclusion[result]}.",
+        sentence[result],
         evidence={"method": evaluation.method, "reasons": list(verdict.reasons), "images": evaluation.sanity.images},
     )  # fmt: skip
 
@@ -250,9 +251,10 @@ def lung_result(evaluation: MapEvaluation, case: ModelCase) -> AuditResult:
     return AuditResult(
         "lung_enrichment", case.name, statistic, mean.mean, mean.low, mean.high, verdict, LUNG_LIMITS,
         "1: the lungs get their share by area; a map that marks the lungs is above 1 and above the four baselines",
-        f"The lungs have {lungs.lung_area:.0%} of the area and {lungs.mass_inside:.0%} of the evidence of "
-        f"{evaluation.title}: {mean.mean:.2f} [{mean.low:.2f}, {mean.high:.2f}] times their share, on {mean.images} "
-        f"images; the best baseline ({best.baseline}) has {best.mean:.2f}.",
+        f"The lungs cover {lungs.lung_area:.0%} of the image and get {lungs.mass_inside:.0%} of the evidence in the "
+        f"{evaluation.title} maps. This is {mean.mean:.2f} [{mean.low:.2f}, {mean.high:.2f}] times the share that "
+        f"their "
+        f"area predicts (mean over {mean.images} images; the highest baseline, {best.baseline}, has {best.mean:.2f}).",
         p=mean.p,
         evidence={
             "method": evaluation.method, "baselines": baselines, "images": mean.images, "lungs": case.lungs.origin,

@@ -42,7 +42,7 @@ class BorderOnly(ModelProbe):
             "shows that this network can separate the classes by the border, not that it needs the border when it sees "
             "the whole image; the border also shows shoulders and how the film was cropped"
         )
-        return [left_over(self, case, "border alone", limits)]
+        return [left_over(self, case, "the border alone", limits)]
 
 
 RETRAINED_LIMITS = (

@@ -20,8 +20,7 @@ class Corners(ModelProbe):
 
     Attributes:
         width: width of a corner, as a fraction of the side; by default no corner reaches the lungs of an upright
-            frontal
-            X-ray.
+            frontal X-ray.
         height: height of a corner, as a fraction of the side.
     """
 

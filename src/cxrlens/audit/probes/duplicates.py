@@ -14,7 +14,7 @@ from cxrlens.data.split import Split
 from cxrlens.evaluate.records import plain
 from cxrlens.text import many
 
-ONE = "pairs of images that are one exposure"
+ONE = "pairs of images of one exposure"
 DIRECTION = "0: no such pair; every pair is a fault of the data"
 LIMITS = (
     "finds the same file, and the same exposure cropped by a few per cent, annotated or re-windowed; a copy that is "
@@ -35,19 +35,20 @@ class DuplicatePairs(CohortProbe):
             ]
         two_ids = [pair for pair in all_pairs if pair.two_ids]
         conflicts = [pair for pair in all_pairs if pair.conflict]
-        ids, labels = "under two patient ids", "labelled positive in one image and negative in the other"
+        ids, labels = "two patient ids", "one positive and one negative label"
         return [
-            self._result(case, f"{ONE}, {ids}", two_ids, _sentence(case, two_ids, ids)),
-            self._result(case, f"{ONE}, {labels}", conflicts, _sentence(case, conflicts, labels)),
+            self._result(case, f"{ONE} with {ids}", two_ids, _sentence(case, two_ids, ids)),
+            self._result(case, f"{ONE} with {labels}", conflicts, _sentence(case, conflicts, labels)),
             self._across(case),
         ]
 
     def _across(self, case: CohortCase) -> AuditResult:
-        statistic = f"{ONE}, on both sides of the split"
+        where = "one image in the training set and one in the validation set"
+        statistic = f"{ONE} with {where}"
         if not case.splits:
             return refused(self.name, None, statistic, "the study's split cannot be drawn", LIMITS, DIRECTION)
         pairs = [pair for pair in case.duplicates.pairs if any(_across_the_split(pair, split) for split in case.splits)]
-        where = "on both sides of the split" + (", in some fold" if len(case.splits) > 1 else "")
+        where += " in some fold" if len(case.splits) > 1 else ""
         return self._result(case, statistic, pairs, _sentence(case, pairs, where))
 
     def _result(self, case: CohortCase, statistic: str, pairs: Sequence[Pair], sentence: str) -> AuditResult:
@@ -61,9 +62,9 @@ class DuplicatePairs(CohortProbe):
         )  # fmt: skip
 
 
-def _sentence(case: CohortCase, pairs: Sequence[Pair], where: str) -> str:
-    count = f"{len(pairs) or 'none'} {'is' if len(pairs) == 1 else 'are'}"
-    return f"Of {many(len(case.duplicates.pairs), 'pair')} of images that are one exposure, {count} {where}."
+def _sentence(case: CohortCase, pairs: Sequence[Pair], what: str) -> str:
+    count = f"{len(pairs) or 'none'} {'has' if len(pairs) == 1 else 'have'}"
+    return f"Of {many(len(case.duplicates.pairs), 'pair')} of images of one exposure, {count} {what}."
 
 
 def _across_the_split(pair: Pair, split: Split) -> bool:

@@ -26,7 +26,7 @@ from cxrlens.text import fraction
 NUMBERS = ("width", "height", "bytes")
 WORDS = ("mode", "format")
 GREYS = "histogram of greys"
-STATISTIC = "AUC of the label from file facts"
+STATISTIC = "AUC of predicting the label from file properties"
 DIRECTION = "0.5: the files say nothing about the label; 1: they give every label away"
 LIMITS = (
     "shows that the files of the classes differ, not that a network has used this; bytes and greys also depend on the "
@@ -39,7 +39,8 @@ class FileFacts(CohortProbe):
     """Cross-validated AUC of a classifier on facts of the files, by folds of patients.
 
     Attributes:
-        classifier: name of the classifier; by default a forest, since a size marks a device and has no trend.
+        classifier: name of the classifier; by default a forest, because an image size identifies a device
+            and has no trend.
         folds: number of folds, by patient.
         seeds: number of draws of the folds and of the classifier, over which the AUC is averaged.
     """
@@ -61,7 +62,7 @@ class FileFacts(CohortProbe):
         auc = self._auc(case, data, columns)
         by_image = self._auc(case, data, columns, np.arange(len(data.labels)))
         header_auc = self._auc(case, data, without_greys) if without_greys else None
-        naive = f"; folds by image, which put a patient into several folds, would give {fraction(by_image.value)}"
+        naive = f". Folds by image, which put a patient into several folds, would give {fraction(by_image.value)}"
         return [
             AuditResult(
                 self.name, None, STATISTIC, auc.value, auc.low, auc.high, "undecided",

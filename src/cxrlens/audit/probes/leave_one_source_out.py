@@ -32,7 +32,7 @@ class LeaveOneSourceOut(ModelProbe):
         return [self._of(case, column, features) for column in COLUMNS if case.table[column].nunique() > 1]
 
     def _of(self, case: ModelCase, column: str, features: np.ndarray) -> AuditResult:
-        statistic = f"AUC of a linear head lost on another {column}"
+        statistic = f"AUC that a linear head loses on another {column}"
         known = np.flatnonzero(case.table[column].notna().to_numpy())
         groups = case.table[column].iloc[known].astype(str).to_numpy()
         labels, patients, seed = case.labels[known], case.patients[known], case.intervals.seed

@@ -18,7 +18,7 @@ from cxrlens.audit.probes.lungs_removed import no_lungs_reason
 
 LIMITS = (
     "an AUC above chance shows that this network can separate the classes by the lungs alone; an AUC at chance may "
-    "only mean that it has never seen such cut-out images, so this is never a flag"
+    "only mean that it has never seen such cut-out images, so this test never flags a model"
 )
 
 
@@ -41,7 +41,7 @@ class LungsOnly(ModelProbe):
 
 RETRAINED_LIMITS = (
     "shows whether the classes can be learned from the lungs alone, which includes the shape of what was cut out; it "
-    "says nothing about the network trained on whole images, so this is never a flag"
+    "says nothing about the network trained on whole images, so this test never flags a model"
 )
 
 

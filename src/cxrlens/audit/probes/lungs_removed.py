@@ -32,7 +32,7 @@ class LungsRemoved(ModelProbe):
         """One result."""
         if reason := no_lungs_reason(case):
             return [refused(self.name, case.name, "AUC with the lungs removed", reason, LIMITS)]
-        return [left_over(self, case, "the image without the lungs", LIMITS, case.lungs.rows)]
+        return [left_over(self, case, "the lungs removed", LIMITS, case.lungs.rows)]
 
 
 def no_lungs_reason(case: ModelCase) -> str:

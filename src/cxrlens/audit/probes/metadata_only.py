@@ -54,13 +54,21 @@ class MetadataOnly(CohortProbe):
         )
         if absent:
             return [
-                refused(self.name, None, "AUC of the label from the table", absent, LIMITS, DIRECTION, applicable=False)
+                refused(
+                    self.name,
+                    None,
+                    "AUC of predicting the label from metadata",
+                    absent,
+                    LIMITS,
+                    DIRECTION,
+                    applicable=False,
+                )
             ]
         return [self._of(case, data, self.features), self._of(case, data, (*self.features, "year"))]
 
     def _of(self, case: CohortCase, data: Labelled, names: tuple[str, ...]) -> AuditResult:
         with_year = "year" in names
-        statistic = f"AUC of the label from the table, {'with the year' if with_year else 'without the date'}"
+        statistic = f"AUC of predicting the label from metadata, {'with the year' if with_year else 'without the date'}"
         values = columns(data.table)
         varying = [name for name in names if len(set(values[name])) > 1]
         reason = no_estimate_reason(data.labels, data.patients)

@@ -12,8 +12,8 @@ from cxrlens.audit.probes import PROBES, CohortProbe
 from cxrlens.data.cohort import known_patients
 from cxrlens.data.split import leak, patients_warning
 
-STATISTIC = "share of validation images whose patient is in training"
-DIRECTION = "0: no validation patient is in training; larger is worse"
+STATISTIC = "share of validation images whose patient is also in the training set"
+DIRECTION = "0: no validation patient is in the training set; larger is worse"
 LIMITS = (
     "counts images, not how much they inflate a model's AUC; a patient with two ids is only recognised where both ids "
     "share an image"
@@ -68,10 +68,10 @@ def _sentence(worst: dict[str, Any], folds: int) -> str:
     where = f" in the worst of {folds} folds" if folds > 1 else ""
     if not worst["leaking_images"]:
         in_any = f" in any of {folds} folds" if folds > 1 else ""
-        return f"No validation image{in_any} is of a patient who is also in training."
+        return f"No validation image{in_any} is of a patient who is also in the training set."
     sentence = (
         f"{worst['leaking_images']} of {worst['validation_images']} validation images{where} are of patients who are "
-        f"also in training: {worst['by_source_ids']} by the source's own patient ids"
+        f"also in the training set: {worst['by_source_ids']} by the patient ids of the source"
     )
     more = worst["through_merged_ids"]
-    return sentence + (f", {more} more by ids that belong to one patient." if more else ".")
+    return sentence + (f", and {more} more because two ids belong to one patient." if more else ".")

@@ -35,7 +35,7 @@ class PermutedLabels(ModelProbe):
 
     def results(self, case: ModelCase) -> list[AuditResult]:
         """One result."""
-        statistic, training = "AUC after learning shuffled labels", case.training
+        statistic, training = "AUC of a linear head trained on shuffled labels", case.training
         train_features, features = case.features(training.pixels), case.features(case.pixels)
         names = np.unique(np.concatenate([training.patients, case.patients]).astype(str))
         train_patients = np.searchsorted(names, training.patients.astype(str))

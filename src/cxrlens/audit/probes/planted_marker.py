@@ -25,8 +25,8 @@ class PlantedMarker(ModelProbe):
     """The AUC that a linear head fitted to images with a planted corner marker loses when the corners are filled in.
 
     Attributes:
-        share: fraction of images with the marker: of the positive images where it is planted on one class, of all
-            images where it is planted on both classes alike.
+        share: fraction of images that get the marker. It is taken of the positive images for the test with the marker
+            in one class, and of all images for the test with the marker in both classes.
     """
 
     share: float = Field(default=0.7, gt=0, le=1)
@@ -45,18 +45,20 @@ class PlantedMarker(ModelProbe):
         if on_positive.reason:
             reason = on_positive.reason
         elif on_all.low > 0 and self._loss(case, 0.0, 0.0).low > 0:
-            reason = "the corners of these images separate the classes without any marker, so the control cannot work"
+            reason = (
+                "the corners of these images separate the classes without any planted marker, so this test cannot work"
+            )
         elif on_all.low > 0:
-            verdict, reason = "flag", "a marker on both classes alike raised a false alarm"
+            verdict, reason = "flag", "a marker planted equally often in both classes raised a false alarm"
         elif on_positive.low > 0:
             verdict = "clear"
         else:
-            reason = (
-                "the marker on one class was not detected, so other results without a flag say little on these images"
-            )
+            reason = "a marker planted in one class was not detected, so for these images a missing flag says little"
         return [AuditResult(
             self.name, case.name, statistic, on_positive.value, on_positive.low, on_positive.high, verdict, LIMITS,
-            "the audit can detect such a marker if the loss lies above 0 with the marker on one class, and not on both",
+            "the audit can detect such a marker if the loss is above 0 with the marker in one class, and not above 0 "
+            "with the "
+            "marker in both",
             f"With the marker on {self.share:.0%} of the positive images alone, the loss of AUC is "
             f"{on_positive.value:+.3f} {ends(on_positive)}; with the marker on {self.share:.0%} of all images, it is "
             f"{on_all.value:+.3f} {ends(on_all)}.",

@@ -46,7 +46,7 @@ class Prevalence(CohortProbe):
         values = columns(data.table)
         names = [name for name in COLUMNS if len(set(values[name])) > 1]
         reason = no_estimate_reason(data.labels, data.patients)
-        statistic = "AUC of the label by group alone"
+        statistic = "AUC of predicting the label from the group alone"
         if not reason and (absent := no_columns_reason(COLUMNS, values)):
             return [refused(self.name, None, statistic, absent, LIMITS, DIRECTION, applicable=False)]
         if not reason and not names:
@@ -66,8 +66,8 @@ class Prevalence(CohortProbe):
         images = Counter(value or "unknown" for value in values)
         positive = Counter(value or "unknown" for value, label in zip(values, data.labels, strict=True) if label)
         return AuditResult(
-            self.name, None, f"AUC of the label by {name} alone", estimate.value, estimate.low, estimate.high,
-            "undecided", limits_text(case, LIMITS), DIRECTION,
+            self.name, None, f"AUC of predicting the label from the {name} alone", estimate.value,
+            estimate.low, estimate.high, "undecided", limits_text(case, LIMITS), DIRECTION,
             f"The {name} alone ({len(images)} groups) predicts the label with AUC "
             f"{interval(estimate, case.intervals.level)}: an image's score is the share of positives among other "
             f"{unseen_name(case)} of its group.",

@@ -38,7 +38,7 @@ class SourceProbe(ModelProbe):
         values = case.table[column]
         group = values.value_counts().index[0]
         in_group = np.where(values.isna(), np.nan, values.eq(group).astype(float))
-        statistic, intervals = f"AUC of {column} '{group}' from the features", case.intervals
+        statistic, intervals = f"AUC of predicting {column} '{group}' from the features", case.intervals
         if min((in_group == 1).sum(), (in_group == 0).sum()) < LEAST:
             reason = (
                 f"{int((in_group == 1).sum())} images are of {column} '{group}' and {int((in_group == 0).sum())} not"

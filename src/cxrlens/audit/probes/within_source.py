@@ -47,7 +47,7 @@ class WithinSource(ModelProbe):
             self.name, case.name, statistic, lost.value, lost.low, lost.high, "undecided", LIMITS,
             f"above 0: a part of the AUC comes from differences between images of one {column} and another",
             f"On {len(rows)} images of {len(mixed)} {column} groups that have both classes, the AUC is "
-            f"{overall.value:.3f}; within a group it is {within.value:.3f} {ends(within)}.",
+            f"{overall.value:.3f}; within the groups it is {within.value:.3f} {ends(within)}.",
             p=lost.p, reason=lost.reason, bar=BETWEEN,
             evidence={
                 "auc": overall.value, "auc_within": within.value, "auc_within_low": within.low,

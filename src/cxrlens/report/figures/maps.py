@@ -19,7 +19,8 @@ from cxrlens.report.figures.style import GREY, SMALL, folded, new_figure
 PANEL = 1.25  # inches
 NAME_WIDTH = 17  # characters of a model's name on one line
 CAPTIONS = {
-    "shared": "Colour: evidence for “positive”, on one scale for each model and method; none leaves the image bare.",
+    "shared": "Colour: evidence for “positive”, on one scale for each model and method. Without evidence, the image "
+    "stays grey.",
     "min-max": "Colour: each map stretched to its own range, so that weak evidence looks strong.",
 }
 

@@ -50,7 +50,7 @@ def logit_pictures_figure(models: Mapping[str, Mapping[str, Arrays]]) -> Figure:
                 axes.set_ylabel(title, fontsize=SMALL)
             convergence = assess_convergence(float(arrays["shown"][0]), arrays["real"])
             logit, highest = _three_digits(convergence.activation), _three_digits(convergence.highest)
-            text = f"logit {logit}; X-rays to {highest}"
+            text = f"logit {logit}; X-rays ≤ {highest}"
             _label(axes, text if convergence.converged else f"{text}\n{convergence}", convergence.converged)
     return figure
 
@@ -86,8 +86,8 @@ def unit_pictures_figure(models: Mapping[str, Arrays], choose: str) -> Figure:
                 for axes in panels[:, column]:
                     axes.axis("off")
     text = (
-        "Below a picture: its activation / the highest of the cohort; orange: did not converge. Then the images that "
-        "activate the unit most."
+        "Below each synthetic image: its activation / the highest activation in the cohort (orange: did not converge), "
+        "and the X-rays that activate the unit most."
     )
     figure.supxlabel(folded(text, int(width * 15)), fontsize=SMALL)
     return figure
@@ -131,7 +131,7 @@ def _three_digits(value: float) -> str:
 
 # The pictures in numbers: spatial frequency and colour over seeds.
 
-AXES = {"frequency": "mean frequency, cycles a pixel", "colour": "share of variance that is colour"}
+AXES = {"frequency": "mean frequency, cycles per pixel", "colour": "share of variance that is colour"}
 
 
 def spectrum_figure(rings: Mapping[str, tuple[np.ndarray, np.ndarray]], numbers: Mapping[str, Any]) -> Figure:
@@ -151,7 +151,7 @@ def spectrum_figure(rings: Mapping[str, tuple[np.ndarray, np.ndarray]], numbers:
     left.set_yscale("log")
     left.set_ylim(bottom=1e-5)
     left.yaxis.set_major_formatter(FuncFormatter(_power))
-    plain_axes(left, "cycles a pixel", "share of power", f"{numbers['seeds']} seeds: mean and range")
+    plain_axes(left, "cycles per pixel", "share of power", f"{numbers['seeds']} seeds: mean and range")
     left.legend(fontsize=SMALL - 2, frameon=False)
     for axes, (key, title) in zip(right, AXES.items(), strict=True):
         for index, model in enumerate(numbers["models"]):

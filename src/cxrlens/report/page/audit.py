@@ -41,8 +41,10 @@ def audit(report: ReportData) -> Section:
         report,
         "audit",
         f"Results of all tests of all models. Flagged: {'; '.join(flags) or 'none'}.",
-        "All tests of all models. ▲ flag: the effect is larger than chance explains, corrected for all tests of its "
-        "kind. ○ clear: a relevant shortcut is excluded. ? undecided, or not measured.",
+        "All tests of all models. ▲ flag: the effect is larger than chance explains, after correction for the number "
+        "of tests of this kind. ○ clear: a relevant shortcut is excluded. ? undecided, or not measured. For the "
+        "control test, ○ means passed and ▲ failed. For maps, ○ means trusted and ▲ not trusted. For lung enrichment, "
+        "▲ means that the lungs get less evidence than their share of the area.",
     )
     blocks += figure(
         report,
@@ -53,7 +55,13 @@ def audit(report: ReportData) -> Section:
         "classified images with the most certain P.",
     )
     blocks.append(table("Tests before any training, on the images and their metadata.", cohort_cells(results)))
-    blocks.append(table("All test results of the models, with their limits.", model_cells(results), folded=True))
+    blocks.append(
+        table(
+            "All test results of the models: what each shows, and what it does not show.",
+            model_cells(results),
+            folded=True,
+        )
+    )
     return Section("audit", TITLE, blocks)
 
 
@@ -66,7 +74,7 @@ def model_cells(results: Sequence[dict[str, Any]]) -> Cells:
         ends = interval(result["low"], result["high"]).replace("–", "")
         value = "not measured" if result["value"] is None else f"{number(result['value'])} {ends}".strip()
         rows.append([result["statistic"], result["model"], value, result["verdict"], result["limits"]])
-    return ["test", "model", "value [95%]", "verdict", "limits"], rows
+    return ["test", "model", "value [interval]", "verdict", "what it shows, and what not"], rows
 
 
 def transfer(report: ReportData) -> Section | None:
@@ -85,11 +93,11 @@ def transfer(report: ReportData) -> Section | None:
     )
     if reuse.get("between"):
         rows = [
-            [f"{pair['a']} and {pair['b']}", number(pair["cka"]), interval(pair["low"], pair["high"])]
+            [pair["a"], pair["b"], number(pair["cka"]), interval(pair["low"], pair["high"])]
             for pair in reuse["between"]
         ]
         caption = "Similarity of the features of two trained networks (CKA; 1 means identical)."
-        blocks.append(table(caption, (["trained networks", "CKA", "interval"], rows)))
+        blocks.append(table(caption, (["network", "other network", "CKA", "interval"], rows)))
     notes = [f"{model['name']}: {model['note']}" for model in reuse.get("models", []) if model.get("note")]
     if notes:
         blocks.append(Words(notes, "soft"))

@@ -42,11 +42,14 @@ def curves(report: ReportData) -> Section:
             "calibration",
             f"Observed share of positives against predicted P. Slope (1 is ideal): "
             f"{by_model(lambda m: m['calibration']['slope'])}.",
-            "Calibration: observed share of positives against P. On the diagonal, P is a true probability: of the "
-            "images with P 0.8, eight in ten are positive.",
+            "Calibration: observed share of positives against P, the probability of “positive” that the model "
+            "predicts. "
+            "On the diagonal, P is a true probability: of the images with P 0.8, eight in ten are positive.",
         ),
         table(
-            "Sensitivity and specificity at the threshold chosen on training images (Youden), and calibration.",
+            "Sensitivity and specificity at the threshold that has the largest Youden index on the training images, "
+            "and "
+            "calibration.",
             operating_cells(report.results),
         ),
     ]
@@ -60,8 +63,9 @@ def subgroups(report: ReportData) -> Section | None:
         return None
     blocks: list[Block] = [
         table(
-            f"AUC in subgroups of the validation images [{percent(results)} interval by patient]. “Rough”: a class has "
-            "5 to 9 patients. A dash: a class has fewer patients, or too few images for an AUC.",
+            f"AUC in subgroups of the validation images [{percent(results)} interval by patient]. “rough”: the "
+            "interval is rough, because a class has only 5 to 9 patients. A dash after an AUC: no interval, because a "
+            "class has fewer than 5 patients. A dash alone: no AUC, because a class has too few images.",
             auc_by_group(results),
         ),
         Words(
@@ -99,8 +103,8 @@ def training(report: ReportData) -> Section | None:
         report,
         "training",
         f"Loss by epoch on training and validation images, one panel per model: {names}.",
-        "Training curves. A validation loss that rises while the training loss falls is a sign of overfitting. No "
-        "epoch was selected by these curves.",
+        "Training curves. A validation loss that rises while the training loss falls is a sign of overfitting. "
+        "These curves were not used to select an epoch.",
     )
     return Section("training", "Training", figures) if figures else None
 

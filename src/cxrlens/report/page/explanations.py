@@ -44,14 +44,17 @@ def synthetic_image_sentences(spectrum: Mapping[str, Any], alpha: float = 0.05) 
         if not pairs:
             continue
         differ = [pair for pair in pairs if pair["p_holm"] < alpha]
-        sentence = f"{title.split(' [')[0].capitalize()}: {len(differ)} of {len(pairs)} pairs of models differ"
+        sentence = (
+            f"{title.split(' [')[0].capitalize()}: {len(differ)} of {len(pairs)} pairs of models differ significantly "
+            f"(Welch's test with Holm's correction, level {alpha:g})."
+        )
         if differ:
             most = max(differ, key=lambda pair: abs(pair["difference"]))
             sentence += (
-                f", most of all {most['a']} and {most['b']} (difference {most['difference']:+.{digits}f} "
-                f"{interval(most['low'], most['high'], digits)})"
+                f" The largest difference is “{most['a']}” − “{most['b']}”: {most['difference']:+.{digits}f} "
+                f"{interval(most['low'], most['high'], digits)}."
             )
-        sentences.append(f"{sentence} (Welch's test with Holm's correction, level {alpha:g}).")
+        sentences.append(sentence)
     return sentences
 
 
@@ -79,14 +82,16 @@ FIGURES = {
     ),
     "figure2": (
         "For every model the synthetic image that maximises its logit, and the logit that the image reaches.",
-        "Figure 2. Synthetic images that maximise the logit of each model, made without jitter (a) and with jitter "
-        "(b). Below each image: its logit, and the highest logit of any X-ray of the cohort. An image whose logit is "
-        "lower than that explains nothing.",
+        "Figure 2. Synthetic images that maximise the logit of each model, made without jitter (a), and with jitter "
+        "and without the smoothness penalty TV (total variation), if the preset has one (b). Below each image: its "
+        "logit, and the highest logit of any X-ray of the cohort. An image whose logit is lower than that of an X-ray "
+        "explains nothing.",
     ),
     "figure3": (
         "For every model the synthetic images that maximise single units, with the X-rays that activate each unit "
         "most.",
-        "Figure 3. Synthetic images that maximise single units, and the X-rays that activate each unit most.",
+        "Figure 3. Synthetic images that maximise the activation of single units. Below each image: its activation / "
+        "the highest activation of any X-ray of the cohort, and the X-rays that activate the unit most.",
     ),
     "spectrum": (
         "For every model the mean spatial frequency and the share of colour of its synthetic images, with intervals.",

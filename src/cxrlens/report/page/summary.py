@@ -48,21 +48,22 @@ def who_won(results: Mapping[str, Any]) -> str:
     order = ranked(results)
     best = order[0]
     if len(order) == 1:
-        return f"{best['name']} has an AUC of {_auc(best)}. There is no other model to compare it with."
+        return f"{_quoted(best)} has an AUC of {_auc(best)}. There is no other model to compare it with."
     second = order[1]
-    rival = f"{second['name']} ({number(second['auc'], 3)})"
+    rival = f"{_quoted(second)} ({number(second['auc'], 3)})"
     if (results.get("winner") or {}).get("name"):
         return (
-            f"{best['name']} wins with an AUC of {_auc(best)}. Its lead over the next model, {rival}, is "
+            f"{_quoted(best)} wins with an AUC of {_auc(best)}. Its lead over the next model, {rival}, is "
             f"{_lead(results, best, second)}."
         )
     if best["auc"] == second["auc"]:
         return (
-            f"No winner can be named: {best['name']} and {second['name']} have the same AUC, {number(best['auc'], 3)}."
+            f"No winner can be named: {_quoted(best)} and {_quoted(second)} have the same AUC, "
+            f"{number(best['auc'], 3)}."
         )
     return (
-        f"No winner can be named: {best['name']} has the highest AUC, {_auc(best)}, but its lead over {rival} is only "
-        f"{_lead(results, best, second)}."
+        f"No winner can be named. {_quoted(best)} has the highest AUC, {_auc(best)}. Its lead over {rival} is "
+        f"{_lead(results, best, second)}{_doubt(results, best, second)}."
     )
 
 
@@ -77,7 +78,7 @@ def uncertainty(results: Mapping[str, Any]) -> str:
         training = "The variation between trainings is unknown."
     else:
         training = (
-            f"Over {best['seeds']} seeds, the AUC of {best['name']} has a standard deviation of {number(spread, 3)}."
+            f"Over {best['seeds']} seeds, the AUC of {_quoted(best)} has a standard deviation of {number(spread, 3)}."
         )
     level = results.get("evaluation", {}).get("level", 0.95)
     certainty = _significance(best, pairs, level) if pairs else _interval_sentence(best, level)
@@ -105,9 +106,9 @@ def reliability(report: ReportData) -> tuple[str, bool]:
     flagged = [part for part in audit["models"] if part["flags"]]
     best_part = next((part for part in audit["models"] if part["name"] == best), None)
     if best_part is not None and best_part["flags"]:
-        sentences.append(f"Doubtful: the audit flagged {best}. {best_part['headline']}")
+        sentences.append(f"Doubtful: the audit flagged “{best}”. {best_part['headline']}")
     elif best_part is not None:
-        sentences.append(f"Audit of {best}: {best_part['headline']}")
+        sentences.append(f"Audit of “{best}”: {best_part['headline']}")
     if any(part["name"] != best for part in flagged):
         sentences.append(f"In total, the audit flagged {len(flagged)} of {len(audit['models'])} models.")
     if audit["cohort"]["flags"]:
@@ -144,21 +145,23 @@ def audit_results(audit: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
 def _significance(best: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]], level: float) -> str:
     """How many pairs differ significantly, and the pair of the best model with the largest p."""
     retrained = any(pair.get("train_p_holm") is not None for pair in pairs)
-    test = f"by patient{' and training' if retrained else ''}, with Holm's correction"
+    test = f"computed by patient{' and training' if retrained else ''}, with Holm's correction"
     alpha = f"{100 * (1 - level):g}%"
     significant = [pair for pair in pairs if _deciding_p(pair) <= 1 - level + 1e-12]
     if len(pairs) == 1:
         verdict = "is" if significant else "is not"
-        return f"This difference {verdict} significant at the {alpha} level ({_p(_deciding_p(pairs[0]))} {test})."
+        return f"This difference {verdict} significant at the {alpha} level ({_p(_deciding_p(pairs[0]))}, {test})."
     sentence = (
         f"{len(significant)} of the {len(pairs)} differences between models are significant at the {alpha} level (p "
-        f"{test})."
+        f"is {test})."
     )
     own_pairs = [pair for pair in pairs if best["name"] in (pair["a"], pair["b"])]
     if own_pairs:
         closest = max(own_pairs, key=_deciding_p)
         rival = closest["b"] if closest["a"] == best["name"] else closest["a"]
-        sentence += f" The least certain lead of {best['name']} is that over {rival}: {_p(_deciding_p(closest))}."
+        sentence += (
+            f" Of all leads of {_quoted(best)}, that over “{rival}” is the least certain: {_p(_deciding_p(closest))}."
+        )
     return sentence
 
 
@@ -178,14 +181,36 @@ def _deciding_p(pair: Mapping[str, Any]) -> Any:
 
 def _lead(results: Mapping[str, Any], best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     """The AUC of the best model minus that of the second, with its interval."""
-    for pair in results.get("comparisons", []):
-        if {pair["a"], pair["b"]} == {best["name"], second["name"]}:
-            swapped = pair["a"] == second["name"]
-            low, high = (pair["high"], pair["low"]) if swapped else (pair["low"], pair["high"])
-            sign = -1 if swapped else 1
-            ends = "" if low is None or high is None else f" {interval(sign * low, sign * high, 3)}"
-            return f"{sign * pair['difference']:.3f}{ends}"
-    return number(best["auc"] - second["auc"], 3)
+    pair = _pair_of(results, best, second)
+    if pair is None:
+        return number(best["auc"] - second["auc"], 3)
+    swapped = pair["a"] == second["name"]
+    low, high = (pair["high"], pair["low"]) if swapped else (pair["low"], pair["high"])
+    sign = -1 if swapped else 1
+    ends = "" if low is None or high is None else f" {interval(sign * low, sign * high, 3)}"
+    return f"{sign * pair['difference']:.3f}{ends}"
+
+
+def _doubt(results: Mapping[str, Any], best: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    """Why the lead over the second model names no winner, where Holm's p says so: the interval alone may exclude 0."""
+    pair = _pair_of(results, best, second)
+    p = None if pair is None else _deciding_p(pair)
+    if p is None or p <= 1 - results.get("evaluation", {}).get("level", 0.95) + 1e-12:
+        return ""
+    return f", which is not significant after Holm's correction ({_p(p)})"
+
+
+def _pair_of(
+    results: Mapping[str, Any], first: Mapping[str, Any], second: Mapping[str, Any]
+) -> Mapping[str, Any] | None:
+    """The comparison of two models, in either order; None without one."""
+    names = {first["name"], second["name"]}
+    return next((pair for pair in results.get("comparisons", []) if {pair["a"], pair["b"]} == names), None)
+
+
+def _quoted(model: Mapping[str, Any]) -> str:
+    """A model's name in quotation marks, since names often have commas."""
+    return f"“{model['name']}”"
 
 
 def _auc(model: Mapping[str, Any]) -> str:
