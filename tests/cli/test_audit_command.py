@@ -94,4 +94,4 @@ def test_an_interrupt_says_that_the_same_command_goes_on(
 
 def test_a_folder_that_is_no_run_is_named(app: typer.Typer, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [str(tmp_path / "gone")])
-    assert isinstance(done.exception, UserError) and "no finished run" in str(done.exception)
+    assert isinstance(done.exception, UserError) and "not a finished run" in str(done.exception)

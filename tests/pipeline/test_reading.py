@@ -186,7 +186,7 @@ def test_evaluate_reads_other_images_likewise_and_notes_it(deep: cxrlens.Run, st
 
 def test_the_page_counts_what_was_odd_and_what_was_converted(deep: cxrlens.Run, tmp_path: Path) -> None:
     page = write_page(deep.folder, path=tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "How the files were read" in page
+    assert "Remarks from reading the files" in page
     for said in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels", "16-bit file read as 12 bits", "05.png"):
         assert said in page, said
 

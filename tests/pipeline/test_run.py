@@ -110,7 +110,7 @@ def test_table_one_is_a_data_frame(finished: cxrlens.Run) -> None:
     assert finished.history("small network")["epoch"].tolist() == [1, 2]
     assert set(finished.subgroups()["by"]) == {"sex", "age", "view", "source"}
     assert len(finished.operating_points()) == 2
-    assert "## By group" in (finished.folder.path / "results.md").read_text(encoding="utf-8")
+    assert "## Subgroups" in (finished.folder.path / "results.md").read_text(encoding="utf-8")
 
 
 def test_nothing_prints_unless_asked(finished: cxrlens.Run, capfd: pytest.CaptureFixture[str]) -> None:
