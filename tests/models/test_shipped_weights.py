@@ -56,7 +56,15 @@ def test_each_card_says_what_a_user_must_know(name: str) -> None:
     card = CARDS[name]
     assert card.licence != "not stated" and card.citation and card.size < 224
     text = (SHIPPED / f"{name}.md").read_text(encoding="utf-8")
-    for part in (f"# {name}", "never for diagnosis", "## Data", "CC BY 4.0", "| Pneumonia |", "## Limitations", "children"):
+    for part in (
+        f"# {name}",
+        "never for diagnosis",
+        "## Data",
+        "CC BY 4.0",
+        "| Pneumonia |",
+        "## Limitations",
+        "children",
+    ):
         assert part in text, part
 
 

@@ -264,6 +264,13 @@ def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(
         evaluate_external(finished, study=phantoms(finished, seed=4), device="cpu")
 
 
+def test_a_folder_that_the_source_would_not_read_is_refused_and_not_ignored(
+    finished: cxrlens.Run, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"not read from .*; describe the images of that folder .* --study"):
+        evaluate_external(finished, tmp_path, device="cpu")
+
+
 def test_equal_ids_are_one_person_within_a_kind_of_source_only() -> None:
     nih, covid = (SOURCES[name]() for name in ("nih_chestxray14", "covid_chestxray"))
     assert share_patient_ids(nih, SOURCES["nih_chestxray14"](positive=("Mass",))) and not share_patient_ids(nih, covid)

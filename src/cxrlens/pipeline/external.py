@@ -378,6 +378,12 @@ def _with_own_name(result: ExternalResult, folder: Path) -> tuple[ExternalResult
 
 
 def _other_images(run: FinishedRun, data_dir: Path | None, study: Study | None) -> Cohort:
+    source = (study or run.study).data
+    if data_dir is not None and data_dir.exists() and not source.needs_data_dir:
+        raise UserError(
+            f"the study's images are made by its source and not read from {data_dir}; describe the images of that "
+            "folder in the [data] of another study, and give that study with --study"
+        )
     try:
         return list_images(study or run.study, data_dir)
     except UserError as error:
