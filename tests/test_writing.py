@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ def test_a_full_disk_leaves_what_was_there_and_no_draft(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot write .*results\.json: No space left on device; free some space"):
         write_atomically(path, full)
     assert path.read_text() == "whole" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be replaced there")
+def test_the_new_file_takes_the_place_of_the_old_one_whole(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new")
+        assert reader.read() == "old", "the old file was written over, so that an interruption leaves it half"
+    assert path.read_text() == "new"
 
 
 def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
