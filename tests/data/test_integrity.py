@@ -17,7 +17,8 @@ from scipy import ndimage
 from cxrlens.audit.associations import associations
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.cohort import cohort_table
-from cxrlens.data.duplicates import SAME, Comparer, Duplicates, Pair, find_duplicates, merge_groups, near_pairs, shrink
+from cxrlens.data.duplicates import SAME, Duplicates, Pair, find_duplicates, merge_groups, near_pairs
+from cxrlens.data.registration import Comparer, shrink
 
 SIDE = 224
 TWO_IDS = ["78", "201", "97", "178", "192", "196", "137", "202", "193", "195"]
