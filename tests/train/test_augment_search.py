@@ -20,7 +20,7 @@ from cxrlens.run_folder import RunFolder, read_csv
 from cxrlens.train import augment_search
 from cxrlens.train.augment_search import PREDICTIONS, TRIALS, Search, search
 from cxrlens.train.device import Device
-from cxrlens.train.inputs import LabelledImages
+from cxrlens.train.inputs import LabelledImages, prediction_table
 from cxrlens.train.loop import Fit, train
 from cxrlens.train.predict import predict_logits, probabilities
 from cxrlens.train.training_options import TrainingOptions
@@ -224,3 +224,12 @@ def test_predictions_that_are_not_those_of_the_listed_trials_are_refused(tmp_pat
     ):
         search(plan(), tmp_path)
     assert file.read_bytes() == before
+
+
+def test_predictions_of_images_without_a_label_keep_it_unknown():
+    data = replace(images(range(4)), labels=np.array([0, np.nan, 1, np.nan], np.float32))
+    model = build_classifier(plan().model, 8, 3)
+    table = prediction_table(model.eval(), data, plan().device, "zoom", 3, 1, ["P0", "P0", "P1", "P1"])
+    np.testing.assert_array_equal(table["label"], [0, np.nan, 1, np.nan])
+    assert table["logit"].notna().all() and table["patient"].tolist() == ["P0", "P0", "P1", "P1"]
+    assert table["model"].eq("zoom").all() and table["seed"].eq(3).all() and table["fold"].eq(1).all()
