@@ -206,7 +206,8 @@ def test_the_figure_draws_many_models_of_long_names_and_what_is_unknown() -> Non
 
 def test_questions_stand_in_their_order_and_trust_is_told_in_a_word() -> None:
     told = [finding(probe, "flag", model="m", statistic=probe) for probe in ("text", "border_only", "corners")]
-    told.append(finding("map_trust", "clear", model="m", statistic="Saliency: similarity to the maps of a random network", value=-0.3))
+    similarity = "Saliency: similarity to the maps of a random network"
+    told.append(finding("map_trust", "clear", model="m", statistic=similarity, value=-0.3))
     (axes,) = audit_figure(told).axes
     rows = [label.get_text() for label in axes.get_yticklabels()]
     assert rows == ["corners", "text", "border_only", "Saliency: can its maps be trusted?"]
