@@ -354,6 +354,14 @@ def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None
         assert cell in text, cell
 
 
+def test_a_p_of_the_external_table_is_never_0() -> None:
+    told = external()
+    (model,) = told["models"]
+    small = model | {"difference": model["difference"] | {"p_holm": 0.0002}}
+    text = Tags(page(replace(made(), external=[told | {"models": [small]}]))).text()
+    assert "<0.001" in text and "0.000" not in text
+
+
 def test_intervals_that_there_are_not_elsewhere_have_their_reasons_once() -> None:
     few, none = "an interval needs at least 5 patients; got 4", {"auc_low": None, "auc_high": None}
     told = external()
