@@ -340,9 +340,7 @@ def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None
     read = Tags(page(replace(made(), external=[external()])))
     assert read.sections().index("external") == read.sections().index("audit") + 1
     text = read.text()
-    assert (
-        "another <b>place</b>: 40 of 45 images were evaluated, 20 of them positive; excluded: same patient 5." in text
-    )
+    assert "another <b>place</b>: 40 of 45 images were evaluated, 20 of them positive; left out: 5 of a patient" in text
     for cell in ("0.800 [0.70, 0.90]", "0.600 [0.50, 0.70]", "0.200 [0.05, 0.35]", "0.012", "0.50 / –", "not why"):
         assert cell in text, cell
 

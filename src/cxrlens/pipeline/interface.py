@@ -101,7 +101,7 @@ class Run(FinishedRun):
         progress: Progress = SILENT,
         force: bool = False,
     ) -> Explanation:
-        """Attribution maps of new images by every model's first network, drawn as Figure 1.
+        """Attribution maps of new images by every model (the network of its first seed and fold), drawn as Figure 1.
 
         Args:
             paths: one or several images.
