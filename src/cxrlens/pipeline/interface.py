@@ -134,7 +134,7 @@ class Run(FinishedRun):
 
         Args:
             data: folder of the run's images; by default where it was when the run was made.
-            also: names of further probes, which train networks of their own.
+            also: names of further tests, which train networks of their own.
             full: whether maps are evaluated on every validation image, not on a sample.
             device: "auto", "cpu" or "cuda".
             study_dir: folder that relative weight paths start from; by default that of the run.
