@@ -12,7 +12,7 @@ from cxrlens.text import interval, number
 # Why an image of an external set is not evaluated. It is counted once, under the first reason that applies.
 EXCLUSIONS = {
     "unreadable": "that cannot be read",
-    "same_file": "with the same file as an image of the run",
+    "same_file": "identical to a file of the run",
     "near_duplicate": "of the same exposure as an image of the run",
     "same_patient": "of a patient of the run",
     "unlabelled": "without a label",
@@ -72,6 +72,6 @@ def exclusions_text(counts: Mapping[str, int]) -> str:
         counts: reason (a key of `EXCLUSIONS`) → number of images.
 
     >>> exclusions_text({"unreadable": 0, "same_file": 44, "same_patient": 151})
-    '44 with the same file as an image of the run, 151 of a patient of the run'
+    '44 identical to a file of the run, 151 of a patient of the run'
     """
     return ", ".join(f"{count} {EXCLUSIONS.get(reason, reason)}" for reason, count in counts.items() if count)
