@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 _SINGULAR = {"are": "is", "were": "was", "have": "has", "do": "does"}
 
@@ -38,6 +39,22 @@ def probability(value: float | None) -> str:
     if value is None or f"{value:.3f}" not in ("0.000", "1.000") or value in (0, 1):
         return number(value, 3)
     return f"{value:.1e}" if value < 0.5 else f"1 − {1 - value:.1e}"
+
+
+def near_one_note(values: Iterable[float | None]) -> str:
+    """What the text of a probability close to 1 stands for, with the first such value as the example; "" without one.
+
+    Args:
+        values: probabilities that `probability` has written; None and NaN are unknown.
+
+    >>> near_one_note([0.25, 1 - 5.6e-10]), near_one_note([0.25, None])
+    ('1 − 5.6e-10 stands for 0.99999999944: a P so close to 1 is written as its distance from 1.', '')
+    """
+    for text in map(probability, values):
+        if text.startswith("1 − "):
+            decimals = 1 - Decimal(text.removeprefix("1 − "))
+            return f"{text} stands for {decimals:f}: a P so close to 1 is written as its distance from 1."
+    return ""
 
 
 def p_value(value: float | None) -> str:

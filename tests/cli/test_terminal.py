@@ -110,6 +110,9 @@ def test_a_check_names_three_pairs_and_json_has_all(tmp_path: Path) -> None:
     )
     words = ("data", "check", str(study), "--data", str(tmp_path / "data"))
     told = cxrlens(*words).stdout.decode()
+    assert "images per patient: 1 (" in told and " patients)" in told
+    header = " ".join(told[told.index("split: ") : told.index("Faults")].split())
+    assert {"patients", "in", "both", "their"} <= set(header.split())
     assert told.count("two labels for one image") == 3 and "9 more pairs" in told
     sentence = next(line for line in told.splitlines() if "under two patient ids" in line)
     assert sentence.count(" = ") == 3 and "and 9 more; --json has them all" in sentence and "[" in sentence

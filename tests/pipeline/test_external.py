@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -155,6 +156,17 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
     assert isinstance(refused.exception, cxrlens.UserError) and "--out needs a file that ends in .json" in str(
         refused.exception
     )
+
+
+def test_the_command_never_writes_a_p_of_0(
+    finished: cxrlens.Run, elsewhere: ExternalResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first = elsewhere.models[0]
+    sure = replace(elsewhere, models=(replace(first, change=replace(first.change, p_holm=0.0002)),))
+    monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: sure)
+    command = ["evaluate", str(finished.folder.path), "--out", str(tmp_path / "there.json")]
+    said = CliRunner().invoke(app, command, env={"COLUMNS": "80"}).stdout
+    assert "<0.001" in said and " 0.000" not in said
 
 
 def test_the_runs_own_page_has_it_from_then_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_the_command_says_what_is_no_test_and_from_where_an_image_is_positive(
     assert "the mean over a model's networks" in said
     said = CliRunner().invoke(app, ["predict", str(run.folder.path), str(new), "--device", "cpu"]).output
     assert "belong to this run" not in said and "counts as positive" in said
+
+
+def test_a_threshold_close_to_1_is_also_written_in_decimals(run: cxrlens.Run, new: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run.folder.path, tmp_path / "sure")
+    results = json.loads((copy / "results.json").read_text(encoding="utf-8"))
+    results["models"][0]["threshold"]["value"] = 1 - 5.6e-10
+    (copy / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    said = CliRunner().invoke(app, ["predict", str(copy), str(new), "--device", "cpu"]).output
+    assert "if P is at least 1 − 5.6e-10 (" in said and "1 − 5.6e-10 stands for 0.99999999944: " in said
+    said = CliRunner().invoke(app, ["predict", str(run.folder.path), str(new), "--device", "cpu"]).output
+    assert "stands for" not in said
 
 
 def test_a_file_that_is_named_and_lies_in_a_folder_is_looked_at_once(

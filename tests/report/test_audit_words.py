@@ -132,11 +132,29 @@ def test_a_control_that_failed_is_said_and_one_that_passed_is_not() -> None:
 
 
 def test_maps_are_said_last_and_never_flag_the_model() -> None:
+    part = of_model(finding("lung_enrichment", "clear"), finding("map_trust", "flag"), finding("corners", "clear"))
+    assert part["points"][-2:] == ["Sentence of map_trust.", "Sentence of lung_enrichment."] and part["flags"] == 0
+
+
+def test_maps_that_were_not_measured_are_said_with_the_reason_and_one_reason_once() -> None:
+    unknown = "the positions of the lungs are unknown"
     part = of_model(
-        finding("lung_enrichment", "undecided", value=None), finding("map_trust", "flag"), finding("corners", "clear")
+        *(
+            finding("lung_enrichment", "undecided", statistic=f"{method}: lung enrichment", value=None, reason=unknown)
+            for method in ("Grad-CAM", "Saliency")
+        ),
+        finding("map_trust", "undecided", statistic="Grad-CAM: similarity", value=None, reason="it has no convolution"),
+        finding("map_trust", "undecided", statistic="Saliency: similarity", value=None),
     )
-    assert part["points"][-1] == "Sentence of map_trust." and part["flags"] == 0
-    assert "Sentence of lung_enrichment." not in part["points"]
+    assert part["points"] == [
+        "Sentence of map_trust.",  # it was evaluated: only its mean is unknown
+        "Whether the Grad-CAM maps of this network can be trusted was not measured: it has no convolution.",
+        f"Lung enrichment of the Grad-CAM and Saliency maps was not measured: {unknown}.",
+    ]
+    assert f"- Lung enrichment of the Grad-CAM and Saliency maps was not measured: {unknown}." in told(
+        finding("lung_enrichment", "undecided", statistic="Grad-CAM: lung enrichment", value=None, reason=unknown),
+        finding("lung_enrichment", "undecided", statistic="Saliency: lung enrichment", value=None, reason=unknown),
+    )["markdown"].replace("\\-", "-")
 
 
 def test_each_model_has_its_own_findings_in_the_results_order() -> None:
@@ -188,7 +206,8 @@ def test_the_figure_draws_many_models_of_long_names_and_what_is_unknown() -> Non
 
 def test_questions_stand_in_their_order_and_trust_is_told_in_a_word() -> None:
     told = [finding(probe, "flag", model="m", statistic=probe) for probe in ("text", "border_only", "corners")]
-    told.append(finding("map_trust", "clear", model="m", statistic="Saliency: likeness of its maps", value=-0.3))
+    similarity = "Saliency: similarity to the maps of a random network"
+    told.append(finding("map_trust", "clear", model="m", statistic=similarity, value=-0.3))
     (axes,) = audit_figure(told).axes
     rows = [label.get_text() for label in axes.get_yticklabels()]
     assert rows == ["corners", "text", "border_only", "Saliency: can its maps be trusted?"]

@@ -328,6 +328,13 @@ def test_a_threshold_that_is_not_0_is_never_written_as_0() -> None:
         assert said in row[1] and row[1] not in ("0.000", "1.000")
 
 
+def test_every_class_of_the_page_has_a_style() -> None:
+    text = page(made(images=12, models={"weak": 0.6, "strong": 0.9}, flags=("strong",), leaking=2))
+    styles = set(re.findall(r"\.([a-z]+)", text[: text.index("</style>")]))
+    classes = {name for _, told in Tags(text).tags for name in (told.get("class") or "").split()}
+    assert len(classes) > 20 and classes <= styles, classes - styles
+
+
 def test_a_picture_is_on_the_page_as_it_is(report: ReportData) -> None:
     tags = Tags(page(replace(report, pictures={"roc": PNG, "unknown": PNG})))
     shown = [told["src"] for told in tags.all("img") if "id" not in told]
@@ -362,6 +369,14 @@ def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None
     assert "another <b>place</b>: 40 of 45 images were evaluated, 20 of them positive; left out: 5 of a patient" in text
     for cell in ("0.800 [0.70, 0.90]", "0.600 [0.50, 0.70]", "0.200 [0.05, 0.35]", "0.012", "0.50 / –", "not why"):
         assert cell in text, cell
+
+
+def test_a_p_of_the_external_table_is_never_0() -> None:
+    told = external()
+    (model,) = told["models"]
+    small = model | {"difference": model["difference"] | {"p_holm": 0.0002}}
+    text = Tags(page(replace(made(), external=[told | {"models": [small]}]))).text()
+    assert "<0.001" in text and "0.000" not in text
 
 
 def test_intervals_that_there_are_not_elsewhere_have_their_reasons_once() -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
 
-    from cxrlens.pipeline.augment_search import Ranking
+    from cxrlens.pipeline.augment_ranking import Ranking
 
 
 class ChooseOn(StrEnum):
@@ -55,7 +55,7 @@ def augment_search(
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds, initial weights and augmentations.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
 ) -> None:
-    """Compare augmentations on the benchmark network. The same command continues an interrupted search."""
+    """Compare augmentations by AUC, with intervals by patient. The same command continues an interrupted search."""
     from rich.console import Console
 
     from cxrlens.cli.progress import Bars
@@ -71,34 +71,22 @@ def augment_search(
             bars.say(f"\ninterrupted; finished trainings are in {folder}, and the same command continues from there")
             raise typer.Exit(130) from None
     console = Console()
-    console.print(_table(ranking))
-    say(console, ranking.sentence)
+    _show(ranking, console)
     say(console, f"written: {folder / stage.RANKING}")
 
 
-def _table(ranking: Ranking) -> Table:
-    from rich.table import Table
+def _show(ranking: Ranking, console: Console) -> None:
+    """Prints the AUC of every combination, its difference from "none", what the intervals cover, and the conclusion."""
+    from cxrlens.cli.terminal import say
+    from cxrlens.pipeline.augment_ranking import difference_cells, ranking_cells
+    from cxrlens.report.tables import Fitted
 
-    results = ranking.table
-    table = Table(
-        caption="± over folds; interval and p: Nadeau and Bengio 2003",
-        title=f"Augmentations by the benchmark's AUC\nchosen on: {results['chosen_on'].iloc[0]}",
-    )
-    table.add_column("augmentation", no_wrap=True)  # the table has to fit 80 columns
-    for name in ("AUC ± SD", "minus none [95%]", "above", "p (Holm)"):
-        table.add_column(name, justify="right")
-    for _, row in results.iterrows():
-        is_none = row["combination"] == "none"
-        has_interval = row["low"] == row["low"]
-        difference = f"{round(row['difference'], 3) + 0:+.3f}"
-        table.add_row(
-            row["combination"],
-            f"{row['auc']:.3f}" + (f" ± {row['sd']:.3f}" if row["sd"] == row["sd"] else ""),
-            "" if is_none else difference + (f" [{row['low']:+.3f}, {row['high']:+.3f}]" if has_interval else ""),
-            "" if is_none else f"{row['better']} of {row['folds']}",
-            f"{row['p_holm']:.2g}" if row["p_holm"] == row["p_holm"] else "",
-        )
-    return table
+    title = f"Augmentations by the benchmark's AUC\nchosen on: {ranking.table['chosen_on'].iloc[0]}"
+    console.print(Fitted(title, *ranking_cells(ranking)), soft_wrap=False)
+    if len(ranking.table) > 1:
+        console.print(Fitted("Each augmentation minus none", *difference_cells(ranking)), soft_wrap=False)
+    say(console, ranking.note)
+    say(console, f"{ranking.sentence}.")
 
 
 def augment_sheet(

@@ -63,8 +63,8 @@ def show(report: CheckReport, console: Console) -> None:
         f"{cohort['negative']} negative, of {cohort['patients']} patients",
         "bold",
     )
-    per_patient = [f"{images} ({patients})" for images, patients in report.images_a_patient.items()]
-    say(console, f"images a patient (patients): {first_few(per_patient, MOST_ROWS, '; --json has them all')}")
+    per_patient = [f"{images} ({many(patients, 'patient')})" for images, patients in report.images_a_patient.items()]
+    say(console, f"images per patient: {first_few(per_patient, MOST_ROWS, '; --json has them all')}")
     for title, by_study in (("left out by the study", True), ("not used", False)):
         rows = {
             reason: count for reason, count in report.left_out.items() if (reason not in report.origins) == by_study
@@ -137,8 +137,10 @@ def _split(report: CheckReport, console: Console) -> None:
     if not report.sides:
         return
     table = Table(title=f"split: {report.split} (readable images)", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("fold", "train +", "train -", "validation +", "validation -", "leaking images", "their patients"):
+    for name in ("fold", "train +", "train -", "validation +", "validation -"):
         table.add_column(name, justify="right")
+    for name in ("patients in both sets", "their validation images"):
+        table.add_column(name, justify="right", overflow="fold")
     for side in report.sides:
         table.add_row(
             *(
@@ -149,8 +151,8 @@ def _split(report: CheckReport, console: Console) -> None:
                     side.train_negative,
                     side.validation_positive,
                     side.validation_negative,
-                    side.leaking_images,
                     side.leaking_patients,
+                    side.leaking_images,
                 )
             )
         )

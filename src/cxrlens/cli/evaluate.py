@@ -74,7 +74,7 @@ def show(result: ExternalResult, console: Console) -> None:
     from cxrlens.cli.terminal import say
     from cxrlens.pipeline.external import LIMITS
     from cxrlens.report.page.audit import missing_interval_reasons
-    from cxrlens.text import interval, number
+    from cxrlens.text import interval, number, p_value
 
     settings, first = result.evaluation.settings, result.models[0].outside
     title = f"AUC of {result.study} on {result.name} [{100 * settings.level:g}%]"
@@ -90,7 +90,7 @@ def show(result: ExternalResult, console: Console) -> None:
             f"{number(outside.auc, 3)}\n{interval(outside.auc_low, outside.auc_high)}"
             + ("\nrough" if outside.rough else ""),
             f"{change.difference:+.3f}\n{interval(change.low, change.high)}",
-            number(change.p_holm, 3),
+            p_value(change.p_holm),
             f"{number(point.sensitivity)}\n{number(point.specificity)}",
         )
         table.add_row(Text(model.name), *map(Text, cells))

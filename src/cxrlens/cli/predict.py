@@ -31,7 +31,7 @@ def predict(
     from cxrlens.outputs import check_output, table_of
     from cxrlens.pipeline import predict as stage
     from cxrlens.pipeline.interface import Run
-    from cxrlens.text import probability
+    from cxrlens.text import near_one_note, probability
 
     opened = Run.open(run)
     if out is not None:
@@ -54,7 +54,9 @@ def predict(
         if row["problem"] is None or row["problem"] != row["problem"]:
             probabilities.add_row(literal(row["image"]), *(probability(row[name]) for name in models))
     console.print(probabilities)
-    for line in (_threshold_note(opened), stage.run_images_note(table)):
+    thresholds = [model["threshold"]["value"] for model in opened.results["models"]]
+    near_one = near_one_note([*thresholds, *table[models].to_numpy().ravel()])
+    for line in (_threshold_note(opened), near_one, stage.run_images_note(table)):
         if line:
             say(console, line)
     console.print("For research only; never for diagnosis.")

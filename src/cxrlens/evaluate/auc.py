@@ -3,7 +3,8 @@
 The interval of one AUC holds every value that a score test does not reject. The test's variance is that of a binormal
 model at the tested value, scaled by the ratio of the variance in the data (by each patient's influence) to the model's.
 Newcombe 2006 (doi:10.1002/sim.2324, method 5) does so with the model of Hanley and McNeil. The interval never ends
-beyond 0 or 1. At an AUC of 0 or 1 an exact bound is used, whatever the distribution.
+beyond 0 or 1. At an AUC of 0 or 1 an exact bound is used, whatever the distribution. A difference has such an interval,
+too, with the variance that the two AUCs have where they differ by the tested value.
 `benchmarks/interval_coverage.py` measures the coverage of these intervals.
 """
 
@@ -24,15 +25,13 @@ from scipy.stats import t as student
 from cxrlens.errors import UserError
 from cxrlens.evaluate.influence import (
     MIN_TRAININGS,
-    PAIRED_TAIL_SHARE,
     Influence,
     add_training_variance,
     auc_off_the_edge,
     binormal_variance,
+    difference_variance,
     mean_influence,
-    paired_variance,
     placements,
-    satterthwaite,
     single_variance,
     training_variance,
     training_variance_of_difference,
@@ -348,39 +347,42 @@ def difference_of(a: Influence, b: Influence, level: float = 0.95, independent: 
     reason = too_few_patients(*a.counts) or too_few_patients(*b.counts)
     if reason:
         return AucDifference(difference, np.nan, np.nan, np.nan, level, reason=reason)
-    if independent:
-        scales, freedoms = zip(*(single_variance(one, PAIRED_TAIL_SHARE / 2, 0.0) for one in (a, b)), strict=True)
-        models = [binormal_variance(auc_off_the_edge(one)) for one in (a, b)]
-        variance, freedom = satterthwaite(np.multiply(scales, models), freedoms)
-    else:
-        variance, freedom = paired_variance(a, b)
-    low, high, p = _student(difference, variance, freedom, level)
+    variance = difference_variance(a, b, independent)
+    low, high, p = _score_test(difference, variance.at, variance.freedom, level)
     train = (np.nan, np.nan, np.nan)
     if (extra := training_variance_of_difference(a, b, independent)) is not None:
-        total, total_freedom = add_training_variance(variance, freedom, *extra, min(a.overlap, b.overlap) > 0)
-        train = _student(difference, total, total_freedom, level)
+        folds = min(a.overlap, b.overlap) > 0
+        freedom = add_training_variance(variance.at(difference), variance.freedom, *extra, folds)[1]
+        total = lambda tested: add_training_variance(variance.at(tested), freedom, *extra, folds)[0]  # noqa: E731
+        train = _score_test(difference, total, freedom, level)
     return AucDifference(difference, low, high, p, level, *train)
 
 
-def _student(difference: float, variance: float, freedom: float, level: float) -> tuple[float, float, float]:
-    """Student's interval within [-1, 1], and the two-sided p-value of 0."""
-    error = np.sqrt(variance)
-    reach = float(student.ppf((1 + level) / 2, freedom) * error)
-    p = float(2 * student.sf(abs(difference) / error, freedom))
-    return max(difference - reach, -1.0), min(difference + reach, 1.0), p
+def _score_test(
+    difference: float, variance: Callable[[float], float], freedom: float, level: float
+) -> tuple[float, float, float]:
+    """Ends of the score interval of a difference, and the two-sided p-value of 0."""
+    p = float(2 * student.sf(abs(difference) / np.sqrt(variance(0.0)), freedom))
+    return *score_ends(difference, 1.0, freedom, level, variance, (-1.0, 1.0)), p
 
 
 def score_ends(
-    value: float, scale: float, freedom: float, level: float, model: Callable[[float], float] = binormal_variance
+    value: float,
+    scale: float,
+    freedom: float,
+    level: float,
+    model: Callable[[float], float] = binormal_variance,
+    limits: tuple[float, float] = (0.0, 1.0),
 ) -> tuple[float, float]:
     """Ends of a score interval: (estimate - end)² = t² · scale · model(end).
 
     Args:
-        value: the estimate, between 0 and 1.
+        value: the estimate.
         scale: variance of the estimate as a multiple of the model's variance.
         freedom: degrees of freedom of `scale`.
         level: confidence level of the interval, between 0 and 1.
-        model: variance at a value; 0 at 0 and at 1.
+        model: variance at a value; 0 at both limits, or more.
+        limits: lowest and highest possible value.
     """
     reach = float(student.ppf((1 + level) / 2, freedom) * np.sqrt(scale))
 
@@ -390,7 +392,7 @@ def score_ends(
     def root(lower: float, upper: float) -> float:
         return float(cast(float, brentq(beyond, lower, upper)))
 
-    bottom, top = MARGIN, 1 - MARGIN
-    low = root(bottom, min(value, top)) if value > bottom and beyond(bottom) > 0 else 0.0
-    high = root(max(value, bottom), top) if value < top and beyond(top) > 0 else 1.0
+    bottom, top = limits[0] + MARGIN, limits[1] - MARGIN
+    low = root(bottom, min(value, top)) if value > bottom and beyond(bottom) > 0 else limits[0]
+    high = root(max(value, bottom), top) if value < top and beyond(top) > 0 else limits[1]
     return low, high

@@ -69,13 +69,26 @@ def compare(models: Mapping[str, Influence], level: float = 0.95, independent: b
         level: confidence level of the intervals, between 0 and 1.
         independent: whether the AUCs are of different patients.
     """
-    pairs = []
-    for a, b in combinations(models, 2):
-        result = difference_of(models[a], models[b], level, independent)
-        by_patients = (result.low, result.high, result.p, np.nan)
-        over_trainings = (result.train_low, result.train_high, result.train_p, np.nan)
-        pairs.append(Comparison(a, b, result.difference, *by_patients, *over_trainings, result.reason))
-    return corrected(pairs)
+    return corrected([_pair(a, b, models, level, independent) for a, b in combinations(models, 2)])
+
+
+def compare_with(reference: str, models: Mapping[str, Influence], level: float = 0.95) -> tuple[Comparison, ...]:
+    """Compares every other model with one reference, in the models' order; Holm counts these comparisons only.
+
+    Args:
+        reference: name of the model that is subtracted from each other one.
+        models: name → AUC of the model, all on the same patients, the reference among them.
+        level: confidence level of the intervals, between 0 and 1.
+    """
+    return corrected([_pair(name, reference, models, level) for name in models if name != reference])
+
+
+def _pair(a: str, b: str, models: Mapping[str, Influence], level: float, independent: bool = False) -> Comparison:
+    """AUC of `a` minus AUC of `b`, not yet corrected."""
+    result = difference_of(models[a], models[b], level, independent)
+    by_patients = (result.low, result.high, result.p, np.nan)
+    over_trainings = (result.train_low, result.train_high, result.train_p, np.nan)
+    return Comparison(a, b, result.difference, *by_patients, *over_trainings, result.reason)
 
 
 def corrected(pairs: Sequence[Comparison]) -> tuple[Comparison, ...]:

@@ -18,8 +18,10 @@ from scipy.stats import rankdata
 
 MIN_TRAININGS = 3  # fewest trainings of a model that give an interval over patients and trainings
 PRIOR_FREEDOM = 1.0  # weight of the binormal model's variance, in degrees of freedom, beside the data's own
+# The same of a difference, where it is one for each AUC, and the correlation of the two AUCs' errors in the model.
+PAIRED_PRIOR_FREEDOM, PRIOR_CORRELATION = 2.0, 0.5
 # Share of the excess kurtosis of binormal placements that lowers the degrees of freedom: of one AUC, of a difference.
-SINGLE_TAIL_SHARE, PAIRED_TAIL_SHARE = 0.05, 0.8
+SINGLE_TAIL_SHARE, PAIRED_TAIL_SHARE = 0.05, 0.4
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
@@ -120,8 +122,7 @@ def single_variance(
     Args:
         influence: the AUC and each patient's influence on it.
         tail_share: share of the influences' excess kurtosis that lowers the degrees of freedom.
-        extra_freedom: degrees of freedom that the model adds to those of the data; 0 on the plain scale of a
-            difference, which is skewed near an AUC of 1.
+        extra_freedom: degrees of freedom that the model adds to those of the data; 0 for a difference.
 
     Returns:
         The variance divided by `binormal_variance`, and its degrees of freedom.
@@ -138,27 +139,76 @@ def single_variance(
     return _both_classes(of_class, freedom + extra_freedom, errors, influence.shares > 0)
 
 
-def paired_variance(a: Influence, b: Influence) -> tuple[float, float]:
-    """The variance of a difference of two AUCs on the same patients (never 0), and its degrees of freedom.
+@dataclass(frozen=True)
+class DifferenceVariance:
+    """The variance of a difference of two AUCs, which depends on the difference that is tested.
 
-    As in `single_variance`, the model weighs as much as `PRIOR_FREEDOM` degrees of freedom; the two AUCs correlate in
-    the model as their influences do, but at least by 0.5 and at most by 0.9.
+    Attributes:
+        values: the two AUCs, off 0 and 1.
+        factors: variance of each AUC as a multiple of `binormal_variance`.
+        correlation: correlation of the two AUCs' errors, between -1 and 1.
+        freedom: degrees of freedom.
     """
+
+    values: tuple[float, float]
+    factors: tuple[float, float]
+    correlation: float
+    freedom: float
+
+    def at(self, difference: float) -> float:
+        """Variance where the AUCs differ by `difference`: both move by the same amount, and stay between 0 and 1."""
+        first = (sum(self.values) + difference) / 2
+        first = min(max(first, difference, 0.0), 1.0 + min(difference, 0.0))
+        a, b = (
+            factor * binormal_variance(value)
+            for factor, value in zip(self.factors, (first, first - difference), strict=True)
+        )
+        return max(a + b - 2 * self.correlation * float(np.sqrt(max(a * b, 0.0))), 0.0)
+
+
+def difference_variance(a: Influence, b: Influence, independent: bool = False) -> DifferenceVariance:
+    """The variance of the AUC of `a` minus the AUC of `b`, and its degrees of freedom.
+
+    On the same patients, the two AUCs' errors correlate as their influences do, and one factor holds for both AUCs: the
+    variance of the influences' differences as a multiple of the model's. The model, in which the errors correlate by
+    `PRIOR_CORRELATION`, weighs as much as `PAIRED_PRIOR_FREEDOM` degrees of freedom. It is used alone where both AUCs
+    are exactly 0 or 1.
+
+    Args:
+        a: one AUC.
+        b: the other AUC, of the same patients in the same order unless `independent`.
+        independent: whether the two are of different patients, so that their errors are independent.
+    """
+    values = (auc_off_the_edge(a), auc_off_the_edge(b))
+    models = np.array([binormal_variance(value) for value in values])
+    if independent:
+        (first, df_first), (second, df_second) = (single_variance(one, PAIRED_TAIL_SHARE, 0.0) for one in (a, b))
+        freedom = satterthwaite(np.multiply((first, second), models), (df_first, df_second))[1]
+        return DifferenceVariance(values, (first, second), 0.0, freedom)
     shares = (a.shares + b.shares) / 2
-    errors = inflated(a.parts - b.parts, shares)
-    totals = [inflated(influence.parts, influence.shares).sum(axis=0) for influence in (a, b)]
     counts = (shares > 0).sum(axis=1)
-    models = [binormal_variance(auc_off_the_edge(influence)) for influence in (a, b)]
-    size = float(np.sqrt((totals[0] @ totals[0]) * (totals[1] @ totals[1])))
-    correlation = float(np.clip(totals[0] @ totals[1] / size, 0.5, 0.9)) if size > 1e-20 else 0.5
-    model = models[0] + models[1] - 2 * correlation * float(np.sqrt(models[0] * models[1]))
-    tail = (
-        sum(m**2 * _tail(auc_off_the_edge(one), counts) for m, one in zip(models, (a, b), strict=True))
-        / sum(models) ** 2
+    correlation = _correlation(a, b, int(counts.min()) - 1)
+    model = float(models.sum() - 2 * correlation * np.sqrt(models.prod()))
+    tails = np.array([_tail(value, counts) for value in values])
+    class_freedom = _class_freedom(counts, PAIRED_TAIL_SHARE * float((models**2 @ tails) / models.sum() ** 2))
+    errors = inflated(a.parts - b.parts, shares)
+    of_class = (class_freedom * (errors**2).sum(axis=1) / model + PAIRED_PRIOR_FREEDOM / counts) / (
+        class_freedom + PAIRED_PRIOR_FREEDOM
     )
-    freedom = _class_freedom(counts, PAIRED_TAIL_SHARE * tail)
-    of_class = (freedom * (errors**2).sum(axis=1) + PRIOR_FREEDOM * model / counts) / (freedom + PRIOR_FREEDOM)
-    return _both_classes(of_class, freedom, errors, shares > 0)
+    if a.value in (0, 1) and b.value in (0, 1):
+        of_class = 1 / counts
+    factor, freedom = _both_classes(of_class, class_freedom, errors, shares > 0)
+    return DifferenceVariance(values, (factor, factor), correlation, freedom)
+
+
+def _correlation(a: Influence, b: Influence, freedom: int) -> float:
+    """Correlation of the influences, shrunk towards `PRIOR_CORRELATION`; that alone where an AUC has no spread."""
+    one, other = (inflated(influence.parts, influence.shares).sum(axis=0) for influence in (a, b))
+    size = float(np.sqrt((one @ one) * (other @ other)))
+    if size <= 1e-20:
+        return PRIOR_CORRELATION
+    shrunk = freedom * float(one @ other) / size + PAIRED_PRIOR_FREEDOM * PRIOR_CORRELATION
+    return shrunk / (freedom + PAIRED_PRIOR_FREEDOM)
 
 
 def _both_classes(
@@ -246,7 +296,7 @@ def add_training_variance(
         folds: whether the trainings are folds, whose spread holds the variance by patients already.
     """
     if folds:
-        return (extra, extra_freedom) if extra > variance else (variance, min(freedom, extra_freedom))
+        return max(variance, extra), min(freedom, extra_freedom)
     return (variance, freedom) if extra <= 0 else satterthwaite([variance, extra], [freedom, extra_freedom])
 
 

@@ -8,19 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pandas as pd
-from scipy.stats import t as student
 
 from cxrlens.data.augment import SIX, Augmentation, combinations, named_combination
 from cxrlens.data.seeds import generator
-from cxrlens.data.split import inner_folds
+from cxrlens.data.split import Split, inner_folds
 from cxrlens.errors import UserError
-from cxrlens.evaluate.comparisons import holm
 from cxrlens.files import write_atomically
 from cxrlens.models.classifier import ModelOptions
 from cxrlens.outputs import check_output, picture_by, picture_facts
+from cxrlens.pipeline.augment_ranking import NONE, Ranking, rank_augmentations
 from cxrlens.pipeline.fit import labelled_images
-from cxrlens.pipeline.prepare import Prepared, prepare, row_size
+from cxrlens.pipeline.prepare import Prepared, interval_warning, prepare, row_size
 from cxrlens.progress import SILENT, Progress
 from cxrlens.report.augment_sheet import augment_sheet as sheet
 from cxrlens.run_folder import RunFolder
@@ -30,91 +28,10 @@ from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import LabelledImages
 from cxrlens.train.training_options import TrainingOptions
 
-NONE = "none"
-OPTIMISTIC = "optimistic: chosen on the images that also evaluate it"
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Augmentations, the highest mean AUC first.
-
-    Attributes:
-        table: one row per combination: combination, augmentation, folds, auc (mean over folds), sd (over folds),
-            difference (mean over folds of its AUC minus the AUC of "none"), better (number of folds in which it is
-            above "none"), low and high (interval of the difference), p, p_holm (corrected over all combinations) and
-            chosen_on. NaN where one fold, or folds without spread, allow no statement.
-        sentence: the conclusion.
-    """
-
-    table: pd.DataFrame
-    sentence: str
-
-
-def rank_augmentations(trials: pd.DataFrame, optimistic: bool = False, level: float = 0.95) -> Ranking:
-    """Compares every combination with "none", fold by fold (Nadeau and Bengio 2003, eq. 9).
-
-    The training images of the folds overlap, so the plain t interval is too narrow. Its variance is corrected to
-    `s² · (1 / k + n_validation / n_train)`.
-
-    Args:
-        trials: one row per combination and fold, with combination, augmentation, fold, auc, train and validation
-            (numbers of images); every combination on the same folds, "none" among them.
-        optimistic: whether the validation images of the folds will also evaluate the chosen combination.
-        level: confidence level of the interval, between 0 and 1.
-    """
-    aucs = trials.pivot(index="fold", columns="combination", values="auc")
-    assert NONE in aucs and not aucs.isna().to_numpy().any(), "every combination on every fold, none among them"
-    words = trials.drop_duplicates("combination").set_index("combination")["augmentation"]
-    share = float((trials["validation"] / trials["train"]).mean())
-    rows = [_row(name, str(words[name]), aucs[name], aucs[NONE], share, level) for name in words.index]
-    table = pd.DataFrame(rows)
-    table["p_holm"] = holm(table["p"])
-    table["chosen_on"] = f"validation ({OPTIMISTIC})" if optimistic else "inner folds of the training set"
-    table = table.sort_values("auc", ascending=False, kind="stable", ignore_index=True)
-    return Ranking(table, _sentence(table, level) + (f" ({OPTIMISTIC})" if optimistic else ""))
-
-
-def _row(name: str, words: str, auc: pd.Series, none: pd.Series, share: float, level: float) -> dict[str, object]:
-    difference = (auc - none).to_numpy(dtype=float)
-    folds = len(difference)
-    mean = float(difference.mean())
-    error = float("nan")
-    if name != NONE and folds > 1 and (spread := difference.std(ddof=1)) > 0:
-        error = float(np.sqrt(spread**2 * (1 / folds + share)))  # eq. 9
-    half_width = error * float(student.ppf((1 + level) / 2, max(folds - 1, 1)))
-    return {
-        "combination": name,
-        "augmentation": words,
-        "folds": folds,
-        "auc": float(auc.mean()),
-        "sd": float(auc.std(ddof=1)) if folds > 1 else float("nan"),
-        "difference": mean,
-        "better": int((difference > 0).sum()),
-        "low": mean - half_width,
-        "high": mean + half_width,
-        "p": float(2 * student.sf(abs(mean) / error, folds - 1)) if error > 0 else float("nan"),
-    }
-
-
-def _sentence(table: pd.DataFrame, level: float) -> str:
-    best = table.iloc[0]
-    sentence = f"{best['combination']} has the highest mean AUC, {best['auc']:.3f}"
-    if best["combination"] != NONE:
-        sentence += f", {best['difference']:+.3f} above none"
-    if (table["folds"] < 2).all():
-        return f"{sentence}; with one fold there is no interval"
-    significant = table.loc[table["p_holm"] <= 1 - level + 1e-12, "combination"].tolist()
-    return f"{sentence}; " + (
-        f"different from none after Holm's correction: {', '.join(significant)}"
-        if significant
-        else "no combination is significantly different from none after Holm's correction"
-    )
-
-
 BENCHMARK = "benchmark_cnn"
 # The paper's benchmark: 5 epochs of 125 steps of 16 images.
 PAPER_ROW = ModelRow(name="benchmark", backbone=BENCHMARK, batch=16, epochs=5, steps=125)
-TRIALS, RANKING = "augment_trials.csv", "augment_search.csv"
+RANKING = "augment_search.csv"
 
 
 @dataclass(frozen=True)
@@ -156,14 +73,16 @@ def augment_search(
     Args:
         study: a study, or its file; its images, split, `[augment]` and benchmark row are used.
         data: folder of the study's images; None for a source that needs none.
-        out: folder of `augment_trials.csv` (one line per finished training, which is not repeated) and
-            `augment_search.csv` (the ranking).
+        out: folder of `augment_trials.csv` (one line per finished training, which is not repeated),
+            `augment_predictions.csv` (what each trained network predicts of its fold's validation images, a table for
+            `cxrlens auc`) and `augment_search.csv` (the ranking).
         options: the combinations and how they are compared.
         device: "auto", "cpu" or "cuda".
         progress: display of the work in progress.
 
     Raises:
-        UserError: an unknown combination, too few patients for the folds, or `out` holds a search of other options.
+        UserError: an unknown combination, too few patients for the folds, or `out` holds a search of other options or
+            one without its predictions.
         KeyboardInterrupt: Ctrl-C; the same call continues after the last finished training.
     """
     study, _ = read_study(study)
@@ -176,19 +95,24 @@ def augment_search(
     folder = RunFolder(out)
     with folder.locked("augmentation search"):
         prepared = prepare(study, data, progress, folder)
-        for sentence in _warnings(prepared, options):
+        splits = _splits(prepared, options)
+        for sentence in _warnings(prepared, splits, options):
             progress.say(f"warning: {sentence}")
+        table = prepared.cohort.table
         plan = Search(
             combinations=augmentations,
-            folds=_folds(prepared, size, options),
+            folds=_folds(prepared, splits, size),
+            patients=dict(zip(table["image"], table["patient"].replace(prepared.groups), strict=True)),
             model=ModelOptions.model_validate(row.model_dump(include=set(ModelOptions.model_fields))),
             training=TrainingOptions.model_validate(row.model_dump(include=set(TrainingOptions.model_fields))),
             size=size,
             seed=options.seed,
             device=chosen,
         )
-        trials = search(plan, out / TRIALS, progress)
-        ranking = rank_augmentations(trials, optimistic=options.choose_on == "validation")
+        trials, predictions = search(plan, out, progress)
+        ranking = rank_augmentations(
+            trials, predictions, optimistic=options.choose_on == "validation", level=study.evaluation.level
+        )
         folder.write_table(out / RANKING, ranking.table)
     return ranking
 
@@ -206,11 +130,15 @@ def _benchmark(study: Study, options: SearchOptions) -> ModelRow:
     return (rows or [PAPER_ROW])[0].model_copy(update={"name": "benchmark", "augment": True, **changes})
 
 
-def _folds(prepared: Prepared, size: int, options: SearchOptions) -> list[tuple[LabelledImages, LabelledImages]]:
+def _splits(prepared: Prepared, options: SearchOptions) -> tuple[Split, ...]:
+    """The folds within the training set, or the study's own split."""
     outer = prepared.splits[0]
-    inner = options.choose_on == "inner"
-    table = prepared.cohort.table
-    splits = inner_folds(table, outer.train, options.folds, options.seed, prepared.groups) if inner else (outer,)
+    if options.choose_on == "validation":
+        return (outer,)
+    return inner_folds(prepared.cohort.table, outer.train, options.folds, options.seed, prepared.groups)
+
+
+def _folds(prepared: Prepared, splits: Sequence[Split], size: int) -> list[tuple[LabelledImages, LabelledImages]]:
     evaluation_cache, training_cache = prepared.pixels.at(size)
     return [
         (
@@ -221,8 +149,12 @@ def _folds(prepared: Prepared, size: int, options: SearchOptions) -> list[tuple[
     ]
 
 
-def _warnings(prepared: Prepared, options: SearchOptions) -> list[str]:
-    warnings = list(prepared.warnings)
+def _warnings(prepared: Prepared, splits: Sequence[Split], options: SearchOptions) -> list[str]:
+    table, groups = prepared.cohort.table, prepared.groups
+    of_study = interval_warning(table, prepared.splits, groups)  # the search evaluates other images
+    warnings = [sentence for sentence in prepared.warnings if sentence != of_study]
+    if of_search := interval_warning(table, splits, groups, "search"):
+        warnings.append(of_search)
     if options.choose_on == "validation":
         warnings.append("the augmentation is chosen on the validation set: its AUC there is optimistic")
     if len(prepared.splits) > 1:

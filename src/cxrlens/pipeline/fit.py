@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from cxrlens import __version__
 from cxrlens.data.cache import ImageCache
 from cxrlens.data.split import Split
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
-from cxrlens.models.classifier import Classifier, build_classifier
+from cxrlens.models.classifier import build_classifier
 from cxrlens.models.weights.find import find_weights
 from cxrlens.pipeline.prepare import Prepared, TrainableRow
 from cxrlens.pipeline.record import network_record, read_record
@@ -27,9 +26,8 @@ from cxrlens.run_folder import NetworkFolder, RunFolder
 from cxrlens.study import ModelRow, folder_name
 from cxrlens.train.checkpoint import save_tensors
 from cxrlens.train.device import Device
-from cxrlens.train.inputs import FixedImages, LabelledImages
+from cxrlens.train.inputs import LabelledImages, prediction_table
 from cxrlens.train.loop import Fit, train
-from cxrlens.train.predict import probabilities
 
 
 @dataclass(frozen=True)
@@ -90,9 +88,12 @@ def train_network(
     )  # fmt: skip
     history = train(fit, progress)
     run.write_table(unit.folder / "history.csv", history)
-    run.write_table(unit.folder / "predictions.csv", prediction_table(task, prepared, model, validation, device))
     evaluated = labelled_images(prepared, evaluation_cache, task.split.train)
-    run.write_table(unit.folder / "train_predictions.csv", prediction_table(task, prepared, model, evaluated, device))
+    patient = prepared.cohort.table.set_index("image")["patient"]
+    for name, images in (("predictions.csv", validation), ("train_predictions.csv", evaluated)):
+        patients = patient.loc[list(images.images)].tolist()
+        predictions = prediction_table(model, images, device, task.row.name, task.seed, task.split.fold, patients)
+        run.write_table(unit.folder / name, predictions)
     save_tensors(unit.weights, model.state_dict())
     write_text(unit.record, json.dumps(network_record(task.row, model, identity), indent=1) + "\n")
     unit.checkpoint.unlink(missing_ok=True)
@@ -102,26 +103,6 @@ def train_network(
 def labelled_images(prepared: Prepared, cache: ImageCache, images: Sequence[str]) -> LabelledImages:
     """The named images of a cache with their labels."""
     return LabelledImages(cache, tuple(images), prepared.labels.loc[list(images)].to_numpy(np.float32))
-
-
-def prediction_table(
-    task: TrainingTask, prepared: Prepared, model: Classifier, data: LabelledImages, device: Device
-) -> pd.DataFrame:
-    """Predictions, one row per image: model, seed, fold, image, patient, label, probability, logit."""
-    logits = FixedImages(model, data, device).logits().astype(np.float64)
-    patients = prepared.cohort.table.set_index("image")["patient"].loc[list(data.images)]
-    return pd.DataFrame(
-        {
-            "model": task.row.name,
-            "seed": task.seed,
-            "fold": task.split.fold,
-            "image": data.images,
-            "patient": patients.to_numpy(),
-            "label": data.labels.astype(int),
-            "probability": probabilities(logits),
-            "logit": logits,
-        }
-    )
 
 
 def network_identity(task: TrainingTask, prepared: Prepared, study_dir: Path | None) -> str:

@@ -257,22 +257,25 @@ def validation_patients(table: pd.DataFrame, splits: Sequence[Split], groups: Ma
     return positive, negative
 
 
-def interval_warning(table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str]) -> str:
+def interval_warning(
+    table: pd.DataFrame, splits: Sequence[Split], groups: Mapping[str, str], work: str = "study"
+) -> str:
     """A sentence if the AUCs of a study will have no intervals or rough ones; else "".
 
     Args:
         table: cohort table.
         splits: splits of the study; the validation images of all of them are evaluated together.
         groups: patient → the patient that it counts as.
+        work: what the AUCs are of: "study", or "search" where the folds are those of a search.
     """
     positive, negative = validation_patients(table, splits, groups)
     if not splits or min(positive, negative) >= ROUGH:
         return ""
     if reason := too_few_patients(positive, negative):
-        return f"no AUC of this study will have an interval: {reason} on the validation side"
+        return f"no AUC of this {work} will have an interval: {reason} on the validation side"
     return (
-        f"intervals of this study's AUCs will be rough: {positive} patients with positive and {negative} with negative "
-        f"images on the validation side, where {ROUGH} of each are wanted"
+        f"intervals of this {work}'s AUCs will be rough: {positive} patients with positive and {negative} with "
+        f"negative images on the validation side, where {ROUGH} of each are wanted"
     )
 
 

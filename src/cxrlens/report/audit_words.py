@@ -101,6 +101,10 @@ PROBE_TEXTS = {
     ),
 }
 MAP_PROBES, CONTROL = ("map_trust", "lung_enrichment"), "planted_marker"  # about maps; about the audit itself
+MAP_QUESTIONS = {
+    "map_trust": "Whether the {} maps of this network can be trusted",
+    "lung_enrichment": "Lung enrichment of the {} maps",
+}
 STRONGEST = ("corners", "text", "border_only", "lungs_removed", "within_source", "permuted_labels")
 
 
@@ -184,8 +188,20 @@ def _part(name: str, results: Results, cohort: bool = False) -> dict[str, Any]:
 
 
 def _map_sentences(name: str, results: Results) -> list[str]:
-    of_model = [result for result in results if result["model"] == name and result["value"] is not None]
-    return [result["sentence"] for probe in MAP_PROBES for result in of_model if result["probe"] == probe]
+    """The sentences on a model's maps; measurements that failed for the same reason share one."""
+    sentences: list[str] = []
+    for probe in MAP_PROBES:
+        not_measured: dict[str, list[str]] = {}
+        for result in results:
+            if (result["model"], result["probe"]) != (name, probe):
+                continue
+            if result["value"] is None and result["reason"]:
+                not_measured.setdefault(result["reason"], []).append(result["statistic"].partition(":")[0])
+            else:
+                sentences.append(result["sentence"])
+        for reason, methods in not_measured.items():
+            sentences.append(f"{MAP_QUESTIONS[probe].format(joined(methods))} was not measured: {reason}.")
+    return sentences
 
 
 def _p_note(result: dict[str, Any]) -> str:

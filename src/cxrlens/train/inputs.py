@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from cxrlens.data.augment import Augmentation, Parameters, apply
 from cxrlens.data.finding_sets import Pixels
 from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import Device
-from cxrlens.train.predict import predict_batches
+from cxrlens.train.predict import predict_batches, probabilities
 
 BANK_LIMIT = 4 << 30  # bytes of feature maps in memory; larger ones are computed at every step
 
@@ -170,3 +171,36 @@ class FixedImages:
             )
         self.model.train(training)
         return logits.numpy()
+
+
+def prediction_table(
+    model: Classifier, data: LabelledImages, device: Device, name: str, seed: int, fold: int, patients: Sequence[str]
+) -> pd.DataFrame:
+    """Predictions of one trained network, one row per image.
+
+    Args:
+        model: trained network, on the device.
+        data: images to predict, without augmentation.
+        device: device of the network.
+        name: name of the model.
+        seed: seed of its training.
+        fold: fold that it was not trained on.
+        patients: patient of each image, [n].
+
+    Returns:
+        The columns model, seed, fold, image, patient, label (a float where one is unknown), probability, logit.
+    """
+    logits = FixedImages(model, data, device).logits().astype(np.float64)
+    unknown = np.isnan(data.labels).any()
+    return pd.DataFrame(
+        {
+            "model": name,
+            "seed": seed,
+            "fold": fold,
+            "image": data.images,
+            "patient": list(patients),
+            "label": data.labels.astype(float if unknown else int),
+            "probability": probabilities(logits),
+            "logit": logits,
+        }
+    )

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from cxrlens.audit.case import ModelCase
+from cxrlens.audit.probes.permuted_labels import mean_over_shuffles
 from support.network_cases import network, network_case, one
 
 PATIENTS = 40
@@ -82,7 +83,14 @@ def test_patients_recognised_every_time_are_flagged_without_a_warning(leaking: M
         leaking, pixels=spots(leaking.patients), training=side, model=network(lambda grey: grey.flatten(1), 64)
     )
     found = one("permuted_labels", known)
-    assert (found.value, found.low, found.high, found.p) == (1, 1, 1, 0) and found.verdict == "flag"
+    assert (found.value, found.high, found.verdict) == (1, 1, "flag")
+    assert found.low == pytest.approx(0.025 ** (1 / 30)) and found.p == 2 * 0.5**30  # a bound, not 1 ± 0
+
+
+def test_the_interval_over_shuffles_stays_between_0_and_1() -> None:
+    value, low, high, _ = mean_over_shuffles(np.array([1.0] * 29 + [0.9]))
+    assert low < value < high == 1
+    assert mean_over_shuffles(np.zeros(5))[1:3] == (0, pytest.approx(1 - 0.025 ** (1 / 5)))
 
 
 def test_one_patient_is_no_null(apart: ModelCase) -> None:

@@ -223,7 +223,7 @@ def trust_result(evaluation: MapEvaluation, verdict: MapVerdict, model: str) -> 
         "undecided": f"Whether {maps} can be trusted is undecided.",
     }
     return AuditResult(
-        "map_trust", model, f"{evaluation.title}: likeness of its maps to those of a random network",
+        "map_trust", model, f"{evaluation.title}: similarity to the maps of a random network",
         excess.mean, excess.low, excess.high, result, TRUST_LIMITS,
         f"rank correlation beyond that of random pairs; up to {evaluation.sanity.margin:g} counts as none",
         sentence[result],

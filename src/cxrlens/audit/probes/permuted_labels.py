@@ -11,7 +11,7 @@ from scipy import stats
 from cxrlens.audit.base import AuditResult, Bar, auc_estimate, ends, refused
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.probes import PROBES, ModelProbe
-from cxrlens.evaluate.auc import auc
+from cxrlens.evaluate.auc import auc, ordered_bound
 from cxrlens.evaluate.probe import fitted_probe
 
 LEAK = Bar(0.5, 0.05, "shuffled labels")
@@ -53,20 +53,39 @@ class PermutedLabels(ModelProbe):
         if len(aucs) < self.times:
             reason = "the shuffled labels leave the training or the validation set with one class"
             return [refused(self.name, case.name, statistic, reason, LIMITS)]
-        values = np.array(aucs)
-        value, freedom = float(values.mean()), len(values) - 1
-        error = float(values.std(ddof=1)) / len(values) ** 0.5
-        reach = float(stats.t.ppf((1 + case.intervals.level) / 2, freedom)) * error
-        # Without any spread: all features are equal, or every patient is recognised.
-        p = float(2 * stats.t.sf(abs(value - 0.5) / error, freedom)) if error > 0 else float(value == 0.5)
+        value, low, high, p = mean_over_shuffles(np.array(aucs), case.intervals.level)
         return [AuditResult(
-            self.name, case.name, statistic, value, value - reach, value + reach, "undecided", LIMITS,
+            self.name, case.name, statistic, value, low, high, "undecided", LIMITS,
             "0.5: nothing can be learned from random labels; above 0.5: patients of the training set are recognised",
             f"With labels shuffled among patients, a linear head reaches a mean AUC of {value:.3f} over "
-            f"{self.times} shuffles [{value - reach:.3f}, {value + reach:.3f}].",
+            f"{self.times} shuffles [{low:.3f}, {high:.3f}].",
             p=p, bar=LEAK,
             evidence={"times": self.times, "patients_on_both_sides": len(np.intersect1d(train_patients, patients))},
         )]  # fmt: skip
+
+
+def mean_over_shuffles(aucs: np.ndarray, level: float = 0.95) -> tuple[float, float, float, float]:
+    """The mean AUC over shuffles, its interval within [0, 1], and the p-value of 0.5.
+
+    The shuffles are independent draws for fixed images, so the interval is Student's over the shuffles. It does not
+    describe other patients. Where every shuffle gives the same 0 or 1, it is an exact bound with each as one trial.
+
+    Args:
+        aucs: AUC of each shuffle, [n].
+        level: confidence level of the interval, between 0 and 1.
+
+    >>> [round(number, 3) for number in mean_over_shuffles(np.ones(30))]
+    [1.0, 0.884, 1.0, 0.0]
+    """
+    value, freedom = float(aucs.mean()), len(aucs) - 1
+    if value in (0, 1):
+        return value, *ordered_bound(value, len(aucs), level), 2 * 0.5 ** len(aucs)
+    error = float(aucs.std(ddof=1)) / len(aucs) ** 0.5
+    if error == 0:  # all features are equal, so that every shuffle gives 0.5
+        return value, value, value, float(value == 0.5)
+    reach = float(stats.t.ppf((1 + level) / 2, freedom)) * error
+    p = float(2 * stats.t.sf(abs(value - 0.5) / error, freedom))
+    return value, max(value - reach, 0.0), min(value + reach, 1.0), p
 
 
 def _classes(labels: np.ndarray) -> int:

@@ -130,7 +130,7 @@ def _record(evaluation: MapEvaluation, case: ModelCase, repeated: Agreement | No
 
 
 def _refused(method: str, case: ModelCase, reason: str) -> dict[str, Any]:
-    statistic = f"{METHODS[method].title}: likeness of its maps to those of a random network"
+    statistic = f"{METHODS[method].title}: similarity to the maps of a random network"
     result = refused("map_trust", case.name, statistic, reason, TRUST_LIMITS)
     return {
         "findings": [plain_result(result)], "trusted": None, "reasons": [reason], "repeatability": None, "sanity": None,

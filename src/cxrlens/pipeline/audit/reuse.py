@@ -124,9 +124,9 @@ def _note(model: dict[str, Any], reason: str) -> str:
     elif model["frozen"]:
         sentences.append("Its backbone should be frozen, but it changed: this is an error in training or restoring it.")
     if model["random"]:
-        sentences.append("It started from random weights, so the similarity is to these, not to any pretraining.")
+        sentences.append("It started from random weights, so it is compared with these, not with a pretrained network.")
     if model["seeds"] == 1:
-        sentences.append("One seed: the intervals are over patients and do not cover another training.")
+        sentences.append("One seed was trained, so the intervals cover other patients, but not another training.")
     return " ".join(sentences)
 
 

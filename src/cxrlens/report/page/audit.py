@@ -11,7 +11,7 @@ from cxrlens.report.page.summary import audit_results, audit_summary
 from cxrlens.report.report_data import ReportData
 from cxrlens.report.results_text import estimate, exclusions_text
 from cxrlens.report.tables import Cells
-from cxrlens.text import interval, number
+from cxrlens.text import interval, number, p_value
 
 TITLE = "Audit: possible shortcuts"
 
@@ -131,7 +131,7 @@ def external_cells(evaluation: Mapping[str, Any]) -> Cells:
                 estimate(model["inside"]),
                 estimate(model["outside"]),
                 f"{number(change['difference'], 3)} {interval(change['low'], change['high'])}",
-                number(change["p_holm"], 3),
+                p_value(change["p_holm"]),
                 f"{number(threshold['sensitivity'])} / {number(threshold['specificity'])}",
             ]
         )
