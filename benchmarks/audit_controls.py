@@ -6,6 +6,9 @@ images alone ("planted") and on that share of all images ("balanced"). The stren
 it adds, on average over the data sets. An alarm is a flag by the corners, text or border probe, after the correction
 that the audit makes over its probes. Every row is written as it is made, so that the benchmark may be stopped and
 started again.
+
+`audit_controls.csv` has the rates of the last measurement, as docs/audit.md has them. `python
+benchmarks/audit_controls.py --draw docs/audit-detection.png` draws the figure from it, without measuring.
 """
 
 from __future__ import annotations
@@ -193,28 +196,39 @@ def rates(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def with_intervals(counts: pd.DataFrame) -> pd.DataFrame:
+    """The counts of alarms with the rate and Wilson's interval: columns `rate`, `low` and `high`."""
+    tests = [binomtest(int(row["alarms"]), int(row["data sets"])) for _, row in counts.iterrows()]
+    ends = [test.proportion_ci(method="wilson") for test in tests]
+    return counts.assign(
+        rate=[test.statistic for test in tests], low=[end.low for end in ends], high=[end.high for end in ends]
+    )
+
+
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Detection and false alarms over strength."""
+    """Detection and false alarms over the share of images with the marker; each strength stands beside its point."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    shown = {"planted": ("C0", "o", "marker on one class"), "balanced": ("C1", "s", "marker on both alike")}
-    planted = table[table["kind"] == "planted"].set_index("share")["strength"]
-    for kind, (colour, sign, label) in shown.items():
-        part = table[table["kind"] == kind]
-        x = planted.loc[part["share"]].to_numpy() + (0.001 if kind == "balanced" else 0)
+    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    series = {
+        "planted": ("C0", "o", "marker on positive images alone\n(numbers: AUC that it adds)"),
+        "balanced": ("C1", "s", "marker on both classes alike\n(adds 0.000 to 0.004)"),
+        "absent": ("0.3", "D", "no marker"),
+    }
+    for kind, (colour, sign, label) in series.items():
+        part = table[table["kind"] == kind].sort_values("share")
         ends = np.abs(part[["low", "high"]].to_numpy() - part[["rate"]].to_numpy()).T
-        axes.errorbar(x, part["rate"], ends, color=colour, marker=sign, capsize=3, label=label)
-    absent = table[table["kind"] == "absent"]
-    ends = np.abs(absent[["low", "high"]].to_numpy() - absent[["rate"]].to_numpy()).T
-    axes.errorbar([0], absent["rate"], ends, color="0.3", marker="D", capsize=3, ls="", label="no marker")
+        axes.errorbar(100 * part["share"], part["rate"], ends, color=colour, marker=sign, capsize=3, label=label)
+    for _, row in table[table["kind"] == "planted"].iterrows():
+        place = (100 * row["share"] - 1, row["rate"] + 0.01 - (0.16 if row["rate"] == 1 else 0))
+        axes.annotate(f"+{row['strength']:.3f}", place, ha="right", color="C0")
     axes.axhline(0.95, color="0.6", lw=0.8, ls="--")
     axes.axhline(0.05, color="0.6", lw=0.8, ls="--")
-    axes.axvline(0.1, color="0.6", lw=0.8, ls=":")
     axes.set(
-        xlabel="strength: held-out AUC that the marker adds",
+        xlabel="images with the marker, % (of the positive images, or of both classes)",
         ylabel="share of data sets with an alarm",
-        ylim=(-0.02, 1.02),
+        ylim=(-0.02, 1.04),
+        xlim=(-2, 53),
     )
     axes.legend(frameon=False, loc="center right")
     figure.savefig(path, dpi=150)
@@ -223,13 +237,19 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Measures, and prints the rates."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--draw", type=Path, help="only draw this figure, from audit_controls.csv")
     parser.add_argument("--sets", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--pool", type=int, default=6000)
     parser.add_argument("--strength", type=float, default=1.0, help="of the findings")
     parser.add_argument("--draws", type=int, default=1000)
     asked = parser.parse_args()
+    if asked.draw is not None:
+        draw(with_intervals(pd.read_csv(Path(__file__).with_suffix(".csv"))), asked.draw)
+        return
+    if asked.out is None:
+        parser.error("--out is needed, or --draw")
     torch.set_num_threads(1)
     print(f"{platform.machine()}, 1 thread, torch {torch.__version__}, Python {platform.python_version()}")
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ def _usage(name: str, command: Any) -> str:
 def _row(each: Any, command: Any) -> list[str]:
     names = [each.name.upper()] if each.param_type_name == "argument" else [*each.opts, *each.secondary_opts]
     kind, many = _type(typing.get_type_hints(inspect.unwrap(command.callback))[each.name])
-    words = f"{kind}, one or more" if many and each.nargs != 1 else f"{kind}, may be repeated" if many else kind
+    words = f"{kind}s" if many and each.nargs != 1 else f"{kind}, may be repeated" if many else kind
     return [", ".join(f"`{name}`" for name in names), words, _default(each, kind), _text(each.help)]
 
 

@@ -28,9 +28,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# Every key of a study file
 
 A study file is TOML. It needs a `name`, `[data]` with its `source`, and at least one `[[models]]` with a `name`. Every
-other key has a default, the paper's where the paper says; an unknown key is an error that names the nearest one. A run
-keeps its study with all of them written out, in `study.toml` of its folder. `[training]` may hold any key of
-`[[models]]` but its name: all rows share it, and a row's own key goes before.
+other key has a default; `studies/paper.toml` has the paper's own settings. An unknown key is an error that names the
+nearest one. A run keeps a copy of its study file, `study.toml` in its folder. `[training]` may hold any key of
+`[[models]]` except `name`. It then applies to every model that does not set the key itself.
 
 This page is written by `python tools/study_file.py` from the code that reads the file. An editor completes and checks
 the keys with [the schema](how-to/editor.md).
@@ -44,9 +44,12 @@ an error that names the nearest one. [Weights of your own](how-to/own-weights.md
 This page is written by `python tools/study_file.py` from the code that reads the file. An editor completes and checks
 the keys with [the schema](how-to/editor.md).
 """
-SET = "One table a set. Keys beside these are of its source, as in [`[data]` of a study](study-file.md#data)."
+SET = (
+    "One table for each data set. All other keys are those of its source, as in "
+    "[`[data]` of a study](study-file.md#data)."
+)
 
-PAPER = "The keys of `paper` in a row, such as `paper = { auc = 0.672, positives = 79, negatives = 17 }`."
+PAPER = "The keys of `paper` of a model, such as `paper = { auc = 0.672, positives = 79, negatives = 17 }`."
 
 
 def page() -> str:
@@ -57,7 +60,7 @@ def page() -> str:
     parts = [HEAD, "## At the top of the file\n", _table(Study, plain, schema)]
     for name in tables:
         if name == "data":
-            parts += ["\n## `[data]`\n", "`source` names what lists the images; the other keys are the source's own.\n"]
+            parts += ["\n## `[data]`\n", "`source` names the kind of data set. The other keys depend on it.\n"]
             for source in SOURCES:
                 table = schema["definitions"][f"source_{source}"]
                 parts += [f'### `source = "{source}"`\n', _table(SOURCES[source], None, table), ""]

@@ -39,7 +39,7 @@ def study_schema() -> Schema:
     tables = schema["definitions"]
     shared = _table(ModelRow)
     del shared["properties"]["name"], shared["required"]
-    shared["description"] = "What all [[models]] share; a row's own key goes before."
+    shared["description"] = "Keys of [[models]] that apply to every model that does not set them itself."
     tables |= {"Training": shared, **{f"source_{name}": _source(name) for name in SOURCES}}
     properties = schema["properties"]
     properties["data"] = _one_of("source") | {"description": "the source and its options."}

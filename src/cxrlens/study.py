@@ -42,8 +42,8 @@ class ImageOptions(Config):
     """The study's `[images]`.
 
     Attributes:
-        size: side of the square images that the networks see, in pixels. "weights" takes the size that each row's
-            weights were trained at, or 224 where the weights do not state one. A row may set its own size.
+        size: side of the square images that the networks see, in pixels. "weights" takes the size that each
+            model's weights were trained at, or 224 where the weights do not state one. A model may set its own size.
         interpolation: method that resizes the images.
         train_interpolation: method that resizes the training images; without it, `interpolation` holds for them too.
     """
@@ -88,7 +88,7 @@ class ModelRow(ModelOptions, TrainingOptions):
 
     Attributes:
         size: side of this model's images in pixels, or "weights"; without it, the size in `[images]` holds.
-        instead_of: name of another row. This row is trained only where the weights of that row are not available.
+        instead_of: name of another model. This model is trained only where the weights of that model are not available.
         paper: the paper's AUC and its numbers of images, printed beside the AUC of the run, such as
             `{ auc = 0.672, positives = 79, negatives = 17 }`. Without the numbers, the AUC has no interval.
     """

@@ -64,7 +64,7 @@ def test_types_and_defaults_are_said_in_words(tool: Any) -> None:
 
     command = typer.main.get_command(small)
     assert [tool._row(each, command) for each in command.params] == [
-        ["`FILES`", "path, one or more", "needed", "Pictures."],
+        ["`FILES`", "paths", "needed", "Pictures."],
         ["`--colour`", "`red` or `blue`", "`red`", "Of the paint."],
         ["`--coats`", "whole number", "none", "How many."],
         ["`--also`", "text, may be repeated", "none", "What else."],

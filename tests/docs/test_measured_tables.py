@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -43,3 +44,16 @@ def test_the_goal_of_interval_coverage_is_met_in_every_case_that_was_set_in_adva
         few = row["case"].startswith("8/8")
         assert (0.93 if few else 0.94) <= row["coverage"] <= (0.98 if few else 0.97), row["case"]
         assert row["size"] <= (0.06 if few else 0.055), row["case"]
+
+
+def test_the_table_of_the_audits_alarms_is_that_of_the_benchmark() -> None:
+    rows = list(csv.DictReader((ROOT / "benchmarks" / "audit_controls.csv").read_text(encoding="utf-8").splitlines()))
+    text = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8").partition("| alarms of 72 |")[2]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    table = [row for row in cells if len(row) == 5 and row[3].isdigit()]
+    assert [row["data sets"] for row in rows] == ["72"] * 9 and len(table) == 9
+    for measured, row in zip(rows, table, strict=True):
+        share = f"{100 * float(measured['share']):.0f}%" if float(measured["share"]) else ""
+        assert [row[1], float(row[2]), row[3]] == [share, float(measured["strength"]), measured["alarms"]], row
+        rate = 100 * int(measured["alarms"]) / 72
+        assert row[4].startswith("100% [" if rate == 100 else f"{rate:.1f}% ["), row

@@ -79,14 +79,16 @@ def test_a_pair_without_an_interval_names_no_winner_and_is_not_counted():
 
 def test_of_two_models_the_winners_sentence_speaks_of_one_difference():
     found = winner({"a": 0.9, "b": 0.6}, [pair("a", "b", 0.001)])
-    assert found.sentence == "a has the highest AUC; its difference from b excludes 0"
+    assert found.sentence == "a has the highest AUC; the interval of its difference from b excludes 0"
     three = [pair("a", "b", 0.001), pair("a", "c", 0.001), pair("b", "c", 0.001)]
-    assert "every difference from it excludes 0" in winner({"a": 0.9, "b": 0.6, "c": 0.2}, three).sentence
+    assert (
+        "its difference from every other model is significant" in winner({"a": 0.9, "b": 0.6, "c": 0.2}, three).sentence
+    )
 
 
 def test_no_winner_is_named_where_nothing_excludes_0():
     found = winner({"a": 0.7, "b": 0.8}, [pair("a", "b", 0.2)])
-    assert found.name is None and found.sentence.startswith("no winner can be named: no interval")
+    assert found.name is None and found.sentence.startswith("no winner can be named: no difference")
 
 
 def test_no_winner_is_named_where_the_best_has_a_rival():

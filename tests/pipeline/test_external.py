@@ -192,7 +192,7 @@ def test_the_file_is_called_after_the_other_images(
 @pytest.mark.usefixtures("no_network")
 def test_the_runs_own_images_judge_nothing(finished: cxrlens.Run) -> None:
     images = len(finished.cohort)
-    expected = rf"got 0 positive and 0 negative.* 0 of {images} listed images; left out: {images} the same file"
+    expected = rf"got 0 positive and 0 negative.* 0 of {images} listed images; left out: {images} identical to a file"
     with pytest.raises(cxrlens.UserError, match=expected):
         evaluate_external(finished, device="cpu")
 

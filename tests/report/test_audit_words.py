@@ -61,7 +61,7 @@ def test_flags_make_the_headline_with_what_they_mean_and_what_to_do() -> None:
 def test_the_plainest_flag_comes_first_and_three_are_a_list() -> None:
     part = of_model(finding("severity", "flag"), finding("within_source", "flag"), finding("corners", "flag"))
     assert [point.split()[2] for point in part["points"]] == ["corners.", "within_source.", "severity."]
-    assert part["headline"].count(",") == 1 and " and something other than" in part["headline"]
+    assert part["headline"].count(",") == 1 and " and other signs than" in part["headline"]
 
 
 def test_two_findings_of_one_probe_are_said_once_in_the_headline() -> None:

@@ -275,6 +275,25 @@ def test_an_outline_runs_around_the_lungs() -> None:
     assert outline(np.zeros((8, 8), bool)) == ""
 
 
+def test_the_gallery_says_which_validation_images_it_shows_and_of_which_network(report: ReportData) -> None:
+    def text(**changes: object) -> str:
+        models = [model | changes for model in report.results["models"]]
+        return Tags(page(replace(report, results=report.results | {"models": models}))).text()
+
+    assert "All validation images, with the maps and P of one network per model: that of its first seed." in text()
+    assert f"{len(report.gallery.images)} of the 900 validation images, with the maps" in text(images=900)
+    folds = text(images=900, folds=5)
+    assert "of the 900 validation images (first fold), with the maps" in folds and "first seed and first fold." in folds
+
+
+def test_the_methods_text_says_what_the_calibration_is_and_invents_no_source(report: ReportData) -> None:
+    table = report.study.replace('source = "phantom"', 'source = "csv_table"\ntable = "t.csv"')
+    options = [line for line in table.splitlines() if not line.startswith(("patients", "strength", "images_per"))]
+    text = Tags(page(replace(report, study="\n".join(options), gallery=None))).text()
+    assert "The X-rays came from [state the source]." in text and "own collection" not in text
+    assert "the intercept with the slope fixed at 1 (calibration-in-the-large), the slope of a logistic fit" in text
+
+
 def test_the_gallerys_logits_are_the_first_networks(report: ReportData, whole: Tags) -> None:
     later = report.predictions.assign(seed=1, logit=0.123)
     both = type(later)(np.r_[report.predictions.to_numpy(), later.to_numpy()], columns=later.columns)
@@ -347,9 +366,7 @@ def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None
     read = Tags(page(replace(made(), external=[external()])))
     assert read.sections().index("external") == read.sections().index("audit") + 1
     text = read.text()
-    assert (
-        "another <b>place</b>: 40 of 45 images were evaluated, 20 of them positive; excluded: same patient 5." in text
-    )
+    assert "another <b>place</b>: 40 of 45 images were evaluated, 20 of them positive; left out: 5 of a patient" in text
     for cell in ("0.800 [0.70, 0.90]", "0.600 [0.50, 0.70]", "0.200 [0.05, 0.35]", "0.012", "0.50 / –", "not why"):
         assert cell in text, cell
 

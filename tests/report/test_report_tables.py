@@ -57,6 +57,13 @@ def shown(results, width):
     return console.export_text()
 
 
+def test_a_long_header_has_one_word_per_line_where_the_table_is_folded(results):
+    narrow, wide = shown(results, 80).splitlines(), shown(results, 160)
+    first = next(number for number, line in enumerate(narrow) if line.strip() == "trained")
+    assert narrow[first + 1].split()[:5] == ["model", "parameters", "seeds", "AUC", "[95%]"]
+    assert "trained parameters" in wide and "“trained”" not in wide
+
+
 def test_table_1_has_a_row_a_model_and_the_papers_interval(results):
     table = table1(results)
     assert table["model"].tolist() == ["benchmark", "densenet121-chexnet", "vgg16 [x]"]

@@ -25,7 +25,7 @@ class AuditOptions(Config):
         methods: attribution methods whose maps are evaluated.
         images: number of validation images, of both classes, whose maps are evaluated; `--full` takes all.
         steps: number of steps in the deletion, insertion and ROAD curves.
-        options: options of individual probes, a table for each probe.
+        options: options of individual tests, a table for each test.
     """
 
     masks: str | None = None

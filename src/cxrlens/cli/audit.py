@@ -15,7 +15,7 @@ def audit(
         typer.Option(help="The folder of the run's images; by default where it was when the run was made."),
     ] = None,
     also: Annotated[
-        list[str] | None, typer.Option(help="A further probe, which trains networks, such as lungs_removed_retrained.")
+        list[str] | None, typer.Option(help="A further test, which trains networks, such as lungs_removed_retrained.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="Evaluate maps on every validation image.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",

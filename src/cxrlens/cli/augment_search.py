@@ -25,18 +25,26 @@ def augment_search(
     study: Annotated[Path, typer.Argument(help="The study file, such as studies/paper.toml.")],
     data: Annotated[Path | None, typer.Option(help="The folder of the study's images; the phantom needs none.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the results; by default runs/NAME-augment-search.")
+        Path | None,
+        typer.Option(
+            help="Folder of the results; by default runs/NAME-augment-search, where NAME is the study file's name "
+            "without .toml."
+        ),
     ] = None,
     combination: Annotated[
         list[str] | None,
         typer.Option(
-            help="An augmentation, such as rotation or rotation+zoom. Repeat the option for more; by default the six "
-            "alone, paper and all_six."
+            help="An augmentation, such as rotation or rotation+zoom. Repeat the option for more. By default each of "
+            "horizontal_flip, width_shift, zoom, brightness, channel_shift and rotation alone; paper (horizontal_flip "
+            "and brightness); all_six; and study (the study's own), if it is none of these."
         ),
     ] = None,
     choose_on: Annotated[
         ChooseOn,
-        typer.Option(help="inner: folds of the training set. validation: as the paper did, optimistic."),
+        typer.Option(
+            help="inner: on folds of the training set. validation: on the validation set, as in the paper, which "
+            "makes the result too optimistic."
+        ),
     ] = ChooseOn.inner,
     folds: Annotated[int, typer.Option(min=2, help="Number of inner folds, split by patient.")] = 5,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each training; by default the study's.")] = None,

@@ -9,7 +9,7 @@ import typer
 
 
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, two or more.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of at least two finished runs.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write it to FILE.csv or FILE.md.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over files that this command did not write.")] = False,

@@ -28,7 +28,10 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="The JSON file, predictions beside it; by default RUN/external/NAME.json."),
+        typer.Option(
+            help="The JSON file, predictions beside it; by default RUN/external/NAME.json, where NAME is the name of "
+            "the other study or, without one, of the other folder."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     ids_apart: Annotated[
@@ -77,7 +80,7 @@ def show(result: ExternalResult, console: Console) -> None:
     title = f"AUC of {result.study} on {result.name} [{100 * settings.level:g}%]"
     table = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
     table.add_column("model", overflow="fold", min_width=16)
-    for name in ("inside", "outside", "inside −\noutside", "p\n(Holm)", "sens.\nspec."):
+    for name in ("validation\nset", "external\nimages", "validation −\nexternal", "p\n(Holm)", "sens.\nspec."):
         table.add_column(name, justify="right", no_wrap=True)
     for model in result.models:
         outside, change, point = model.outside, model.change, model.outside.threshold
@@ -94,7 +97,7 @@ def show(result: ExternalResult, console: Console) -> None:
     console.print(table)
     say(
         console,
-        f"Outside: {first.positive} positive and {first.negative} negative images of {first.patients} patients; "
+        f"External images: {first.positive} positive and {first.negative} negative, of {first.patients} patients; "
         f"{result.images.sentence}.",
     )
     for reason in missing_interval_reasons(result.to_json()):
@@ -103,8 +106,9 @@ def show(result: ExternalResult, console: Console) -> None:
         say(console, f"warning: {note}")
     say(
         console,
-        "Inside: the run's own validation images. Outside: the other images, of other patients. Intervals are by "
-        "patient. Sensitivity and specificity are outside, at each network's threshold from its training images.",
+        "Validation set: the run's own validation images. External images: the other images, of other patients. "
+        "Intervals are by patient. Sensitivity and specificity are those on the external images, at each network's "
+        "threshold from its training images.",
     )
     say(console, LIMITS)
     say(console, "For research only; never for diagnosis.")

@@ -13,7 +13,13 @@ def pretrain(
         Path, typer.Argument(help="The pretraining file, such as studies/pretraining/efficientnet-lite0-cxr.toml.")
     ],
     data: Annotated[Path | None, typer.Option(help="The folder that holds the folders of the data sets.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The folder of the results; by default runs/NAME.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder of the results; by default runs/NAME, where NAME is the pretraining file's name without "
+            ".toml."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
 ) -> None:
     """Train a backbone on labelled X-rays and write its weights. The same command continues an interrupted training."""

@@ -1,4 +1,4 @@
-"""`cxrlens report`: rewrites the report of a finished run, whole or with less in it for sharing."""
+"""`cxrlens report`: rewrites the report of a finished run, whole or with parts left out for sharing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ def report(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The HTML file; by default RUN/report.html, or RUN/report-shared.html with less in it."),
+        typer.Option(
+            help="The HTML file; by default RUN/report.html, or RUN/report-shared.html if a part is left out."
+        ),
     ] = None,
     no_images: Annotated[
         bool, typer.Option("--no-images", help="Leave out the gallery and figures of X-rays.")

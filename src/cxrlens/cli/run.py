@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 def run(
     study: Annotated[Path, typer.Argument(help="The study file, such as studies/paper.toml.")],
     data: Annotated[Path | None, typer.Option(help="The folder of the study's images; the phantom needs none.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; by default runs/NAME.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The run's folder; by default runs/NAME, where NAME is the study file's name without .toml."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would run, with its time, memory and disk; train nothing.")
@@ -61,7 +64,8 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     )  # fmt: skip
     table.add_column("model", overflow="fold")
     several_sizes = len({row.size for row in plan.models}) > 1  # else the column only takes room from the names
-    for name in (*(("size",) if several_sizes else ()), "steps", "parameters", "trained", "time", "memory", "disk"):
+    names = ("steps", "parameters", "trained\nparameters", "time", "memory", "disk")
+    for name in (*(("size",) if several_sizes else ()), *names):
         table.add_column(name, justify="right", no_wrap=True)  # the table has to fit 80 columns
     for row in plan.models:
         steps = f"{row.steps:,}" if row.networks == 1 else f"{row.networks} × {row.steps:,}"

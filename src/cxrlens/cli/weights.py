@@ -14,7 +14,7 @@ weights = typer.Typer(help="Pretrained weights: list, show, fetch, verify, add a
 
 @weights.command("list")
 def list_weights(as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False) -> None:
-    """List every set of weights that has a card. Those marked `here` can be used without a network."""
+    """List every set of weights that has a card. Those marked `here` need no internet connection."""
     from cxrlens.models.weights.cards import CARDS
     from cxrlens.models.weights.find import local_file
 

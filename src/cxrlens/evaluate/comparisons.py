@@ -131,13 +131,16 @@ def winner(aucs: Mapping[str, float], comparisons: Sequence[Comparison], level: 
     if not not_beaten:
         if len(rivals) == 1:
             (rival,) = rivals
-            return Winner(best, f"{best} has the highest AUC; its difference from {rival} excludes 0")
-        return Winner(best, f"{best} has the highest AUC; every difference from it excludes 0 after Holm's correction")
+            return Winner(best, f"{best} has the highest AUC; the interval of its difference from {rival} excludes 0")
+        return Winner(
+            best,
+            f"{best} has the highest AUC; its difference from every other model is significant after Holm's correction",
+        )
     reason = next((c.reason for c in comparisons if c.reason), "")
     if reason and all(np.isnan(c.decides) for c in comparisons):
         return Winner(None, f"no winner can be named: {reason}")
     if not any(c.decides <= alpha for c in comparisons):
-        return Winner(None, "no winner can be named: no interval of a difference excludes 0 after Holm's correction")
+        return Winner(None, "no winner can be named: no difference is significant after Holm's correction")
     return Winner(
         None,
         f"no winner can be named: {best} has the highest AUC, but cannot be told apart from {', '.join(not_beaten)}",

@@ -36,7 +36,8 @@ class ExplainOptions(Config):
         seed: seed of the pictures and of the random sample.
         spectrum_seeds: number of pictures of each model whose spectra and colours are measured.
         spectrum_iterations: optimisation steps for these pictures.
-        gallery: whether the report shows every validation image with its maps by every model.
+        gallery: whether the report shows the validation images with their maps by every model: with folds, those of the
+            first; of more than 400, a random sample.
     """
 
     figures: tuple[Literal[1, 2, 3, "spectrum"], ...] = (1, 2, 3, "spectrum")

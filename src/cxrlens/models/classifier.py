@@ -197,7 +197,7 @@ def restore_classifier(
     """Restores a trained classifier in evaluation mode from its saved state; its initial weights are not needed.
 
     Args:
-        options: row that the classifier was built from.
+        options: options of the model that the classifier was built from.
         size: side of the images, in pixels.
         state: all tensors of the classifier.
         preprocessing: scale of the images for the backbone in training.

@@ -29,20 +29,12 @@ from cxrlens.pipeline.external_evaluate import ExternalModel, evaluate_outside, 
 from cxrlens.pipeline.finished_run import FinishedRun, reopen
 from cxrlens.pipeline.prepare import Prepared, decode_images, list_images
 from cxrlens.progress import SILENT, Progress
+from cxrlens.report.results_text import EXCLUSIONS, exclusions_text
 from cxrlens.run_folder import SCHEMA_VERSION, RunFolder
 from cxrlens.study import Study, folder_name, read_study
 from cxrlens.train.device import choose_device
 
 OTHER_SET = "other set"  # prefix of its patient ids
-
-# Why an image of the other set is left out. It is counted once, under the first reason that applies.
-REASONS = {
-    "unreadable": "cannot be read",
-    "same_file": "the same file as an image of the run",
-    "near_duplicate": "the same exposure as an image of the run",
-    "same_patient": "of a patient of the run",
-    "unlabelled": "without a label",
-}
 
 
 @dataclass(frozen=True)
@@ -52,7 +44,7 @@ class ExternalImages:
     Attributes:
         table: rows of these images in the other set's cohort table, in file order.
         listed: number of images that the other set lists.
-        left_out: reason (`REASONS`) → number of listed images that are left out.
+        left_out: reason (`EXCLUSIONS`) → number of listed images that are left out.
         left_out_by_study: reason → number of images that the study's options leave out of the list.
         groups: patient of the other set → the patient that it counts as, where patients share an image.
         notes: warnings, and sentences on searches that were not possible.
@@ -73,8 +65,8 @@ class ExternalImages:
     @property
     def sentence(self) -> str:
         """The number of images, and of those that are left out for each reason."""
-        reasons = [f"{count} {REASONS[name]}" for name, count in self.left_out.items() if count]
-        left_out = f"; left out: {', '.join(reasons)}" if reasons else ""
+        reasons = exclusions_text(self.left_out)
+        left_out = f"; left out: {reasons}" if reasons else ""
         return f"{len(self.table)} of {self.listed} listed images{left_out}"
 
 
@@ -137,7 +129,7 @@ def external_images(
         "unlabelled": table["label"].isna(),
     }
     first = np.select(list(reasons.values()), list(reasons), default="")
-    counts = {name: int((first == name).sum()) for name in REASONS}
+    counts = {name: int((first == name).sum()) for name in EXCLUSIONS}
     own_groups = dict(zip(cohort.table["patient"], table["patient"].map(groups), strict=True))
     return ExternalImages(
         cohort.table[first == ""], len(cohort), counts, dict(cohort.left_out), own_groups, tuple(notes)

@@ -101,7 +101,7 @@ class Run(FinishedRun):
         progress: Progress = SILENT,
         force: bool = False,
     ) -> Explanation:
-        """Attribution maps of new images by every model's first network, drawn as Figure 1.
+        """Attribution maps of new images by every model (the network of its first seed and fold), drawn as Figure 1.
 
         Args:
             paths: one or several images.
@@ -134,7 +134,7 @@ class Run(FinishedRun):
 
         Args:
             data: folder of the run's images; by default where it was when the run was made.
-            also: names of further probes, which train networks of their own.
+            also: names of further tests, which train networks of their own.
             full: whether maps are evaluated on every validation image, not on a sample.
             device: "auto", "cpu" or "cuda".
             study_dir: folder that relative weight paths start from; by default that of the run.

@@ -62,7 +62,7 @@ class Plan:
         device: name of the device.
         images: number of readable images.
         models: models that can be trained.
-        skipped: rows that cannot be trained, each with its `name` and `reason`.
+        skipped: models that cannot be trained, each with its `name` and `reason`.
         warnings: warnings about the images and the split.
         without: sentences on what the figures leave out, of which model, and why.
     """

@@ -1,4 +1,4 @@
-"""Last stage of a run: writes `report.html` from the run's files alone, whole or with less in it for sharing."""
+"""Last stage of a run: writes `report.html` from the run's files alone, whole or with parts left out for sharing."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def evaluate_run(
         cohort: counts of the cohort, see `cohort_counts`.
         groups: patient → the patient that it counts as.
         warnings: sentences for the top of the report.
-        skipped: rows that could not be trained, each with its `name` and `reason`.
+        skipped: models that could not be trained, each with its `name` and `reason`.
         depth: bits that most of the image files of more than 8 bits use; new images are read accordingly.
     """
     units = [training_task.unit(run) for training_task in tasks]

@@ -68,7 +68,7 @@ PROBE_TEXTS = {
     "lungs_only": ProbeText("lungs alone", "", ""),
     "source_probe": ProbeText(
         "features that reveal the source",
-        "the source of an image, which its features encode",
+        "the source of an image, which can be read from the model's features",
         "test within one source, or on a new one",
     ),
     "within_source": ProbeText(
@@ -86,7 +86,7 @@ PROBE_TEXTS = {
     ),
     "permuted_labels_retrained": ProbeText(
         "retrained with shuffled labels",
-        "a fault of the pipeline",
+        "information that leaks through the pipeline",
         "look for patients or other information that the training and the validation set share",
     ),
     "lungs_removed_retrained": ProbeText(
@@ -97,7 +97,7 @@ PROBE_TEXTS = {
     ),
     "lungs_only_retrained": ProbeText("retrained on the lungs alone", "", ""),
     "severity": ProbeText(
-        "severity", "something other than the severity of the disease", "look at the mildest and the most severe images"
+        "severity", "other signs than the severity of the disease", "look at the mildest and the most severe images"
     ),
 }
 MAP_PROBES, CONTROL = ("map_trust", "lung_enrichment"), "planted_marker"  # about maps; about the audit itself

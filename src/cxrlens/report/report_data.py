@@ -21,8 +21,8 @@ class Gallery:
         maps: model → method → raw signed maps, float [n, h, w], at the resolution of the method or lower.
         margins: model → method → cells (rows, columns) that are missing on each side of the maps.
         lungs: masks of the lungs, bool [n, size, size], all false for an image without mask; None without any mask.
-        thresholds: model → logit from which its first network, which made the maps, classifies an image as positive. It
-            was chosen on training images. A model without a threshold has no entry.
+        thresholds: model → logit from which the network of its first seed and fold, which made the maps, classifies an
+            image as positive. It was chosen on training images. A model without a threshold has no entry.
         missing: model → method → why the model has no maps of this method.
     """
 

@@ -9,6 +9,15 @@ from cxrlens.errors import UserError
 from cxrlens.evaluate.records import Evaluation
 from cxrlens.text import interval, number
 
+# Why an image of an external set is not evaluated. It is counted once, under the first reason that applies.
+EXCLUSIONS = {
+    "unreadable": "that cannot be read",
+    "same_file": "identical to a file of the run",
+    "near_duplicate": "of the same exposure as an image of the run",
+    "same_patient": "of a patient of the run",
+    "unlabelled": "without a label",
+}
+
 
 def as_results(results: Mapping[str, Any] | Evaluation) -> dict[str, Any]:
     """The results as plain values.
@@ -54,3 +63,15 @@ def counts(results: Mapping[str, Any]) -> str:
     first = results["models"][0]
     images = f"{first['positive']} positive and {first['negative']} negative validation images"
     return f"{images} of {first['patients']} patients"
+
+
+def exclusions_text(counts: Mapping[str, int]) -> str:
+    """The numbers of excluded external images with their reasons, as text; "" if none is excluded.
+
+    Args:
+        counts: reason (a key of `EXCLUSIONS`) → number of images.
+
+    >>> exclusions_text({"unreadable": 0, "same_file": 44, "same_patient": 151})
+    '44 identical to a file of the run, 151 of a patient of the run'
+    """
+    return ", ".join(f"{count} {EXCLUSIONS.get(reason, reason)}" for reason, count in counts.items() if count)

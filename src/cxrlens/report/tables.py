@@ -21,6 +21,7 @@ from cxrlens.text import interval, number, p_value
 
 Cells = tuple[list[str], list[list[str]]]  # a table as text: header, rows
 RETRAINING = "incl. retraining"  # header of an interval over patients and trainings
+LONGEST_HEADER = len(RETRAINING)  # of a column with numbers in a folded table; a longer header has one word per line
 
 
 def weight_note_sentences(results: Mapping[str, Any]) -> list[str]:
@@ -155,7 +156,7 @@ def table1_cells(results: Mapping[str, Any]) -> Cells:
     retrained = over_trainings(results)
     header = [
         "model",
-        "trained",
+        "trained parameters",
         "seeds",
         f"AUC [{percent(results)}]",
         *([RETRAINING] if retrained else []),
@@ -207,7 +208,7 @@ def table1_note(results: Mapping[str, Any]) -> str:
     reasons = [model["reason"] for model in models if model.get("reason")]
     sentences = [
         f"AUC on {first['images']} validation images ({first['positive']} positive, {first['negative']} negative) of "
-        f"{first['patients']} patients. “trained” is the number of trained parameters."
+        f"{first['patients']} patients."
     ]
     if len(reasons) < len(models):
         sentences.append("Intervals are computed by patient.")
@@ -255,6 +256,8 @@ class Fitted:
         table = Table(title=self.title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
         table.collapse_padding = bool(fold)
         for place, name in enumerate(map(visible, self.header)):
+            if fold and place and len(name) > LONGEST_HEADER:
+                name = name.replace(" ", "\n")
             table.add_column(Text(name), justify="right" if place else "left", no_wrap=place > 0, overflow="fold")
         for row in self.rows:
             cells = list(map(visible, row))

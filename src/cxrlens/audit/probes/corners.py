@@ -34,7 +34,7 @@ class Corners(ModelProbe):
     def results(self, case: ModelCase) -> list[AuditResult]:
         """One result."""
         limits = (
-            "shows reliance on the corners, not on a certain mark in them; a mark that lies elsewhere, or of which the "
-            "network also finds signs elsewhere, is missed"
+            "shows reliance on the corners, not on a certain mark in them; a mark elsewhere is missed, and so is one "
+            "whose effect the network can also read elsewhere"
         )
         return [ablated(self, case, "the corners", limits)]

@@ -94,7 +94,7 @@ def _classes(labels: np.ndarray) -> int:
 
 STATISTIC = "AUC after training on shuffled labels"
 NULL = Bar(0.5, 0.1, "shuffled labels, trained anew")
-RETRAINED_LIMITS = "uses one random draw of labels, so chance alone moves the AUC as far as its interval says"
+RETRAINED_LIMITS = "one random draw of labels: chance alone can move the AUC by the width of its interval"
 
 
 @PROBES.register("permuted_labels_retrained")

@@ -16,8 +16,8 @@ COLUMNS = ("source", "site", "view")
 LEAST = 8  # fewest images in a group, and outside it
 KNOWN = Bar(0.5, 0.2, "features know the origin")
 LIMITS = (
-    "shows that the features reveal where an image comes from, not that the score uses this; the groups also differ in "
-    "their patients, by which they may be recognised"
+    "shows that the features reveal where an image comes from, not that the score uses this; the features may "
+    "recognise the patients of a group instead of the source"
 )
 
 

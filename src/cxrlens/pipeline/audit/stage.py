@@ -77,7 +77,7 @@ def audit_run(
     Args:
         run: the finished run.
         data: folder of its images; by default where it was when the run was made.
-        also: names of further probes, which train networks and therefore run only on request.
+        also: names of further tests, which train networks and therefore run only on request.
         full: whether maps are evaluated on every validation image, not on a sample.
         device: "auto", "cpu" or "cuda".
         study_dir: folder that relative weight paths start from; by default that of the run.

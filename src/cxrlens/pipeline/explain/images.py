@@ -41,7 +41,7 @@ class Explanation:
         figure: path of the PNG. The PDF is beside it, and the raw maps are in a folder of the same name.
         images: paths of the images, in the order of all arrays here.
         models: for each model its name, the images at its size, their probabilities and its maps (`model`, `images`,
-            `probabilities`, `attributions`), by its first network.
+            `probabilities`, `attributions`), by the network of its first seed and fold.
         left_out: for each missing part of the figure `what` is missing, the `model`, and the `reason`.
     """
 
@@ -93,7 +93,7 @@ def explain_images(
     progress: Progress = SILENT,
     force: bool = False,
 ) -> Explanation:
-    """Draws Figure 1 of any images, with the first network of every model of a run.
+    """Draws Figure 1 of any images, with one network of every model of a run: that of its first seed and fold.
 
     If a method does not work for a model, a warning says so, and the figure is made without these maps.
 

@@ -9,7 +9,7 @@ from cxrlens.report.audit_words import SYMBOLS, cohort_cells, overall_verdict
 from cxrlens.report.page.blocks import Block, Note, Section, Words, figure, table
 from cxrlens.report.page.summary import audit_results, audit_summary
 from cxrlens.report.report_data import ReportData
-from cxrlens.report.results_text import estimate
+from cxrlens.report.results_text import estimate, exclusions_text
 from cxrlens.report.tables import Cells
 from cxrlens.text import interval, number, p_value
 
@@ -74,7 +74,7 @@ def model_cells(results: Sequence[dict[str, Any]]) -> Cells:
         ends = interval(result["low"], result["high"]).replace("–", "")
         value = "not measured" if result["value"] is None else f"{number(result['value'])} {ends}".strip()
         rows.append([result["statistic"], result["model"], value, result["verdict"], result["limits"]])
-    return ["test", "model", "value [interval]", "verdict", "what it shows, and what not"], rows
+    return ["test", "model", "value [interval]", "verdict", "what it shows and does not show"], rows
 
 
 def transfer(report: ReportData) -> Section | None:
@@ -150,7 +150,5 @@ def missing_interval_reasons(evaluation: Mapping[str, Any]) -> list[str]:
 def _image_counts(evaluation: Mapping[str, Any]) -> str:
     images = evaluation["images"]
     counts = f"{images['judged']} of {images['listed']} images were evaluated, {images['positive']} of them positive"
-    excluded = ", ".join(
-        f"{reason.replace('_', ' ')} {count}" for reason, count in evaluation["left_out"].items() if count
-    )
-    return counts + (f"; excluded: {excluded}" if excluded else "")
+    excluded = exclusions_text(evaluation["left_out"])
+    return counts + (f"; left out: {excluded}" if excluded else "")

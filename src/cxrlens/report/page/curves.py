@@ -47,9 +47,8 @@ def curves(report: ReportData) -> Section:
             "On the diagonal, P is a true probability: of the images with P 0.8, eight in ten are positive.",
         ),
         table(
-            "Sensitivity and specificity at the threshold that has the largest Youden index on the training images, "
-            "and "
-            "calibration.",
+            "Calibration, and sensitivity and specificity [interval by patient] at the threshold with the largest "
+            "Youden index on the training images.",
             operating_cells(report.results),
         ),
     ]

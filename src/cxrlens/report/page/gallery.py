@@ -1,4 +1,4 @@
-"""The gallery: all validation images with the maps of every model, as data for the page's script."""
+"""The gallery: the validation images with the maps of every model, as data for the page's script."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ def gallery(report: ReportData) -> Section | None:
     blocks: list[Block] = [
         Words(
             [
-                "All validation images, with the maps and P of each model's first network. Colour shows evidence for "
-                "“positive”, on one scale per model and method. Without evidence, the image stays grey. A map shows "
-                "where the evidence is, not whether it is right.",
+                f"{_which_images(report, content)}, with the maps and P of one network per model: that of its first "
+                f"seed{' and first fold' if _folds(report) > 1 else ''}. Colour shows evidence for “positive”, on one "
+                "scale per model and method. Without evidence, the image stays grey. A map shows where the evidence "
+                "is, not whether it is right.",
                 "Keyboard: the arrow keys move between images, Enter goes to the large view, Escape goes back.",
             ],
             "soft",
@@ -68,6 +69,18 @@ def gallery(report: ReportData) -> Section | None:
         Island(as_island(data), names, [(method, _title(method)) for method in methods], content.lungs is not None),
     ]
     return Section("gallery", "Gallery", blocks)
+
+
+def _folds(report: ReportData) -> int:
+    return report.results["models"][0].get("folds") or 1
+
+
+def _which_images(report: ReportData, content: Gallery) -> str:
+    """Which validation images the gallery shows: with folds, those of the first; of very many, a random sample."""
+    shown, validated = len(content.images), report.results["models"][0]["images"]
+    if shown == validated:
+        return "All validation images"
+    return f"{shown} of the {validated} validation images{' (first fold)' if _folds(report) > 1 else ''}"
 
 
 def _missing(content: Gallery) -> list[Block]:
@@ -100,7 +113,7 @@ def _known(table: pd.DataFrame, column: str, row: int) -> bool:
 
 
 def _model(content: Gallery, name: str, results: Mapping[str, Any], predictions: pd.DataFrame) -> dict[str, Any]:
-    """For one model: the logit of each image by its first network, the threshold on logits, and its maps.
+    """For the network of a model's first seed and fold: the logit of each image, the threshold on logits, and the maps.
 
     The logits are not rounded, so that the page classifies each image as the tables do: P of a very certain network is
     0 or 1 in many digits.

@@ -68,7 +68,7 @@ def methods(report: ReportData) -> Section:
 
 
 def _data(study: Study, counts: Mapping[str, Any]) -> str:
-    origin, _ = SOURCES.get(type(study.data).__name__, ("The X-rays came from the authors' own collection", ""))
+    origin, _ = SOURCES.get(type(study.data).__name__, ("The X-rays came from [state the source]", ""))
     missing = len(counts.get("missing", []))
     readable = f" ({missing} listed images could not be read)" if missing else ""
     kind = study.split.kind
@@ -144,8 +144,9 @@ def _statistics(results: Mapping[str, Any]) -> str:
         f"The {percent(results)} confidence intervals of AUCs are score intervals with the variance between patients "
         f"({OBUCHOWSKI}) and Student's t.{retraining} Models were compared in pairs on the same patients, with Holm's "
         f"correction over all pairs ({HOLM}). Sensitivity and specificity were computed at the threshold with the "
-        f"largest Youden index on training images ({YOUDEN}). Calibration was measured by the slope and intercept of a "
-        "logistic fit, and by the Brier score."
+        f"largest Youden index on training images ({YOUDEN}). Calibration was measured by the "
+        "intercept with the slope fixed at 1 (calibration-in-the-large), the slope of a logistic fit, and the Brier "
+        "score."
     )
 
 

@@ -48,8 +48,8 @@ def reproduce(report: ReportData) -> Section:
     blocks.append(
         Words(
             [
-                "The same study, images and seeds give the same numbers on the same kind of device with the same "
-                "versions."
+                "On the CPU, the same study, images, versions and number of threads give the same numbers. Another "
+                "processor, another number of threads or a GPU gives different last digits."
             ],
             "soft",
         )

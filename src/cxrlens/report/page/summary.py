@@ -97,11 +97,12 @@ def reliability(report: ReportData) -> tuple[str, bool]:
         )
     audit = audit_summary(report.audit)
     if audit is None:
-        reason = "has not been audited" if report.audit is None else "was audited by another version of cxrlens"
-        sentences.append(
-            f"Not yet checked for shortcuts: this run {reason}. `cxrlens audit RUN` tests whether the models rely on "
-            "shortcuts."
+        state = (
+            "Not yet checked for shortcuts: this run has not been audited."
+            if report.audit is None
+            else "Shortcuts: the audit of this run was made by another version of cxrlens and is not shown."
         )
+        sentences.append(f"{state} `cxrlens audit RUN` tests whether the models rely on shortcuts.")
         return " ".join(sentences), True
     flagged = [part for part in audit["models"] if part["flags"]]
     best_part = next((part for part in audit["models"] if part["name"] == best), None)

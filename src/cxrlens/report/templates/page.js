@@ -140,7 +140,7 @@
     const rate = (part, whole) => (whole ? (part / whole).toFixed(2) : "–");
     by("g-rates").textContent = `Sensitivity ${rate(count.tp, count.tp + count.fn)}, specificity `
       + `${rate(count.tn, count.tn + count.fp)}, precision ${rate(count.tp, count.tp + count.fp)}.`;
-    by("g-matrix-title").textContent = `Confusion matrix of ${model().name}, first network`;
+    by("g-matrix-title").textContent = `Confusion matrix of ${model().name}, network of the first seed`;
     by("g-threshold").value = share(thresholds[state.model]);
     by("g-threshold-value").textContent = number(thresholds[state.model], 3);
   };
