@@ -110,6 +110,7 @@ def test_guided_backpropagation_agrees_with_captum_where_captum_can() -> None:
     torch.manual_seed(0)
     layers = nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.ReLU()
     model = classifier(Layers(*layers), nn.Sequential(nn.Flatten(), nn.Linear(4 * 144, 1)))
+    model.size = 16
     batch = images(side=16)
     with pytest.warns(UserWarning, match="Setting backward hooks"):
         oracle = GuidedBackprop(prepared(model)).attribute(model.prepare(batch).requires_grad_(), target=0)

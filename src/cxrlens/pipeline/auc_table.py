@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxrlens.arguments import checked
 from cxrlens.data.demographics import PATIENTS, UNSTATED, read_patients
 from cxrlens.data.tables import Table, read_table
 from cxrlens.errors import UserError
@@ -63,9 +64,10 @@ class AucTable:
         }
 
 
+@checked
 def auc_table(
     path: str | Path,
-    scores: Sequence[str] = (),
+    scores: str | Sequence[str] = (),
     *,
     label: str | None = None,
     patient: str | None = None,

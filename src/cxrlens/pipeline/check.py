@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cxrlens.arguments import checked
 from cxrlens.audit.base import IntervalOptions, plain_result
 from cxrlens.audit.case import CohortCase
 from cxrlens.audit.data_check import CheckReport
@@ -108,6 +109,7 @@ def cohort_case(
     )
 
 
+@checked
 def check(
     study: Study | str | Path,
     data: str | Path | None = None,

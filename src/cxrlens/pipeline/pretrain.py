@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from cxrlens import __version__
+from cxrlens.arguments import checked
 from cxrlens.errors import UserError
 from cxrlens.files import write_text
 from cxrlens.models.backbones import Preprocessing
@@ -55,6 +56,7 @@ class Pretrained:
         return RunFolder(self.folder).read_json("results.json")
 
 
+@checked
 def pretrain(
     study: PretrainStudy | str | Path,
     data: str | Path | None = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from cxrlens.config import parse
 from cxrlens.errors import UserError
@@ -121,7 +120,7 @@ def test_a_layer_that_never_runs_and_one_without_a_map_are_told() -> None:
 
 
 def test_a_second_logit_is_refused() -> None:
-    with pytest.raises(ValidationError, match="the logit has one channel, 0; got"):
+    with pytest.raises(UserError, match="the logit has one channel, 0; got"):
         Unit(channel=1)
     with pytest.raises(UserError, match="unknown key"):
         parse(Objective, {"unit": []}, "[figure]")

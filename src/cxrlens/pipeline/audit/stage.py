@@ -66,7 +66,7 @@ def audit_run(
     run: FinishedRun,
     data: str | Path | None = None,
     *,
-    also: Sequence[str] = (),
+    also: str | Sequence[str] = (),
     full: bool = False,
     device: str = "auto",
     study_dir: str | Path | None = None,
