@@ -131,3 +131,40 @@ def test_a_label_that_is_only_said_to_be_unknown_is_left_out(wide, tmp_path, wor
     found = cxrlens.auc_table(written(wide, tmp_path), ["ours"])
     assert found.notes == ("1 rows or images without a label are left out",)
     assert found.models["ours"].positives + found.models["ours"].negatives == 59
+
+
+@pytest.mark.parametrize(
+    ("columns", "role", "used", "others"),
+    [
+        ({"probability": lambda t: 1 / (1 + np.exp(-t["ours"])), "logit": lambda t: t["ours"]}, "score", "logit",
+         ["probability"]),
+        ({"score": lambda t: t["ours"], "prediction": lambda t: t["theirs"], "pred": lambda t: "high"}, "score",
+         "score", ["prediction"]),
+        ({"logit": lambda t: t["ours"], "group": lambda t: range(60)}, "patient", "Patient ID", ["group"]),
+        ({"logit": lambda t: t["ours"], "patient_id": lambda t: range(60)}, "patient", "Patient ID", ["patient_id"]),
+        ({"logit": lambda t: t["ours"], "target": lambda t: t["y_true"]}, "label", "y_true", ["target"]),
+        ({"logit": lambda t: t["ours"], "class": lambda t: "PA"}, "label", "y_true", []),
+    ],
+)  # fmt: skip
+def test_a_column_chosen_among_several_is_said_with_the_others_and_the_option(
+    wide: pd.DataFrame, tmp_path: Path, columns, role: str, used: str, others: list[str]
+) -> None:
+    path = written(wide.assign(**columns).drop(columns=["ours", "theirs"]), tmp_path)
+    result = cxrlens.auc_table(path)
+    assert result.columns[role] == used and list(result.other_columns.get(role, ())) == others
+    assert set(result.other_columns) == ({role} if others else set())
+    printed = " ".join(CliRunner().invoke(app, ["auc", str(path)]).output.split())
+    record = json.loads(CliRunner().invoke(app, ["auc", str(path), "--json"]).output)
+    assert record["other_columns"] == ({role: others} if others else {})
+    for other in others:
+        sentence = f"{role}: the column '{used}' was used; the table also has '{other}', which --{role} chooses"
+        assert f"note: {sentence}." in printed and record["choices"] == [sentence]
+    named = cxrlens.auc_table(path, **{"scores" if role == "score" else role: used})
+    assert role not in named.other_columns, "what is named by the user was not chosen"
+
+
+def test_two_columns_of_labels_that_contradict_each_other_are_an_error(wide: pd.DataFrame, tmp_path: Path) -> None:
+    path = written(wide.assign(logit=wide["ours"], target=1 - wide["y_true"]), tmp_path)
+    with pytest.raises(cxrlens.UserError, match=r"'y_true' and 'target' could both .* differ in 60 rows; .* --label"):
+        cxrlens.auc_table(path)
+    assert cxrlens.auc_table(path, label="target").columns["label"] == "target"
