@@ -25,6 +25,8 @@ from cxrlens.data.sources.phantom import Phantom
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import AucInterval, auc_interval
 from cxrlens.evaluate.evaluate import evaluate
+from cxrlens.pipeline import external as external_module
+from cxrlens.pipeline import interface as interface_module
 from cxrlens.pipeline.external import (
     ExternalResult,
     evaluate_external,
@@ -127,7 +129,7 @@ def test_a_folder_is_judged_without_the_runs_images_and_their_patients(
     assert told["left_out"] == {
         "unreadable": 1, "same_file": 0, "near_duplicate": 2, "same_patient": 2, "unlabelled": 1,
     }  # fmt: skip
-    assert told["images"]["listed"] == 26 and told["images"]["judged"] == 20
+    assert told["images"]["listed"] == 26 and told["images"]["evaluated"] == 20
     assert told["data"] == {
         "name": "Another clinic", "source": "csv_table", "study": "Another clinic", "folder": "clinic",
     }  # fmt: skip
@@ -142,7 +144,7 @@ def test_a_folder_is_judged_without_the_runs_images_and_their_patients(
 def test_the_command_says_who_judged_and_what_that_does_not_show(
     finished: cxrlens.Run, elsewhere: ExternalResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
+    monkeypatch.setattr(interface_module, "evaluate_external", lambda *_, **__: elsewhere)
     command = ["evaluate", str(finished.folder.path), "--out", str(tmp_path / "there.json")]
     done = CliRunner().invoke(app, command, env={"COLUMNS": "80"})
     said = " ".join(done.stdout.split())
@@ -160,7 +162,7 @@ def test_the_command_says_who_judged_and_what_that_does_not_show(
 def test_the_runs_own_page_has_it_from_then_on(
     finished: cxrlens.Run, elsewhere: ExternalResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
+    monkeypatch.setattr(interface_module, "evaluate_external", lambda *_, **__: elsewhere)
     run = shutil.copytree(finished.folder.path, tmp_path / "run")
     assert "External validation" not in (run / "report.html").read_text(encoding="utf-8")
     assert CliRunner().invoke(app, ["evaluate", str(run)]).exit_code == 0
@@ -245,7 +247,7 @@ def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
 ) -> None:
     others = finished.study.data.model_copy(update={"seed": 9, "patients": 6, "images_per_patient": (2, 2)})
     study = finished.study.model_copy(update={"data": others})
-    monkeypatch.setattr("cxrlens.pipeline.external.share_patient_ids", lambda *_: True)
+    monkeypatch.setattr(external_module, "share_patient_ids", lambda *_: True)
     with pytest.raises(cxrlens.UserError, match=r"12 of a patient of the run.*different people, use --ids-apart"):
         evaluate_external(finished, None, study=study, device="cpu")
     with pytest.raises(pytest.fail.Exception, match="a network was loaded"):  # so all are let through, and judged
@@ -258,8 +260,8 @@ def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(
     def refuse(*_: object) -> bool:
         raise UserError("patient ids in two ways")
 
-    monkeypatch.setattr("cxrlens.pipeline.external.share_patient_ids", refuse)
-    monkeypatch.setattr("cxrlens.pipeline.external.decode_images", lambda *_: pytest.fail("images were read"))
+    monkeypatch.setattr(external_module, "share_patient_ids", refuse)
+    monkeypatch.setattr(external_module, "decode_images", lambda *_: pytest.fail("images were read"))
     with pytest.raises(UserError, match="patient ids in two ways"):
         evaluate_external(finished, study=phantoms(finished, seed=4), device="cpu")
 

@@ -90,7 +90,7 @@ def test_a_relative_data_folder_is_found_from_another_folder_and_stays_off_the_p
     done = CliRunner().invoke(app, ["run", str(file), "--data", "xrays", "--out", "out"], catch_exceptions=False)
     assert done.exit_code == 0
     made = json.loads((home / "out" / "environment.json").read_text())
-    assert (made["data"], made["near"]) == (str(home / "xrays"), str(home))
+    assert (made["data"], made["study_dir"]) == (str(home / "xrays"), str(home))
     monkeypatch.chdir(away)
     folder(away / "others", rows(False), seed=1)
     asked = ["evaluate", str(home / "out"), "--data", "others"]

@@ -50,6 +50,12 @@ def test_renamed_no_name_stands_anywhere_on_the_page_or_in_the_reading(whole: Re
     assert not named_in(f"{changed.results}{changed.audit}{changed.explanations}{changed.environment}{changed.study}")
 
 
+@pytest.mark.parametrize("key", ["data", "study_dir", "near"])  # `near` is what older versions wrote
+def test_renamed_no_path_of_the_machine_is_left(whole: ReportData, key: str) -> None:
+    changed = renamed(replace(whole, environment={**whole.environment, key: "/home/me"}))
+    assert key not in changed.environment and "/home/me" not in page(changed)
+
+
 def test_renamed_tables_gallery_and_audit_go_together(whole: ReportData) -> None:
     changed = renamed(whole)
     assert changed.gallery is not None and changed.audit is not None

@@ -103,7 +103,7 @@ def pretrain(
             with watch.stage("train"):
                 untrained = _classifier(study.backbone, study, study_dir)
                 trained = _fit(study, images, run, identity, chosen, study_dir, progress)
-            with watch.stage("judge"):
+            with watch.stage("evaluate"):
                 evaluate_pretraining(run, study, images, untrained, trained, identity, chosen, progress)
         finally:
             write_environment(run, images.digest, len(images.table), chosen, watch, data, study_dir)

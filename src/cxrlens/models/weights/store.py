@@ -89,7 +89,7 @@ class LoadedWeights:
         preprocessing: scale of the images in the training of the weights.
         sha256: SHA-256 of the file; None for random weights.
         size: side of the training images, in pixels; None if unknown.
-        asked: value of `weights` in the study.
+        requested: value of `weights` in the study.
         input: range of the input as the publisher states it; "" if unknown.
     """
 
@@ -98,7 +98,7 @@ class LoadedWeights:
     preprocessing: Preprocessing
     sha256: str | None = None
     size: int | None = None
-    asked: str = "random"
+    requested: str = "random"
     input: str = ""
 
 
@@ -115,7 +115,7 @@ def load_weights(backbone: Backbone, spec: str, name: str, study_dir: Path | Non
         UserError: the weights are not available, are of another architecture or have a wrong hash, the file holds more
             than tensors, or tensors are missing, left over or of another shape; each is named.
     """
-    asked, spec = spec, resolve(spec, name)
+    requested, spec = spec, resolve(spec, name)
     path = find_weights(spec, name, study_dir)
     if path is None:
         return LoadedWeights("random", "random weights", UNIT)
@@ -128,21 +128,23 @@ def load_weights(backbone: Backbone, spec: str, name: str, study_dir: Path | Non
     if card:
         check_kind(converted, card, path.name)
     fill(backbone, converted, path.name)
-    chosen = f" (in reach for '{asked}')" if asked != spec else ""
+    chosen = f" (in reach for '{requested}')" if requested != spec else ""
     if card:
         check_identity(backbone, card, path.name)
         check_output(backbone, card)
         # A user's file under timm's names does not tell its preprocessing; the layout of other files does.
         preprocessing = converted.preprocessing or card.preprocessing
-        return LoadedWeights(spec, card.title + chosen, preprocessing, file_sha256(path), card.size, asked, card.input)
+        return LoadedWeights(
+            spec, card.title + chosen, preprocessing, file_sha256(path), card.size, requested, card.input
+        )
     if converted.card:
         check_output(backbone, converted.card)
         own = converted.card
-        return LoadedWeights(spec, own.title, own.preprocessing, file_sha256(path), own.size, asked, own.input)
+        return LoadedWeights(spec, own.title, own.preprocessing, file_sha256(path), own.size, requested, own.input)
     title = f"{name}, timm's own" if spec == "timm" else path.name
     preprocessing = converted.preprocessing or hub_preprocessing(backbone, name)
     size = trained_size(spec, name, study_dir)
-    return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path), size, asked)
+    return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path), size, requested)
 
 
 def from_hub(card: WeightCard, path: Path) -> bool:

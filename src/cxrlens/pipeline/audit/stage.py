@@ -17,6 +17,7 @@ from cxrlens.pipeline.audit.maps import audit_maps
 from cxrlens.pipeline.audit.networks import audit_networks
 from cxrlens.pipeline.audit.reuse import reuse
 from cxrlens.pipeline.check import cohort_case
+from cxrlens.pipeline.environment import recorded_study_dir
 from cxrlens.pipeline.explain.figure_networks import first_networks
 from cxrlens.pipeline.finished_run import FinishedRun, reopen
 from cxrlens.pipeline.prepare import Prepared, cohort_duplicates
@@ -93,7 +94,7 @@ def audit_run(
     chosen = choose_device(device)
     with run.folder.locked("run"):
         began, environment = time.monotonic(), run.folder.read_json("environment.json")
-        study_dir = study_dir if study_dir is not None else environment.get("near")
+        study_dir = study_dir if study_dir is not None else recorded_study_dir(environment)
         study_dir = Path(study_dir) if study_dir is not None else None
         options = run.study.audit
         also = (also,) if isinstance(also, str) else also
