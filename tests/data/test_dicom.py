@@ -14,6 +14,7 @@ from pydicom.pixels.processing import apply_windowing
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
+from cxrlens.data import dicom as dicom_module
 from cxrlens.data.dicom import apply_window
 from cxrlens.data.images import UnreadableImage, read_image
 
@@ -307,7 +308,7 @@ def test_a_compressed_file_without_its_codec_names_what_to_install(made, monkeyp
 def test_a_deflated_bomb_is_refused_before_it_unfolds(made, monkeypatch):
     path = made(np.tile(RAMP, (4, 4)), DeflatedExplicitVRLittleEndian)
     assert read_image(path).pixels.shape == (1, 256, 256)
-    monkeypatch.setattr("cxrlens.data.dicom.MAX_BYTES", 100_000)
+    monkeypatch.setattr(dicom_module, "MAX_BYTES", 100_000)
     assert "decompression bomb" in refusal(path)
 
 

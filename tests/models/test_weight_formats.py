@@ -22,6 +22,7 @@ from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.models.weights.cards import KEY
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.formats import FORMATS, convert, recognise
+from cxrlens.models.weights.formats import keras_h5 as keras_h5_module
 from cxrlens.models.weights.store import LoadedWeights, fill, load_weights
 from support.published_layouts import (
     keras_arrays,
@@ -88,7 +89,7 @@ class TestKeras:
         model = build_classifier(row, 64, 0, study_dir=tmp_path).double().eval()
         with torch.no_grad():
             assert error(model.features(grey), keras_wanted) < 1e-5
-        monkeypatch.setattr("cxrlens.models.weights.formats.keras_h5.EPSILON", 1e-5)
+        monkeypatch.setattr(keras_h5_module, "EPSILON", 1e-5)
         assert error(ours(path, grey), keras_wanted) > 3e-5, "this test could not tell"
 
     def test_a_whole_saved_model_is_read_as_its_weights_are(self, tmp_path: Path) -> None:

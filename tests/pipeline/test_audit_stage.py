@@ -23,6 +23,7 @@ from cxrlens.pipeline.audit import maps, reuse
 from cxrlens.pipeline.audit import stage as outputs
 from cxrlens.pipeline.audit.cases import Cases
 from cxrlens.pipeline.audit.stage import audit_run
+from support.trainings import nothing_trained
 
 SIZE, PATIENTS = 64, 48
 STUDY = """
@@ -323,13 +324,12 @@ def test_other_options_ask_that_probe_alone_again(copied: cxrlens.Run, monkeypat
 
 
 def test_what_is_audited_differently_trains_nothing_again(
-    trained: cxrlens.Run, copied: cxrlens.Run, data: Path, monkeypatch: pytest.MonkeyPatch
+    trained: cxrlens.Run, copied: cxrlens.Run, data: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr("cxrlens.pipeline.run.write_page", lambda *_: None)
     options = trained.study.audit.model_copy(update={"images": 8, "boxes": None})
     other = trained.study.model_copy(update={"audit": options})
-    again = cxrlens.run(other, data, out=copied.folder.path, device="cpu")
+    with nothing_trained(copied.folder.path):
+        again = cxrlens.run(other, data, out=copied.folder.path, device="cpu")
     assert again.study.audit.images == 8 and again.results["models"] == trained.results["models"]
 
 

@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 import cxrlens
 from cxrlens.cli.main import app
 from cxrlens.errors import UserError
+from cxrlens.pipeline import fit as fit_module
 from cxrlens.pipeline.prepare import prepare
 from support.users_folders import folder, study, study_file
 
 
 @pytest.fixture(autouse=True)
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("a network was trained"))
+    monkeypatch.setattr(fit_module, "train", lambda *_: pytest.fail("a network was trained"))
 
 
 def cohort(path: Path, positives: int, negatives: int, per_patient: int = 1) -> Path:

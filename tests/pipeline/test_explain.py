@@ -21,6 +21,7 @@ from cxrlens.files import write_text
 from cxrlens.pipeline.array_cache import cached_arrays
 from cxrlens.pipeline.explain import pictures, stage
 from cxrlens.report import figures
+from support.trainings import nothing_trained
 
 OPTIONS = ExplainOptions(
     iterations=2, unit_iterations=2, units=3, spectrum_seeds=3, spectrum_iterations=1, methods=("grad_cam", "saliency")
@@ -35,8 +36,7 @@ def explained(finished: cxrlens.Run, tmp_path_factory: pytest.TempPathFactory) -
     shutil.copytree(finished.folder.path, out)
     splits = finished.folder.read_table(out / "splits.csv")
     training = splits.loc[splits["side"] == "train", "image"].iloc[0]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
+    with nothing_trained(out):
         return again(finished, out, OPTIONS.model_copy(update={"also": (training,)}))
 
 

@@ -21,6 +21,7 @@ from cxrlens.pipeline import gallery
 from cxrlens.pipeline.gallery import read_gallery, reduced, sampled
 from cxrlens.pipeline.report import read_run, write_page
 from cxrlens.report.report_data import ReportData
+from support.trainings import nothing_trained
 
 NAMES = ("small network", "frozen network")
 
@@ -30,8 +31,7 @@ def shown(finished: cxrlens.Run, tmp_path_factory: pytest.TempPathFactory) -> cx
     """The tiny run with a gallery: nothing is trained again."""
     out = tmp_path_factory.mktemp("gallery") / "run"
     shutil.copytree(finished.folder.path, out)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
+    with nothing_trained(out):
         return again(finished, out)
 
 

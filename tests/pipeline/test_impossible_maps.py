@@ -20,6 +20,7 @@ from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.pipeline.explain import pictures
 from cxrlens.pipeline.explain.images import explain_images
 from cxrlens.pipeline.gallery import read_gallery
+from support.trainings import nothing_trained
 from support.users_folders import folder, study, study_file
 
 EXPLAIN: dict[str, Any] = {"figures": [1], "methods": ["grad_cam", "guided_backprop"], "gallery": True}
@@ -90,20 +91,22 @@ def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_a
     ]
     assert {"figure1.png", "figure2.png"} <= {each.name for each in (tmp_path / "figures").iterdir()}
     assert "no memory here" in (tmp_path / "report.html").read_text()
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
-    again = cxrlens.run(asked, data, out=tmp_path, device="cpu")
+    with nothing_trained(tmp_path):
+        again = cxrlens.run(asked, data, out=tmp_path, device="cpu")
     assert told(again) == []
     with np.load(tmp_path / "figures" / "figure1" / "cnn.npz") as file:
         assert "grad_cam" in file.files
 
 
 def test_an_image_that_the_study_names_and_is_not_there_is_asked_for_before_training(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("a network was trained"))
     for names in ({"images": ["none.png"]}, {"also": ["none.png"]}):
         asked = study(explain={**EXPLAIN, "methods": ["grad_cam"], **names})
-        with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
+        with (
+            nothing_trained(tmp_path),
+            pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"),
+        ):
             cxrlens.run(asked, data, out=tmp_path / "run", device="cpu")
         with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
             cxrlens.plan(asked, data, device="cpu")
