@@ -17,8 +17,7 @@ from cxrlens.models.classifier import ModelOptions, build_classifier, seeded
 from cxrlens.models.weights.cards import CARDS, KEY, WeightCard
 from cxrlens.models.weights.fetch import add_weights
 from cxrlens.models.weights.find import local_file
-from cxrlens.models.weights.store import verify_weights
-from cxrlens.models.weights.write import write_weights
+from cxrlens.models.weights.store import verify_weights, write_weights
 
 NAME = "tf_efficientnet_lite0"
 CARD = WeightCard(

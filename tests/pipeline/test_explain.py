@@ -19,7 +19,7 @@ from cxrlens.explain.attribute import attribute
 from cxrlens.explain.attribution_options import ExplainOptions, FigureImage
 from cxrlens.files import write_text
 from cxrlens.pipeline.array_cache import cached_arrays
-from cxrlens.pipeline.explain import pictures, stage
+from cxrlens.pipeline.explain import stage
 from cxrlens.report import figures
 from support.trainings import nothing_trained
 
@@ -110,8 +110,8 @@ def test_what_is_made_is_not_made_again_and_a_damaged_file_is(
     damaged = out / "figures" / "figure3" / "small-network.npz"
     damaged.write_bytes(damaged.read_bytes()[:100])
     made = []
-    real = pictures.maximize
-    monkeypatch.setattr(pictures, "maximize", lambda *given, **named: made.append(1) or real(*given, **named))
+    real = stage.maximize
+    monkeypatch.setattr(stage, "maximize", lambda *given, **named: made.append(1) or real(*given, **named))
     again(explained, out, options)
     assert made == [1] and (out / "explain.json").read_bytes() == before
     assert len(arrays(damaged)["units"]) == 3
@@ -122,7 +122,7 @@ def test_an_interrupt_keeps_the_pictures_that_were_finished(
 ) -> None:
     out = shutil.copytree(explained.folder.path, tmp_path / "run")
     shutil.rmtree(out / "figures" / "figure2")
-    options, made, real = OPTIONS.model_copy(update={"figures": (2,)}), [], pictures.maximize
+    options, made, real = OPTIONS.model_copy(update={"figures": (2,)}), [], stage.maximize
 
     def maximize(*given: Any, **named: Any) -> Any:
         made.append(1)
@@ -130,7 +130,7 @@ def test_an_interrupt_keeps_the_pictures_that_were_finished(
             raise KeyboardInterrupt
         return real(*given, **named)
 
-    monkeypatch.setattr(pictures, "maximize", maximize)
+    monkeypatch.setattr(stage, "maximize", maximize)
     with pytest.raises(KeyboardInterrupt):
         again(explained, out, options)
     assert len(list((out / "figures" / "figure2").rglob("*.npz"))) == 2

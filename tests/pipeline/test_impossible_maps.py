@@ -17,7 +17,7 @@ from cxrlens.explain import model_explanation
 from cxrlens.explain.attribute import method_fault
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.classifier import ModelOptions, build_classifier
-from cxrlens.pipeline.explain import pictures
+from cxrlens.pipeline.explain import stage
 from cxrlens.pipeline.explain.images import explain_images
 from cxrlens.pipeline.gallery import read_gallery
 from support.trainings import nothing_trained
@@ -69,7 +69,7 @@ def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_a
     run: cxrlens.Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = study(models=MODELS, explain={**EXPLAIN, "figures": [1, 2], "iterations": 1, "methods": ["grad_cam"]})
-    real, real_pictures = model_explanation.attribute, pictures.logit_pictures
+    real, real_pictures = model_explanation.attribute, stage.logit_pictures
 
     def failing(model: Any, images: Any, method: str) -> Any:
         if model.backbone.architecture == "benchmark_cnn":
@@ -83,7 +83,7 @@ def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_a
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_explanation, "attribute", failing)
-        patch.setattr(pictures, "logit_pictures", no_pictures)
+        patch.setattr(stage, "logit_pictures", no_pictures)
         done = cxrlens.run(asked, data, out=tmp_path, device="cpu")
     assert [(one["what"], one["model"], one["reason"]) for one in told(done)] == [
         ("maps of Grad-CAM", "cnn", "RuntimeError: no memory here"),
