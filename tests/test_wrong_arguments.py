@@ -77,8 +77,8 @@ def doors() -> dict[str, Callable[..., Any]]:
 
 def parameters(door: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     of_one_value = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    found = {name: part for name, part in inspect.signature(door).parameters.items() if part.kind in of_one_value}
-    return {name: part for name, part in found.items() if name != "self"}
+    result = {name: part for name, part in inspect.signature(door).parameters.items() if part.kind in of_one_value}
+    return {name: part for name, part in result.items() if name != "self"}
 
 
 @pytest.mark.parametrize("name", doors())

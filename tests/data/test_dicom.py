@@ -107,8 +107,8 @@ def test_signed_values_keep_their_order(made):
 
 def test_an_overlay_in_the_bits_above_is_no_picture(made):
     for stored in (RAMP | 0xF000, (RAMP | 0xF000).astype(np.int16)):
-        kept = RAMP if stored.dtype.kind == "u" else np.where(RAMP > 2047, RAMP.astype(int) - 4096, RAMP)
-        expected = (kept - float(kept.min())) / 4095
+        selected = RAMP if stored.dtype.kind == "u" else np.where(RAMP > 2047, RAMP.astype(int) - 4096, RAMP)
+        expected = (selected - float(selected.min())) / 4095
         assert np.allclose(read_image(made(stored)).pixels[0], expected, atol=1e-6)
 
 

@@ -62,20 +62,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(self.path.lstrip("/"))
-        content, wanted = CONTENT[path], self.headers.get("Range")
+        content, expected = CONTENT[path], self.headers.get("Range")
         self.server.asked[path] += 1
-        if wanted:
-            self.server.ranges.append((path, wanted))
+        if expected:
+            self.server.ranges.append((path, expected))
         fault = self.server.faults[path].pop(0) if self.server.faults.get(path) else ""
         if fault.isdigit():
             return self.send_error(int(fault))
         if fault == "html":
-            content, wanted = b"<!DOCTYPE html><p>Sign in", None
+            content, expected = b"<!DOCTYPE html><p>Sign in", None
         if fault == "wrong":
             content = content[:-1] + b"?"
         start = 0
-        if wanted and fault != "no range":
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        if expected and fault != "no range":
+            start = int(expected.removeprefix("bytes=").rstrip("-"))
             if start >= len(content):
                 return self.send_error(416)
             self.send_response(206)

@@ -44,8 +44,8 @@ def told(run: cxrlens.Run) -> list[dict[str, str]]:
 
 def test_the_plan_names_the_row_and_the_method(data: Path, tmp_path: Path) -> None:
     file = study_file(tmp_path / "s.toml", models=MODELS, explain=EXPLAIN)
-    said = CliRunner().invoke(app, ["run", str(file), "--data", str(data), "--dry-run"], catch_exceptions=False)
-    (line,) = [line for line in said.output.splitlines() if "Guided" in line]
+    output = CliRunner().invoke(app, ["run", str(file), "--data", str(data), "--dry-run"], catch_exceptions=False)
+    (line,) = [line for line in output.output.splitlines() if "Guided" in line]
     assert "warning: no maps of Guided backpropagation for 'silu'" in line and "ReLUs" in line
     silent = cxrlens.plan(study(models=MODELS, explain={"figures": []} | {"gallery": False}), data, device="cpu")
     assert silent.without == ()
@@ -68,7 +68,7 @@ def test_the_others_get_their_maps_and_gallery_and_page_say_what_is_missing(run:
 def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_again(
     run: cxrlens.Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = study(models=MODELS, explain={**EXPLAIN, "figures": [1, 2], "iterations": 1, "methods": ["grad_cam"]})
+    requested = study(models=MODELS, explain={**EXPLAIN, "figures": [1, 2], "iterations": 1, "methods": ["grad_cam"]})
     real, real_pictures = model_explanation.attribute, stage.logit_pictures
 
     def failing(model: Any, images: Any, method: str) -> Any:
@@ -84,7 +84,7 @@ def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_a
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_explanation, "attribute", failing)
         patch.setattr(stage, "logit_pictures", no_pictures)
-        done = cxrlens.run(asked, data, out=tmp_path, device="cpu")
+        done = cxrlens.run(requested, data, out=tmp_path, device="cpu")
     assert [(one["what"], one["model"], one["reason"]) for one in told(done)] == [
         ("maps of Grad-CAM", "cnn", "RuntimeError: no memory here"),
         ("Figure 2", "silu", "ZeroDivisionError: by zero"),
@@ -92,7 +92,7 @@ def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_a
     assert {"figure1.png", "figure2.png"} <= {each.name for each in (tmp_path / "figures").iterdir()}
     assert "no memory here" in (tmp_path / "report.html").read_text()
     with nothing_trained(tmp_path):
-        again = cxrlens.run(asked, data, out=tmp_path, device="cpu")
+        again = cxrlens.run(requested, data, out=tmp_path, device="cpu")
     assert told(again) == []
     with np.load(tmp_path / "figures" / "figure1" / "cnn.npz") as file:
         assert "grad_cam" in file.files
@@ -102,14 +102,14 @@ def test_an_image_that_the_study_names_and_is_not_there_is_asked_for_before_trai
     data: Path, tmp_path: Path
 ) -> None:
     for names in ({"images": ["none.png"]}, {"also": ["none.png"]}):
-        asked = study(explain={**EXPLAIN, "methods": ["grad_cam"], **names})
+        requested = study(explain={**EXPLAIN, "methods": ["grad_cam"], **names})
         with (
             nothing_trained(tmp_path),
             pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"),
         ):
-            cxrlens.run(asked, data, out=tmp_path / "run", device="cpu")
+            cxrlens.run(requested, data, out=tmp_path / "run", device="cpu")
         with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
-            cxrlens.plan(asked, data, device="cpu")
+            cxrlens.plan(requested, data, device="cpu")
 
 
 def test_new_images_are_explained_by_the_models_that_can(run: cxrlens.Run, data: Path, tmp_path: Path) -> None:

@@ -117,8 +117,8 @@ def test_predict_gives_every_network_images_of_its_own_size(sized: cxrlens.Run, 
     table.index = [Path(file).name for file in table["image"]]
     for name in ROWS:
         known = sized.predictions.query("model == @name")
-        found = table.loc[[Path(image).name for image in known["image"]], name]
-        np.testing.assert_allclose(found, known["probability"], atol=2e-3)
+        result = table.loc[[Path(image).name for image in known["image"]], name]
+        np.testing.assert_allclose(result, known["probability"], atol=2e-3)
 
 
 def test_the_plan_times_every_row_at_its_size(sized: cxrlens.Run, monkeypatch) -> None:
@@ -142,15 +142,15 @@ def test_what_the_weights_were_not_made_for_is_recorded_and_said(sized: cxrlens.
     }
     weights = models["smaller"]["weights"]
     assert weights["preprocessing"]["mean"] == [127 / 255] * 3 and models["smaller"]["preprocessing"]["mean"] == [0] * 3
-    said = [line for line in to_markdown(sized.results).splitlines() if line.startswith("- ")]
-    assert said[:3] == [
+    output = [line for line in to_markdown(sized.results).splitlines() if line.startswith("- ")]
+    assert output[:3] == [
         "- smaller: received images of 64 pixels in [0, 1], but its weights were trained at 96 pixels (input: RGB, "
         "(x \\* 255 - 127) / 128)",
         f"- wanted another: 'wanted' is not on this machine; '{OWN}' is used instead",
         f"- auto: 'auto' selected '{OWN}', the best weights on this machine",
     ]
-    assert said[3].startswith("- Not run: nowhere") and len(said) == 4
-    assert said[1] in (sized.folder.path / "results.md").read_text(encoding="utf-8").splitlines()
+    assert output[3].startswith("- Not run: nowhere") and len(output) == 4
+    assert output[1] in (sized.folder.path / "results.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_search_of_augmentations_is_on_the_size_of_its_row(tmp_path: Path, monkeypatch) -> None:

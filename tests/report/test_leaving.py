@@ -37,8 +37,8 @@ def named_in(text: str) -> list[str]:
 
 
 def test_the_whole_page_names_patients_and_files_so_the_next_test_can_fail(whole: ReportData) -> None:
-    found = named_in(page(whole))
-    assert {IMAGES[0], IMAGES[39], IMAGES[3], PATIENTS[0], PATIENTS[4], Path(IMAGES[1]).stem} <= set(found)
+    result = named_in(page(whole))
+    assert {IMAGES[0], IMAGES[39], IMAGES[3], PATIENTS[0], PATIENTS[4], Path(IMAGES[1]).stem} <= set(result)
 
 
 def test_renamed_no_name_stands_anywhere_on_the_page_or_in_the_reading(whole: ReportData) -> None:
@@ -88,8 +88,8 @@ def test_the_reading_itself_is_left_as_it_was(whole: ReportData) -> None:
 def test_short_numbers_are_names_only_where_names_stand() -> None:
     names = Names.of(["1", "2.png"], ["2", "unknown"])
     assert names.text("2 of 1 unknown, 2.png, 12.png and 2.pngx") == "2 of 1 unknown, image 2, 12.png and 2.pngx"
-    told = names.plain({"image": "1", "patients": ["2", "unknown"], "count": "1", "patients_on_both_sides": 2})
-    assert told == {
+    output = names.plain({"image": "1", "patients": ["2", "unknown"], "count": "1", "patients_on_both_sides": 2})
+    assert output == {
         "image": "image 1", "patients": ["patient 1", "patient 2"], "count": "1", "patients_on_both_sides": 2,
     }  # fmt: skip
 

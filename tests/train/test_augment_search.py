@@ -32,7 +32,7 @@ def images(rows: range, seed: int = 0) -> LabelledImages:
 
 
 def plan(**changed: Any) -> Search:
-    found = Search(
+    result = Search(
         combinations={"none": Augmentation(), "rotation": SIX["rotation"], "brightness": SIX["brightness"]},
         folds=[(images(range(8)), images(range(8, 16))), (images(range(8, 16)), images(range(8)))],
         model=ModelOptions(name="benchmark"),
@@ -41,7 +41,7 @@ def plan(**changed: Any) -> Search:
         seed=3,
         device=Device("cpu", "CPU"),
     )
-    return replace(found, **changed)
+    return replace(result, **changed)
 
 
 @pytest.fixture
@@ -66,8 +66,8 @@ def test_every_combination_is_trained_on_every_fold_and_kept(tmp_path: Path, see
     # The study's own rows may say augment = false; a search without augmentation would compare nothing.
     assert all(fit.options.augment for fit in seen)
     assert [fit.augmentation for fit in seen] == [*plan().combinations.values()] * 2
-    kept = pd.read_csv(tmp_path / "trials.csv").sort_values(["combination", "fold"], ignore_index=True)
-    assert kept["auc"].tolist() == trials.sort_values(["combination", "fold"])["auc"].tolist()  # every digit
+    selected = pd.read_csv(tmp_path / "trials.csv").sort_values(["combination", "fold"], ignore_index=True)
+    assert selected["auc"].tolist() == trials.sort_values(["combination", "fold"])["auc"].tolist()  # every digit
 
 
 def test_a_trial_is_the_training_loop_and_nothing_else(tmp_path: Path):
