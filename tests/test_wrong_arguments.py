@@ -45,6 +45,9 @@ VALUES: dict[str, tuple[object, list[object]]] = {
     "float": (0.5, NO_NUMBER),
     "float | None": (None, NO_NUMBER[:-1]),
     "np.ndarray | Sequence[float]": ([1.0], ["text", 5, None, ["a"], {}]),
+    "Interpolation": ("nearest", [None, "bicubik", 5, ["nearest"], {}]),
+    "Literal['head', 'all'] | tuple[str, ...]": ("all", [None, "hed", 5, {}, [5], ARRAY]),
+    "Preprocessing": (None, [None, *NO_CLASS]),
     "bool": (False, [0, 1, None, "yes", {}, ARRAY]),
     "Progress": (SILENT, [None, *NO_CLASS]),
     "Classifier": (None, [None, *NO_CLASS]),
@@ -70,7 +73,8 @@ def doors() -> dict[str, Callable[..., Any]]:
     methods = {f"Run.{name}": method for name, method in of_run.items() if not name.startswith("_")}
     others = {"Study.load": cx.Study.load, "Study.of": cx.Study.of, "PretrainStudy.of": cx.PretrainStudy.of}
     others |= {"PretrainStudy.load": cx.PretrainStudy.load, "Objective.channel": cx.Objective.channel}
-    others |= {"Explanation.maps": cx.Explanation.maps}
+    others |= {"Explanation.maps": cx.Explanation.maps, "Attribution.enlarged": cx.Attribution.enlarged}
+    others |= {f"Classifier.{name}": getattr(cx.Classifier, name) for name in ("freeze_but", "set_preprocessing")}
     every = {**functions, **methods, **others}
     return {name: door for name, door in every.items() if name not in ARRAYS | NOT_YET}
 
@@ -86,6 +90,10 @@ def test_an_argument_of_another_kind_says_what_was_needed_and_what_came(name: st
     door, own = doors()[name], {}
     if name.startswith("Run.") and name != "Run.open":
         own = {"self": cx.Run(RunFolder(tmp_path))}
+    if name.startswith("Classifier."):
+        own = {"self": network()}
+    if name == "Attribution.enlarged":
+        own = {"self": cx.attribute(network(), torch.rand(1, 1, 64, 64))}
     if name == "Explanation.maps":
         own = {"self": cx.Explanation(tmp_path, (), ())}
     model = network()
@@ -182,6 +190,13 @@ def test_an_image_is_read_at_a_possible_size_and_depth_only(
     with pytest.raises(cx.UserError, match=message):
         cx.load_image(file, **options)
     assert cx.load_image(file, size=np.int64(64)).shape == (1, 1, 64, 64), "a whole number of numpy is one"
+
+
+@pytest.mark.parametrize("name", [None, 5, ["grad_cam"], {"a": 1}, "grad_cma"])
+def test_a_registry_says_what_it_has(name: Any) -> None:
+    assert name not in cx.METHODS
+    with pytest.raises(cx.UserError, match=r"unknown attribution method|unknown method"):
+        _ = cx.METHODS[name]
 
 
 def test_a_run_is_a_folder(tmp_path: Path) -> None:

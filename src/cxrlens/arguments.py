@@ -123,7 +123,7 @@ def _fits_one(value: Any, kind: Any) -> bool:
         return True
     if origin is Literal:
         return any(value is choice or (type(value) is type(choice) and value == choice) for choice in arguments)
-    if origin is Sequence:
+    if origin in (Sequence, tuple):
         # Arrays, columns and indices of numpy and pandas are sequences in all but name.
         value = value.tolist() if getattr(value, "ndim", 0) == 1 and hasattr(value, "tolist") else value
         listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
@@ -159,7 +159,7 @@ def _words_one(kind: Any) -> str:
         return WORDS[kind]
     if origin is Literal:
         return " or ".join(map(repr, arguments))
-    if origin is Sequence:
+    if origin in (Sequence, tuple):
         plural = {PATH: "paths", "text": "texts", "a whole number": "whole numbers", "a number": "numbers"}
         inner = _words(arguments[0])
         return f"a list of {plural.get(inner, f'items, each {inner}')}"

@@ -192,6 +192,7 @@ class Attribution:
             return self.maps
         return self.maps.abs() if self.displayed == "magnitude" else self.maps.clamp(min=0)
 
+    @checked
     def enlarged(self, interpolation: Interpolation = "bicubic", margin: bool = True) -> Tensor:
         """The evidence at the images' size, float32 [b, h, w].
 
