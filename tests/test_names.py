@@ -101,5 +101,7 @@ def test_an_ascii_locale_reaches_the_same_files(tmp_path: Path) -> None:
     "names", [("image", "model image"), ("model image", "image", "model model image"), ("problem",)]
 )
 def test_each_model_has_a_column_of_its_own_whatever_it_is_called(names: tuple[str, ...]) -> None:
-    found = list(columns(names).values())
-    assert len(found) == len(names) == len({*found, "image", "problem", "warnings"} - {"image", "problem", "warnings"})
+    result = list(columns(names).values())
+    assert (
+        len(result) == len(names) == len({*result, "image", "problem", "warnings"} - {"image", "problem", "warnings"})
+    )

@@ -192,6 +192,6 @@ def test_another_folder_of_the_same_name_does_not_take_the_first_ones_result(run
 
     written = [write_external(run, found(place)).file for place in ("a", "b", "a", "b")]
     assert written[0] == written[2] != written[1] == written[3]
-    told = [json.loads(path.read_text()) for path in written[:2]]
-    assert [one["data"]["name"] for one in told] == ["images", "images 2"]
+    output = [json.loads(path.read_text()) for path in written[:2]]
+    assert [one["data"]["name"] for one in output] == ["images", "images 2"]
     assert [pd.read_csv(path.with_suffix(".csv"))["image"][0] for path in written[:2]] == ["a", "b"]

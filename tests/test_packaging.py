@@ -27,27 +27,27 @@ def declared(lines: list[str]) -> dict[str, Requirement]:
 
 def imported(folder: Path) -> set[str]:
     """Top-level names of every import below a folder, the project's own and the standard library's left out."""
-    found: set[str] = set()
+    result: set[str] = set()
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
+                result |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module.split(".")[0])
-    return found - {"cxrlens", *sys.stdlib_module_names}
+                result.add(node.module.split(".")[0])
+    return result - {"cxrlens", *sys.stdlib_module_names}
 
 
 def test_what_the_package_imports_is_declared_and_the_other_way_round() -> None:
-    wanted = declared(PROJECT["project"]["dependencies"])
+    expected = declared(PROJECT["project"]["dependencies"])
     providers = packages_distributions()
     used = {
         module: {canonicalize_name(name) for name in providers.get(module, [])} for module in imported(ROOT / "src")
     }
-    undeclared = {module: names for module, names in used.items() if not names & set(wanted)}
+    undeclared = {module: names for module, names in used.items() if not names & set(expected)}
     optional = declared([line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra])
     undeclared = {module: names for module, names in undeclared.items() if not names & set(optional)}
     assert not undeclared
-    assert set(wanted) - set().union(*used.values()) == DATA_ONLY
+    assert set(expected) - set().union(*used.values()) == DATA_ONLY
 
 
 @pytest.mark.parametrize("name", ["demo", "dev", "docs"])
@@ -84,16 +84,19 @@ def test_nothing_that_a_user_installs_is_under_the_gpl_for_the_project_is_under_
     extras = PROJECT["project"]["optional-dependencies"]
     lines = [*PROJECT["project"]["dependencies"], *(line for name in extras if name != "dev" for line in extras[name])]
     for name in declared(lines):
-        said = metadata(name)
-        licences = [said.get("License-Expression") or said.get("License") or "", *(said.get_all("Classifier") or [])]
+        output = metadata(name)
+        licences = [
+            output.get("License-Expression") or output.get("License") or "",
+            *(output.get_all("Classifier") or []),
+        ]
         assert not [each for each in licences if re.search(r"(?<!L)GPL|GNU General Public", each[:200])], name
 
 
 def test_the_citation_is_of_this_version_and_licence() -> None:
     text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    said = dict(re.findall(r"^([a-z-]+): (.+)$", text, re.MULTILINE))
-    assert (said["version"], said["license"]) == (PROJECT["project"]["version"], PROJECT["project"]["license"])
-    assert said["cff-version"] == "1.2.0" and "Visualizing Transfer Learning in COVID-19 X-rays" in text
+    output = dict(re.findall(r"^([a-z-]+): (.+)$", text, re.MULTILINE))
+    assert (output["version"], output["license"]) == (PROJECT["project"]["version"], PROJECT["project"]["license"])
+    assert output["cff-version"] == "1.2.0" and "Visualizing Transfer Learning in COVID-19 X-rays" in text
 
 
 def test_a_renewed_lock_names_what_came_went_and_changed(tmp_path: Path) -> None:

@@ -157,6 +157,6 @@ def test_a_value_of_any_wrong_type_anywhere_is_a_sentence_never_a_traceback(kind
 
 def places(raw: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     items = raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ()
-    found = [(*above, key) for key, _ in items]
+    result = [(*above, key) for key, _ in items]
     items = raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ()
-    return [*found, *(place for key, value in items for place in places(value, (*above, key)))]
+    return [*result, *(place for key, value in items for place in places(value, (*above, key)))]

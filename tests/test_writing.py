@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from cxrlens.errors import UserError
 from cxrlens.files import write_atomically, write_text
+from cxrlens.train import checkpoint as checkpoint_module
 from cxrlens.train.checkpoint import save_tensors
 
 
@@ -49,7 +50,7 @@ def test_weights_on_a_full_disk_are_told_and_not_half_there(tmp_path: Path, monk
         draft.write_bytes(b"half")
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("cxrlens.train.checkpoint.save_file", full)
+    monkeypatch.setattr(checkpoint_module, "save_file", full)
     with pytest.raises(UserError, match="No space left on device"):
         save_tensors(tmp_path / "weights.safetensors", {"a": torch.ones(1)})
     assert not list(tmp_path.iterdir())

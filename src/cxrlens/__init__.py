@@ -18,29 +18,49 @@ from typing import TYPE_CHECKING
 from cxrlens.errors import near_miss
 
 if TYPE_CHECKING:
+    from cxrlens.audit.data_check import CheckReport, Integrity
     from cxrlens.audit.probes import PROBES
-    from cxrlens.data.cohort import Cohort
+    from cxrlens.data.cohort import Cohort, Decoded
+    from cxrlens.data.duplicates import Pair
     from cxrlens.data.sources import SOURCES, Source
+    from cxrlens.data.split import SetCounts, Split
+    from cxrlens.data.steps import StepGroup
     from cxrlens.errors import UserError
     from cxrlens.evaluate.auc import AucDifference, AucInterval, auc_difference, auc_interval
-    from cxrlens.explain.activation_maximization import PRESETS, Objective, maximize, reference_activations
+    from cxrlens.evaluate.comparisons import Comparison
+    from cxrlens.evaluate.records import Evaluation
+    from cxrlens.explain.activation_maximization import (
+        PRESETS,
+        Convergence,
+        MaximizationInterrupted,
+        MaximizationResult,
+        MaximizeOptions,
+        Objective,
+        assess_convergence,
+        maximize,
+        reference_activations,
+    )
     from cxrlens.explain.attribute import attribute
-    from cxrlens.explain.base import Attribution, overlay, shared_scale
+    from cxrlens.explain.base import Attribution, Display, overlay, shared_scale
     from cxrlens.explain.methods import METHODS
+    from cxrlens.explain.model_explanation import ModelExplanation
+    from cxrlens.models.backbones import Preprocessing
     from cxrlens.models.classifier import Classifier
-    from cxrlens.pipeline.auc_table import auc_table
-    from cxrlens.pipeline.augment_search import SearchOptions, augment_search, augment_sheet
+    from cxrlens.pipeline.auc_table import AucTable, auc_table
+    from cxrlens.pipeline.augment_search import Ranking, SearchOptions, augment_search, augment_sheet
     from cxrlens.pipeline.check import check
     from cxrlens.pipeline.compare_runs import compare_runs
     from cxrlens.pipeline.explain.images import Explanation
-    from cxrlens.pipeline.external import ExternalResult
+    from cxrlens.pipeline.external import ExternalImages, ExternalResult
+    from cxrlens.pipeline.external_evaluate import ExternalModel
     from cxrlens.pipeline.interface import Audit, Run
-    from cxrlens.pipeline.plan import plan
+    from cxrlens.pipeline.plan import Plan, PlannedModel, plan
     from cxrlens.pipeline.predict import load_image
-    from cxrlens.pipeline.pretrain import pretrain
+    from cxrlens.pipeline.pretrain import Pretrained, pretrain
     from cxrlens.pipeline.run import run
     from cxrlens.pretrain_study import PretrainStudy
-    from cxrlens.progress import Progress
+    from cxrlens.progress import Progress, Task
+    from cxrlens.report.runs_compared import ComparedRun, NotComparable, RunAuc, RunDifference, RunsCompared
     from cxrlens.study import Study
 
 __version__ = "0.1.0"
@@ -50,23 +70,53 @@ _HOMES = {
     "Attribution": "cxrlens.explain.base",
     "AucDifference": "cxrlens.evaluate.auc",
     "AucInterval": "cxrlens.evaluate.auc",
+    "AucTable": "cxrlens.pipeline.auc_table",
     "Audit": "cxrlens.pipeline.interface",
+    "CheckReport": "cxrlens.audit.data_check",
     "Classifier": "cxrlens.models.classifier",
     "Cohort": "cxrlens.data.cohort",
+    "ComparedRun": "cxrlens.report.runs_compared",
+    "Comparison": "cxrlens.evaluate.comparisons",
+    "Convergence": "cxrlens.explain.activation_maximization",
+    "Decoded": "cxrlens.data.cohort",
+    "Display": "cxrlens.explain.base",
+    "Evaluation": "cxrlens.evaluate.records",
     "Explanation": "cxrlens.pipeline.explain.images",
+    "ExternalImages": "cxrlens.pipeline.external",
+    "ExternalModel": "cxrlens.pipeline.external_evaluate",
     "ExternalResult": "cxrlens.pipeline.external",
+    "Integrity": "cxrlens.audit.data_check",
     "METHODS": "cxrlens.explain.methods",
+    "MaximizationInterrupted": "cxrlens.explain.activation_maximization",
+    "MaximizationResult": "cxrlens.explain.activation_maximization",
+    "MaximizeOptions": "cxrlens.explain.activation_maximization",
+    "ModelExplanation": "cxrlens.explain.model_explanation",
+    "NotComparable": "cxrlens.report.runs_compared",
     "Objective": "cxrlens.explain.activation_maximization",
     "PRESETS": "cxrlens.explain.activation_maximization",
     "PROBES": "cxrlens.audit.probes",
+    "Pair": "cxrlens.data.duplicates",
+    "Plan": "cxrlens.pipeline.plan",
+    "PlannedModel": "cxrlens.pipeline.plan",
+    "Preprocessing": "cxrlens.models.backbones",
     "PretrainStudy": "cxrlens.pretrain_study",
+    "Pretrained": "cxrlens.pipeline.pretrain",
     "Progress": "cxrlens.progress",
+    "Ranking": "cxrlens.pipeline.augment_search",
     "Run": "cxrlens.pipeline.interface",
+    "RunAuc": "cxrlens.report.runs_compared",
+    "RunDifference": "cxrlens.report.runs_compared",
+    "RunsCompared": "cxrlens.report.runs_compared",
     "SOURCES": "cxrlens.data.sources",
     "SearchOptions": "cxrlens.pipeline.augment_search",
+    "SetCounts": "cxrlens.data.split",
     "Source": "cxrlens.data.sources",
+    "Split": "cxrlens.data.split",
+    "StepGroup": "cxrlens.data.steps",
     "Study": "cxrlens.study",
+    "Task": "cxrlens.progress",
     "UserError": "cxrlens.errors",
+    "assess_convergence": "cxrlens.explain.activation_maximization",
     "attribute": "cxrlens.explain.attribute",
     "auc_difference": "cxrlens.evaluate.auc",
     "auc_interval": "cxrlens.evaluate.auc",
@@ -85,10 +135,14 @@ _HOMES = {
     "shared_scale": "cxrlens.explain.base",
 }
 __all__ = [
-    "METHODS", "PRESETS", "PROBES", "SOURCES", "Attribution", "AucDifference", "AucInterval", "Audit", "Classifier",
-    "Cohort", "Explanation", "ExternalResult", "Objective", "PretrainStudy", "Progress", "Run", "SearchOptions",
-    "Source", "Study", "UserError", "attribute", "auc_difference", "auc_interval", "auc_table", "augment_search",
-    "augment_sheet", "check", "compare_runs", "load_image", "maximize", "overlay", "plan", "pretrain",
+    "METHODS", "PRESETS", "PROBES", "SOURCES", "Attribution", "AucDifference", "AucInterval", "AucTable", "Audit",
+    "CheckReport", "Classifier", "Cohort", "ComparedRun", "Comparison", "Convergence", "Decoded", "Display",
+    "Evaluation", "Explanation", "ExternalImages", "ExternalModel", "ExternalResult", "Integrity",
+    "MaximizationInterrupted", "MaximizationResult", "MaximizeOptions", "ModelExplanation", "NotComparable",
+    "Objective", "Pair", "Plan", "PlannedModel", "Preprocessing", "PretrainStudy", "Pretrained", "Progress", "Ranking",
+    "Run", "RunAuc", "RunDifference", "RunsCompared", "SearchOptions", "SetCounts", "Source", "Split", "StepGroup",
+    "Study", "Task", "UserError", "assess_convergence", "attribute", "auc_difference", "auc_interval", "auc_table",
+    "augment_search", "augment_sheet", "check", "compare_runs", "load_image", "maximize", "overlay", "plan", "pretrain",
     "reference_activations", "run", "shared_scale",
 ]  # fmt: skip
 

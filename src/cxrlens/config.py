@@ -5,14 +5,26 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cxrlens.errors import UserError, near_miss, nearest_file
 
 
-class Config(BaseModel):
+class _Checked(type(BaseModel)):
+    """A wrong argument of a constructor, as in `MaximizeOptions(batch=0)`, is an error that the user can correct."""
+
+    if not TYPE_CHECKING:
+
+        def __call__(cls, *args, **kwargs):
+            try:
+                return super().__call__(*args, **kwargs)
+            except ValidationError as error:
+                raise UserError(f"{cls.__name__}: {_explained(cls, kwargs, error)}") from error
+
+
+class Config(BaseModel, metaclass=_Checked):
     """Base class of a table of options: frozen, and an unknown key is an error that names the nearest known key.
 
     Attributes:
@@ -58,8 +70,12 @@ def parse(kind: type[C], raw: Mapping[str, Any], where: str) -> C:
     try:
         return kind.model_validate(dict(raw))
     except ValidationError as error:
-        lines = [_explain(kind, {**fault, "loc": _keys(raw, fault)}) for fault in error.errors()]
-        raise UserError(f"{where}: " + "; ".join(lines)) from error
+        raise UserError(f"{where}: {_explained(kind, raw, error)}") from error
+
+
+def _explained(kind: type[BaseModel], raw: Mapping[str, Any], error: ValidationError) -> str:
+    """Each fault of a table as one message."""
+    return "; ".join(_explain(kind, {**fault, "loc": _keys(raw, fault)}) for fault in error.errors())
 
 
 def _explain(kind: type[BaseModel], fault: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import tomlkit
 from pydantic import Field, field_validator
 
+from cxrlens.arguments import checked
 from cxrlens.config import Config, parse, read_toml
 from cxrlens.data.augment import Augmentation
 from cxrlens.data.finding_sets import FindingSet
@@ -134,6 +135,7 @@ class PretrainStudy(Config):
     card: CardOptions = CardOptions()
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> PretrainStudy:
         """Reads a pretraining file.
 
@@ -143,6 +145,7 @@ class PretrainStudy(Config):
         return cls.of(read_toml(path), str(path))
 
     @classmethod
+    @checked
     def of(cls, raw: Mapping[str, Any], where: str = "the pretraining") -> PretrainStudy:
         """Makes a pretraining from the tables of its file."""
         sets = raw.get("data")

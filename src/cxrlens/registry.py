@@ -48,7 +48,7 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         self._discover()
-        if name not in self._parts:
+        if not isinstance(name, str) or name not in self._parts:
             raise UserError(near_miss(self.kind, name, self._parts))
         return self._parts[name]
 
@@ -58,7 +58,7 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         self._discover()
-        return name in self._parts
+        return isinstance(name, str) and name in self._parts
 
     def _discover(self) -> None:
         if self._package is None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import tomlkit
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
+from cxrlens.arguments import checked
 from cxrlens.audit.audit_options import AuditOptions
 from cxrlens.config import Config, parse, read_toml, unknown_key
 from cxrlens.data.augment import Augmentation
@@ -163,6 +164,7 @@ class Study(Config):
     audit: AuditOptions = AuditOptions()
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> Study:
         """Reads a study file.
 
@@ -172,6 +174,7 @@ class Study(Config):
         return cls.of(read_toml(path), str(path))
 
     @classmethod
+    @checked
     def of(cls, raw: Mapping[str, Any], where: str = "the study") -> Study:
         """Makes a study from the tables of a study file; `[training]` holds the keys that all `[[models]]` share."""
         raw = dict(raw)

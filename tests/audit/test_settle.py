@@ -14,10 +14,10 @@ BAR = Bar(0.5, 0.1, "of these")
 
 
 def finding(value: float, low: float, high: float, p: float, bar: Bar | None = BAR, **more: object) -> AuditResult:
-    told = AuditResult(
+    output = AuditResult(
         "probe", "model", "AUC", value, low, high, "undecided", "limits", "direction", "Said.", p, bar=bar
     )
-    return replace(told, **more)
+    return replace(output, **more)
 
 
 def verdicts(*findings: AuditResult, level: float = 0.95) -> list[str]:
@@ -50,14 +50,14 @@ def test_holms_correction_decides_not_the_interval() -> None:
 
 def test_families_do_not_correct_each_other() -> None:
     other = replace(BAR, family="of those")
-    found = settle([finding(0.7, 0.55, 0.8, 0.03), finding(0.7, 0.55, 0.8, 0.04, other)])
-    assert [each.p_holm for each in found] == [0.03, 0.04] and {each.verdict for each in found} == {"flag"}
+    result = settle([finding(0.7, 0.55, 0.8, 0.03), finding(0.7, 0.55, 0.8, 0.04, other)])
+    assert [each.p_holm for each in result] == [0.03, 0.04] and {each.verdict for each in result} == {"flag"}
 
 
 def test_an_unknown_p_is_no_flag_and_is_left_out_of_the_correction() -> None:
-    found = settle([finding(0.9, 0.8, 1.0, np.nan), finding(0.7, 0.55, 0.8, 0.03)])
-    assert [each.verdict for each in found] == ["undecided", "flag"]
-    assert np.isnan(found[0].p_holm) and found[1].p_holm == 0.03
+    result = settle([finding(0.9, 0.8, 1.0, np.nan), finding(0.7, 0.55, 0.8, 0.03)])
+    assert [each.verdict for each in result] == ["undecided", "flag"]
+    assert np.isnan(result[0].p_holm) and result[1].p_holm == 0.03
 
 
 def test_an_unknown_interval_settles_nothing() -> None:
@@ -78,16 +78,16 @@ def test_the_level_is_that_of_the_intervals() -> None:
 
 def test_none_is_no_trouble_and_the_order_is_kept() -> None:
     assert settle([]) == []
-    found = settle([finding(value, 0.4, 0.9, 0.5) for value in (0.6, 0.5, 0.7)])
-    assert [each.value for each in found] == [0.6, 0.5, 0.7]
+    result = settle([finding(value, 0.4, 0.9, 0.5) for value in (0.6, 0.5, 0.7)])
+    assert [each.value for each in result] == [0.6, 0.5, 0.7]
 
 
 def test_what_cannot_be_measured_is_a_finding_without_a_number() -> None:
-    found = refused("corners", "m", "AUC lost", "too few images", "limits")
-    assert np.isnan([found.value, found.low, found.high, found.p, found.p_holm]).all()
-    assert (found.verdict, found.reason, found.bar) == ("undecided", "too few images", None)
-    assert found.sentence == "Not measured: too few images."
-    assert settle([found])[0] is found
+    result = refused("corners", "m", "AUC lost", "too few images", "limits")
+    assert np.isnan([result.value, result.low, result.high, result.p, result.p_holm]).all()
+    assert (result.verdict, result.reason, result.bar) == ("undecided", "too few images", None)
+    assert result.sentence == "Not measured: too few images."
+    assert settle([result])[0] is result
 
 
 def test_a_record_comes_back_as_the_finding_it_was() -> None:
@@ -99,16 +99,16 @@ def test_a_record_comes_back_as_the_finding_it_was() -> None:
             finding(3.0, np.nan, np.nan, np.nan, None, verdict="flag", reason="seen"),
         ]
     ):
-        told = json.loads(json.dumps(plain_result(each), allow_nan=False))
-        back = restored(told)
-        assert plain_result(back) == told
+        output = json.loads(json.dumps(plain_result(each), allow_nan=False))
+        back = restored(output)
+        assert plain_result(back) == output
         np.testing.assert_equal(vars(back), vars(each))
 
 
 def test_a_record_of_another_version_is_not_taken_for_one() -> None:
-    told = plain_result(finding(0.7, 0.55, 0.8, 0.01))
-    for other in ({**told, "more": 1}, {name: told[name] for name in told if name != "limits"}):
+    output = plain_result(finding(0.7, 0.55, 0.8, 0.01))
+    for other in ({**output, "more": 1}, {name: output[name] for name in output if name != "limits"}):
         with pytest.raises(TypeError):
             restored(other)
     with pytest.raises(TypeError):
-        restored({name: told[name] for name in told if name != "high"})
+        restored({name: output[name] for name in output if name != "high"})

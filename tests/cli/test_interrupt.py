@@ -65,11 +65,11 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(tmp_path: Path) -> Non
     study, out = tmp_path / "slow.toml", tmp_path / "out"
     study.write_text(STUDY.replace("STEPS", "30"))
     command = [sys.executable, "-m", "cxrlens.cli.main", "run", str(study), "--out", str(out), "--device", "cpu"]
-    told, status = on_a_terminal(command, press_after=b"epoch 1 ")
-    assert status == 130 and "the same command continues from there" in " ".join(told.split()), told[-2000:]
-    assert "loss" in told and "left" in told
+    output, status = on_a_terminal(command, press_after=b"epoch 1 ")
+    assert status == 130 and "the same command continues from there" in " ".join(output.split()), output[-2000:]
+    assert "loss" in output and "left" in output
     unit = out / "models" / "network" / "seed-0" / "fold-0"
     assert (unit / "checkpoint.safetensors").exists() and not (out / "results.json").exists()
-    told, status = on_a_terminal(command)
-    assert status == 0 and "Table 1" in told, told[-2000:]
-    assert "AUC" in told and (out / "results.json").exists() and not (unit / "checkpoint.safetensors").exists()
+    output, status = on_a_terminal(command)
+    assert status == 0 and "Table 1" in output, output[-2000:]
+    assert "AUC" in output and (out / "results.json").exists() and not (unit / "checkpoint.safetensors").exists()

@@ -37,8 +37,8 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_a_users_error_is_one_paragraph_without_a_traceback(monkeypatch, capsys, tmp_path: Path) -> None:
     assert run("run", str(tmp_path / "gone.toml"), monkeypatch=monkeypatch) == 2
-    told = capsys.readouterr()
-    assert told.err.startswith("error: cannot read the file") and "Traceback" not in told.err and not told.out
+    output = capsys.readouterr()
+    assert output.err.startswith("error: cannot read the file") and "Traceback" not in output.err and not output.out
 
 
 def test_a_dry_run_says_what_would_run_and_makes_no_folder(monkeypatch, capsys, tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_predict_lists_what_it_could_not_read_and_fails_only_where_that_is_asked
     capsys.readouterr()
     words = ("predict", str(tmp_path / "out"), str(tmp_path / "new" / "images"), "--out", str(tmp_path / "p.csv"))
     assert run(*words, monkeypatch=monkeypatch) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "page.png: an HTML page, not an image" in told and "never for diagnosis" in told
+    output = " ".join(capsys.readouterr().out.split())
+    assert "page.png: an HTML page, not an image" in output and "never for diagnosis" in output
     assert (tmp_path / "p.csv").read_text().startswith("image,m,problem")
     assert run(*words, "--strict", monkeypatch=monkeypatch) == 1
 
@@ -92,12 +92,12 @@ def test_a_check_prints_one_object_whose_cohort_is_that_of_the_results(monkeypat
         '[[models]]\nname = "m"\n'
     )
     assert run("data", "check", str(study), "--json", monkeypatch=monkeypatch) == 0
-    told = capsys.readouterr()
-    assert list(json.loads(told.out)["cohort"]) == [
+    output = capsys.readouterr()
+    assert list(json.loads(output.out)["cohort"]) == [
         "images", "positive", "negative", "patients", "train", "validation", "validation_images_of_training_patients",
         "validation_patients_in_training", "missing",
     ]  # fmt: skip
-    assert not told.err, "a pipe gets no bars"
+    assert not output.err, "a pipe gets no bars"
     assert run("data", "check", str(study), "--sheet", str(tmp_path / "s.doc"), monkeypatch=monkeypatch) == 2
     assert "ends in .png, .pdf, .svg" in capsys.readouterr().err
     assert run("data", "check", str(study), "--sheet", str(study / "s.png"), monkeypatch=monkeypatch) == 2

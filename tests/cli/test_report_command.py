@@ -29,12 +29,12 @@ def run(*words: object, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_the_page_is_made_from_the_folder_alone_and_licences_are_told(monkeypatch, capsys, folder: Path) -> None:
     assert run("report", folder, monkeypatch=monkeypatch) == 0
-    told = capsys.readouterr()
-    assert re.search(rf"report: {re.escape(str(folder))}/report\.html \(\d+\.\d MB\)", told.out)
+    output = capsys.readouterr()
+    assert re.search(rf"report: {re.escape(str(folder))}/report\.html \(\d+\.\d MB\)", output.out)
     start = "warning: 19 of the 39 images that this page may show have no licence that is known to allow sharing: "
-    assert start in told.err
-    assert "10 without a licence (no licence is stated); 9 “ask the author”" in told.err
-    assert "terms of CC BY-NC-SA, 10 images: not for commercial use" in told.err
+    assert start in output.err
+    assert "10 without a licence (no licence is stated); 9 “ask the author”" in output.err
+    assert "terms of CC BY-NC-SA, 10 images: not for commercial use" in output.err
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count('src="data:image/png') == 3 and PATIENTS[0] in page
     assert (folder / "tables" / "table1.tex").is_file()
@@ -46,9 +46,9 @@ def test_what_must_not_leave_is_not_on_the_page_and_the_whole_page_stays(monkeyp
     capsys.readouterr()
     words = ("report", folder, "--no-images", "--no-notes", "--rename")
     assert run(*words, monkeypatch=monkeypatch) == 0
-    told = capsys.readouterr()
-    assert "not anonymous" in told.err and "warning" not in told.err and "left out: figure1, figure3" in told.err
-    assert "report-shared.html" in told.out and (folder / "report.html").read_bytes() == before
+    output = capsys.readouterr()
+    assert "not anonymous" in output.err and "warning" not in output.err and "left out: figure1, figure3" in output.err
+    assert "report-shared.html" in output.out and (folder / "report.html").read_bytes() == before
     page = (folder / "report-shared.html").read_text(encoding="utf-8")
     assert not [name for name in (*IMAGES, *PATIENTS) if name in page or name.replace("&", "&amp;") in page]
     assert page.count('src="data:image/') == 1 and "coughs" not in page and "patient 1" in page
@@ -82,9 +82,9 @@ def test_json_is_one_object_and_files_hold_the_same(monkeypatch, capsys, folder:
     other = run_folder(tmp_path / "other", predictions(1))
     csv, markdown = tmp_path / "c.csv", tmp_path / "c.md"
     assert run("compare", folder, other, "--json", "--out", csv, monkeypatch=monkeypatch) == 0
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     table = pd.read_csv(csv)
-    assert len(table) == 6 and table["value"][4] == pytest.approx(told["differences"][0]["difference"], abs=1e-6)
+    assert len(table) == 6 and table["value"][4] == pytest.approx(output["differences"][0]["difference"], abs=1e-6)
     assert run("compare", folder, other, "--out", markdown, monkeypatch=monkeypatch) == 0
     assert markdown.read_text(encoding="utf-8").startswith(
         "# Runs side by side\n\n| AUC [interval] | a run é | other |"

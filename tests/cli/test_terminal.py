@@ -49,11 +49,11 @@ def test_a_terminal_that_lacks_signs_gets_others(locale: dict[str, str], tmp_pat
         done = cxrlens(*words, **locale)
         assert b"Traceback" not in done.stderr, done.stderr
         assert done.returncode == 0, done.stderr
-        said = done.stdout.decode(locale.get("PYTHONIOENCODING", "ascii"))
+        text = done.stdout.decode(locale.get("PYTHONIOENCODING", "ascii"))
         if "--json" in words:
-            assert ODD in {each["model"] for each in json.loads(said)["aucs"]}
+            assert ODD in {each["model"] for each in json.loads(text)["aucs"]}
         elif words[0] == "compare":
-            assert "[/red]" in said and "$a_1$" in said and "?" in said
+            assert "[/red]" in text and "$a_1$" in text and "?" in text
 
 
 def test_a_file_of_an_old_code_page_is_named_in_an_error(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_brackets_are_brackets_and_escapes_move_no_cursor(capsys) -> None:
     console = Console(width=100)
     say(console, "a[pa] [/x] [red]b[/] \x1b[2J\\")
     console.print(Fitted("t", ["[m]", "AUC"], [["net [all]\x07", "0.5 [0.4, 0.6]"]]))
-    told = capsys.readouterr().out
-    assert "a[pa] [/x] [red]b[/] \\x1b[2J\\\n" in told
-    assert "[m]" in told and "net [all]\\x07" in told and "\x1b" not in told
+    output = capsys.readouterr().out
+    assert "a[pa] [/x] [red]b[/] \\x1b[2J\\\n" in output
+    assert "[m]" in output and "net [all]\\x07" in output and "\x1b" not in output
     narrow = Console(width=24)
     narrow.print(Fitted("t", ["model", "AUC"], [["net [all] − b [c]", "0.5 [0.4, 0.6]"]]))
     assert "net [all]" in capsys.readouterr().out, "a bracket in a name begins no interval"
@@ -90,8 +90,10 @@ def test_python_m_and_completion_know_the_programs_name() -> None:
     assert b"Usage: cxrlens [OPTIONS] COMMAND" in done.stdout and b"--install-completion" in done.stdout
     known = cxrlens(_CXRLENS_COMPLETE="complete_bash", COMP_WORDS="cxrlens pre", COMP_CWORD="1").stdout.split()
     assert known == [b"predict", b"pretrain"]
-    asked = cxrlens("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")  # any parent will do
-    assert b"_CXRLENS_COMPLETE=complete_bash" in asked.stdout
+    requested = cxrlens(
+        "--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1"
+    )  # any parent will do
+    assert b"_CXRLENS_COMPLETE=complete_bash" in requested.stdout
 
 
 def test_a_check_names_three_pairs_and_json_has_all(tmp_path: Path) -> None:
@@ -116,5 +118,5 @@ def test_a_check_names_three_pairs_and_json_has_all(tmp_path: Path) -> None:
     assert told.count("two labels for one image") == 3 and "9 more pairs" in told
     sentence = next(line for line in told.splitlines() if "under two patient ids" in line)
     assert sentence.count(" = ") == 3 and "and 9 more; --json has them all" in sentence and "[" in sentence
-    found = json.loads(cxrlens(*words, "--json").stdout)
-    assert len(found["duplicates"]) == 12 and len(found["one_patient_under_ids"]) == 12
+    result = json.loads(cxrlens(*words, "--json").stdout)
+    assert len(result["duplicates"]) == 12 and len(result["one_patient_under_ids"]) == 12

@@ -79,13 +79,17 @@ def test_a_network_that_a_method_is_not_defined_on_is_refused(method: str, netwo
 
 def _state(network: Classifier) -> dict[str, object]:
     """All that a method could leave behind."""
-    found: dict[str, object] = {f"tensor {name}": each.clone() for name, each in network.state_dict().items()}
+    result: dict[str, object] = {f"tensor {name}": each.clone() for name, each in network.state_dict().items()}
     for name, each in network.named_parameters():
-        found |= {f"gradient {name}": each.grad, f"flag {name}": each.requires_grad}
+        result |= {f"gradient {name}": each.grad, f"flag {name}": each.requires_grad}
     for name, module in network.named_modules():
         hooks = [len(getattr(module, each)) for each in HOOKS]
-        found |= {f"mode {name}": module.training, f"hooks {name}": hooks, f"forward {name}": "forward" in vars(module)}
-    return found
+        result |= {
+            f"mode {name}": module.training,
+            f"hooks {name}": hooks,
+            f"forward {name}": "forward" in vars(module),
+        }
+    return result
 
 
 def _same(a: object, b: object) -> bool:
@@ -120,20 +124,20 @@ def small(weight: float, outputs: int = 1) -> Classifier:
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_no_evidence_gives_zeros_and_a_bare_image(method: str) -> None:
-    found = explain(small(0.0), images(2, 16), method, **({"window": 4, "stride": 4} if method == "occlusion" else {}))
-    assert not found.maps.any()
+    result = explain(small(0.0), images(2, 16), method, **({"window": 4, "stride": 4} if method == "occlusion" else {}))
+    assert not result.maps.any()
     bare = images(2, 16)[:, 0, :, :, None].expand(-1, -1, -1, 3)
-    assert torch.equal(torch.from_numpy(overlay(images(2, 16), found)), bare)
+    assert torch.equal(torch.from_numpy(overlay(images(2, 16), result)), bare)
 
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_the_batch_bounds_the_memory_and_changes_no_map(method: str) -> None:
     options = {"window": 8, "stride": 8} if method == "occlusion" else {}
     network, batch = small(1.0, outputs=3), images(5, 16)
-    wanted = explain(network, batch, method, target=[0, 1, 2, 1, 0], batch=16, **options)
+    expected = explain(network, batch, method, target=[0, 1, 2, 1, 0], batch=16, **options)
     for size in (1, 3):
-        found = explain(network, batch, method, target=[0, 1, 2, 1, 0], batch=size, **options)
-        torch.testing.assert_close(found.maps, wanted.maps, rtol=1e-5, atol=1e-9)
+        result = explain(network, batch, method, target=[0, 1, 2, 1, 0], batch=size, **options)
+        torch.testing.assert_close(result.maps, expected.maps, rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -147,10 +151,10 @@ def test_memory_stays_flat_over_two_hundred_images(method: str, living: None) ->
 
     count()
     handle = network.backbone.register_forward_pre_hook(count)
-    found = explain(network, batch, method, batch=20, **options)
+    result = explain(network, batch, method, batch=20, **options)
     handle.remove()
     count()
-    assert len(alive) > 10 and len(found.maps) == 200
+    assert len(alive) > 10 and len(result.maps) == 200
     steps = (len(alive) - 2) // 10
     assert alive[-2] - alive[steps] <= 9, "more than a finished map is kept of each batch"
     assert alive[-1] == alive[0] + 1, "more than the maps is left behind"

@@ -211,7 +211,7 @@ def test_a_full_disk_leaves_nothing_under_the_final_name(cohort, folder, monkeyp
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("cxrlens.data.cache.os.fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"cannot keep decoded images .* No space left .* CXRLENS_CACHE"):
         build_cache(cohort, 16, folder=folder)
     assert not [path for path in folder.iterdir() if path.is_dir()]

@@ -14,6 +14,7 @@ from pydicom.pixels.processing import apply_windowing
 from pydicom.tag import Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
+from cxrlens.data import dicom as dicom_module
 from cxrlens.data.dicom import apply_window
 from cxrlens.data.images import UnreadableImage, read_image
 
@@ -106,8 +107,8 @@ def test_signed_values_keep_their_order(made):
 
 def test_an_overlay_in_the_bits_above_is_no_picture(made):
     for stored in (RAMP | 0xF000, (RAMP | 0xF000).astype(np.int16)):
-        kept = RAMP if stored.dtype.kind == "u" else np.where(RAMP > 2047, RAMP.astype(int) - 4096, RAMP)
-        expected = (kept - float(kept.min())) / 4095
+        selected = RAMP if stored.dtype.kind == "u" else np.where(RAMP > 2047, RAMP.astype(int) - 4096, RAMP)
+        expected = (selected - float(selected.min())) / 4095
         assert np.allclose(read_image(made(stored)).pixels[0], expected, atol=1e-6)
 
 
@@ -307,7 +308,7 @@ def test_a_compressed_file_without_its_codec_names_what_to_install(made, monkeyp
 def test_a_deflated_bomb_is_refused_before_it_unfolds(made, monkeypatch):
     path = made(np.tile(RAMP, (4, 4)), DeflatedExplicitVRLittleEndian)
     assert read_image(path).pixels.shape == (1, 256, 256)
-    monkeypatch.setattr("cxrlens.data.dicom.MAX_BYTES", 100_000)
+    monkeypatch.setattr(dicom_module, "MAX_BYTES", 100_000)
     assert "decompression bomb" in refusal(path)
 
 

@@ -69,8 +69,8 @@ def test_every_shipped_file_is_read_without_a_gpl_codec(name, monkeypatch):
     header = dcmread(bundled(name))
     decoder = get_decoder(header.file_meta.TransferSyntaxUID)
     if "JPEG" in header.file_meta.TransferSyntaxUID.name and "2000" not in header.file_meta.TransferSyntaxUID.name:
-        kept = {plugin: function for plugin, function in decoder._available.items() if plugin != "pylibjpeg"}
-        monkeypatch.setattr(decoder, "_available", kept)
+        selected = {plugin: function for plugin, function in decoder._available.items() if plugin != "pylibjpeg"}
+        monkeypatch.setattr(decoder, "_available", selected)
     if name in DAMAGED:
         with pytest.raises(UnreadableImage, match="damaged"):
             stored_values(header)
@@ -100,7 +100,7 @@ def test_half_of_the_compressed_data_is_refused(name):
 def test_zeros_in_place_of_the_second_half_are_refused():
     header = dcmread(bundled("MR_small_jp2klossless.dcm"))
     frame = next(generate_frames(header.PixelData, number_of_frames=1))
-    kept = len(frame) // 4 * 2
-    header.PixelData = encapsulate([frame[:kept] + bytes(len(frame) - kept)])
+    selected = len(frame) // 4 * 2
+    header.PixelData = encapsulate([frame[:selected] + bytes(len(frame) - selected)])
     with pytest.raises(UnreadableImage, match="damaged"):  # another codec gives a picture, so its word does not count
         stored_values(header)

@@ -12,6 +12,7 @@ from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from cxrlens.config import parse
+from cxrlens.data import dicom_header as dicom_header_module
 from cxrlens.data.cohort import Cohort
 from cxrlens.data.dicom_header import TAGS, Header, read_headers
 from cxrlens.data.dicom_patients import HeaderOptions, name_patients
@@ -270,7 +271,7 @@ def test_headers_without_patients_are_not_told_where_the_study_names_all(tmp_pat
 
 def test_a_file_of_too_many_bytes_is_not_read(tmp_path: Path, monkeypatch) -> None:
     write_dicom(tmp_path / "a", PatientID="H7")
-    monkeypatch.setattr("cxrlens.data.dicom_header.MAX_BYTES", 100)
+    monkeypatch.setattr(dicom_header_module, "MAX_BYTES", 100)
     assert read_headers(tmp_path, ["a"])["a"] == "more than 100 bytes"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ import typer
 from typer.testing import CliRunner
 
 from cxrlens.cli.data import fetch as fetch_command
+from cxrlens.data import download as download_module
 from cxrlens.data import fetch as fetching
 from cxrlens.data.download import git_blob_sha1
 from cxrlens.data.fetch import PUBLISHED, fetch, manifest
@@ -60,20 +62,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(self.path.lstrip("/"))
-        content, wanted = CONTENT[path], self.headers.get("Range")
+        content, expected = CONTENT[path], self.headers.get("Range")
         self.server.asked[path] += 1
-        if wanted:
-            self.server.ranges.append((path, wanted))
+        if expected:
+            self.server.ranges.append((path, expected))
         fault = self.server.faults[path].pop(0) if self.server.faults.get(path) else ""
         if fault.isdigit():
             return self.send_error(int(fault))
         if fault == "html":
-            content, wanted = b"<!DOCTYPE html><p>Sign in", None
+            content, expected = b"<!DOCTYPE html><p>Sign in", None
         if fault == "wrong":
             content = content[:-1] + b"?"
         start = 0
-        if wanted and fault != "no range":
-            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+        if expected and fault != "no range":
+            start = int(expected.removeprefix("bytes=").rstrip("-"))
             if start >= len(content):
                 return self.send_error(416)
             self.send_response(206)
@@ -232,7 +234,7 @@ def test_a_resolver_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: py
         raise OSError
 
     monkeypatch.setattr(socket, "create_connection", resolve)
-    monkeypatch.setattr("cxrlens.data.download.SECONDS", 0.05)
+    monkeypatch.setattr(download_module, "SECONDS", 0.05)
     with pytest.raises(UserError, match=r"cannot reach host\.invalid \(no answer\)"):
         fetch(NAME, tmp_path, "https://host.invalid", files=MANIFEST)
     hang.set()
@@ -261,7 +263,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_under_a_final_name(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cxrlens.data.download.os.fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="No space left on device; free some space and run the same command"):
         run(server, tmp_path)
     assert not any((tmp_path / path).exists() for path in CONTENT)

@@ -21,6 +21,7 @@ from cxrlens.data.phantom.grid import DESIGN_WIDTH, Pose, cloud, make_grid, upsa
 from cxrlens.data.phantom.organs import make_chest
 from cxrlens.data.phantom.skeleton import splat
 from cxrlens.data.sources import SOURCES
+from cxrlens.data.sources import phantom as phantom_module
 from cxrlens.data.sources.phantom import Phantom
 from cxrlens.errors import UserError
 
@@ -178,7 +179,7 @@ def test_the_cohort_is_listed_without_drawing_and_read_on_demand(monkeypatch: py
     source = SOURCES["phantom"](size=64, patients=30, images_per_patient=(2, 3))
     assert isinstance(source, Phantom) and not source.needs_data_dir
     with monkeypatch.context() as patched:
-        patched.setattr("cxrlens.data.sources.phantom.render", lambda *_: pytest.fail("drawn"))
+        patched.setattr(phantom_module, "render", lambda *_: pytest.fail("drawn"))
         cohort = source.cohort(None)
     assert cohort.table["patient"].nunique() == 30
     assert set(cohort.table.groupby("patient").size()) == {2, 3}

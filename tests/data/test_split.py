@@ -134,8 +134,8 @@ def test_a_split_by_patient_never_leaks_and_is_whole_stratified_and_repeatable(
     assert list(split.validation) == sorted(split.validation, key=position.__getitem__)
     held_out = cohort.table.set_index("image")["label"][list(split.validation)]
     for label in (0, 1):
-        asked = share * (cohort.table["label"] == label).sum()
-        assert abs((held_out == label).sum() - asked) <= 4  # a patient has up to six images
+        requested = share * (cohort.table["label"] == label).sum()
+        assert abs((held_out == label).sum() - requested) <= 4  # a patient has up to six images
 
 
 @settings(max_examples=60, deadline=None)

@@ -71,10 +71,10 @@ def test_the_delimiter_is_the_one_that_parts_the_header(tmp_path: Path, mark: st
 
 def test_other_columns_are_kept_as_numbers_where_all_cells_are(tmp_path: Path) -> None:
     rows = read_table(write(tmp_path, "a,offset,survival,label,void\nx,3,Y,9,\ny,,,9,\n")).rows
-    kept = extras(rows, ["a"], ["label"])
-    assert list(kept) == ["offset", "survival", "table_label"]
-    assert kept["offset"][0] == 3.0 and kept["offset"][1] != kept["offset"][1]
-    assert kept["survival"] == ["Y", None]
+    selected = extras(rows, ["a"], ["label"])
+    assert list(selected) == ["offset", "survival", "table_label"]
+    assert selected["offset"][0] == 3.0 and selected["offset"][1] != selected["offset"][1]
+    assert selected["survival"] == ["Y", None]
 
 
 def test_codes_stay_text(tmp_path: Path) -> None:

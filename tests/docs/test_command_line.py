@@ -38,10 +38,12 @@ def test_every_command_and_every_option_of_the_help_is_on_the_page(page: str) ->
     sections = dict(re.findall(r"^## (cxrlens .+?)\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
     assert len(sections) >= 19
     for name, section in sections.items():
-        told = CliRunner().invoke(app, [*name.split()[1:], "--help"], env={"COLUMNS": "300", "TERM": "dumb"})
-        assert told.exit_code == 0, name
-        asked = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", re.sub(r"\x1b\[[0-9;]*m", "", told.output))) - {"--help"}
-        assert {each for each in asked if f"`{each}`" not in section} == set(), name
+        output = CliRunner().invoke(app, [*name.split()[1:], "--help"], env={"COLUMNS": "300", "TERM": "dumb"})
+        assert output.exit_code == 0, name
+        requested = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", re.sub(r"\x1b\[[0-9;]*m", "", output.output))) - {
+            "--help"
+        }
+        assert {each for each in requested if f"`{each}`" not in section} == set(), name
 
 
 def test_every_option_has_its_words_and_a_type(page: str) -> None:

@@ -68,8 +68,8 @@ def test_every_shipped_file_fits_its_schema_also_with_all_its_defaults_written_o
 def test_every_shipped_file_names_its_schema_in_its_first_line(path: Path) -> None:
     first, _, _ = path.read_text(encoding="utf-8").partition("\n")
     assert first.startswith("#:schema ")
-    wanted = "pretraining" if path in PRETRAININGS else "study"
-    assert (path.parent / first.removeprefix("#:schema ")).resolve() == ROOT / "docs" / f"{wanted}.schema.json"
+    expected = "pretraining" if path in PRETRAININGS else "study"
+    assert (path.parent / first.removeprefix("#:schema ")).resolve() == ROOT / "docs" / f"{expected}.schema.json"
 
 
 def test_every_file_and_every_part_of_one_in_the_docs_fits() -> None:

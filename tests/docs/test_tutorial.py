@@ -48,8 +48,8 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 def shown(executed: tuple[Any, Path], cell: str) -> str:
     """What a cell printed, and its last line's value."""
-    found = next(each for each in executed[0].cells if each.id == cell)
-    return "\n".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in found.outputs)
+    result = next(each for each in executed[0].cells if each.id == cell)
+    return "\n".join(each.get("text") or each.get("data", {}).get("text/plain", "") for each in result.outputs)
 
 
 def test_the_notebook_is_kept_without_outputs_and_with_ids_that_stay() -> None:
@@ -126,9 +126,9 @@ def commands(page: Path) -> list[tuple[list[str], bool]]:
     text = page.read_text(encoding="utf-8")
     blocks = [block.replace("\\\n", " ") for language, block in FENCE.findall(text) if language in ("", "sh", "bash")]
     lines = [re.sub(r"^\s*(\$ )?(\S*/)?(?=cxrlens )", "", line) for block in blocks for line in block.splitlines()]
-    found = [(shlex.split(line, comments=True), True) for line in lines if line.startswith("cxrlens ")]
+    result = [(shlex.split(line, comments=True), True) for line in lines if line.startswith("cxrlens ")]
     named = [" ".join(each.split()) for each in INLINE.findall(FENCE.sub("", text))]
-    return [*found, *((shlex.split(each), False) for each in named)]
+    return [*result, *((shlex.split(each), False) for each in named)]
 
 
 def fault(words: list[str], whole: bool = True) -> str | None:
@@ -153,7 +153,7 @@ def fault(words: list[str], whole: bool = True) -> str | None:
 
 @pytest.mark.parametrize("page", PAGES, ids=by_page)
 def test_every_command_in_the_docs_is_one_that_exists(page: Path) -> None:
-    assert [told for each in commands(page) if (told := fault(*each))] == []
+    assert [output for each in commands(page) if (output := fault(*each))] == []
 
 
 def test_commands_are_found_and_a_wrong_one_is_told() -> None:
@@ -184,15 +184,15 @@ def anchors(page: Path) -> set[str]:
 
 def broken(page: Path, text: str) -> list[str]:
     """The relative links of a text that lead nowhere."""
-    found = []
+    result = []
     for link in LINK.findall(FENCE.sub("", text)):
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
         if re.match(r"[a-z]+:", link):
             continue
         if not target.exists() or (anchor and anchor not in anchors(target)):
-            found.append(link)
-    return found
+            result.append(link)
+    return result
 
 
 @pytest.mark.parametrize("page", [*PAGES, NOTEBOOK], ids=by_page)

@@ -72,16 +72,16 @@ class Opened:
 
 @pytest.fixture(params=list(WIDTHS))
 def opened(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Opened]:
-    found = Opened(browser, report, request.param)
-    yield found
-    found.close()
+    result = Opened(browser, report, request.param)
+    yield result
+    result.close()
 
 
 @pytest.fixture
 def wide(browser: Any, report: Path) -> Iterator[Opened]:
-    found = Opened(browser, report, "wide")
-    yield found
-    found.close()
+    result = Opened(browser, report, "wide")
+    yield result
+    result.close()
 
 
 def test_it_opens_without_a_word_to_anybody_and_every_picture_shows(opened: Opened) -> None:
@@ -96,10 +96,10 @@ def test_an_accessibility_checker_finds_nothing(browser: Any, report: Path, widt
     opened = Opened(browser, report, width, bypass_csp=True)  # axe is a script, and the page's own policy allows none
     opened.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
     opened.locator("#g-lungs").check()
-    found = axe.Axe().run(opened.page).response
+    result = axe.Axe().run(opened.page).response
     opened.close()
-    assert len(found["passes"]) > 30
-    assert [(each["id"], each["nodes"][0]["html"][:90]) for each in found["violations"]] == []
+    assert len(result["passes"]) > 30
+    assert [(each["id"], each["nodes"][0]["html"][:90]) for each in result["violations"]] == []
 
 
 def test_nothing_is_wider_than_the_window_with_all_unfolded(opened: Opened) -> None:
@@ -108,8 +108,8 @@ def test_nothing_is_wider_than_the_window_with_all_unfolded(opened: Opened) -> N
 
 
 def test_text_from_data_is_shown_as_text(wide: Opened) -> None:
-    told = wide.text("#g-facts")
-    assert EVIL in told and wide.text("#g-name") == "röntgen 0 " + EVIL
+    output = wide.text("#g-facts")
+    assert EVIL in output and wide.text("#g-name") == "röntgen 0 " + EVIL
     assert not wide.evaluate("[...document.querySelectorAll('img')].some((each) => each.getAttribute('src') === 'x')")
     assert EVIL in wide.locator("#g-model").inner_text()
 

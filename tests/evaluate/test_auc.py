@@ -29,7 +29,7 @@ Y = [1, 1, 1, 0, 0, 0, 0]
 A = [0.9, 0.8, 0.4, 0.7, 0.4, 0.3, 0.1]
 B = [0.6, 0.7, 0.8, 0.5, 0.65, 0.2, 0.1]
 
-judged = st.lists(st.tuples(st.booleans(), st.integers(-6, 6)), min_size=12, max_size=40).filter(
+evaluated = st.lists(st.tuples(st.booleans(), st.integers(-6, 6)), min_size=12, max_size=40).filter(
     lambda rows: 5 <= sum(label for label, _ in rows) <= len(rows) - 5
 )
 
@@ -64,13 +64,13 @@ def test_with_one_image_a_patient_the_variances_are_delongs_worked_out_by_hand()
 def test_patients_are_summed_before_they_are_squared():
     # Two images of each patient, worked out on paper: positive patients' errors (1/8, -1/8, 0)·..., see the sums.
     labels, scores, patients = [1, 1, 1, 1, 0, 0, 0, 0], [4, 3, 2, 1, 3.5, 1.5, 0.5, 0], [0, 0, 1, 1, 2, 2, 3, 3]
-    found = influence(labels, scores, patients)
+    result = influence(labels, scores, patients)
     # Each positive beats 4, 3, 3, 2 of 4 negatives: placements 1, .75, .75, .5, AUC .75. By patient (.25 + 0) / 4 and
     # (0 - .25) / 4; each negative is beaten by 1, 3, 4, 4 of 4: (-.5 + 0) / 4 and (.25 + .25) / 4.
-    assert found.value == 0.75
-    assert found.parts[0].tolist() == pytest.approx([1 / 16, -1 / 16, 0, 0])
-    assert found.parts[1].tolist() == pytest.approx([0, 0, -1 / 8, 1 / 8])
-    assert variance(found.parts, found.shares) == pytest.approx(2 * (2 / 256 + 2 / 64))  # I / (I - 1) = 2
+    assert result.value == 0.75
+    assert result.parts[0].tolist() == pytest.approx([1 / 16, -1 / 16, 0, 0])
+    assert result.parts[1].tolist() == pytest.approx([0, 0, -1 / 8, 1 / 8])
+    assert variance(result.parts, result.shares) == pytest.approx(2 * (2 / 256 + 2 / 64))  # I / (I - 1) = 2
 
 
 def test_images_that_are_there_again_under_their_own_patient_change_no_interval():
@@ -122,7 +122,7 @@ def test_patients_with_images_of_both_classes_give_no_twofold_degrees_of_freedom
 )
 def test_intervals_hold_the_truth_as_often_as_they_say(positive, negative, icc, truth):
     generator = np.random.default_rng(6)
-    held, kept = 0, 0
+    held, selected = 0, 0
     for _ in range(250):
         of_patient = 1 + generator.poisson(0.8, positive + negative)
         who = np.repeat(np.arange(positive + negative), of_patient)
@@ -133,18 +133,18 @@ def test_intervals_hold_the_truth_as_often_as_they_say(positive, negative, icc, 
             for _ in range(2)
         ]
         a, b = (np.sqrt(2) * norm.ppf(truth) * labels + each for each in noise)
-        found, gap = auc_interval(labels, a, who), auc_difference(labels, a, b, who)
-        held += found.low <= truth <= found.high
-        kept += gap.p > 0.05
-    assert held / 250 > 0.915 and kept / 250 > 0.915  # 0.95 less two and a half Monte Carlo errors
+        result, gap = auc_interval(labels, a, who), auc_difference(labels, a, b, who)
+        held += result.low <= truth <= result.high
+        selected += gap.p > 0.05
+    assert held / 250 > 0.915 and selected / 250 > 0.915  # 0.95 less two and a half Monte Carlo errors
 
 
 @pytest.mark.parametrize(("value", "pairs"), [(1.0, (20, 12)), (0.0, (20, 12)), (1.0, (6, 5))])
 def test_an_auc_of_1_or_0_has_a_bound_that_few_patients_set(value, pairs):
     labels = np.repeat([1, 0], pairs)
-    found = auc_interval(labels, labels if value else 1 - labels, range(len(labels)))
-    edge = found.low if value else 1 - found.high
-    assert found.auc == value and (found.high == 1 if value else found.low == 0)
+    result = auc_interval(labels, labels if value else 1 - labels, range(len(labels)))
+    edge = result.low if value else 1 - result.high
+    assert result.auc == value and (result.high == 1 if value else result.low == 0)
     # An AUC at the edge orders every pair by chance about once in 40, at most: between too sure and of no use.
     assert 1 - 5 / min(pairs) < edge < 1 - 1 / min(pairs)
     if min(pairs) > 10:
@@ -154,29 +154,29 @@ def test_an_auc_of_1_or_0_has_a_bound_that_few_patients_set(value, pairs):
 
 def test_equal_scores_everywhere_are_not_0_5_without_doubt_nor_are_two_models_equal_for_sure():
     labels = np.repeat([1, 0], 10)
-    found = auc_interval(labels, np.ones(20), range(20))
-    assert found.auc == 0.5 and found.low < 0.4 and found.high > 0.6
+    result = auc_interval(labels, np.ones(20), range(20))
+    assert result.auc == 0.5 and result.low < 0.4 and result.high > 0.6
     same = auc_difference(labels, labels, labels, range(20))
     assert (same.difference, same.p) == (0, 1) and same.low < -0.01 and same.high > 0.01
 
 
-@given(judged, st.integers(0, 1000), st.sampled_from([0.8, 0.95, 0.99]))
+@given(evaluated, st.integers(0, 1000), st.sampled_from([0.8, 0.95, 0.99]))
 @settings(max_examples=60, deadline=None)
 def test_p_is_small_exactly_where_the_interval_leaves_the_null_outside(rows, seed, level):
     labels, scores = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
     generator = np.random.default_rng(seed)
     who = np.where(generator.random(len(labels)) < 0.3, np.arange(len(labels)) // 2, np.arange(len(labels)))
-    found = auc_interval(labels, scores, who, level=level)
+    result = auc_interval(labels, scores, who, level=level)
     gap = auc_difference(labels, scores, scores + generator.integers(-2, 3, len(labels)), who, level=level)
-    if found.reason:
+    if result.reason:
         return
-    assert 0 <= found.low < found.high <= 1 and found.low <= found.auc <= found.high
-    assert (found.low <= 0.5 <= found.high) == (found.p > 1 - level) or abs(found.p - 1 + level) < 1e-6
+    assert 0 <= result.low < result.high <= 1 and result.low <= result.auc <= result.high
+    assert (result.low <= 0.5 <= result.high) == (result.p > 1 - level) or abs(result.p - 1 + level) < 1e-6
     assert (gap.low <= 0 <= gap.high) == (gap.p > 1 - level) or abs(gap.p - 1 + level) < 1e-6
     assert gap.low < gap.difference < gap.high
 
 
-@given(judged, st.randoms(use_true_random=False))
+@given(evaluated, st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_order_scale_and_the_name_of_the_classes_change_nothing(rows, random):
     labels, scores = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
@@ -241,8 +241,8 @@ def test_folds_are_corrected_for_the_training_images_that_they_share():
     values = (0.95, 0.6, 0.9, 0.65, 0.7)
     folds = replace(one, trainings=values, overlap=0.25)
     assert module.training_variance(folds) == (pytest.approx(np.var(values, ddof=1) * (1 / 5 + 1 / 4)), 4)
-    found = interval_of(folds)
-    assert found.train_low < found.low and found.train_high > found.high
+    result = interval_of(folds)
+    assert result.train_low < result.low and result.train_high > result.high
 
 
 def test_fewer_than_5_patients_of_a_class_have_no_interval_and_up_to_9_a_rough_one():
@@ -273,8 +273,8 @@ def test_a_mean_of_aucs_has_the_mean_of_the_influences():
 
 @pytest.mark.parametrize(("value", "low", "high"), [(0.672, 0.53, 0.79), (0.725, 0.59, 0.83), (0.816, 0.70, 0.89)])
 def test_hanley_mcneil_gives_the_intervals_of_the_published_aucs(value, low, high):
-    found = hanley_mcneil(value, 79, 17)
-    assert (round(found.low, 2), round(found.high, 2)) == (low, high)
+    result = hanley_mcneil(value, 79, 17)
+    assert (round(result.low, 2), round(result.high, 2)) == (low, high)
 
 
 def test_what_cannot_be_judged_is_refused_with_the_counts():
@@ -345,8 +345,8 @@ def test_over_folds_the_spread_of_the_folds_stands_alone_and_folds_of_two_models
         replace(placements(labels == 1, s, np.arange(65), strata=part), trainings=trainings, overlap=0.25)
         for s, trainings in ((scores, values), (scores % 1, tuple(value - 0.1 for value in values)))
     )
-    found, spread = interval_of(one), np.var(values, ddof=1) * 0.45 / module.binormal_variance(one.value)
-    assert (found.train_low, found.train_high) == pytest.approx(score_ends(one.value, spread, 4, 0.95))
+    result, spread = interval_of(one), np.var(values, ddof=1) * 0.45 / module.binormal_variance(one.value)
+    assert (result.train_low, result.train_high) == pytest.approx(score_ends(one.value, spread, 4, 0.95))
     gap = difference_of(one, other)  # every fold differs by 0.1: no spread beyond the patients'
     variance = module.difference_variance(one, other).at
     reach = [student.ppf(0.975, 4) * np.sqrt(variance(end)) for end in (gap.train_low, gap.train_high)]

@@ -22,8 +22,8 @@ def test_recalibration_agrees_with_scikit_learn():
     logits = generator.normal(3, 40, size=300)
     labels = generator.random(300) < expit(0.05 * logits - 0.5)
     oracle = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(logits[:, None] / 40, labels)
-    found = recalibration(labels, logits)
-    assert found == pytest.approx((oracle.intercept_[0], oracle.coef_[0, 0] / 40), rel=1e-4)
+    result = recalibration(labels, logits)
+    assert result == pytest.approx((oracle.intercept_[0], oracle.coef_[0, 0] / 40), rel=1e-4)
 
 
 def test_logits_shifted_and_stretched_are_found_out():
@@ -43,9 +43,9 @@ def test_brier_by_hand():
 
 @pytest.mark.parametrize("logits", [[1, 2, 3, 4], [4, 3, 2, 1], [1, 2, 2, 4], [-800, -700, 700, 800]])
 def test_separated_classes_have_no_slope_and_say_why(logits):
-    found = calibration([0, 0, 1, 1], logits)
-    assert math.isnan(found.slope) and "separate the classes" in found.reason
-    assert math.isfinite(found.intercept) and math.isfinite(found.brier)
+    result = calibration([0, 0, 1, 1], logits)
+    assert math.isnan(result.slope) and "separate the classes" in result.reason
+    assert math.isfinite(result.intercept) and math.isfinite(result.brier)
 
 
 def test_equal_logits_and_one_class_say_why():

@@ -16,12 +16,12 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def test_with_one_image_a_patient_the_interval_is_the_means_usual_one() -> None:
     values = rng(1).normal(3, 2, 400)
-    found = mean_over_patients(values, np.arange(400), null=3.0)
-    assert found.mean == pytest.approx(values.mean())
+    result = mean_over_patients(values, np.arange(400), null=3.0)
+    assert result.mean == pytest.approx(values.mean())
     error = values.std(ddof=1) / 20
-    assert (found.high - found.low) / 2 == pytest.approx(stats.t.ppf(0.975, 399) * error)
-    assert found.p == pytest.approx(stats.ttest_1samp(values, 3.0).pvalue)
-    assert found.null == 3.0 and found.p > 0.05
+    assert (result.high - result.low) / 2 == pytest.approx(stats.t.ppf(0.975, 399) * error)
+    assert result.p == pytest.approx(stats.ttest_1samp(values, 3.0).pvalue)
+    assert result.null == 3.0 and result.p > 0.05
     assert mean_over_patients(values, np.arange(400)).p < 0.01
 
 

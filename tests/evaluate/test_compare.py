@@ -14,7 +14,7 @@ def models(strengths, trainings=1, spread=0.0, seed=0):
     generator = np.random.default_rng(seed)
     labels = np.arange(120) % 3 > 0
     shared = generator.normal(size=120)
-    found = {}
+    result = {}
     for name, strength in strengths.items():
         each = [
             placements(
@@ -24,8 +24,8 @@ def models(strengths, trainings=1, spread=0.0, seed=0):
             )
             for _ in range(trainings)
         ]
-        found[name] = mean_influence(each)
-    return found
+        result[name] = mean_influence(each)
+    return result
 
 
 def test_holm_by_hand():
@@ -37,25 +37,25 @@ def test_holm_by_hand():
 
 
 def test_a_clear_difference_is_found_and_every_pair_is_compared_once_in_order():
-    found = compare(models({"a": 4.0, "b": 0.2, "c": 0.2}))
-    assert [(c.a, c.b) for c in found] == [("a", "b"), ("a", "c"), ("b", "c")]
-    assert found[0].low > 0 and found[0].p < 0.001 and found[0].p_holm >= found[0].p
-    assert [c.p_holm for c in found] == pytest.approx(holm([c.p for c in found]))
-    assert all(np.isnan(c.train_p) and c.decides == c.p_holm for c in found)
+    result = compare(models({"a": 4.0, "b": 0.2, "c": 0.2}))
+    assert [(c.a, c.b) for c in result] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert result[0].low > 0 and result[0].p < 0.001 and result[0].p_holm >= result[0].p
+    assert [c.p_holm for c in result] == pytest.approx(holm([c.p for c in result]))
+    assert all(np.isnan(c.train_p) and c.decides == c.p_holm for c in result)
 
 
 def test_a_model_is_equal_to_itself_but_not_for_sure():
     one = models({"a": 1.0})["a"]
-    (found,) = compare({"a": one, "b": one})
-    assert (found.difference, found.p, found.p_holm) == (0, 1, 1)
-    assert found.low < 0 < found.high
+    (result,) = compare({"a": one, "b": one})
+    assert (result.difference, result.p, result.p_holm) == (0, 1, 1)
+    assert result.low < 0 < result.high
 
 
 def test_two_models_that_no_patient_can_move_still_differ_with_doubt():
     labels = np.repeat([True, False], 12)
     perfect, blind = (placements(labels, scores, np.arange(24)) for scores in (labels * 1.0, np.zeros(24)))
-    (found,) = compare({"a": perfect, "b": blind})
-    assert found.difference == 0.5 and 0 < found.low < 0.45 and found.high > 0.55
+    (result,) = compare({"a": perfect, "b": blind})
+    assert result.difference == 0.5 and 0 < result.low < 0.45 and result.high > 0.55
 
 
 def test_the_winner_is_named_over_trainings_where_there_are_enough():
@@ -70,11 +70,11 @@ def test_the_winner_is_named_over_trainings_where_there_are_enough():
 def test_a_pair_without_an_interval_names_no_winner_and_is_not_counted():
     labels = np.repeat([True, False], [12, 3])
     sides = {name: placements(labels, labels * sign, np.arange(15)) for name, sign in (("a", 1.0), ("b", -1.0))}
-    found = compare(sides)
-    assert np.isnan(found[0].p) and "got 12 with positive and 3 with negative" in found[0].reason
-    best = winner({"a": 1.0, "b": 0.0}, found)
-    assert best.name is None and best.sentence == f"no winner can be named: {found[0].reason}"
-    assert corrected([*found, pair("a", "c", 0.03)])[1].p_holm == 0.03
+    result = compare(sides)
+    assert np.isnan(result[0].p) and "got 12 with positive and 3 with negative" in result[0].reason
+    best = winner({"a": 1.0, "b": 0.0}, result)
+    assert best.name is None and best.sentence == f"no winner can be named: {result[0].reason}"
+    assert corrected([*result, pair("a", "c", 0.03)])[1].p_holm == 0.03
 
 
 def test_of_two_models_the_winners_sentence_speaks_of_one_difference():
@@ -93,8 +93,8 @@ def test_no_winner_is_named_where_nothing_excludes_0():
 
 def test_no_winner_is_named_where_the_best_has_a_rival():
     pairs = [pair("a", "b", 0.01), pair("a", "c", 0.01), pair("b", "c", 0.4)]
-    found = winner({"a": 0.6, "b": 0.8, "c": 0.81}, pairs)
-    assert found.name is None and "c has the highest AUC, but cannot be told apart from b" in found.sentence
+    result = winner({"a": 0.6, "b": 0.8, "c": 0.81}, pairs)
+    assert result.name is None and "c has the highest AUC, but cannot be told apart from b" in result.sentence
 
 
 def test_the_winner_beats_every_other_model():

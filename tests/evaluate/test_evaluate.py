@@ -63,8 +63,8 @@ def test_one_network_gets_its_plain_auc_and_the_interval_that_anyone_gets():
     expected = auc_interval(weak["label"], weak["logit"], weak["patient"])
     assert (model.auc, model.auc_low, model.auc_high) == pytest.approx((expected.auc, expected.low, expected.high))
     gap = auc_difference(weak["label"], weak["logit"], strong["logit"], weak["patient"])
-    found = result.comparisons[0]
-    assert (found.difference, found.low, found.high, found.p) == pytest.approx(
+    outcome = result.comparisons[0]
+    assert (outcome.difference, outcome.low, outcome.high, outcome.p) == pytest.approx(
         (gap.difference, gap.low, gap.high, gap.p)
     )
     assert (model.images, model.positive, model.negative, model.patients) == (60, 45, 15, 30)
@@ -139,12 +139,12 @@ def test_the_same_predictions_give_the_same_json_and_it_is_json():
     predictions = table(seeds=(0, 1))
     first, again = (json.dumps(run(predictions).to_json(), allow_nan=False) for _ in range(2))
     assert first == again
-    found = json.loads(first)
+    outcome = json.loads(first)
     assert {"name", "auc", "auc_low", "auc_high", "auc_train_low", "rough", "reason", "seeds"} <= set(
-        found["models"][0]
+        outcome["models"][0]
     )
-    assert {"a", "b", "difference", "low", "high", "p", "p_holm"} <= set(found["comparisons"][0])
-    assert found["models"][0]["calibration"].keys() >= {"intercept", "slope", "brier"}
+    assert {"a", "b", "difference", "low", "high", "p", "p_holm"} <= set(outcome["comparisons"][0])
+    assert outcome["models"][0]["calibration"].keys() >= {"intercept", "slope", "brier"}
 
 
 def test_the_models_come_in_the_order_asked_for():
@@ -251,9 +251,9 @@ def test_two_equal_folds_halve_the_variance_and_two_equal_seeds_leave_it():
     data = Validation(np.arange(14), np.arange(14).astype(str), labels, {})
 
     def squares(*networks):
-        found = model_influence(networks, data)
-        assert found.value == pytest.approx(7 / 8)
-        return (found.parts**2).sum()
+        outcome = model_influence(networks, data)
+        assert outcome.value == pytest.approx(7 / 8)
+        return (outcome.parts**2).sum()
 
     one = squares(Network(0, 0, first, scores, scores))
     folds = squares(Network(0, 0, first, scores, scores), Network(0, 1, second, scores, scores))

@@ -17,29 +17,29 @@ def test_a_findings_auc_is_scikit_learns_over_the_known_labels() -> None:
     labels, scores = LABELS.copy(), RNG.normal(size=120) + LABELS
     labels[::7] = np.nan
     known = ~np.isnan(labels)
-    found = finding_auc("Mass", labels, scores, PATIENTS)
-    assert found.auc == pytest.approx(roc_auc_score(labels[known], scores[known]))
-    assert found.low < found.auc < found.high
-    assert (found.n_positive, found.n_negative) == (int((labels == 1).sum()), int((labels == 0).sum()))
+    result = finding_auc("Mass", labels, scores, PATIENTS)
+    assert result.auc == pytest.approx(roc_auc_score(labels[known], scores[known]))
+    assert result.low < result.auc < result.high
+    assert (result.n_positive, result.n_negative) == (int((labels == 1).sum()), int((labels == 0).sum()))
 
 
 def test_too_few_of_a_class_is_said_and_nothing_is_made_up() -> None:
-    found = finding_auc("Hernia", np.array([1.0, 0, 0, np.nan]), np.zeros(4), list("abcd"))
-    assert np.isnan(found.auc) and "at least 2 images of each class; got 1 positive and 2 negative" in found.reason
+    result = finding_auc("Hernia", np.array([1.0, 0, 0, np.nan]), np.zeros(4), list("abcd"))
+    assert np.isnan(result.auc) and "at least 2 images of each class; got 1 positive and 2 negative" in result.reason
 
 
 def test_scores_of_different_folds_are_never_compared() -> None:
     labels = np.array([1.0, 0, 1, 0, 1, 0, 1, 0])
     scores = np.array([1.0, 0, 1, 0, -9, -10, -9, -10])  # each fold in order, the two on other scales
-    found = finding_auc("Mass", labels, scores, list("abcdefgh"), np.repeat([0, 1], 4))
-    assert found.auc == 1 and roc_auc_score(labels, scores) < 1
+    result = finding_auc("Mass", labels, scores, list("abcdefgh"), np.repeat([0, 1], 4))
+    assert result.auc == 1 and roc_auc_score(labels, scores) < 1
 
 
 def test_a_probe_finds_what_is_in_the_features_and_nothing_else() -> None:
     noise = RNG.normal(size=(120, 20))
-    told = noise.copy()
-    told[:, 3] += 3 * LABELS
-    assert linear_probe("told", told, LABELS, PATIENTS).auc > 0.9
+    output = noise.copy()
+    output[:, 3] += 3 * LABELS
+    assert linear_probe("told", output, LABELS, PATIENTS).auc > 0.9
     assert 0.3 < linear_probe("noise", noise, LABELS, PATIENTS).auc < 0.7
 
 
@@ -52,5 +52,5 @@ def test_a_probe_never_sees_the_patient_that_it_scores() -> None:
 
 
 def test_a_probe_of_one_patient_a_class_has_no_auc() -> None:
-    found = linear_probe("x", RNG.normal(size=(4, 3)), np.array([1.0, 0, np.nan, 0]), list("abcd"))
-    assert np.isnan(found.auc)
+    result = linear_probe("x", RNG.normal(size=(4, 3)), np.array([1.0, 0, np.nan, 0]), list("abcd"))
+    assert np.isnan(result.auc)

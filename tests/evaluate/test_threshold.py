@@ -43,9 +43,9 @@ def test_a_rate_by_patients_holds_the_share_and_is_never_without_doubt():
     assert (sure.value, sure.high) == (1, 1) and sure.low < 0.85 and sure.wilson_low < 0.85
     assert np.isnan(rate(np.ones(0), np.arange(0)).value)
     right = np.array([1.0] * 30 + [0.0] * 10)
-    found = rate(right, np.arange(40))
-    assert found.low < 0.75 < found.high
-    assert (found.low, found.high) == pytest.approx((found.wilson_low, found.wilson_high), abs=0.02)
+    result = rate(right, np.arange(40))
+    assert result.low < 0.75 < result.high
+    assert (result.low, result.high) == pytest.approx((result.wilson_low, result.wilson_high), abs=0.02)
 
 
 def test_images_of_one_patient_are_counted_together():

@@ -51,9 +51,9 @@ def test_positive_scaling_of_the_logit_changes_nothing_after_min_max() -> None:
 
 @pytest.mark.parametrize("method", ["grad_cam", "hires_cam"])
 def test_evidence_that_is_all_negative_is_kept_raw_and_shown_as_nothing(method: str) -> None:
-    found = attribute(pooled(sign=-1), images(), method)
-    assert (found.maps <= 0).all() and found.maps.min() < 0
-    assert not found.evidence.any() and not found.enlarged().any()
+    result = attribute(pooled(sign=-1), images(), method)
+    assert (result.maps <= 0).all() and result.maps.min() < 0
+    assert not result.evidence.any() and not result.enlarged().any()
 
 
 def _resnet(**options: object) -> Classifier:
@@ -87,13 +87,13 @@ def test_the_head_of_a_trunk_is_explained_without_a_graph_of_the_trunk() -> None
     recorded: list[bool] = []
     for module in model.backbone.network.modules():
         module.register_forward_hook(lambda *each: recorded.append(each[2].requires_grad))
-    kept: list[int] = []
+    selected: list[int] = []
 
     def saved(method: str, **options: object) -> int:
-        kept.clear(), recorded.clear()
-        with torch.autograd.graph.saved_tensors_hooks(lambda each: kept.append(1) or each, lambda each: each):
+        selected.clear(), recorded.clear()
+        with torch.autograd.graph.saved_tensors_hooks(lambda each: selected.append(1) or each, lambda each: each):
             attribute(model, batch, method, **options)
-        return len(kept)
+        return len(selected)
 
     assert saved("grad_cam") < 10 and not any(recorded)  # the head's last convolution
     assert saved("grad_cam", layer="backbone") < 10 and not any(recorded)  # the trunk's last map

@@ -13,9 +13,9 @@ from support.hand_set_networks import Formula, Layers, classifier, images, poole
 
 
 def test_the_record_says_what_was_explained_and_how() -> None:
-    found = attribute(pooled(outputs=3), images(2, 12), "grad_cam", target=1)
-    assert (found.method, found.layer, found.target, found.size) == ("grad_cam", "backbone", (1, 1), (12, 12))
-    assert found.maps.dtype == torch.float32 and found.maps.shape == (2, 12, 12)
+    result = attribute(pooled(outputs=3), images(2, 12), "grad_cam", target=1)
+    assert (result.method, result.layer, result.target, result.size) == ("grad_cam", "backbone", (1, 1), (12, 12))
+    assert result.maps.dtype == torch.float32 and result.maps.shape == (2, 12, 12)
     assert attribute(pooled(), images(), "saliency").layer is None
 
 
@@ -67,11 +67,11 @@ def test_a_logit_that_overflows_is_said_and_not_drawn() -> None:
 
 def test_it_works_where_the_caller_has_switched_gradients_off() -> None:
     model, batch = pooled(), images()
-    wanted = attribute(model, batch, "saliency").maps
+    expected = attribute(model, batch, "saliency").maps
     with torch.no_grad():
-        assert torch.equal(attribute(model, batch, "saliency").maps, wanted)
+        assert torch.equal(attribute(model, batch, "saliency").maps, expected)
     with torch.inference_mode():
-        assert torch.equal(attribute(model, batch.clone(), "saliency").maps, wanted)
+        assert torch.equal(attribute(model, batch.clone(), "saliency").maps, expected)
         assert torch.is_inference_mode_enabled() and not torch.is_grad_enabled()
 
 

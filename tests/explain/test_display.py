@@ -31,8 +31,8 @@ def test_no_evidence_is_the_bare_image_and_never_nan(name: str, part: str) -> No
 
 def test_what_speaks_against_the_target_is_not_drawn_where_the_method_shows_the_positive_part() -> None:
     batch = images(1, 16)
-    found = attribute(pooled(sign=-1), batch)
-    assert torch.equal(torch.from_numpy(overlay(batch, found)), batch[:, 0, :, :, None].expand(-1, -1, -1, 3))
+    result = attribute(pooled(sign=-1), batch)
+    assert torch.equal(torch.from_numpy(overlay(batch, result)), batch[:, 0, :, :, None].expand(-1, -1, -1, 3))
 
 
 def test_each_sign_is_shown_as_its_method_shows_it() -> None:

@@ -34,9 +34,9 @@ def prepared(model: Classifier) -> Classifier:
 def test_the_magnitude_of_saliency_is_captums_maximum_over_the_channels() -> None:
     model, batch = network(), images(side=32)
     oracle = Saliency(prepared(model)).attribute(model.prepare(batch).requires_grad_(), target=0).amax(1)
-    found = attribute(model, batch, "saliency")
-    close(found.evidence, oracle)
-    assert (found.maps < 0).any() and (found.maps > 0).any(), "the sign is kept"
+    result = attribute(model, batch, "saliency")
+    close(result.evidence, oracle)
+    assert (result.maps < 0).any() and (result.maps > 0).any(), "the sign is kept"
 
 
 def test_saliency_by_the_grey_pixel_is_captums_signed_gradient() -> None:
@@ -61,8 +61,8 @@ def test_integrated_gradients_of_a_formula_are_the_integrals_by_hand() -> None:
 
     model = classifier(Layers(nn.Identity()), Formula(formula))
     maps = attribute(model, torch.ones(1, 1, 1, 3), "integrated_gradients").maps[0, 0]
-    wanted = torch.tensor([2.5, 3.0, torch.tensor(3.0).sin() - torch.tensor(1.0).sin()])
-    torch.testing.assert_close(maps, wanted, rtol=1e-5, atol=1e-5)
+    expected = torch.tensor([2.5, 3.0, torch.tensor(3.0).sin() - torch.tensor(1.0).sin()])
+    torch.testing.assert_close(maps, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("baseline", [0.0, 0.4])
@@ -110,13 +110,14 @@ def test_guided_backpropagation_agrees_with_captum_where_captum_can() -> None:
     torch.manual_seed(0)
     layers = nn.Conv2d(3, 6, 3), nn.ReLU(), nn.Conv2d(6, 4, 3), nn.ReLU()
     model = classifier(Layers(*layers), nn.Sequential(nn.Flatten(), nn.Linear(4 * 144, 1)))
+    model.size = 16
     batch = images(side=16)
     with pytest.warns(UserWarning, match="Setting backward hooks"):
         oracle = GuidedBackprop(prepared(model)).attribute(model.prepare(batch).requires_grad_(), target=0)
     channel = oracle.abs().argmax(1, keepdim=True)
-    found = attribute(model, batch, "guided_backprop")
-    close(found.maps, oracle.gather(1, channel)[:, 0])
-    assert "Adebayo" in found.warning and not attribute(model, batch, "saliency").warning
+    result = attribute(model, batch, "guided_backprop")
+    close(result.maps, oracle.gather(1, channel)[:, 0])
+    assert "Adebayo" in result.warning and not attribute(model, batch, "saliency").warning
 
 
 @pytest.mark.parametrize(

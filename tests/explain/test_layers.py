@@ -35,14 +35,14 @@ DENSE = "backbone.network.features.denseblock4.denselayer16.conv2"
 def test_the_papers_layers_are_found_and_any_other_networks_last_map(
     backbone: str, trained: str, layer: str, shape: tuple[int, int], lost: tuple[int, int]
 ) -> None:
-    found = attribute(model(backbone, trained=trained), images(1, 96))
-    assert (found.layer, tuple(found.maps.shape[1:]), found.margin) == (layer, shape, lost)
+    result = attribute(model(backbone, trained=trained), images(1, 96))
+    assert (result.layer, tuple(result.maps.shape[1:]), result.margin) == (layer, shape, lost)
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))
 def test_every_registered_family_names_a_layer_that_has_a_map(name: str) -> None:
-    found = attribute(model(name), images(1, 96))
-    assert min(found.maps.shape[1:]) > 1 and found.maps.abs().max() > 0
+    result = attribute(model(name), images(1, 96))
+    assert min(result.maps.shape[1:]) > 1 and result.maps.abs().max() > 0
 
 
 def test_the_benchmarks_map_is_its_second_convolution_after_the_relu() -> None:
@@ -52,8 +52,8 @@ def test_the_benchmarks_map_is_its_second_convolution_after_the_relu() -> None:
         second = backbone.conv2(backbone.pool(backbone.relu1(backbone.conv1(network.prepare(batch))))).relu()
     second.requires_grad_()
     slope = torch.autograd.grad(network.head(backbone.pool(second)).sum(), second)[0]
-    wanted = (slope.mean((2, 3), keepdim=True) * second).sum(1).detach()
-    torch.testing.assert_close(attribute(network, batch).maps, wanted)
+    expected = (slope.mean((2, 3), keepdim=True) * second).sum(1).detach()
+    torch.testing.assert_close(attribute(network, batch).maps, expected)
 
 
 def test_a_vit_block_may_be_named_and_each_token_is_where_its_patch_is() -> None:

@@ -10,10 +10,10 @@ def table(*rows: tuple[str, int, float]) -> pd.DataFrame:
 
 
 def test_the_surest_right_and_the_worst_wrong_image_of_each_label_come_in_that_order() -> None:
-    found = choose_images(
+    result = choose_images(
         table(("a", 1, 0.9), ("b", 1, 0.2), ("c", 1, 0.5), ("d", 0, 0.8), ("e", 0, 0.1), ("f", 0, 0.4))
     )
-    assert found == [
+    assert result == [
         FigureImage("a", "positive, highest P"),
         FigureImage("e", "negative, lowest P"),
         FigureImage("b", "positive, lowest P"),

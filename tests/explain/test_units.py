@@ -29,14 +29,14 @@ def test_a_random_choice_is_the_seeds_and_has_no_unit_twice() -> None:
 
 
 def test_units_are_taken_before_the_relu_and_count_as_the_maps_channels() -> None:
-    wanted = {
+    expected = {
         ("tf_efficientnet_lite0", "linear"): "backbone.network.conv_head",
         ("tf_efficientnet_lite0", "conv"): "head.0",
         ("densenet121", "linear"): default_layer(_network("densenet121", "linear")),
         ("benchmark_cnn", "dense"): "backbone.relu2",
         ("vit_tiny_patch16_224", "linear"): "backbone",
     }
-    for (backbone, head), layer in wanted.items():
+    for (backbone, head), layer in expected.items():
         model = _network(backbone, head)
         assert units_layer(model) == layer
         find_layer(model, layer)

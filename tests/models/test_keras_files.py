@@ -58,15 +58,15 @@ def loaded(path: Path, architecture: str) -> tuple[torch.nn.Module, LoadedWeight
     return backbone.double().eval(), weights
 
 
-def difference(path: Path, architecture: str, images: torch.Tensor, wanted: torch.Tensor) -> float:
+def difference(path: Path, architecture: str, images: torch.Tensor, expected: torch.Tensor) -> float:
     """Of RGB images in [0, 1], given as the weights say."""
     backbone, weights = loaded(path, architecture)
     mean, std = (torch.tensor(each, dtype=torch.float64).view(1, 3, 1, 1)
                  for each in (weights.preprocessing.mean, weights.preprocessing.std))  # fmt: skip
     with torch.no_grad():
         features = backbone((images - mean) / std)
-    assert features.shape == wanted.shape and wanted.std() > 0.05
-    return ((features - wanted).norm() / wanted.norm()).item()
+    assert features.shape == expected.shape and expected.std() > 0.05
+    return ((features - expected).norm() / expected.norm()).item()
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +91,8 @@ def test_vgg16_gives_keras_own_outputs_for_a_coloured_image(tmp_path: Path, vgg,
 def test_densenet121_gives_keras_own_outputs(tmp_path: Path, kind: str) -> None:
     arrays = keras_arrays()
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], dtype=torch.float64).view(2, 1, 3, 1, 1)
-    wanted = keras_forward(write_keras(tmp_path / "definition", arrays), (COLOURED - mean) / std)
-    assert difference(KINDS[kind](tmp_path / kind, arrays), "densenet121", COLOURED, wanted) < 1e-5
+    expected = keras_forward(write_keras(tmp_path / "definition", arrays), (COLOURED - mean) / std)
+    assert difference(KINDS[kind](tmp_path / kind, arrays), "densenet121", COLOURED, expected) < 1e-5
 
 
 @pytest.mark.parametrize("kind", ["a.h5", "a.weights.h5", "tf.weights.h5"])

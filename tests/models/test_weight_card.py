@@ -17,8 +17,7 @@ from cxrlens.models.classifier import ModelOptions, build_classifier, seeded
 from cxrlens.models.weights.cards import CARDS, KEY, WeightCard
 from cxrlens.models.weights.fetch import add_weights
 from cxrlens.models.weights.find import local_file
-from cxrlens.models.weights.store import verify_weights
-from cxrlens.models.weights.write import write_weights
+from cxrlens.models.weights.store import verify_weights, write_weights
 
 NAME = "tf_efficientnet_lite0"
 CARD = WeightCard(
@@ -76,10 +75,10 @@ def test_half_precision_halves_the_file_and_single_keeps_every_bit(made: Path, t
 
 def test_the_card_in_the_file_is_the_card(made: Path) -> None:
     with safe_open(made, "pt") as file:
-        found = WeightCard.from_json(file.metadata()[KEY], made.name)
-    assert found.known_output is not None
-    assert WeightCard.from_json(found.to_json(), "here") == found
-    assert (found.name, found.size, found.preprocessing) == ("ours", 96, CARD.preprocessing)
+        result = WeightCard.from_json(file.metadata()[KEY], made.name)
+    assert result.known_output is not None
+    assert WeightCard.from_json(result.to_json(), "here") == result
+    assert (result.name, result.size, result.preprocessing) == ("ours", 96, CARD.preprocessing)
 
 
 def test_a_users_own_weights_are_added_listed_and_taken_by_name(

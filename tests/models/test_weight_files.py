@@ -181,8 +181,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault.isdigit():
             return self.send_error(int(fault))
         content = b"<!DOCTYPE html>Sign in" if fault == "html" else self.server.content
-        wanted = self.headers.get("Range", "")
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and fault != "html" else 0
+        expected = self.headers.get("Range", "")
+        start = int(expected.removeprefix("bytes=").rstrip("-")) if expected and fault != "html" else 0
         self.server.ranges.append(start)
         self.send_response(206 if start else 200)
         if start:
@@ -248,8 +248,8 @@ def command(monkeypatch, capsys, *words: str) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["cxrlens", "weights", *words])
     with pytest.raises(SystemExit) as stopped:
         entry.main()
-    told = capsys.readouterr()
-    return int(stopped.value.code or 0), told.out, told.err
+    output = capsys.readouterr()
+    return int(stopped.value.code or 0), output.out, output.err
 
 
 def test_the_commands_from_nothing_to_verified(server, folder, published, monkeypatch, capsys) -> None:
@@ -258,8 +258,8 @@ def test_the_commands_from_nothing_to_verified(server, folder, published, monkey
     assert code == 0 and set(rows) == set(CARDS)
     assert set(rows["chexnet"]) == {"name", "architecture", "source", "licence", "available"}
     assert rows["efficientnet-lite0-imagenet"]["available"] and not rows["chexnet"]["available"]
-    code, _, told = command(monkeypatch, capsys, "verify", "chexnet")
-    assert code == 2 and "not on this machine" in told and "Traceback" not in told
+    code, _, output = command(monkeypatch, capsys, "verify", "chexnet")
+    assert code == 2 and "not on this machine" in output and "Traceback" not in output
     code, out, _ = command(monkeypatch, capsys, "fetch", "chexnet", "--url", server.url)
     assert code == 0 and "downloaded" in out and "complete (layout keras_h5)" in out
     code, out, _ = command(monkeypatch, capsys, "list", "--json")
@@ -269,8 +269,8 @@ def test_the_commands_from_nothing_to_verified(server, folder, published, monkey
     code, out, _ = command(monkeypatch, capsys, "add", str(published["xrv-nih"]), "--as", "xrv-nih")
     assert code == 0 and "layout xrv_pickle" in out
     (folder / "chexnet.h5").write_bytes(server.content[:100_000])
-    code, _, told = command(monkeypatch, capsys, "verify", "chexnet")
-    assert code == 2 and "not a complete HDF5 file" in told
+    code, _, output = command(monkeypatch, capsys, "verify", "chexnet")
+    assert code == 2 and "not a complete HDF5 file" in output
 
 
 def test_verify_checks_the_hash_and_the_known_output(monkeypatch) -> None:

@@ -22,6 +22,7 @@ from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.models.weights.cards import KEY
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.formats import FORMATS, convert, recognise
+from cxrlens.models.weights.formats import keras_h5 as keras_h5_module
 from cxrlens.models.weights.store import LoadedWeights, fill, load_weights
 from support.published_layouts import (
     keras_arrays,
@@ -69,9 +70,9 @@ def imagenet(grey: torch.Tensor) -> torch.Tensor:
     return (torch.cat([grey] * 3, 1) - mean) / std
 
 
-def error(found: torch.Tensor, wanted: torch.Tensor) -> float:
-    assert found.shape == wanted.shape and wanted.std() > 0.05
-    return ((found - wanted).norm() / wanted.norm()).item()
+def error(result: torch.Tensor, expected: torch.Tensor) -> float:
+    assert result.shape == expected.shape and expected.std() > 0.05
+    return ((result - expected).norm() / expected.norm()).item()
 
 
 class TestKeras:
@@ -88,7 +89,7 @@ class TestKeras:
         model = build_classifier(row, 64, 0, study_dir=tmp_path).double().eval()
         with torch.no_grad():
             assert error(model.features(grey), keras_wanted) < 1e-5
-        monkeypatch.setattr("cxrlens.models.weights.formats.keras_h5.EPSILON", 1e-5)
+        monkeypatch.setattr(keras_h5_module, "EPSILON", 1e-5)
         assert error(ours(path, grey), keras_wanted) > 3e-5, "this test could not tell"
 
     def test_a_whole_saved_model_is_read_as_its_weights_are(self, tmp_path: Path) -> None:
@@ -155,10 +156,10 @@ class TestCheXNetPyTorch:
 
     def test_a_dropped_key_is_named_and_a_swap_is_seen(self, tmp_path: Path, grey) -> None:
         state = torch_state(dotted=True)
-        wanted = torch_forward(state, imagenet(grey), dotted=True)
+        expected = torch_forward(state, imagenet(grey), dotted=True)
         one, other = (f"features.denseblock3.denselayer{n}.norm.2.running_mean" for n in (5, 6))
         state[one], state[other] = state[other], state[one]
-        assert error(ours(write_chexnet(tmp_path / "swapped.pth.tar", state), grey), wanted) > 1e-4
+        assert error(ours(write_chexnet(tmp_path / "swapped.pth.tar", state), grey), expected) > 1e-4
         del state[one]
         with pytest.raises(UserError, match=r"1 missing \(features\.denseblock3\.denselayer5\.norm2\.running_mean"):
             loaded(write_chexnet(tmp_path / "dropped.pth.tar", state))
@@ -170,23 +171,23 @@ class TestTorchXRayVision:
         state = torch_state(channels=1, outputs=18)
         path = write_xrv(tmp_path / "nih-best.pt", state, legacy)
         assert "torchxrayvision" not in sys.modules and recognise(read_contents(path)) == "xrv_pickle"
-        wanted = torch_forward(state, (2 * grey - 1) * 1024)  # datasets.normalize, one channel
-        assert error(ours(path, grey), wanted) < 1e-6
+        expected = torch_forward(state, (2 * grey - 1) * 1024)  # datasets.normalize, one channel
+        assert error(ours(path, grey), expected) < 1e-6
         assert "torchxrayvision" not in sys.modules
 
     def test_its_safetensors_gives_the_same(self, tmp_path: Path, grey) -> None:
         state = torch_state(channels=1, outputs=18)
         save_file(dict(state) | {"op_threshs": torch.rand(18)}, tmp_path / "model.safetensors")
         assert recognise(read_contents(tmp_path / "model.safetensors")) == "xrv_state"
-        wanted = torch_forward(state, (2 * grey - 1) * 1024)
-        assert error(ours(tmp_path / "model.safetensors", grey), wanted) < 1e-6
+        expected = torch_forward(state, (2 * grey - 1) * 1024)
+        assert error(ours(tmp_path / "model.safetensors", grey), expected) < 1e-6
 
     def test_a_dropped_key_is_named_and_a_swap_is_seen(self, tmp_path: Path, grey) -> None:
         state = torch_state(channels=1, outputs=18)
-        wanted = torch_forward(state, (2 * grey - 1) * 1024)
+        expected = torch_forward(state, (2 * grey - 1) * 1024)
         one, other = "features.norm0.weight", "features.norm0.running_var"
         state[one], state[other] = state[other], state[one]
-        assert error(ours(write_xrv(tmp_path / "swapped.pt", state), grey), wanted) > 1e-4
+        assert error(ours(write_xrv(tmp_path / "swapped.pt", state), grey), expected) > 1e-4
         del state[one]
         save_file(dict(state), tmp_path / "dropped.safetensors")
         with pytest.raises(UserError, match=r"1 missing \(features\.norm0\.weight"):

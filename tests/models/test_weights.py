@@ -30,9 +30,9 @@ from cxrlens.models.weights.cards import CARDS
 def tensors() -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
     backbone = build_backbone("resnet18", 64)
-    found = {name: torch.randn_like(each) if each.is_floating_point() else each
+    result = {name: torch.randn_like(each) if each.is_floating_point() else each
              for name, each in backbone.network.state_dict().items()}  # fmt: skip
-    return found | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
+    return result | {"fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}
 
 
 def loaded(folder: Path, tensors: dict[str, torch.Tensor]):

@@ -34,8 +34,8 @@ def store(
 ) -> LungStore:
     """The run's lungs; `own` is what the source knows of each image, if it need not be asked."""
     study = prepared.study
-    asked = study.model_copy(update={"audit": study.audit.model_copy(update=audit)})
-    made = LungStore(replace(prepared, study=asked), root)
+    requested = study.model_copy(update={"audit": study.audit.model_copy(update=audit)})
+    made = LungStore(replace(prepared, study=requested), root)
     made._own.update(own or {})
     return made
 
@@ -55,8 +55,8 @@ def write_masks(folder: Path, images: list[str]) -> None:
 
 
 def squares(own: dict[str, np.ndarray], images: tuple[str, ...]) -> np.ndarray:
-    found = [Image.fromarray(own[image]).resize((SIZE, SIZE), Image.Resampling.NEAREST) for image in images]
-    return np.stack([np.asarray(square) for square in found])
+    result = [Image.fromarray(own[image]).resize((SIZE, SIZE), Image.Resampling.NEAREST) for image in images]
+    return np.stack([np.asarray(square) for square in result])
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,10 @@ def own(prepared: Prepared) -> dict[str, np.ndarray]:
 def test_a_source_that_knows_its_lungs_needs_no_folder_and_is_asked_once(
     prepared: Prepared, own: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split, given, asked = prepared.splits[0], store(prepared, None), []
+    split, given, requested = prepared.splits[0], store(prepared, None), []
     image_of = {path: image for image, path in zip(prepared.cohort.images, prepared.cohort.table["path"], strict=True)}
     monkeypatch.setattr(
-        type(prepared.study.data), "lungs", lambda self, path: asked.append(path) or own[image_of[path]]
+        type(prepared.study.data), "lungs", lambda self, path: requested.append(path) or own[image_of[path]]
     )
     inside, outside = at(given)
     assert inside.origin == outside.origin == "masks" and inside.known.all() and not inside.refused
@@ -80,7 +80,7 @@ def test_a_source_that_knows_its_lungs_needs_no_folder_and_is_asked_once(
     np.testing.assert_array_equal(inside.masks, squares(own, split.validation))
     np.testing.assert_array_equal(outside.masks, squares(own, split.train))
     at(given)
-    assert len(asked) == len(prepared.cohort.images)
+    assert len(requested) == len(prepared.cohort.images)
 
 
 def test_a_folder_that_the_study_names_comes_first(
@@ -142,9 +142,9 @@ def test_a_path_needs_a_folder_to_start_from(prepared: Prepared) -> None:
 def test_severity_is_every_column_of_numbers_in_the_images_order(tmp_path: Path) -> None:
     path = tmp_path / "scores.csv"
     path.write_text("## licence,,\nfilename,extent_mean,opacity,words\nb.png,2,,x\na.png,1.5,,y\nz.png,9,1,z\n")
-    found = read_severity(path, ["a.png", "c.png", "b.png"])
-    assert list(found) == ["extent mean"]
-    np.testing.assert_array_equal(found["extent mean"], [1.5, np.nan, 2])
+    result = read_severity(path, ["a.png", "c.png", "b.png"])
+    assert list(result) == ["extent mean"]
+    np.testing.assert_array_equal(result["extent mean"], [1.5, np.nan, 2])
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,6 @@ def test_a_severity_table_of_another_form_is_named(tmp_path: Path, text: str | N
 def test_the_experts_scores_of_the_collection_are_read(shared: Path) -> None:
     folder = shared / "data" / "covid-chestxray-2020-05-04"
     images = [line.split(",")[0] for line in (folder / "severity_scores.csv").read_text().splitlines()]
-    found = read_severity(folder / "severity_scores.csv", images)
-    assert {int(np.isfinite(scores).sum()) for scores in found.values()} == {94}
-    assert len(found) == 2
+    result = read_severity(folder / "severity_scores.csv", images)
+    assert {int(np.isfinite(scores).sum()) for scores in result.values()} == {94}
+    assert len(result) == 2

@@ -23,6 +23,7 @@ from cxrlens.pipeline.audit import maps, reuse
 from cxrlens.pipeline.audit import stage as outputs
 from cxrlens.pipeline.audit.cases import Cases
 from cxrlens.pipeline.audit.stage import audit_run
+from support.trainings import nothing_trained
 
 SIZE, PATIENTS = 64, 48
 STUDY = """
@@ -153,23 +154,23 @@ def nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maps, "evaluate_maps", lambda *_: pytest.fail("judged again"))
 
 
-def without_time(told: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in told.items() if name != "seconds"}
+def without_time(output: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in output.items() if name != "seconds"}
 
 
 def test_every_question_is_in_the_record_with_its_parts(audited: tuple[cxrlens.Run, dict[str, Any]]) -> None:
-    run, told = audited
-    assert json.loads((run.folder.path / "audit.json").read_text()) == told
+    run, output = audited
+    assert json.loads((run.folder.path / "audit.json").read_text()) == output
     needed = {"probe", "model", "statistic", "value", "low", "high", "verdict", "limits", "direction", "evidence"}
-    assert all(needed <= set(each) for each in told["findings"])
+    assert all(needed <= set(each) for each in output["findings"])
     for model in ("small network", "short <script>"):
-        asked = {each["probe"] for each in told["findings"] if each["model"] == model}
-        assert asked >= set(ASKED) - {"source_probe"} and {"map_trust", "lung_enrichment"} <= asked
-        assert told["lungs"][model] == {
-            "origin": "boxes", "worth": told["lungs"][model]["worth"], "refused": [], "positive": 12, "negative": 12,
+        requested = {each["probe"] for each in output["findings"] if each["model"] == model}
+        assert requested >= set(ASKED) - {"source_probe"} and {"map_trust", "lung_enrichment"} <= requested
+        assert output["lungs"][model] == {
+            "origin": "boxes", "worth": output["lungs"][model]["worth"], "refused": [], "positive": 12, "negative": 12,
         }  # fmt: skip
-    assert {each["probe"] for each in told["findings"] if each["model"] is None} >= {"prevalence", "duplicates"}
-    assert all(each["verdict"] in ("flag", "clear", "undecided") for each in told["findings"])
+    assert {each["probe"] for each in output["findings"] if each["model"] is None} >= {"prevalence", "duplicates"}
+    assert all(each["verdict"] in ("flag", "clear", "undecided") for each in output["findings"])
 
 
 @pytest.mark.usefixtures("nothing_asked")
@@ -179,19 +180,19 @@ def test_the_run_has_searched_for_duplicates_and_the_audit_does_not(
     search, searches = prepare.find_duplicates, []
     monkeypatch.setattr(prepare, "find_duplicates", lambda *given: searches.append(1) or search(*given))
     before = json.loads((copied.folder.path / "audit.json").read_text())
-    told = audit_run(copied, device="cpu")
-    assert not searches and without_time(told) == without_time(before)
+    output = audit_run(copied, device="cpu")
+    assert not searches and without_time(output) == without_time(before)
     (copied.folder.path / "duplicates.json").unlink()  # as in a run of an older version
-    told = audit_run(copied, device="cpu")
-    assert searches == [1] and without_time(told) == without_time(before)
+    output = audit_run(copied, device="cpu")
+    assert searches == [1] and without_time(output) == without_time(before)
 
 
 def test_the_planted_mark_is_found_and_said(audited: tuple[cxrlens.Run, dict[str, Any]]) -> None:
-    run, told = audited
-    by = {(each["probe"], each["model"]): each for each in told["findings"]}
+    run, output = audited
+    by = {(each["probe"], each["model"]): each for each in output["findings"]}
     for probe in ("corners", "border_only", "lungs_removed"):
         assert by[probe, "small network"]["verdict"] == "flag", probe
-    part = next(each for each in told["summary"]["models"] if each["name"] == "small network")
+    part = next(each for each in output["summary"]["models"] if each["name"] == "small network")
     assert "marks in the corners" in part["headline"] and part["flags"] >= 3
     text = (run.folder.path / "audit.md").read_text()
     assert "marks in the corners" in text and "never for diagnosis" in text
@@ -199,10 +200,10 @@ def test_the_planted_mark_is_found_and_said(audited: tuple[cxrlens.Run, dict[str
 
 
 def test_families_are_corrected_over_all_models(audited: tuple[cxrlens.Run, dict[str, Any]]) -> None:
-    found = [each for each in audited[1]["findings"] if (each["bar"] or {}).get("family") == "parts of the image"]
-    assert {each["model"] for each in found} == {"small network", "short <script>"}
-    least = min(each["p"] for each in found)
-    assert min(each["p_holm"] for each in found) == pytest.approx(least * len(found), rel=1e-3)
+    result = [each for each in audited[1]["findings"] if (each["bar"] or {}).get("family") == "parts of the image"]
+    assert {each["model"] for each in result} == {"small network", "short <script>"}
+    least = min(each["p"] for each in result)
+    assert min(each["p_holm"] for each in result) == pytest.approx(least * len(result), rel=1e-3)
 
 
 def test_figures_and_the_page_show_it(audited: tuple[cxrlens.Run, dict[str, Any]]) -> None:
@@ -217,14 +218,14 @@ def test_figures_and_the_page_show_it(audited: tuple[cxrlens.Run, dict[str, Any]
 
 
 def test_maps_are_judged_on_the_asked_images(audited: tuple[cxrlens.Run, dict[str, Any]]) -> None:
-    run, told = audited
-    assert len(told["maps"]["images"]) == 6 and list(told["maps"]["methods"]) == ["grad_cam"]
-    method = told["maps"]["methods"]["grad_cam"]
+    run, output = audited
+    assert len(output["maps"]["images"]) == 6 and list(output["maps"]["methods"]) == ["grad_cam"]
+    method = output["maps"]["methods"]["grad_cam"]
     assert list(method["models"]) == ["small network", "short <script>"] and method["reproducibility"]
     for each in method["models"].values():
         assert [order["kind"] for order in each["order"]] == ["deletion", "insertion", "road"]
     splits = run.folder.read_table(run.folder.path / "splits.csv")
-    assert set(told["maps"]["images"]) <= set(splits.loc[splits["side"] == "validation", "image"])
+    assert set(output["maps"]["images"]) <= set(splits.loc[splits["side"] == "validation", "image"])
 
 
 def test_what_was_found_is_not_asked_again(
@@ -240,8 +241,8 @@ def test_one_of_three_orders_decides_so_each_is_held_to_a_third_of_the_error(
     assert level == pytest.approx(1 - 0.05 / 3, abs=1e-6)
 
 
-def _orders(told: dict[str, Any]) -> list[dict[str, Any]]:
-    models = told["maps"]["methods"]["grad_cam"]["models"].values()
+def _orders(output: dict[str, Any]) -> list[dict[str, Any]]:
+    models = output["maps"]["methods"]["grad_cam"]["models"].values()
     return [order["difference"] for each in models for order in each["order"]]
 
 
@@ -250,11 +251,11 @@ def test_an_interrupt_loses_nothing_that_was_finished(
 ) -> None:
     shutil.rmtree(copied.folder.path / "audit")
     before = (copied.folder.path / "audit.json").read_bytes()
-    real, asked = PROBES["lungs_only"].results, []
+    real, requested = PROBES["lungs_only"].results, []
 
     def results(self: Any, case: Any) -> Any:
-        asked.append(case.name)
-        if len(asked) == 2:
+        requested.append(case.name)
+        if len(requested) == 2:
             raise KeyboardInterrupt
         return real(self, case)
 
@@ -262,11 +263,13 @@ def test_an_interrupt_loses_nothing_that_was_finished(
     with pytest.raises(KeyboardInterrupt):
         audit_run(copied, device="cpu")
     assert (copied.folder.path / "audit.json").read_bytes() == before, "an earlier audit's file is whole until the end"
-    kept = sorted(path.relative_to(copied.folder.path / "audit") for path in copied.folder.path.glob("audit/*/*.json"))
-    assert Path("small-network/within_source.json") in kept and Path("short-script/corners.json") in kept
+    selected = sorted(
+        path.relative_to(copied.folder.path / "audit") for path in copied.folder.path.glob("audit/*/*.json")
+    )
+    assert Path("small-network/within_source.json") in selected and Path("short-script/corners.json") in selected
     monkeypatch.setattr(PROBES["corners"], "results", lambda *_: pytest.fail("asked twice"))
     assert without_time(audit_run(copied, device="cpu")) == without_time(audited[1])
-    assert asked == ["small network", "short <script>", "short <script>"]
+    assert requested == ["small network", "short <script>", "short <script>"]
 
 
 def test_a_damaged_or_absent_file_of_it_is_made_anew(
@@ -307,9 +310,11 @@ def test_a_mended_table_of_boxes_is_read_again(copied: cxrlens.Run, data: Path, 
     here = shutil.copytree(data, tmp_path / "data")
     boxes = pd.read_csv(here / "boxes.csv").assign(x=0.0, y=0.0)  # now over the mark
     boxes.to_csv(here / "boxes.csv", index=False)
-    told = audit_run(copied, here, device="cpu")
-    found = next(each for each in told["findings"] if (each["probe"], each["model"]) == ("lungs_only", "small network"))
-    assert found["verdict"] == "clear" and found["value"] > 0.9
+    output = audit_run(copied, here, device="cpu")
+    result = next(
+        each for each in output["findings"] if (each["probe"], each["model"]) == ("lungs_only", "small network")
+    )
+    assert result["verdict"] == "clear" and result["value"] > 0.9
 
 
 def test_other_options_ask_that_probe_alone_again(copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,18 +323,17 @@ def test_other_options_ask_that_probe_alone_again(copied: cxrlens.Run, monkeypat
     monkeypatch.setattr(maps, "evaluate_maps", lambda *_: pytest.fail("judged again"))
     for probe in set(ASKED) - {"corners"}:
         monkeypatch.setattr(PROBES[probe], "results", lambda *_: pytest.fail("asked again"))
-    told = audit_run(copied, device="cpu")
-    assert all(each["verdict"] != "flag" for each in told["findings"] if each["probe"] == "corners")
+    output = audit_run(copied, device="cpu")
+    assert all(each["verdict"] != "flag" for each in output["findings"] if each["probe"] == "corners")
 
 
 def test_what_is_audited_differently_trains_nothing_again(
-    trained: cxrlens.Run, copied: cxrlens.Run, data: Path, monkeypatch: pytest.MonkeyPatch
+    trained: cxrlens.Run, copied: cxrlens.Run, data: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
-    monkeypatch.setattr("cxrlens.pipeline.run.write_page", lambda *_: None)
     options = trained.study.audit.model_copy(update={"images": 8, "boxes": None})
     other = trained.study.model_copy(update={"audit": options})
-    again = cxrlens.run(other, data, out=copied.folder.path, device="cpu")
+    with nothing_trained(copied.folder.path):
+        again = cxrlens.run(other, data, out=copied.folder.path, device="cpu")
     assert again.study.audit.images == 8 and again.results["models"] == trained.results["models"]
 
 
@@ -337,10 +341,10 @@ def test_a_probe_that_trains_is_asked_by_name(
     audited: tuple[cxrlens.Run, dict[str, Any]], copied: cxrlens.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = {path: path.read_bytes() for path in copied.folder.path.glob("models/**/*.safetensors")}
-    told = audit_run(copied, also=["lungs_removed_retrained"], device="cpu")
-    found = {each["model"]: each for each in told["findings"] if each["probe"] == "lungs_removed_retrained"}
-    assert set(found) == {"small network", "short <script>"}
-    assert found["small network"]["value"] > 0.8 and found["small network"]["evidence"]["trained"] == 24
+    output = audit_run(copied, also=["lungs_removed_retrained"], device="cpu")
+    result = {each["model"]: each for each in output["findings"] if each["probe"] == "lungs_removed_retrained"}
+    assert set(result) == {"small network", "short <script>"}
+    assert result["small network"]["value"] > 0.8 and result["small network"]["evidence"]["trained"] == 24
     assert {path: path.read_bytes() for path in copied.folder.path.glob("models/**/*.safetensors")} == weights
 
 
@@ -362,14 +366,14 @@ def test_a_probes_wrong_name_is_answered_with_the_nearest(trained: cxrlens.Run) 
 
 def test_an_audit_option_that_nobody_knows_is_refused_with_the_study() -> None:
     raw = {"name": "s", "data": {"source": "phantom"}, "models": [{"name": "m"}]}
-    for table, told in (
+    for table, output in (
         ({"mask": "x"}, "did you mean 'masks'"),
         ({"methods": ["grad_cm"]}, "grad_cam"),
         ({"options": {"cornrs": {}}}, "did you mean 'corners'"),
         ({"options": {"corners": {"widht": 1}}}, "did you mean 'width'"),
         ({"images": 2}, "images"),
     ):
-        with pytest.raises(cxrlens.UserError, match=told):
+        with pytest.raises(cxrlens.UserError, match=output):
             cxrlens.Study.of({**raw, "audit": table})
 
 
@@ -382,9 +386,9 @@ def test_a_method_that_a_network_cannot_have_is_a_finding_and_not_the_end_of_the
     monkeypatch.setattr(maps, "evaluate_maps", none)
     for record in copied.folder.path.glob("audit/*/maps.json"):
         record.unlink()
-    told = audit_run(copied, device="cpu")
-    found = [each for each in told["findings"] if each["probe"] == "map_trust"]
+    output = audit_run(copied, device="cpu")
+    result = [each for each in output["findings"] if each["probe"] == "map_trust"]
     methods, names = copied.study.audit.methods, [model["name"] for model in copied.results["models"]]
-    assert len(found) == len(methods) * len(names)
-    assert all(each["verdict"] == "undecided" and "needs a network with ReLUs" in each["sentence"] for each in found)
-    assert all(told["maps"]["methods"][method]["models"][names[0]]["trusted"] is None for method in methods)
+    assert len(result) == len(methods) * len(names)
+    assert all(each["verdict"] == "undecided" and "needs a network with ReLUs" in each["sentence"] for each in result)
+    assert all(output["maps"]["methods"][method]["models"][names[0]]["trusted"] is None for method in methods)

@@ -14,13 +14,14 @@ from typer.testing import CliRunner
 import cxrlens
 from cxrlens.cli.main import app
 from cxrlens.errors import UserError
+from cxrlens.pipeline import fit as fit_module
 from cxrlens.pipeline.prepare import prepare
 from support.users_folders import folder, study, study_file
 
 
 @pytest.fixture(autouse=True)
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("a network was trained"))
+    monkeypatch.setattr(fit_module, "train", lambda *_: pytest.fail("a network was trained"))
 
 
 def cohort(path: Path, positives: int, negatives: int, per_patient: int = 1) -> Path:
@@ -66,12 +67,12 @@ def test_a_validation_side_that_can_give_no_interval_is_refused_by_check_plan_an
 @pytest.mark.parametrize("kind", ["patient", "patient-kfold"])
 def test_what_the_refusal_says_to_write_is_enough(tmp_path: Path, positives: int, kind: str) -> None:
     data = cohort(tmp_path / "data", positives, 30)
-    asked = {"kind": kind, "validation": 0.1, "folds": positives}
+    requested = {"kind": kind, "validation": 0.1, "folds": positives}
     with pytest.raises(UserError, match=r"under \[split\]") as refused:
-        cxrlens.plan(study(split=asked), data, device="cpu")
+        cxrlens.plan(study(split=requested), data, device="cpu")
     told = {key: json.loads(value) for key, value in re.findall(r"(\w+) = (\S+) ", str(refused.value))}
     assert told
-    assert cxrlens.plan(study(split=asked | told), data, device="cpu").models
+    assert cxrlens.plan(study(split=requested | told), data, device="cpu").models
 
 
 @pytest.mark.parametrize(
@@ -83,26 +84,26 @@ def test_what_the_refusal_says_to_write_is_enough(tmp_path: Path, positives: int
     ],
 )
 def test_too_few_patients_for_an_interval_are_told_before_training(tmp_path: Path, positives: int, told: str) -> None:
-    data, asked = cohort(tmp_path / "data", positives, 60), study()
-    found = [
-        [line for line in cxrlens.check(asked, data).warnings if "interval" in line],
-        [line for line in prepare(asked, data).warnings if "interval" in line],
+    data, requested = cohort(tmp_path / "data", positives, 60), study()
+    result = [
+        [line for line in cxrlens.check(requested, data).warnings if "interval" in line],
+        [line for line in prepare(requested, data).warnings if "interval" in line],
     ]
-    sized = [line for line in cxrlens.check(asked, data).warnings if "an AUC of 0.75" in line]
+    sized = [line for line in cxrlens.check(requested, data).warnings if "an AUC of 0.75" in line]
     assert len(sized) == (positives > 9), "how well an AUC is known is said only where it has an interval"
-    assert found[0] == found[1] and len(found[0]) == bool(told)
-    assert all(told in line for lines in found for line in lines)
+    assert result[0] == result[1] and len(result[0]) == bool(told)
+    assert all(told in line for lines in result for line in lines)
 
 
 def test_what_cannot_be_read_does_not_count_for_the_interval(tmp_path: Path) -> None:
     data = cohort(tmp_path / "data", 6, 30)
-    asked = study(data={"source": "csv_table", "table": "labels.csv", "most_missing": 1.0})
-    held_out = next(each for each in cxrlens.check(asked, data).splits).validation
+    requested = study(data={"source": "csv_table", "table": "labels.csv", "most_missing": 1.0})
+    held_out = next(each for each in cxrlens.check(requested, data).splits).validation
     broken = next(name for name in held_out if name.startswith("1-"))
     (data / broken).write_bytes(b"no picture")
     assert sum(name.startswith("1-") for name in held_out) == 2
     with pytest.raises(UserError, match=r": 1 positive \(1 patient\), "):
-        cxrlens.plan(asked, data, device="cpu")
+        cxrlens.plan(requested, data, device="cpu")
 
 
 def test_one_person_under_two_ids_is_one_patient_for_the_interval(tmp_path: Path) -> None:

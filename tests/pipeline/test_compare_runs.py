@@ -30,8 +30,8 @@ def test_the_differences_are_those_of_evaluate_on_the_same_predictions(tmp_path:
             made[made["model"] == each.model].assign(model=name)
             for name, made in (("one", predictions(0)), ("two", predictions(1, (1.5, 0.2))))
         ]
-        judged = evaluate(pd.concat(parts), None, cohort())
-        (expected,) = judged.comparisons
+        evaluated = evaluate(pd.concat(parts), None, cohort())
+        (expected,) = evaluated.comparisons
         for name in ("difference", "low", "high", "p"):
             assert getattr(each.change, name) == pytest.approx(getattr(expected, name), abs=1e-12), name
         aucs = [row.auc for row in compared.aucs if row.model == each.model]
@@ -41,10 +41,10 @@ def test_the_differences_are_those_of_evaluate_on_the_same_predictions(tmp_path:
 
 def test_holm_counts_every_difference(tmp_path: Path) -> None:
     folders = [*two(tmp_path), run_folder(tmp_path / "three", predictions(2, (0.1, 3.0)))]
-    found = [each.change for each in cxrlens.compare_runs(folders).differences]
-    assert len(found) == 6
-    assert [each.p_holm for each in found] == holm([each.p for each in found]).tolist()
-    assert any(each.p_holm > each.p for each in found)
+    result = [each.change for each in cxrlens.compare_runs(folders).differences]
+    assert len(result) == 6
+    assert [each.p_holm for each in result] == holm([each.p for each in result]).tolist()
+    assert any(each.p_holm > each.p for each in result)
 
 
 def test_turned_round_the_sign_turns(tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_models_of_other_names_are_no_pair(tmp_path: Path) -> None:
 
 def test_merged_patients_are_told(tmp_path: Path) -> None:
     folders = two(tmp_path)
-    told = json.loads((folders[0] / "results.json").read_text(encoding="utf-8"))
-    for model in told["models"]:
+    output = json.loads((folders[0] / "results.json").read_text(encoding="utf-8"))
+    for model in output["models"]:
         model["patients"] = 19
-    (folders[0] / "results.json").write_text(json.dumps(told), encoding="utf-8")
+    (folders[0] / "results.json").write_text(json.dumps(output), encoding="utf-8")
     (note,) = cxrlens.compare_runs(folders).notes
     assert note.startswith("one counts its 20 patient ids as 19 patients")
 
@@ -149,8 +149,8 @@ def test_the_table_has_a_row_an_auc_and_a_row_a_difference(tmp_path: Path) -> No
 
 
 def test_plain_values_are_json(tmp_path: Path) -> None:
-    told = json.loads(json.dumps(cxrlens.compare_runs(two(tmp_path)).to_json(), allow_nan=False))
-    assert told["runs"][0]["leaking"] == 3 and told["differences"][0]["a"] == "one" and told["apart"] == []
+    output = json.loads(json.dumps(cxrlens.compare_runs(two(tmp_path)).to_json(), allow_nan=False))
+    assert output["runs"][0]["leaking"] == 3 and output["differences"][0]["a"] == "one" and output["apart"] == []
 
 
 def test_too_few_runs_and_one_run_twice_are_refused(tmp_path: Path) -> None:

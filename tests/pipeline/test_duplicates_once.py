@@ -47,9 +47,9 @@ def searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def searched(data: Path, run: RunFolder) -> Duplicates:
-    asked = study()
-    cohort: Cohort = list_images(asked, data)
-    cache = decode_images(cohort, asked.images.reference, asked.images.interpolation)
+    requested = study()
+    cohort: Cohort = list_images(requested, data)
+    cache = decode_images(cohort, requested.images.reference, requested.images.interpolation)
     return cohort_duplicates(cohort, cache, run)
 
 

@@ -19,8 +19,9 @@ from cxrlens.explain.attribute import attribute
 from cxrlens.explain.attribution_options import ExplainOptions, FigureImage
 from cxrlens.files import write_text
 from cxrlens.pipeline.array_cache import cached_arrays
-from cxrlens.pipeline.explain import pictures, stage
+from cxrlens.pipeline.explain import stage
 from cxrlens.report import figures
+from support.trainings import nothing_trained
 
 OPTIONS = ExplainOptions(
     iterations=2, unit_iterations=2, units=3, spectrum_seeds=3, spectrum_iterations=1, methods=("grad_cam", "saliency")
@@ -35,8 +36,7 @@ def explained(finished: cxrlens.Run, tmp_path_factory: pytest.TempPathFactory) -
     shutil.copytree(finished.folder.path, out)
     splits = finished.folder.read_table(out / "splits.csv")
     training = splits.loc[splits["side"] == "train", "image"].iloc[0]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
+    with nothing_trained(out):
         return again(finished, out, OPTIONS.model_copy(update={"also": (training,)}))
 
 
@@ -60,29 +60,29 @@ def test_every_figure_is_there_for_print_with_the_arrays_of_every_model(explaine
 
 
 def test_the_arrays_of_figure_1_are_the_networks_own_raw_maps(explained: cxrlens.Run) -> None:
-    found = arrays(explained.folder.path / "figures" / "figure1" / "frozen-network.npz")
+    result = arrays(explained.folder.path / "figures" / "figure1" / "frozen-network.npz")
     model = explained.model("frozen network")
-    images = torch.from_numpy(found["pixels"].astype(np.float32) / 255)[:, None]
+    images = torch.from_numpy(result["pixels"].astype(np.float32) / 255)[:, None]
     for method in OPTIONS.methods:
-        torch.testing.assert_close(torch.from_numpy(found[method]), attribute(model, images, method).maps)
-    np.testing.assert_allclose(found["probability"], torch.sigmoid(model(images)).detach().numpy(), rtol=1e-4)
+        torch.testing.assert_close(torch.from_numpy(result[method]), attribute(model, images, method).maps)
+    np.testing.assert_allclose(result["probability"], torch.sigmoid(model(images)).detach().numpy(), rtol=1e-4)
 
 
 def test_the_chosen_images_are_those_of_the_best_models_predictions(explained: cxrlens.Run) -> None:
     best = json.loads((explained.folder.path / "explain.json").read_text())["best"]
     table = explained.predictions
     table = table[(table["model"] == best) & (table["seed"] == 0)].sort_values("probability")
-    found = arrays(explained.folder.path / "figures" / "figure1" / f"{best.replace(' ', '-')}.npz")
+    result = arrays(explained.folder.path / "figures" / "figure1" / f"{best.replace(' ', '-')}.npz")
     surest = table[table["label"] == 1]["probability"].iloc[-1]
-    assert found["probability"][0] == pytest.approx(surest, rel=1e-3)
+    assert result["probability"][0] == pytest.approx(surest, rel=1e-3)
 
 
 def test_pictures_are_measured_as_they_are_shown_beside_the_cohort(explained: cxrlens.Run) -> None:
     folder, model = explained.folder.path / "figures", explained.model("small network")
-    found = arrays(folder / "figure2" / "b" / "small-network.npz")
-    shown = model.logits(model.backbone((torch.from_numpy(found["pictures"]) - model.mean) / model.std))
-    np.testing.assert_allclose(found["shown"], shown.detach().numpy(), rtol=1e-3, atol=1e-4)
-    assert found["curve"].shape == (1, 2)
+    result = arrays(folder / "figure2" / "b" / "small-network.npz")
+    shown = model.logits(model.backbone((torch.from_numpy(result["pictures"]) - model.mean) / model.std))
+    np.testing.assert_allclose(result["shown"], shown.detach().numpy(), rtol=1e-3, atol=1e-4)
+    assert result["curve"].shape == (1, 2)
     units = arrays(folder / "figure3" / "small-network.npz")
     assert units["pictures"].shape == (3, 3, 64, 64) and units["examples"].shape == (3, 2, 64, 64)
     order = np.sort(units["real"], axis=1)[:, ::-1]
@@ -93,13 +93,13 @@ def test_pictures_are_measured_as_they_are_shown_beside_the_cohort(explained: cx
 
 
 def test_the_pictures_numbers_have_intervals_and_every_pair(explained: cxrlens.Run) -> None:
-    found = json.loads((explained.folder.path / "explain.json").read_text())["spectrum"]
-    assert [model["name"] for model in found["models"]] == ["small network", "frozen network"]
-    for model in found["models"]:
+    result = json.loads((explained.folder.path / "explain.json").read_text())["spectrum"]
+    assert [model["name"] for model in result["models"]] == ["small network", "frozen network"]
+    for model in result["models"]:
         for measure in ("frequency", "colour"):
             assert model[measure]["low"] <= model[measure]["mean"] <= model[measure]["high"]
             assert model[measure]["seeds"] == 3
-    assert len(found["differences"]["colour"]) == 1
+    assert len(result["differences"]["colour"]) == 1
 
 
 def test_what_is_made_is_not_made_again_and_a_damaged_file_is(
@@ -110,8 +110,8 @@ def test_what_is_made_is_not_made_again_and_a_damaged_file_is(
     damaged = out / "figures" / "figure3" / "small-network.npz"
     damaged.write_bytes(damaged.read_bytes()[:100])
     made = []
-    real = pictures.maximize
-    monkeypatch.setattr(pictures, "maximize", lambda *given, **named: made.append(1) or real(*given, **named))
+    real = stage.maximize
+    monkeypatch.setattr(stage, "maximize", lambda *given, **named: made.append(1) or real(*given, **named))
     again(explained, out, options)
     assert made == [1] and (out / "explain.json").read_bytes() == before
     assert len(arrays(damaged)["units"]) == 3
@@ -122,7 +122,7 @@ def test_an_interrupt_keeps_the_pictures_that_were_finished(
 ) -> None:
     out = shutil.copytree(explained.folder.path, tmp_path / "run")
     shutil.rmtree(out / "figures" / "figure2")
-    options, made, real = OPTIONS.model_copy(update={"figures": (2,)}), [], pictures.maximize
+    options, made, real = OPTIONS.model_copy(update={"figures": (2,)}), [], stage.maximize
 
     def maximize(*given: Any, **named: Any) -> Any:
         made.append(1)
@@ -130,7 +130,7 @@ def test_an_interrupt_keeps_the_pictures_that_were_finished(
             raise KeyboardInterrupt
         return real(*given, **named)
 
-    monkeypatch.setattr(pictures, "maximize", maximize)
+    monkeypatch.setattr(stage, "maximize", maximize)
     with pytest.raises(KeyboardInterrupt):
         again(explained, out, options)
     assert len(list((out / "figures" / "figure2").rglob("*.npz"))) == 2
@@ -163,12 +163,12 @@ def test_a_named_image_is_marked_with_its_label_and_the_side_that_it_is_on(
 
 def test_an_unknown_method_or_preset_is_refused_with_the_study(finished: cxrlens.Run) -> None:
     raw = {**finished.study.model_dump(mode="json"), "data": {"source": "phantom"}}
-    for table, told in (
+    for table, output in (
         ({"methods": ["grad_cm"]}, "grad_cam"),
         ({"preset": "kerasvis"}, "keras-vis"),
         ({"display": "papr"}, "paper"),
     ):
-        with pytest.raises(cxrlens.UserError, match=told):
+        with pytest.raises(cxrlens.UserError, match=output):
             cxrlens.Study.of({**raw, "explain": table})
 
 
@@ -186,9 +186,9 @@ def test_any_image_is_explained_dicom_too(explained: cxrlens.Run, tmp_path: Path
     _dicom(tmp_path / "two.dcm", grey)
     path = explained.explain([tmp_path / "one.png", tmp_path / "two.dcm"], out=tmp_path / "new", device="cpu").figure
     assert path == tmp_path / "new.png" and path.is_file() and path.with_suffix(".pdf").is_file()
-    found = arrays(tmp_path / "new" / "small-network.npz")
-    assert found["images"].tolist() == ["one.png", "two.dcm"]
-    np.testing.assert_array_equal(found["grad_cam"][0], found["grad_cam"][1])  # the same pixels in another file
+    result = arrays(tmp_path / "new" / "small-network.npz")
+    assert result["images"].tolist() == ["one.png", "two.dcm"]
+    np.testing.assert_array_equal(result["grad_cam"][0], result["grad_cam"][1])  # the same pixels in another file
     one = explained.explain([tmp_path / "one.png"], out=tmp_path / "o", methods=["occlusion"], device="cpu")
     assert "occlusion" in arrays(one.figure.with_suffix("") / "frozen-network.npz")
     with pytest.raises(cxrlens.UserError, match="unknown method 'cam'"):
@@ -198,17 +198,17 @@ def test_any_image_is_explained_dicom_too(explained: cxrlens.Run, tmp_path: Path
 
 
 def _dicom(path: Path, grey: np.ndarray) -> None:
-    told = pydicom.Dataset()
-    told.file_meta = pydicom.dataset.FileMetaDataset()
-    told.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    told.SOPClassUID, told.SOPInstanceUID = pydicom.uid.SecondaryCaptureImageStorage, "1.2.3"
-    told.file_meta.MediaStorageSOPClassUID, told.file_meta.MediaStorageSOPInstanceUID = told.SOPClassUID, "1.2.3"
-    told.Rows, told.Columns = grey.shape
-    told.SamplesPerPixel, told.PhotometricInterpretation = 1, "MONOCHROME2"
-    told.BitsAllocated = told.BitsStored = 8
-    told.HighBit, told.PixelRepresentation = 7, 0
-    told.PixelData = grey.tobytes()
-    told.save_as(path, enforce_file_format=True)
+    output = pydicom.Dataset()
+    output.file_meta = pydicom.dataset.FileMetaDataset()
+    output.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    output.SOPClassUID, output.SOPInstanceUID = pydicom.uid.SecondaryCaptureImageStorage, "1.2.3"
+    output.file_meta.MediaStorageSOPClassUID, output.file_meta.MediaStorageSOPInstanceUID = output.SOPClassUID, "1.2.3"
+    output.Rows, output.Columns = grey.shape
+    output.SamplesPerPixel, output.PhotometricInterpretation = 1, "MONOCHROME2"
+    output.BitsAllocated = output.BitsStored = 8
+    output.HighBit, output.PixelRepresentation = 7, 0
+    output.PixelData = grey.tobytes()
+    output.save_as(path, enforce_file_format=True)
 
 
 def test_kept_arrays_are_of_what_they_were_made_from(tmp_path: Path) -> None:

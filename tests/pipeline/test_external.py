@@ -26,6 +26,8 @@ from cxrlens.data.sources.phantom import Phantom
 from cxrlens.errors import UserError
 from cxrlens.evaluate.auc import AucInterval, auc_interval
 from cxrlens.evaluate.evaluate import evaluate
+from cxrlens.pipeline import external as external_module
+from cxrlens.pipeline import interface as interface_module
 from cxrlens.pipeline.external import (
     ExternalResult,
     evaluate_external,
@@ -103,8 +105,8 @@ def test_every_network_looks_at_every_image(finished: cxrlens.Run, elsewhere: Ex
 def test_inside_is_what_the_run_says_and_the_difference_is_from_there(
     finished: cxrlens.Run, elsewhere: ExternalResult
 ) -> None:
-    for told, model in zip(finished.results["models"], elsewhere.models, strict=True):
-        assert (model.name, model.inside_auc, model.inside_low) == (told["name"], told["auc"], told["auc_low"])
+    for output, model in zip(finished.results["models"], elsewhere.models, strict=True):
+        assert (model.name, model.inside_auc, model.inside_low) == (output["name"], output["auc"], output["auc_low"])
         change = model.change
         assert change.difference == pytest.approx(model.inside_auc - model.outside.auc, abs=1e-6)
         # Both sets are too small for an interval; see `test_the_change_of_three_seeds_is_of_the_networks_as_trained`.
@@ -121,15 +123,15 @@ def test_a_folder_is_judged_without_the_runs_images_and_their_patients(
     command = ["evaluate", str(run.folder.path), "--data", str(clinic), "--study", str(study), "--device", "cpu"]
     done = CliRunner().invoke(app, [*command, "--json"])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
+    output = json.loads(done.stdout)
     written = run.folder.path / "external" / "another-clinic.json"
-    assert json.loads(written.read_text()) == told and told["schema_version"] == 1
+    assert json.loads(written.read_text()) == output and output["schema_version"] == 1
     # P0003 of the folder is somebody else than P0003 of the run, until an image of the run is theirs.
-    assert told["left_out"] == {
+    assert output["left_out"] == {
         "unreadable": 1, "same_file": 0, "near_duplicate": 2, "same_patient": 2, "unlabelled": 1,
     }  # fmt: skip
-    assert told["images"]["listed"] == 26 and told["images"]["judged"] == 20
-    assert told["data"] == {
+    assert output["images"]["listed"] == 26 and output["images"]["evaluated"] == 20
+    assert output["data"] == {
         "name": "Another clinic", "source": "csv_table", "study": "Another clinic", "folder": "clinic",
     }  # fmt: skip
     assert not any(part in written.read_text() for part in (str(clinic.parent), str(tmp_path), "/tmp", "<html>"))
@@ -143,14 +145,14 @@ def test_a_folder_is_judged_without_the_runs_images_and_their_patients(
 def test_the_command_says_who_judged_and_what_that_does_not_show(
     finished: cxrlens.Run, elsewhere: ExternalResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
+    monkeypatch.setattr(interface_module, "evaluate_external", lambda *_, **__: elsewhere)
     command = ["evaluate", str(finished.folder.path), "--out", str(tmp_path / "there.json")]
     done = CliRunner().invoke(app, command, env={"COLUMNS": "80"})
-    said = " ".join(done.stdout.split())
-    assert done.exit_code == 0 and "AUC of tiny on elsewhere [95%]" in said and "small network" in said
-    assert "External images: an interval needs at least 5 patients of each class; got" in said
-    assert "Validation set: an interval" in said
-    assert "of 12 patients" in said and "not show which difference caused it" in said and "never for diagnosis" in said
+    text = " ".join(done.stdout.split())
+    assert done.exit_code == 0 and "AUC of tiny on elsewhere [95%]" in text and "small network" in text
+    assert "External images: an interval needs at least 5 patients of each class; got" in text
+    assert "Validation set: an interval" in text
+    assert "of 12 patients" in text and "not show which difference caused it" in text and "never for diagnosis" in text
     assert {each.name for each in tmp_path.iterdir()} == {"there.json", "there.csv"}
     refused = CliRunner().invoke(app, [*command[:-1], str(tmp_path / "there.csv")])
     assert isinstance(refused.exception, cxrlens.UserError) and "--out needs a file that ends in .json" in str(
@@ -172,7 +174,7 @@ def test_the_command_never_writes_a_p_of_0(
 def test_the_runs_own_page_has_it_from_then_on(
     finished: cxrlens.Run, elsewhere: ExternalResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.interface.evaluate_external", lambda *_, **__: elsewhere)
+    monkeypatch.setattr(interface_module, "evaluate_external", lambda *_, **__: elsewhere)
     run = shutil.copytree(finished.folder.path, tmp_path / "run")
     assert "External validation" not in (run / "report.html").read_text(encoding="utf-8")
     assert CliRunner().invoke(app, ["evaluate", str(run)]).exit_code == 0
@@ -226,10 +228,10 @@ def test_a_run_whose_images_are_gone_says_that_copies_were_not_looked_for(
     made = run.folder.read_json("environment.json")
     run.folder.write_json("environment.json", {**made, "data": str(tmp_path / "gone")})
     # The same people, more of them: who is in the run is known by id and file alone.
-    found = evaluate_external(run, study=phantoms(run, patients=28), device="cpu")
-    assert found.images.left_out["same_file"] == len(run.cohort) and found.images.left_out["near_duplicate"] == 0
-    told = json.dumps(found.to_json())
-    assert "could not be searched" in told and str(tmp_path) not in told
+    result = evaluate_external(run, study=phantoms(run, patients=28), device="cpu")
+    assert result.images.left_out["same_file"] == len(run.cohort) and result.images.left_out["near_duplicate"] == 0
+    output = json.dumps(result.to_json())
+    assert "could not be searched" in output and str(tmp_path) not in output
 
 
 def known(cohort: Cohort, cache: ImageCache) -> pd.DataFrame:
@@ -242,11 +244,11 @@ def test_more_images_of_the_runs_patients_are_left_out_by_patient(finished: cxrl
     more = own.model_copy(update={"patients": 20, "images_per_patient": (3, 3)})
     cohort = more.cohort(None)
     cache = build_cache(cohort, 64, "bilinear")
-    kept = external_images(cohort, cache, finished.cohort, None, share_patient_ids(own, more))
+    selected = external_images(cohort, cache, finished.cohort, None, share_patient_ids(own, more))
     patients = {f"P{number:04d}" for number in range(16, 20)}
-    assert set(kept.table["patient"]) == patients and len(kept.table) == 12
-    assert kept.left_out["same_file"] == len(finished.cohort)
-    assert kept.left_out["same_patient"] == 16 * 3 - len(finished.cohort)
+    assert set(selected.table["patient"]) == patients and len(selected.table) == 12
+    assert selected.left_out["same_file"] == len(finished.cohort)
+    assert selected.left_out["same_patient"] == 16 * 3 - len(finished.cohort)
     strangers = external_images(cohort, cache, finished.cohort.iloc[:0], None, True)
     assert len(strangers.table) == 60
 
@@ -257,7 +259,7 @@ def test_who_only_shares_ids_with_the_run_is_told_how_to_say_so(
 ) -> None:
     others = finished.study.data.model_copy(update={"seed": 9, "patients": 6, "images_per_patient": (2, 2)})
     study = finished.study.model_copy(update={"data": others})
-    monkeypatch.setattr("cxrlens.pipeline.external.share_patient_ids", lambda *_: True)
+    monkeypatch.setattr(external_module, "share_patient_ids", lambda *_: True)
     with pytest.raises(cxrlens.UserError, match=r"12 of a patient of the run.*different people, use --ids-apart"):
         evaluate_external(finished, None, study=study, device="cpu")
     with pytest.raises(pytest.fail.Exception, match="a network was loaded"):  # so all are let through, and judged
@@ -270,8 +272,8 @@ def test_ids_that_cannot_be_compared_are_refused_before_an_image_is_read(
     def refuse(*_: object) -> bool:
         raise UserError("patient ids in two ways")
 
-    monkeypatch.setattr("cxrlens.pipeline.external.share_patient_ids", refuse)
-    monkeypatch.setattr("cxrlens.pipeline.external.decode_images", lambda *_: pytest.fail("images were read"))
+    monkeypatch.setattr(external_module, "share_patient_ids", refuse)
+    monkeypatch.setattr(external_module, "decode_images", lambda *_: pytest.fail("images were read"))
     with pytest.raises(UserError, match="patient ids in two ways"):
         evaluate_external(finished, study=phantoms(finished, seed=4), device="cpu")
 
@@ -393,5 +395,5 @@ def test_a_later_snapshot_is_left_without_the_papers_images_and_patients(
 def test_nih_has_none_of_the_papers_images(shared: Path, paper: tuple[Cohort, ImageCache]) -> None:
     cohort = SOURCES["nih_chestxray14"]().cohort(shared / "data" / "nih1000")
     some = Cohort(cohort.name, cohort.table.iloc[::8].reset_index(drop=True), cohort.read, data_dir=cohort.data_dir)
-    kept = external_images(some, build_cache(some, 112), known(*paper), paper[1], same_people=False)
-    assert len(kept.table) == 125 and not any(kept.left_out.values())
+    selected = external_images(some, build_cache(some, 112), known(*paper), paper[1], same_people=False)
+    assert len(selected.table) == 125 and not any(selected.left_out.values())

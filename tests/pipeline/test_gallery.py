@@ -21,6 +21,7 @@ from cxrlens.pipeline import gallery
 from cxrlens.pipeline.gallery import read_gallery, reduced, sampled
 from cxrlens.pipeline.report import read_run, write_page
 from cxrlens.report.report_data import ReportData
+from support.trainings import nothing_trained
 
 NAMES = ("small network", "frozen network")
 
@@ -30,8 +31,7 @@ def shown(finished: cxrlens.Run, tmp_path_factory: pytest.TempPathFactory) -> cx
     """The tiny run with a gallery: nothing is trained again."""
     out = tmp_path_factory.mktemp("gallery") / "run"
     shutil.copytree(finished.folder.path, out)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
+    with nothing_trained(out):
         return again(finished, out)
 
 
@@ -52,18 +52,18 @@ def test_the_arrays_are_the_first_networks_own_maps_of_every_validation_image(sh
     assert images["images"].tolist() == table.loc[table["side"] == "validation", "image"].tolist()
     assert images["pixels"].dtype == np.uint8 and images["pixels"].shape[1:] == (64, 64)
     assert images["lungs"].shape == images["pixels"].shape and images["lungs"].any((1, 2)).all()
-    found = arrays(folder / "frozen-network.npz")
+    result = arrays(folder / "frozen-network.npz")
     model = shown.model("frozen network", seed=0)
     pixels = torch.from_numpy(images["pixels"].astype(np.float32) / 255)[:, None]
     for method in ("grad_cam", "saliency"):
         expected = attribute(model, pixels, method)
-        assert found[method].dtype == np.float16 and found[f"{method} margin"].tolist() == list(expected.margin)
-        assert found[method].shape == tuple(expected.maps.shape)
-        raw = found[method].astype(np.float32) * float(found[f"{method} unit"])
+        assert result[method].dtype == np.float16 and result[f"{method} margin"].tolist() == list(expected.margin)
+        assert result[method].shape == tuple(expected.maps.shape)
+        raw = result[method].astype(np.float32) * float(result[f"{method} unit"])
         np.testing.assert_allclose(raw, expected.maps, rtol=2e-3, atol=1e-3 * float(expected.maps.abs().max()))
     training = shown.folder.read_table(shown.folder.unit("frozen-network", 0, 0).folder / "train_predictions.csv")
-    assert found["threshold"] == pytest.approx(expit(choose_threshold(training["label"], training["logit"])))
-    assert found["threshold logit"] == choose_threshold(training["label"], training["logit"])
+    assert result["threshold"] == pytest.approx(expit(choose_threshold(training["label"], training["logit"])))
+    assert result["threshold logit"] == choose_threshold(training["label"], training["logit"])
 
 
 def test_tiny_gradients_keep_their_size_in_half_precision(shown: cxrlens.Run) -> None:
@@ -80,17 +80,17 @@ def test_what_is_there_is_not_made_again_and_a_damaged_file_is(
     out = shutil.copytree(shown.folder.path, tmp_path / "run")
     broken = out / "maps" / "small-network.npz"
     broken.write_bytes(broken.read_bytes()[:100])
-    asked, real = [], gallery.attribute
-    monkeypatch.setattr(gallery, "attribute", lambda *given: asked.append(given[2]) or real(*given))
+    requested, real = [], gallery.attribute
+    monkeypatch.setattr(gallery, "attribute", lambda *given: requested.append(given[2]) or real(*given))
     again(shown, out)
-    assert asked == ["grad_cam", "saliency"]
+    assert requested == ["grad_cam", "saliency"]
     np.testing.assert_array_equal(
         arrays(broken)["saliency"], arrays(shown.folder.path / "maps" / "small-network.npz")["saliency"]
     )
     again(shown, out)
-    assert len(asked) == 2
+    assert len(requested) == 2
     again(shown, out, methods=("occlusion",))
-    assert set(asked[2:]) == {"occlusion"} and "saliency" not in arrays(broken)
+    assert set(requested[2:]) == {"occlusion"} and "saliency" not in arrays(broken)
 
 
 def test_a_method_that_overflows_takes_no_other_away(
@@ -106,8 +106,8 @@ def test_a_method_that_overflows_takes_no_other_away(
 
     monkeypatch.setattr(gallery, "attribute", failing)
     again(shown, out)
-    found = read_run(cxrlens.Run.open(out).folder).gallery
-    assert found is not None and [set(found.maps[name]) for name in NAMES] == [{"grad_cam"}] * 2
+    result = read_run(cxrlens.Run.open(out).folder).gallery
+    assert result is not None and [set(result.maps[name]) for name in NAMES] == [{"grad_cam"}] * 2
 
 
 def test_large_maps_are_reduced_and_keep_their_sign() -> None:
@@ -126,22 +126,22 @@ def test_of_many_images_a_seeded_sample_is_shown() -> None:
 
 
 def test_a_run_is_read_whole(shown: cxrlens.Run) -> None:
-    found = read_run(shown.folder)
-    assert found.gallery is not None and set(found.gallery.maps) == set(NAMES)
-    assert set(found.gallery.thresholds) == set(NAMES) and set(found.cohort["side"]) == {"train", "validation"}
-    assert found.results["cohort"].get("left_out", {}) == {} and found.audit is None and found.explanations is None
-    assert found.environment["stages"][-1]["name"] == "gallery"
+    result = read_run(shown.folder)
+    assert result.gallery is not None and set(result.gallery.maps) == set(NAMES)
+    assert set(result.gallery.thresholds) == set(NAMES) and set(result.cohort["side"]) == {"train", "validation"}
+    assert result.results["cohort"].get("left_out", {}) == {} and result.audit is None and result.explanations is None
+    assert result.environment["stages"][-1]["name"] == "gallery"
     own = arrays(shown.folder.path / "maps" / "small-network.npz")
     np.testing.assert_allclose(
-        found.gallery.maps["small network"]["saliency"], own["saliency"].astype(float) * own["saliency unit"]
+        result.gallery.maps["small network"]["saliency"], own["saliency"].astype(float) * own["saliency unit"]
     )
 
 
 def test_maps_of_other_images_are_not_shown(shown: cxrlens.Run, tmp_path: Path) -> None:
     out = shutil.copytree(shown.folder.path, tmp_path / "run")
     path = out / "maps" / "small-network.npz"
-    found = arrays(path)
-    np.savez(path, **{**found, "images": found["images"][::-1]})
+    result = arrays(path)
+    np.savez(path, **{**result, "images": result["images"][::-1]})
     shown_now = read_gallery(cxrlens.Run.open(out).folder, NAMES)
     assert shown_now is not None and set(shown_now.maps) == {"frozen network"}
 

@@ -17,9 +17,10 @@ from cxrlens.explain import model_explanation
 from cxrlens.explain.attribute import method_fault
 from cxrlens.explain.methods import METHODS
 from cxrlens.models.classifier import ModelOptions, build_classifier
-from cxrlens.pipeline.explain import pictures
+from cxrlens.pipeline.explain import stage
 from cxrlens.pipeline.explain.images import explain_images
 from cxrlens.pipeline.gallery import read_gallery
+from support.trainings import nothing_trained
 from support.users_folders import folder, study, study_file
 
 EXPLAIN: dict[str, Any] = {"figures": [1], "methods": ["grad_cam", "guided_backprop"], "gallery": True}
@@ -43,8 +44,8 @@ def told(run: cxrlens.Run) -> list[dict[str, str]]:
 
 def test_the_plan_names_the_row_and_the_method(data: Path, tmp_path: Path) -> None:
     file = study_file(tmp_path / "s.toml", models=MODELS, explain=EXPLAIN)
-    said = CliRunner().invoke(app, ["run", str(file), "--data", str(data), "--dry-run"], catch_exceptions=False)
-    (line,) = [line for line in said.output.splitlines() if "Guided" in line]
+    output = CliRunner().invoke(app, ["run", str(file), "--data", str(data), "--dry-run"], catch_exceptions=False)
+    (line,) = [line for line in output.output.splitlines() if "Guided" in line]
     assert "warning: no maps of Guided backpropagation for 'silu'" in line and "ReLUs" in line
     silent = cxrlens.plan(study(models=MODELS, explain={"figures": []} | {"gallery": False}), data, device="cpu")
     assert silent.without == ()
@@ -67,8 +68,8 @@ def test_the_others_get_their_maps_and_gallery_and_page_say_what_is_missing(run:
 def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_again(
     run: cxrlens.Run, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = study(models=MODELS, explain={**EXPLAIN, "figures": [1, 2], "iterations": 1, "methods": ["grad_cam"]})
-    real, real_pictures = model_explanation.attribute, pictures.logit_pictures
+    requested = study(models=MODELS, explain={**EXPLAIN, "figures": [1, 2], "iterations": 1, "methods": ["grad_cam"]})
+    real, real_pictures = model_explanation.attribute, stage.logit_pictures
 
     def failing(model: Any, images: Any, method: str) -> Any:
         if model.backbone.architecture == "benchmark_cnn":
@@ -82,31 +83,33 @@ def test_an_unforeseen_fault_of_one_model_takes_nothing_else_away_and_is_tried_a
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_explanation, "attribute", failing)
-        patch.setattr(pictures, "logit_pictures", no_pictures)
-        done = cxrlens.run(asked, data, out=tmp_path, device="cpu")
+        patch.setattr(stage, "logit_pictures", no_pictures)
+        done = cxrlens.run(requested, data, out=tmp_path, device="cpu")
     assert [(one["what"], one["model"], one["reason"]) for one in told(done)] == [
         ("maps of Grad-CAM", "cnn", "RuntimeError: no memory here"),
         ("Figure 2", "silu", "ZeroDivisionError: by zero"),
     ]
     assert {"figure1.png", "figure2.png"} <= {each.name for each in (tmp_path / "figures").iterdir()}
     assert "no memory here" in (tmp_path / "report.html").read_text()
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
-    again = cxrlens.run(asked, data, out=tmp_path, device="cpu")
+    with nothing_trained(tmp_path):
+        again = cxrlens.run(requested, data, out=tmp_path, device="cpu")
     assert told(again) == []
     with np.load(tmp_path / "figures" / "figure1" / "cnn.npz") as file:
         assert "grad_cam" in file.files
 
 
 def test_an_image_that_the_study_names_and_is_not_there_is_asked_for_before_training(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("a network was trained"))
     for names in ({"images": ["none.png"]}, {"also": ["none.png"]}):
-        asked = study(explain={**EXPLAIN, "methods": ["grad_cam"], **names})
+        requested = study(explain={**EXPLAIN, "methods": ["grad_cam"], **names})
+        with (
+            nothing_trained(tmp_path),
+            pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"),
+        ):
+            cxrlens.run(requested, data, out=tmp_path / "run", device="cpu")
         with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
-            cxrlens.run(asked, data, out=tmp_path / "run", device="cpu")
-        with pytest.raises(UserError, match=r"\[explain\]: unknown image 'none\.png'"):
-            cxrlens.plan(asked, data, device="cpu")
+            cxrlens.plan(requested, data, device="cpu")
 
 
 def test_new_images_are_explained_by_the_models_that_can(run: cxrlens.Run, data: Path, tmp_path: Path) -> None:

@@ -102,8 +102,8 @@ def test_the_runs_own_images_give_its_predictions(run: cx.Run, name: str) -> Non
     np.testing.assert_array_equal(y.numpy(), expected["label"])
     rows = run.split("validation")
     assert rows["image"].tolist() == expected["image"].tolist() and rows["patient"].equals(expected["patient"])
-    found = cx.auc_interval(y, model(x), rows["patient"])
-    assert found.auc == pytest.approx(run.history(name)["validation_auc"].iloc[-1], abs=1e-6)
+    result = cx.auc_interval(y, model(x), rows["patient"])
+    assert result.auc == pytest.approx(run.history(name)["validation_auc"].iloc[-1], abs=1e-6)
 
 
 def test_training_images_are_those_that_were_trained_on(run: cx.Run) -> None:

@@ -62,9 +62,9 @@ def test_a_run_trains_and_is_judged_looked_at_and_audited(
     assert len(apart) and 0 < apart.max() < 0.5, "bfloat16 has 8 bits: near float32 where a head alone learns, not it"
     weights = run.model("small network").state_dict().values()
     assert {each.dtype for each in weights if each.is_floating_point()} == {torch.float32}, "weights stay in full"
-    told = run.audit(device="cpu").record
-    assert {each["model"] for each in told["findings"]} == {None, "small network", "frozen network"}
-    assert all(each["value"] is None or np.isfinite(each["value"]) for each in told["findings"])
+    output = run.audit(device="cpu").record
+    assert {each["model"] for each in output["findings"]} == {None, "small network", "frozen network"}
+    assert all(each["value"] is None or np.isfinite(each["value"]) for each in output["findings"])
     assert all(np.load(path)["saliency"].any() for path in (tmp_path / "run" / "maps").glob("*network.npz"))
 
 

@@ -33,8 +33,8 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(codes: Path, tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
-    asked = study(models=[{"name": name} for name in MODELS])
-    return cxrlens.run(asked, codes, out=tmp_path_factory.mktemp("run"), device="cpu")
+    requested = study(models=[{"name": name} for name in MODELS])
+    return cxrlens.run(requested, codes, out=tmp_path_factory.mktemp("run"), device="cpu")
 
 
 def test_models_called_like_numbers_keep_their_predictions(run: cxrlens.Run, codes: Path) -> None:
@@ -66,7 +66,7 @@ def test_what_is_read_again_judges_as_what_was_computed(run: cxrlens.Run, codes:
         [run.folder.read_table(path) for path in sorted(run.folder.path.rglob("train_predictions.csv"))]
     )
     listed = run.study.data.cohort(codes).table
-    judged = evaluate(run.predictions, training, listed, options.level, MODELS)
-    for said, found in zip(run.results["models"], judged.to_json()["models"], strict=True):
-        assert {name: said[name] for name in found} == found
+    evaluated = evaluate(run.predictions, training, listed, options.level, MODELS)
+    for output, result in zip(run.results["models"], evaluated.to_json()["models"], strict=True):
+        assert {name: output[name] for name in result} == result
     assert read_run(run.folder).predictions.equals(run.predictions)

@@ -66,8 +66,8 @@ def test_odd_names_go_from_the_images_to_the_page(tmp_path: Path) -> None:
         run.explain([file], out=tmp_path / "maps.v1.2", device="cpu")
 
     other = run.evaluate(write_images(tmp_path / "other", 1), device="cpu", ids_apart=True)
-    told = json.loads(other.file.read_text(encoding="utf-8"))
-    assert [model["name"] for model in told["models"]] == MODELS and told["images"]["judged"] == 40
+    output = json.loads(other.file.read_text(encoding="utf-8"))
+    assert [model["name"] for model in output["models"]] == MODELS and output["images"]["judged"] == 40
 
     page = run.report().read_text(encoding="utf-8")
     island = json.loads(re.search(r'id="gallery-data">(.*?)</script>', page, re.S)[1])

@@ -64,8 +64,8 @@ def test_data_check_counts_what_is_not_used(folder: Path, tmp_path: Path) -> Non
     assert "ignored 2 files that are not images (2 .txt)" in printed.output
     assert "left out by the study" not in printed.output
     assert "12 files are taken for masks, not for X-rays, and left out" in printed.output
-    told = json.loads(CliRunner().invoke(app, ["data", "check", file, "--data", str(folder), "--json"]).stdout)
-    assert told["other_files"] == ["COVID/images/notes.txt", "Normal/images/notes.txt"]
+    output = json.loads(CliRunner().invoke(app, ["data", "check", file, "--data", str(folder), "--json"]).stdout)
+    assert output["other_files"] == ["COVID/images/notes.txt", "Normal/images/notes.txt"]
 
 
 def test_a_run_says_what_is_not_used_and_its_report_what_was_taken_for_masks(folder: Path, tmp_path: Path) -> None:

@@ -82,14 +82,14 @@ def test_the_command_says_what_is_no_test_and_from_where_an_image_is_positive(
 ) -> None:
     printed = CliRunner().invoke(app, ["predict", str(run.folder.path), str(data), "--device", "cpu"])
     trained = (pd.read_csv(run.folder.path / "splits.csv")["side"] == "train").sum()
-    said = " ".join(printed.output.split())
-    assert printed.exit_code == 0 and f"12 of 12 images belong to this run ({trained} of them trained on)" in said
+    output = " ".join(printed.output.split())
+    assert printed.exit_code == 0 and f"12 of 12 images belong to this run ({trained} of them trained on)" in output
     value = run.operating_points()["threshold"].iloc[0]
-    assert "P is uncalibrated: it is not the probability of the finding." in said
-    assert f"An image counts as positive if P is at least {value:.3f} (chosen on" in said
-    assert "the mean over a model's networks" in said
-    said = CliRunner().invoke(app, ["predict", str(run.folder.path), str(new), "--device", "cpu"]).output
-    assert "belong to this run" not in said and "counts as positive" in said
+    assert "P is uncalibrated: it is not the probability of the finding." in output
+    assert f"An image counts as positive if P is at least {value:.3f} (chosen on" in output
+    assert "the mean over a model's networks" in output
+    output = CliRunner().invoke(app, ["predict", str(run.folder.path), str(new), "--device", "cpu"]).output
+    assert "belong to this run" not in output and "counts as positive" in output
 
 
 def test_a_threshold_close_to_1_is_also_written_in_decimals(run: cxrlens.Run, new: Path, tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_a_file_that_is_named_and_lies_in_a_folder_is_looked_at_once(
 def test_explain_names_what_to_give_in_place_of_a_folder(run: cxrlens.Run, new: Path, tmp_path: Path) -> None:
     out, empty = tmp_path / "maps.png", tmp_path / "empty"
     empty.mkdir()
-    said = rf"takes images, not folders; got the folder .*name its images: {re.escape(str(new))}/\*\.png"
-    with pytest.raises(cxrlens.UserError, match=said):
+    output = rf"takes images, not folders; got the folder .*name its images: {re.escape(str(new))}/\*\.png"
+    with pytest.raises(cxrlens.UserError, match=output):
         run.explain([new], out=out)
     with pytest.raises(cxrlens.UserError, match="holds no image"):
         run.explain([new / "n.png", empty], out=out)

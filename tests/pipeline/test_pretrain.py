@@ -20,6 +20,7 @@ from cxrlens.models.classifier import ModelOptions, build_classifier
 from cxrlens.pipeline.pretrain import pretrain
 from cxrlens.pipeline.pretrain_images import gather
 from cxrlens.pretrain_study import PretrainStudy
+from support.trainings import nothing_trained
 
 FILE = """
 name = "tiny-cxr"
@@ -127,7 +128,7 @@ def test_results_hold_each_finding_and_probes_before_and_after(made: Path) -> No
 
 
 def test_a_set_that_is_only_probed_teaches_nothing_and_is_asked_afterwards(
-    made: Path, study: PretrainStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: Path, study: PretrainStudy, tmp_path: Path
 ) -> None:
     third = study.data[1].model_copy(
         update={"name": "third", "probe_only": True, "patterns": {"odd": "[13579][.]png$"}}
@@ -135,8 +136,9 @@ def test_a_set_that_is_only_probed_teaches_nothing_and_is_asked_afterwards(
     asked = study.model_copy(update={"data": (*study.data, third)})
     assert asked.findings == study.findings and asked.probed == (*study.findings, "odd")
     shutil.copytree(made, tmp_path / "run")
-    monkeypatch.setattr("cxrlens.pipeline.pretrain.train", lambda *_: pytest.fail("trained again"))
+    trained = (tmp_path / "run" / "trained.safetensors").stat().st_mtime_ns
     folder = pretrain(asked, out=tmp_path / "run", device="cpu").folder
+    assert (folder / "trained.safetensors").stat().st_mtime_ns == trained, "trained again"
     assert (folder / "weights.safetensors").read_bytes() == (made / "weights.safetensors").read_bytes()
     results, before = (json.loads((each / "results.json").read_text()) for each in (folder, made))
     assert results["findings"] == before["findings"]
@@ -163,13 +165,12 @@ def test_interrupted_and_gone_on_with_is_the_same_to_the_last_bit(
         assert (again / name).read_bytes() == (made / name).read_bytes(), name
 
 
-def test_a_finished_one_is_not_trained_again_but_its_card_can_change(
-    made: Path, study: PretrainStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.pretrain.train", lambda *_: pytest.fail("trained again"))
+def test_a_finished_one_is_not_trained_again_but_its_card_can_change(made: Path, study: PretrainStudy) -> None:
+    trained = (made / "trained.safetensors").stat().st_mtime_ns
     before = load_file(made / "weights.safetensors")
     changed = study.model_copy(update={"card": study.card.model_copy(update={"licence": "MIT"})})
     folder = pretrain(changed, out=made, device="cpu").folder
+    assert (folder / "trained.safetensors").stat().st_mtime_ns == trained, "trained again"
     assert json.loads((folder / "card.json").read_text())["licence"] == "MIT"
     after = load_file(folder / "weights.safetensors")
     assert all(np.array_equal(before[name], after[name]) for name in before)
@@ -239,14 +240,14 @@ def test_a_finding_of_one_class_stops_before_training(study: PretrainStudy, tmp_
         cxrlens.pretrain(PretrainStudy.load(tmp_path / "one.toml"), out=tmp_path / "out", device="cpu")
 
 
-def test_a_held_out_side_that_can_judge_nothing_is_told_before_training(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.pretrain.train", lambda *_: pytest.fail("a network was trained"))
+def test_a_held_out_side_that_can_judge_nothing_is_told_before_training(tmp_path: Path) -> None:
     file = tomlkit.parse(FILE)
     file["images"]["validation"] = 1e-6
-    with pytest.raises(UserError, match=r"no patient is held out for validation \(48 patients, share 1e-06\)"):
+    held_out = r"no patient is held out for validation \(48 patients, share 1e-06\)"
+    with nothing_trained(tmp_path), pytest.raises(UserError, match=held_out):
         pretrain(PretrainStudy.of(file.unwrap()), out=tmp_path / "none", device="cpu")
     file["training"]["batch"], file["backbone"]["name"], file["images"]["size"] = 1, "resnet10t", 32
-    with pytest.raises(UserError, match="tiny-cxr: a training step of 1 image"):
+    with nothing_trained(tmp_path), pytest.raises(UserError, match="tiny-cxr: a training step of 1 image"):
         pretrain(PretrainStudy.of(file.unwrap()), out=tmp_path / "one", device="cpu")
 
 

@@ -134,9 +134,9 @@ def test_a_run_keeps_the_depth_and_the_steps_and_says_them_before_training(deep:
     warnings = [*deep.results["warnings"]]
     note = "23 16-bit files hold 12-bit values (judged by their values): 0 is black, 4095 is white"
     assert heard.lines.count(note) == 1 and not any("hold 12-bit" in line for line in warnings)
-    for said in ("1 image: 16-bit file read as 12 bits, as most", WINDOW, "FOR PROCESSING", "only 40 x 40 pixels"):
-        assert any(said in line for line in warnings), said
-        lines = [number for number, line in enumerate(heard.lines) if said in line and line.startswith("warning: ")]
+    for text in ("1 image: 16-bit file read as 12 bits, as most", WINDOW, "FOR PROCESSING", "only 40 x 40 pixels"):
+        assert any(text in line for line in warnings), text
+        lines = [number for number, line in enumerate(heard.lines) if text in line and line.startswith("warning: ")]
         assert lines and lines[0] < next(number for number, line in enumerate(heard.lines) if "trained in" in line)
 
 
@@ -150,22 +150,22 @@ def test_predict_reads_a_new_image_as_the_training_images_were_read_and_says_whe
     p = table["benchmark"]
     p.index = table.index = [Path(name).stem for name in table.index]
     assert abs(p["dark8"] - p["dark12"]) < 0.002 and np.ptp(p[["bright8", "bright12", "bright16"]]) < 0.002
-    said = table["warnings"]
-    assert said["bright12"] is None and said["bright8"] is None
-    assert said["dark12"] == "16-bit file read as 12 bits, as most of the cohort is (by its own values: 10 bits)"
-    assert "read as 16 bits, not as the 12 bits of most of the cohort" in said["bright16"]
-    assert WINDOW in said["raw"] and "FOR PROCESSING" in said["raw"]
+    text = table["warnings"]
+    assert text["bright12"] is None and text["bright8"] is None
+    assert text["dark12"] == "16-bit file read as 12 bits, as most of the cohort is (by its own values: 10 bits)"
+    assert "read as 16 bits, not as the 12 bits of most of the cohort" in text["bright16"]
+    assert WINDOW in text["raw"] and "FOR PROCESSING" in text["raw"]
 
 
 def test_the_commands_print_every_warning_by_image(deep: cxrlens.Run, tmp_path: Path) -> None:
     raw, small = save_dicom(tmp_path / "raw.dcm", picture(1)), save(tmp_path / "small.png", picture(2, side=40), 8)
     run, out = str(deep.folder.path), str(tmp_path / "table.csv")
-    told = CliRunner().invoke(app, ["predict", run, str(raw), str(small), "--out", out]).output
-    assert f"warning: {raw}: " in told and WINDOW in told and "only 40 x 40 pixels" in told
+    output = CliRunner().invoke(app, ["predict", run, str(raw), str(small), "--out", out]).output
+    assert f"warning: {raw}: " in output and WINDOW in output and "only 40 x 40 pixels" in output
     assert pd.read_csv(out)["warnings"].notna().all()
     result = CliRunner().invoke(app, ["explain", run, str(raw), str(small), "--out", str(tmp_path / "maps.png")])
-    for said in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels"):
-        assert said in result.output, said
+    for text in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels"):
+        assert text in result.output, text
 
 
 def test_evaluate_reads_other_images_likewise_and_notes_it(deep: cxrlens.Run, study: Path, tmp_path: Path) -> None:
@@ -173,13 +173,13 @@ def test_evaluate_reads_other_images_likewise_and_notes_it(deep: cxrlens.Run, st
     folder = data_set(tmp_path / "other", seed=7)
     for number, path in enumerate(sorted(folder.glob("*.png"))):
         save(path, picture(5000 + number, 0.2), 12)
-    found = evaluate_external(deep, folder, device="cpu")
-    assert any("23 16-bit files hold 12-bit values" in note for note in found.images.notes)
-    assert any("23 images: 16-bit file read as 12 bits, as most of the cohort" in note for note in found.images.notes)
-    assert any(WINDOW in note for note in found.images.notes) and any(
-        WINDOW in note for note in found.to_json()["notes"]
+    outcome = evaluate_external(deep, folder, device="cpu")
+    assert any("23 16-bit files hold 12-bit values" in note for note in outcome.images.notes)
+    assert any("23 images: 16-bit file read as 12 bits, as most of the cohort" in note for note in outcome.images.notes)
+    assert any(WINDOW in note for note in outcome.images.notes) and any(
+        WINDOW in note for note in outcome.to_json()["notes"]
     )
-    by_image = found.predictions.set_index("image")["probability"]
+    by_image = outcome.predictions.set_index("image")["probability"]
     alone = deep.predict([folder / "00.png"], device="cpu")["benchmark"][0]
     assert abs(by_image["00.png"] - alone) < 1e-5
 
@@ -187,21 +187,21 @@ def test_evaluate_reads_other_images_likewise_and_notes_it(deep: cxrlens.Run, st
 def test_the_page_counts_what_was_odd_and_what_was_converted(deep: cxrlens.Run, tmp_path: Path) -> None:
     page = write_page(deep.folder, path=tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Remarks from reading the files" in page
-    for said in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels", "16-bit file read as 12 bits", "05.png"):
-        assert said in page, said
+    for text in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels", "16-bit file read as 12 bits", "05.png"):
+        assert text in page, text
 
 
 def test_data_check_counts_them_in_the_table_and_in_json(study: Path, data: Path) -> None:
     plain = CliRunner().invoke(app, ["data", "check", str(study), "--data", str(data)]).output
-    for said in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels", "How the files were read"):
-        assert said in plain, said
+    for text in (WINDOW, "FOR PROCESSING", "only 40 x 40 pixels", "How the files were read"):
+        assert text in plain, text
     assert plain.count("hold 12-bit values") == 1 and plain.count("read as 12 bits") == 1  # the one odd file
-    told = json.loads(CliRunner().invoke(app, ["data", "check", str(study), "--data", str(data), "--json"]).stdout)
-    kinds = {group["kind"]: group for group in told["reading"]}
+    output = json.loads(CliRunner().invoke(app, ["data", "check", str(study), "--data", str(data), "--json"]).stdout)
+    kinds = {group["kind"]: group for group in output["reading"]}
     plain = kinds["16-bit file read as 12 bits (largest value 3686)"]
     assert plain["count"] == 22 and not plain["warning"]
-    assert sum(group["warning"] for group in told["reading"]) == 4
-    assert any(WINDOW in line for line in told["warnings"]) and told["depth"] == 12
+    assert sum(group["warning"] for group in output["reading"]) == 4
+    assert any(WINDOW in line for line in output["warnings"]) and output["depth"] == 12
 
 
 def test_the_plan_says_the_warnings_too(study: Path, data: Path) -> None:

@@ -35,16 +35,16 @@ def measured(copied: cxrlens.Run) -> Measure:
         prepared = prepare(copied.study, None)
         done = [task for task in training_tasks(prepared, trainable_rows(copied.study, None)[0]) if keep(task)]
         done = [replace(task, split=split) for task in done] if split else done
-        found = stage.reuse(copied, done, prepared, choose_device("cpu"), None)
-        json.dumps(found, allow_nan=False)
-        return found
+        result = stage.reuse(copied, done, prepared, choose_device("cpu"), None)
+        json.dumps(result, allow_nan=False)
+        return result
 
     return measure
 
 
 def test_a_frozen_network_is_as_it_was_and_a_trained_one_is_not(measured: Measure, copied: cxrlens.Run) -> None:
-    found = measured()
-    small, frozen = found["models"]
+    result = measured()
+    small, frozen = result["models"]
     assert (small["name"], frozen["name"]) == ("small network", "frozen network")
     assert [block["block"] for block in small["blocks"]] == [block["block"] for block in frozen["blocks"]]
     for block in frozen["blocks"]:
@@ -53,15 +53,15 @@ def test_a_frozen_network_is_as_it_was_and_a_trained_one_is_not(measured: Measur
     assert all(block["cka"] < 1 and block["weights"] > 0 and block["statistics"] > 0 for block in small["blocks"])
     assert "did not change" in frozen["note"] and "random weights" in small["note"]
     assert small["seeds"] == 2 and small["blocks"][0]["over_seeds"]["cka"]["seeds"] == 2
-    (pair,) = found["between"]
+    (pair,) = result["between"]
     assert (pair["a"], pair["b"]) == ("small network", "frozen network") and pair["low"] <= pair["cka"] <= pair["high"]
     assert all((copied.folder.path / "figures" / f"reuse.{kind}").stat().st_size for kind in ("png", "pdf"))
 
 
 def test_one_seed_has_no_interval_over_seeds_and_says_so(measured: Measure) -> None:
-    found = measured(keep=lambda task: task.seed == 0)
-    assert all("One seed" in model["note"] and model["seeds"] == 1 for model in found["models"])
-    assert not any(block["over_seeds"] for model in found["models"] for block in model["blocks"])
+    result = measured(keep=lambda task: task.seed == 0)
+    assert all("One seed" in model["note"] and model["seeds"] == 1 for model in result["models"])
+    assert not any(block["over_seeds"] for model in result["models"] for block in model["blocks"])
 
 
 def test_weights_out_of_reach_are_told_and_the_trained_network_still_counts(
@@ -75,9 +75,9 @@ def test_weights_out_of_reach_are_told_and_the_trained_network_still_counts(
         return build(row, *rest)
 
     monkeypatch.setattr(stage, "build_classifier", gone)
-    found = measured(keep=lambda task: task.seed == 0)
-    small, frozen = found["models"]
-    assert small["blocks"] and not frozen["blocks"] and len(found["between"]) == 1
+    result = measured(keep=lambda task: task.seed == 0)
+    small, frozen = result["models"]
+    assert small["blocks"] and not frozen["blocks"] and len(result["between"]) == 1
     assert frozen["note"].endswith("are no longer available: the weights are not here.")
 
 
@@ -110,8 +110,8 @@ def test_a_trunk_that_moved_though_frozen_is_told(measured: Measure, monkeypatch
 def test_too_few_patients_are_told_and_nothing_is_drawn(measured: Measure, copied: cxrlens.Run) -> None:
     split = prepare(copied.study, None).splits[0]
     few = replace(split, validation=split.validation[:2])
-    found = measured(split=few)
-    assert found["models"] == [] and "validation images of 4 patients" in found["note"]
+    result = measured(split=few)
+    assert result["models"] == [] and "validation images of 4 patients" in result["note"]
     assert not (copied.folder.path / "figures" / "reuse.png").exists()
 
 
@@ -120,6 +120,6 @@ def test_an_interval_that_is_unknown_is_null(measured: Measure, copied: cxrlens.
     split, of = prepared.splits[0], prepared.cohort.table.set_index("image")["patient"]
     four = list(dict.fromkeys(of.loc[list(split.validation)]))[:4]
     few = replace(split, validation=tuple(image for image in split.validation if of[image] in four))
-    found = measured(keep=lambda task: task.row.name == "small network" and task.seed == 0, split=few)
-    assert found["patients"] == 4
-    assert all(block["low"] is None and block["cka"] <= 1 for block in found["models"][0]["blocks"])
+    result = measured(keep=lambda task: task.row.name == "small network" and task.seed == 0, split=few)
+    assert result["patients"] == 4
+    assert all(block["low"] is None and block["cka"] <= 1 for block in result["models"][0]["blocks"])

@@ -20,6 +20,8 @@ from filelock import FileLock
 import cxrlens
 from cxrlens.data.cache import build_cache
 from cxrlens.data.sources.phantom import Phantom
+from cxrlens.pipeline import fit as fit_module
+from support.trainings import nothing_trained
 
 
 def test_the_run_folder_holds_what_the_house_promises(finished: cxrlens.Run) -> None:
@@ -61,10 +63,10 @@ def test_the_same_seed_gives_the_same_bytes(finished: cxrlens.Run, tmp_path: Pat
         assert (again.folder.path / name).read_bytes() == (finished.folder.path / name).read_bytes(), name
 
 
-def test_a_finished_run_is_not_trained_again(finished: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.train", lambda *_: pytest.fail("trained again"))
+def test_a_finished_run_is_not_trained_again(finished: cxrlens.Run) -> None:
     before = (finished.folder.path / "results.json").read_bytes()
-    cxrlens.run(finished.study, out=finished.folder.path, device="cpu")
+    with nothing_trained(finished.folder.path):
+        cxrlens.run(finished.study, out=finished.folder.path, device="cpu")
     assert (finished.folder.path / "results.json").read_bytes() == before
 
 
@@ -125,7 +127,7 @@ def test_a_folder_with_another_study_is_refused(finished: cxrlens.Run) -> None:
 
 
 def test_a_network_of_other_images_is_refused(finished: cxrlens.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxrlens.pipeline.fit.network_identity", lambda *_: "another")
+    monkeypatch.setattr(fit_module, "network_identity", lambda *_: "another")
     with pytest.raises(cxrlens.UserError, match=r"trained on other images.*choose another --out"):
         cxrlens.run(finished.study, out=finished.folder.path, device="cpu")
 

@@ -18,7 +18,10 @@ from cxrlens.data.cache import build_cache
 from cxrlens.models.weights import cards as catalogue
 from cxrlens.models.weights import find as hub
 from cxrlens.models.weights.cards import CARDS, NATURAL, XRAY
+from cxrlens.pipeline import augment_search as augment_search_module
+from cxrlens.pipeline import plan as plan_module
 from cxrlens.pipeline import prepare as pixels
+from cxrlens.pipeline import run as run_module
 from cxrlens.pipeline.augment_search import SearchOptions, augment_search
 from cxrlens.pipeline.prepare import row_size, trainable_rows
 from cxrlens.report.tables import to_markdown
@@ -70,7 +73,7 @@ def sized(cards: None, decoded: list, tmp_path_factory: pytest.TempPathFactory) 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pixels, "build_cache", spy)
-        patch.setattr("cxrlens.pipeline.run.draw", lambda *_: None)
+        patch.setattr(run_module, "draw", lambda *_: None)
         return cxrlens.run(cxrlens.Study.of(STUDY), out=tmp_path_factory.mktemp("runs") / "sizes", device="cpu")
 
 
@@ -114,8 +117,8 @@ def test_predict_gives_every_network_images_of_its_own_size(sized: cxrlens.Run, 
     table.index = [Path(file).name for file in table["image"]]
     for name in ROWS:
         known = sized.predictions.query("model == @name")
-        found = table.loc[[Path(image).name for image in known["image"]], name]
-        np.testing.assert_allclose(found, known["probability"], atol=2e-3)
+        result = table.loc[[Path(image).name for image in known["image"]], name]
+        np.testing.assert_allclose(result, known["probability"], atol=2e-3)
 
 
 def test_the_plan_times_every_row_at_its_size(sized: cxrlens.Run, monkeypatch) -> None:
@@ -125,7 +128,7 @@ def test_the_plan_times_every_row_at_its_size(sized: cxrlens.Run, monkeypatch) -
         timed.append((model.size, *images.shape[2:]))
         return 1.0, 1.0, 1.0, 1
 
-    monkeypatch.setattr("cxrlens.pipeline.plan._time_step", spy)
+    monkeypatch.setattr(plan_module, "_time_step", spy)
     plan = cxrlens.plan(sized.study, None, device="cpu")
     assert timed == [(size, size, size) for size in (64, 96, 64, 96, 96)]
     assert {row.name: row.size for row in plan.models} == {name: sized.size(name) for name in ROWS}
@@ -139,15 +142,15 @@ def test_what_the_weights_were_not_made_for_is_recorded_and_said(sized: cxrlens.
     }
     weights = models["smaller"]["weights"]
     assert weights["preprocessing"]["mean"] == [127 / 255] * 3 and models["smaller"]["preprocessing"]["mean"] == [0] * 3
-    said = [line for line in to_markdown(sized.results).splitlines() if line.startswith("- ")]
-    assert said[:3] == [
+    output = [line for line in to_markdown(sized.results).splitlines() if line.startswith("- ")]
+    assert output[:3] == [
         "- smaller: received images of 64 pixels in [0, 1], but its weights were trained at 96 pixels (input: RGB, "
         "(x \\* 255 - 127) / 128)",
         f"- wanted another: 'wanted' is not on this machine; '{OWN}' is used instead",
         f"- auto: 'auto' selected '{OWN}', the best weights on this machine",
     ]
-    assert said[3].startswith("- Not run: nowhere") and len(said) == 4
-    assert said[1] in (sized.folder.path / "results.md").read_text(encoding="utf-8").splitlines()
+    assert output[3].startswith("- Not run: nowhere") and len(output) == 4
+    assert output[1] in (sized.folder.path / "results.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_search_of_augmentations_is_on_the_size_of_its_row(tmp_path: Path, monkeypatch) -> None:
@@ -158,7 +161,7 @@ def test_a_search_of_augmentations_is_on_the_size_of_its_row(tmp_path: Path, mon
         seen.append((plan.size, plan.folds[0][0].pixels([0]).shape[-1]))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cxrlens.pipeline.augment_search.search", stop)
+    monkeypatch.setattr(augment_search_module, "search", stop)
     for options in (SearchOptions(folds=2), SearchOptions(folds=2, size=96)):
         with pytest.raises(KeyboardInterrupt):
             augment_search(study, None, out=tmp_path, options=options, device="cpu")

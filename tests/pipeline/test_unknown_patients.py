@@ -19,12 +19,12 @@ from support.users_folders import folder, study, study_file
 
 def rows(patients: bool | str, count: int = 24) -> list[dict[str, object]]:
     """Half of each class; "some" has a patient in every other row."""
-    found: list[dict[str, object]] = []
+    result: list[dict[str, object]] = []
     for number in range(count):
         named = patients is True or (patients == "some" and number // 2 % 2 == 0)
         patient = {"patient": f"P{number // 4}" if named else ""} if patients else {}
-        found.append({"image": f"img/{number:03}.png", "label": number % 2, **patient})
-    return found
+        result.append({"image": f"img/{number:03}.png", "label": number % 2, **patient})
+    return result
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +34,10 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> cxrlens.Run:
 
 
 def test_files_of_one_name_in_two_hospitals_are_not_one_patient(inside: cxrlens.Run, tmp_path: Path) -> None:
-    found = evaluate_external(inside, folder(tmp_path, rows(False), seed=1), device="cpu")
-    assert found.images.left_out == dict.fromkeys(found.images.left_out, 0)
-    assert (len(found.predictions), found.images.classes) == (24, (12, 12))
-    assert found.predictions["patient"].nunique() == 24
+    result = evaluate_external(inside, folder(tmp_path, rows(False), seed=1), device="cpu")
+    assert result.images.left_out == dict.fromkeys(result.images.left_out, 0)
+    assert (len(result.predictions), result.images.classes) == (24, (12, 12))
+    assert result.predictions["patient"].nunique() == 24
 
 
 def test_the_same_files_are_still_left_out_whatever_their_names(inside: cxrlens.Run, tmp_path: Path) -> None:
@@ -46,8 +46,8 @@ def test_the_same_files_are_still_left_out_whatever_their_names(inside: cxrlens.
     for number in range(6):  # the same names, and a name of another's
         name = f"img/{number:03}.png"
         (tmp_path / name).write_bytes((own / (name if number < 4 else f"img/{number + 9:03}.png")).read_bytes())
-    found = evaluate_external(inside, tmp_path, device="cpu")
-    assert found.images.left_out["same_file"] == 6 and len(found.images.table) == 18
+    result = evaluate_external(inside, tmp_path, device="cpu")
+    assert result.images.left_out["same_file"] == 6 and len(result.images.table) == 18
 
 
 def test_patients_whom_both_sets_name_are_one_and_those_whom_one_names_are_not(tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_patients_whom_both_sets_name_are_one_and_those_whom_one_names_are_not(t
     other = rows("some")
     for row in other[12:]:
         row["patient"] = "img/003.png" if row["patient"] else ""  # a known patient who is called as a file there
-    found = evaluate_external(made, folder(tmp_path / "b", other, seed=1), device="cpu")
-    assert found.images.left_out["same_patient"] == 6  # P0, P1 and P2 of the first 12 rows
-    assert {*found.images.groups.values()}.isdisjoint({*made.cohort["patient"][~known_patients(made.cohort)]})
+    result = evaluate_external(made, folder(tmp_path / "b", other, seed=1), device="cpu")
+    assert result.images.left_out["same_patient"] == 6  # P0, P1 and P2 of the first 12 rows
+    assert {*result.images.groups.values()}.isdisjoint({*made.cohort["patient"][~known_patients(made.cohort)]})
 
 
 def test_a_run_of_an_earlier_version_tells_unknown_patients_by_their_names(inside: cxrlens.Run, tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_a_relative_data_folder_is_found_from_another_folder_and_stays_off_the_p
     done = CliRunner().invoke(app, ["run", str(file), "--data", "xrays", "--out", "out"], catch_exceptions=False)
     assert done.exit_code == 0
     made = json.loads((home / "out" / "environment.json").read_text())
-    assert (made["data"], made["near"]) == (str(home / "xrays"), str(home))
+    assert (made["data"], made["study_dir"]) == (str(home / "xrays"), str(home))
     monkeypatch.chdir(away)
     folder(away / "others", rows(False), seed=1)
-    asked = ["evaluate", str(home / "out"), "--data", "others"]
-    said = CliRunner().invoke(app, asked, catch_exceptions=False)
-    assert said.exit_code == 0 and "not where they were" not in said.output
+    requested = ["evaluate", str(home / "out"), "--data", "others"]
+    output = CliRunner().invoke(app, requested, catch_exceptions=False)
+    assert output.exit_code == 0 and "not where they were" not in output.output
     assert "home-of-a-user" not in (home / "out" / "report.html").read_text()

@@ -37,9 +37,9 @@ def texts(figure) -> list[str]:
 
 def test_the_strip_has_every_snapshot_and_the_picture_with_its_activation() -> None:
     figure = formation_figure(made())
-    said = " | ".join(texts(figure)).replace("\n", " ")
-    assert all(words in said for words in ("start", "| 2 |", "picture", "activation 1.25", "activation 4.00"))
-    assert "conv_head 3, seed 1" in said and "logit, seed 0" in said
+    output = " | ".join(texts(figure)).replace("\n", " ")
+    assert all(words in output for words in ("start", "| 2 |", "picture", "activation 1.25", "activation 4.00"))
+    assert "conv_head 3, seed 1" in output and "logit, seed 0" in output
     images = [axes.get_images()[0].get_array() for axes in figure.axes]
     assert len(images) == 9
     np.testing.assert_array_equal(images[2], np.rint(made().pictures[0].transpose(1, 2, 0) * 255))
@@ -66,11 +66,11 @@ def test_the_animation_ends_at_the_pictures_and_stays_there(tmp_path: Path) -> N
         gif.seek(2)
         assert gif.info["duration"] == 2000
         last = np.asarray(gif.convert("RGB"), dtype=float)
-    wanted = np.hstack([picture.transpose(1, 2, 0) * 255 for picture in made().pictures])
-    assert abs(last - wanted).mean() < 12  # 256 colours
+    expected = np.hstack([picture.transpose(1, 2, 0) * 255 for picture in made().pictures])
+    assert abs(last - expected).mean() < 12  # 256 colours
 
 
 def test_without_snapshots_it_is_told_how_to_take_them(tmp_path: Path) -> None:
-    for draw in (formation_figure, lambda found: save_formation_gif(found, tmp_path / "forms.gif")):
+    for draw in (formation_figure, lambda result: save_formation_gif(result, tmp_path / "forms.gif")):
         with pytest.raises(UserError, match=r"needs snapshots; got none: set options\.snapshots"):
             draw(made(snapshots=()))

@@ -54,8 +54,8 @@ def test_corners_come_first() -> None:
 def test_no_model_is_left_out_for_anothers_next_finding() -> None:
     probes, models = ["corners", "text", "border_only", "lungs_removed", "source_probe"], ["one", "two"]
     arrays_of = {name: value for probe in probes for name, value in arrays(probe).items()}
-    told = [*(finding(probe, model="one") for probe in probes), finding("source_probe", model="two")]
-    figure = evidence_figure(told, dict.fromkeys(models, arrays_of))
+    output = [*(finding(probe, model="one") for probe in probes), finding("source_probe", model="two")]
+    figure = evidence_figure(output, dict.fromkeys(models, arrays_of))
     shown = [part.get_suptitle().split(":")[0] for part in figure.subfigs]
     assert shown == ["one", "two", "one", "one"]
 

@@ -33,9 +33,9 @@ def test_figure_1_names_models_methods_images_and_probabilities() -> None:
     ]
     models = [view("benchmark", torch.rand(2, 4, 4)), view(LONG, torch.rand(2, 5, 5), 48)]
     figure = figures.maps_figure(chosen, models, "Chosen by P of benchmark.")
-    said = texts(figure).replace("\n", " ")
+    text = texts(figure).replace("\n", " ")
     for word in ("benchmark", "EfficientNet-", "Grad-CAM", "Saliency", "P 0.10", "P 0.90", "b.png", "Chosen by P"):
-        assert word in said, word
+        assert word in text, word
     assert inside(figure)
 
 
@@ -87,8 +87,8 @@ def test_figure_3_shows_each_unit_with_its_images_and_marks_it() -> None:
         }
 
     figure = figures.unit_pictures_figure({LONG: block(4, 2.0), "other": block(2, 0.0)}, "effect")
-    said = texts(figure)
-    assert all(str(unit) in said for unit in (7, 8, 9, 10)) and "those that change the logit most" in said
+    text = texts(figure)
+    assert all(str(unit) in text for unit in (7, 8, 9, 10)) and "those that change the logit most" in text
     assert marks(figure).count(COLOURS[1]) == 2
     assert len(_panels(figure)) == 4 * 3 + 2 * 3 and inside(figure)
 
@@ -101,6 +101,6 @@ def test_figure_3_says_that_a_unit_is_never_on() -> None:
 
 def test_the_spectrum_names_every_model() -> None:
     rings = {name: radial_spectrum(np.random.default_rng(0).random((3, 3, 32, 32))) for name in (LONG, "other")}
-    told = {key: {"mean": 0.2, "low": 0.1, "high": 0.3} for key in ("frequency", "colour")}
-    figure = figures.spectrum_figure(rings, {"seeds": 3, "models": [{"name": name, **told} for name in rings]})
+    output = {key: {"mean": 0.2, "low": 0.1, "high": 0.3} for key in ("frequency", "colour")}
+    figure = figures.spectrum_figure(rings, {"seeds": 3, "models": [{"name": name, **output} for name in rings]})
     assert "other" in texts(figure) and "3 seeds" in texts(figure) and inside(figure)

@@ -58,8 +58,8 @@ def test_no_text_is_cut_off(draw, evaluation):
 
 def test_the_roc_legend_holds_the_auc_with_its_interval(evaluation):
     model = evaluation.models[0]
-    wanted = f"weak   {model.auc:.2f} [{model.auc_low:.2f}, {model.auc_high:.2f}]"
-    assert wanted in texts(figures.roc_figure(evaluation))
+    expected = f"weak   {model.auc:.2f} [{model.auc_low:.2f}, {model.auc_high:.2f}]"
+    assert expected in texts(figures.roc_figure(evaluation))
 
 
 def test_the_forest_has_the_papers_value_also_of_a_model_that_was_not_run(evaluation):

@@ -37,8 +37,8 @@ def named_in(text: str) -> list[str]:
 
 
 def test_the_whole_page_names_patients_and_files_so_the_next_test_can_fail(whole: ReportData) -> None:
-    found = named_in(page(whole))
-    assert {IMAGES[0], IMAGES[39], IMAGES[3], PATIENTS[0], PATIENTS[4], Path(IMAGES[1]).stem} <= set(found)
+    result = named_in(page(whole))
+    assert {IMAGES[0], IMAGES[39], IMAGES[3], PATIENTS[0], PATIENTS[4], Path(IMAGES[1]).stem} <= set(result)
 
 
 def test_renamed_no_name_stands_anywhere_on_the_page_or_in_the_reading(whole: ReportData) -> None:
@@ -48,6 +48,12 @@ def test_renamed_no_name_stands_anywhere_on_the_page_or_in_the_reading(whole: Re
     for table in (changed.cohort, changed.predictions):
         assert not named_in(table.to_csv())
     assert not named_in(f"{changed.results}{changed.audit}{changed.explanations}{changed.environment}{changed.study}")
+
+
+@pytest.mark.parametrize("key", ["data", "study_dir", "near"])  # `near` is what older versions wrote
+def test_renamed_no_path_of_the_machine_is_left(whole: ReportData, key: str) -> None:
+    changed = renamed(replace(whole, environment={**whole.environment, key: "/home/me"}))
+    assert key not in changed.environment and "/home/me" not in page(changed)
 
 
 def test_renamed_tables_gallery_and_audit_go_together(whole: ReportData) -> None:
@@ -82,8 +88,8 @@ def test_the_reading_itself_is_left_as_it_was(whole: ReportData) -> None:
 def test_short_numbers_are_names_only_where_names_stand() -> None:
     names = Names.of(["1", "2.png"], ["2", "unknown"])
     assert names.text("2 of 1 unknown, 2.png, 12.png and 2.pngx") == "2 of 1 unknown, image 2, 12.png and 2.pngx"
-    told = names.plain({"image": "1", "patients": ["2", "unknown"], "count": "1", "patients_on_both_sides": 2})
-    assert told == {
+    output = names.plain({"image": "1", "patients": ["2", "unknown"], "count": "1", "patients_on_both_sides": 2})
+    assert output == {
         "image": "image 1", "patients": ["patient 1", "patient 2"], "count": "1", "patients_on_both_sides": 2,
     }  # fmt: skip
 

@@ -31,9 +31,9 @@ def odd(name: str) -> dict:
 
 def texts(figure: LiteralFigure, path: Path) -> str:
     figures.save(figure, path)  # a sign that is in no font would be a warning, which is an error here
-    said = {text.get_text() for text in figure.findobj(Text)}
-    said |= {label.get_text() for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())}
-    return " ".join(" ".join(said).split())
+    output = {text.get_text() for text in figure.findobj(Text)}
+    output |= {label.get_text() for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())}
+    return " ".join(" ".join(output).split())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,12 +48,12 @@ def test_a_figure_shows_a_models_name_as_it_is(name: str, tmp_path: Path) -> Non
         "training": figures.training_curves_figure({f"{name} (seed 0)": history}),
     }
     if not name.isascii() or not name.isprintable() or len(name) > 100:
-        wanted = {"tab\tbell\x07": "bell\\x07", "x" * 300: "x…x"}.get(name, "שלום" if "שלום" in name else "x…x")
+        expected = {"tab\tbell\x07": "bell\\x07", "x" * 300: "x…x"}.get(name, "שלום" if "שלום" in name else "x…x")
     else:
-        wanted = name
+        expected = name
     for title, figure in drawn.items():
-        said = texts(figure, tmp_path / title)
-        assert wanted in said.replace("xx… xx", "x…x").replace("x …", "x…") or wanted == "x…x", (title, said)
+        output = texts(figure, tmp_path / title)
+        assert expected in output.replace("xx… xx", "x…x").replace("x …", "x…") or expected == "x…x", (title, output)
 
 
 def test_a_model_called_like_a_seed_keeps_its_panel(tmp_path: Path) -> None:
@@ -69,8 +69,8 @@ def test_a_sign_without_a_font_is_its_escape_and_two_names_stay_apart(tmp_path: 
     axes.plot([0, 1], label=labelled("_\ue123"))
     axes.set_yticks([0, 1], ["\ue123", "\ue124"])
     axes.legend()
-    said = texts(figure, tmp_path / "a")
-    assert "_\\ue123" in said and "\\ue124" in said
+    output = texts(figure, tmp_path / "a")
+    assert "_\\ue123" in output and "\\ue124" in output
 
 
 def test_the_sheet_of_augmentations_takes_any_name(tmp_path: Path) -> None:
@@ -91,6 +91,6 @@ def test_markdown_shows_a_models_name_and_keeps_its_columns(name: str) -> None:
 
 
 def test_markdown_text_leaves_ordinary_signs_alone() -> None:
-    for said in ("CheXNet, all layers", "0.816 [0.70, 0.89]", "lungs_removed", "+0.1 ± 2%", "a − b"):
-        assert markdown_text(said) == said
+    for output in ("CheXNet, all layers", "0.816 [0.70, 0.89]", "lungs_removed", "+0.1 ± 2%", "a − b"):
+        assert markdown_text(output) == output
     assert markdown_text("[a](http://x)") == r"[a]\(http://x)"

@@ -52,10 +52,10 @@ class Tags(HTMLParser):
             self.data.append(data)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [told for name, told in self.tags if name == tag]
+        return [output for name, output in self.tags if name == tag]
 
     def sections(self) -> list[str]:
-        return [told["id"] or "" for told in self.all("section")]
+        return [output["id"] or "" for output in self.all("section")]
 
     def text(self) -> str:
         return re.sub(r"\s+", " ", " ".join(self.data))
@@ -73,7 +73,7 @@ def whole(report: ReportData) -> Tags:
 
 def test_every_section_is_there_in_the_contents_and_once(whole: Tags) -> None:
     assert set(whole.sections()) == ALL and len(whole.sections()) == len(ALL)
-    links = [told["href"] for told in whole.all("a")]
+    links = [output["href"] for output in whole.all("a")]
     assert links == ["#main", *(f"#{name}" for name in whole.sections())]
 
 
@@ -85,17 +85,19 @@ def test_a_bare_run_has_a_page_without_what_it_lacks() -> None:
 
 
 def test_it_asks_no_host_and_has_one_script_named_by_its_hash(whole: Tags, report: ReportData) -> None:
-    sources = [told[key] or "" for _, told in whole.tags for key in ("src", "href", "action", "data") if key in told]
+    sources = [
+        output[key] or "" for _, output in whole.tags for key in ("src", "href", "action", "data") if key in output
+    ]
     assert all(each.startswith(("data:image/png;base64,", "#")) for each in sources)
-    assert [told.get("type") for told in whole.all("script")] == ["application/json", None]
+    assert [output.get("type") for output in whole.all("script")] == ["application/json", None]
     assert not whole.all("link") and not whole.all("iframe") and "url(" not in page(report)
-    policy = next(told["content"] for told in whole.all("meta") if "http-equiv" in told) or ""
+    policy = next(output["content"] for output in whole.all("meta") if "http-equiv" in output) or ""
     assert "default-src 'none'" in policy and "script-src 'sha256-" in policy and "unsafe-eval" not in policy
 
 
 def test_every_picture_and_table_has_its_words(whole: Tags) -> None:
-    pictures = [told for told in whole.all("img") if "id" not in told]
-    assert len(pictures) == len(PICTURES) and all(len(told["alt"] or "") > 20 for told in pictures)
+    pictures = [output for output in whole.all("img") if "id" not in output]
+    assert len(pictures) == len(PICTURES) and all(len(output["alt"] or "") > 20 for output in pictures)
     assert len(whole.all("caption")) == len(whole.all("table"))
     assert sum("Not for clinical use" in each for each in whole.data) == 2
 
@@ -110,10 +112,10 @@ def test_whatever_data_says_is_text() -> None:
     text = page(replace(evil, environment={**evil.environment, "command": [EVIL], "data": EVIL}))
     tags = Tags(text)
     assert "<script>alert" not in text and "<img src=x" not in text
-    assert len(tags.all("script")) == 2 and not [told for told in tags.all("img") if told.get("src") == "x"]
-    told = json.loads(tags.island)
-    assert told["images"][0]["facts"]["notes"] == EVIL and told["images"][3]["name"] == EVIL + "3"
-    assert told["models"][0]["name"] == EVIL
+    assert len(tags.all("script")) == 2 and not [output for output in tags.all("img") if output.get("src") == "x"]
+    output = json.loads(tags.island)
+    assert output["images"][0]["facts"]["notes"] == EVIL and output["images"][3]["name"] == EVIL + "3"
+    assert output["models"][0]["name"] == EVIL
     assert "</" not in tags.island and "<!--" not in as_island(["<!--"]) and "\u2028" not in as_island(["\u2028"])
 
 
@@ -199,8 +201,11 @@ def test_the_cohorts_flow_adds_up_and_leaks_are_counted() -> None:
         rows["rows of the source table"] == "32" and rows["− excluded: view L"] == "7" and rows["listed images"] == "25"
     )
     assert rows["− missing: no such file"] == "1" and rows["used"] == "24"
-    told = leaky.results["cohort"] | {"left_out": {"view L": 7, "no DICOM": 2}, "left_out_origins": {"no DICOM": "why"}}
-    why = {row[0]: row[2] for row in flow(told, leaky.cohort)[1]}
+    output = leaky.results["cohort"] | {
+        "left_out": {"view L": 7, "no DICOM": 2},
+        "left_out_origins": {"no DICOM": "why"},
+    }
+    why = {row[0]: row[2] for row in flow(output, leaky.cohort)[1]}
     assert why["− excluded: view L"] == "the study's choice" and why["− not used: no DICOM"] == "why"
     unknown = leaky.cohort.assign(label=leaky.cohort["label"].where(leaky.cohort["image"] != "train 0"))
     rows = {row[0]: row[1] for row in flow(leaky.results["cohort"], unknown)[1]}
@@ -232,11 +237,11 @@ def test_the_methods_are_those_of_the_study(whole: Tags, report: ReportData) -> 
 def test_the_page_of_the_papers_size_is_below_15_megabytes() -> None:
     # A tenth of the maps, weighed: 96 images, 5 models and 2 methods.
     few = made(images=10, models={"a": 0.5}, size=224, pictures={})
-    told = json.loads(Tags(page(few)).island)
-    images = sum(len(each["jpeg"]) + len(each["lungs"]) for each in told["images"]) / 10
-    maps = sum(len(each) for pngs in told["models"][0]["maps"].values() for each in pngs) / 10
+    output = json.loads(Tags(page(few)).island)
+    images = sum(len(each["jpeg"]) + len(each["lungs"]) for each in output["images"]) / 10
+    maps = sum(len(each) for pngs in output["models"][0]["maps"].values() for each in pngs) / 10
     assert 96 * images + 96 * 5 * maps < 9e6  # the figures have the rest
-    with Image.open(io.BytesIO(base64.b64decode(told["images"][0]["jpeg"]))) as picture:
+    with Image.open(io.BytesIO(base64.b64decode(output["images"][0]["jpeg"]))) as picture:
         assert picture.size == (224, 224)
     assert map_side(96 * 10) == 112 and map_side(400 * 10) < 60  # more images, coarser maps
     assert picture_side(np.zeros((96, 224, 224))) == 224 and picture_side(np.zeros((400, 224, 224))) < 115
@@ -257,11 +262,11 @@ def test_maps_keep_one_scale_and_no_evidence_is_zero() -> None:
 def test_a_coarse_map_without_its_rim_is_put_where_it_was_seen() -> None:
     raw = np.zeros((1, 4, 4), np.float32)
     raw[0, 1, 2] = 1
-    found = _decoded(map_images(raw, "positive", 112, margin=(1, 1))[0])
-    row, column = np.argwhere(found == found.max()).mean(0)
+    outcome = _decoded(map_images(raw, "positive", 112, margin=(1, 1))[0])
+    row, column = np.argwhere(outcome == outcome.max()).mean(0)
     # Cell (1, 2) of a 4 × 4 map in a 6 × 6 image is (2, 3): its middle at 2.5 / 6 and 3.5 / 6.
-    assert (row + 0.5) / len(found) == pytest.approx(2.5 / 6, abs=0.03)
-    assert (column + 0.5) / len(found) == pytest.approx(3.5 / 6, abs=0.03)
+    assert (row + 0.5) / len(outcome) == pytest.approx(2.5 / 6, abs=0.03)
+    assert (column + 0.5) / len(outcome) == pytest.approx(3.5 / 6, abs=0.03)
 
 
 def test_an_outline_runs_around_the_lungs() -> None:
@@ -301,10 +306,10 @@ def test_the_gallerys_logits_are_the_first_networks(report: ReportData, whole: T
     first = first_logits(both, "strong", images)
     assert first == first_logits(report.predictions, "strong", images) and 0.123 not in first
     assert first_logits(both, "strong", (*images, "another"))[-1] is None
-    told = json.loads(whole.island)
-    assert told["models"][1]["logit"] == first
-    assert told["models"][1]["threshold"] == pytest.approx(np.log(0.4 / 0.6))
-    assert told["models"][told["first"]]["name"] == "strong"
+    output = json.loads(whole.island)
+    assert output["models"][1]["logit"] == first
+    assert output["models"][1]["threshold"] == pytest.approx(np.log(0.4 / 0.6))
+    assert output["models"][output["first"]]["name"] == "strong"
 
 
 @pytest.mark.parametrize("shift", [-30, -15, -8, 8, 15, 30, 60])
@@ -312,12 +317,12 @@ def test_the_gallery_calls_every_image_as_the_table_does_however_sure_the_networ
     sure = made(images=40, models={"m": 0.8}, shift=shift, pictures={})
     assert sure.gallery is not None
     threshold = choose_threshold(sure.predictions["label"], sure.predictions["logit"])
-    for kept in ({"m": threshold}, {}):  # a model whose threshold was not kept has the table's, as P
-        told = json.loads(Tags(page(replace(sure, gallery=replace(sure.gallery, thresholds=kept)))).island)
-        called = np.array(told["models"][0]["logit"]) >= told["models"][0]["threshold"]
-        label = np.array([each["label"] for each in told["images"]]) == 1
+    for selected in ({"m": threshold}, {}):  # a model whose threshold was not kept has the table's, as P
+        output = json.loads(Tags(page(replace(sure, gallery=replace(sure.gallery, thresholds=selected)))).island)
+        called = np.array(output["models"][0]["logit"]) >= output["models"][0]["threshold"]
+        label = np.array([each["label"] for each in output["images"]]) == 1
         at = sure.results["models"][0]["threshold"]
-        if kept or shift < 30:
+        if selected or shift < 30:
             assert called[label].mean() == pytest.approx(at["sensitivity"])
             assert 1 - called[~label].mean() == pytest.approx(at["specificity"])
 
@@ -337,7 +342,7 @@ def test_every_class_of_the_page_has_a_style() -> None:
 
 def test_a_picture_is_on_the_page_as_it_is(report: ReportData) -> None:
     tags = Tags(page(replace(report, pictures={"roc": PNG, "unknown": PNG})))
-    shown = [told["src"] for told in tags.all("img") if "id" not in told]
+    shown = [output["src"] for output in tags.all("img") if "id" not in output]
     assert shown == ["data:image/png;base64," + base64.b64encode(PNG).decode()]
 
 
@@ -354,11 +359,11 @@ def external(**more: object) -> dict[str, object]:
         "outside": {"auc": 0.6, "auc_low": 0.5, "auc_high": 0.7, "threshold": threshold},
         "difference": {"difference": 0.2, "low": 0.05, "high": 0.35, "p_holm": 0.012},
     }  # fmt: skip
-    told = {
+    output = {
         "data": {"name": "another <b>place</b>"}, "models": [model], "notes": [], "limits": "not why",
-        "images": {"judged": 40, "listed": 45, "positive": 20}, "left_out": {"same_patient": 5, "unreadable": 0},
+        "images": {"evaluated": 40, "listed": 45, "positive": 20}, "left_out": {"same_patient": 5, "unreadable": 0},
     }  # fmt: skip
-    return told | more
+    return output | more
 
 
 def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None:
@@ -366,7 +371,10 @@ def test_images_from_elsewhere_have_their_section_where_there_are_some() -> None
     read = Tags(page(replace(made(), external=[external()])))
     assert read.sections().index("external") == read.sections().index("audit") + 1
     text = read.text()
-    assert "another <b>place</b>: 40 of 45 images were evaluated, 20 of them positive; left out: 5 of a patient" in text
+    counts = "another <b>place</b>: 40 of 45 images were evaluated, 20 of them positive; left out: 5 of a patient"
+    assert counts in text
+    of_old_version = external(images={"judged": 40, "listed": 45, "positive": 20})
+    assert counts in Tags(page(replace(made(), external=[of_old_version]))).text()
     for cell in ("0.800 [0.70, 0.90]", "0.600 [0.50, 0.70]", "0.200 [0.05, 0.35]", "0.012", "0.50 / –", "not why"):
         assert cell in text, cell
 
@@ -381,12 +389,12 @@ def test_a_p_of_the_external_table_is_never_0() -> None:
 
 def test_intervals_that_there_are_not_elsewhere_have_their_reasons_once() -> None:
     few, none = "an interval needs at least 5 patients; got 4", {"auc_low": None, "auc_high": None}
-    told = external()
-    (model,) = told["models"]
-    assert "got 4" not in Tags(page(replace(made(), external=[told]))).text()
+    output = external()
+    (model,) = output["models"]
+    assert "got 4" not in Tags(page(replace(made(), external=[output]))).text()
     outside, gap = model["outside"] | none | {"reason": few}, {"low": None, "high": None, "reason": few}
     model |= {"inside": model["inside"] | {"rough": True}, "outside": outside, "difference": model["difference"] | gap}
-    text = Tags(page(replace(made(), external=[told | {"models": [model, model | {"name": "b"}]}]))).text()
+    text = Tags(page(replace(made(), external=[output | {"models": [model, model | {"name": "b"}]}]))).text()
     assert text.count(few) == 1 and f"External images: {few}." in text and "0.800 [0.70, 0.90] rough" in text
 
 

@@ -182,9 +182,9 @@ def test_few_patients_have_no_interval_and_one_sentence_says_why() -> None:
         "auc_high": None,
         "reason": "an interval needs at least 5 patients; got 3",
     }
-    said = table1_note({"models": [few, few | {"name": "b"}], "evaluation": {}})
-    assert "Without interval: an interval needs at least 5 patients; got 3." in said
-    assert "computed by patient" not in said
+    output = table1_note({"models": [few, few | {"name": "b"}], "evaluation": {}})
+    assert "Without interval: an interval needs at least 5 patients; got 3." in output
+    assert "computed by patient" not in output
     seeds = table1_note({"models": [few | {"seeds": 5}], "evaluation": {}})
     assert "needs at least 3 seeds" not in seeds and "got 3." in seeds
     assert "needs at least 3 seeds" in table1_note({"models": [model("a", 0.8, seeds=2)], "evaluation": {}})

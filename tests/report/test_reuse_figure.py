@@ -23,9 +23,9 @@ def block(name: str, cka: float | None, moved: float | None, seeds: int) -> dict
     }  # fmt: skip
 
 
-def model(name: str, cka: float | None = 0.8, moved: float | None = 0.02, seeds: int = 1, **said) -> dict:
+def model(name: str, cka: float | None = 0.8, moved: float | None = 0.02, seeds: int = 1, **output) -> dict:
     blocks = [block(each, cka, moved, seeds) for each in ("features.conv0", "features.denseblock1", "features.norm5")]
-    return {"name": name, "seeds": seeds, "random": False, "frozen": False, "blocks": blocks, "note": "", **said}
+    return {"name": name, "seeds": seeds, "random": False, "frozen": False, "blocks": blocks, "note": "", **output}
 
 
 def found(*models: dict) -> dict:
@@ -38,7 +38,7 @@ def found(*models: dict) -> dict:
 def test_five_models_of_long_names_fit_and_are_named() -> None:
     models = [model(f"{number} {LONG}", seeds=3) for number in range(5)]
     figure = figures.reuse_figure(found(*models))
-    said = texts(figure).replace("\n", " ")
+    output = texts(figure).replace("\n", " ")
     for word in (
         "A  0 EfficientNet",
         "E  4 EfficientNet",
@@ -47,7 +47,7 @@ def test_five_models_of_long_names_fit_and_are_named() -> None:
         "90% over seeds",
         "90% over p",
     ):
-        assert word in said, word
+        assert word in output, word
     assert inside(figure)
 
 
@@ -77,8 +77,10 @@ def test_what_did_not_move_is_hollow_and_said_in_words() -> None:
 def test_a_model_without_a_start_says_so_and_keeps_its_letter() -> None:
     lost = model("lost", blocks=[], note="Not compared with its start, which cannot be made again: no weights.")
     figure = figures.reuse_figure(found(model("first"), lost, model("third", random=True)))
-    said = texts(figure).replace("\n", " ")
-    assert "B  lost" in said and "cannot be made again" in said and "C  third (started from random weights)" in said
+    output = texts(figure).replace("\n", " ")
+    assert (
+        "B  lost" in output and "cannot be made again" in output and "C  third (started from random weights)" in output
+    )
 
 
 def test_unknown_values_are_left_out_and_every_model_may_be_unknown() -> None:

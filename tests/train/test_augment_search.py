@@ -35,7 +35,7 @@ def images(rows: range, seed: int = 0) -> LabelledImages:
 
 
 def plan(**changed: Any) -> Search:
-    found = Search(
+    result = Search(
         combinations={"none": Augmentation(), "rotation": SIX["rotation"], "brightness": SIX["brightness"]},
         folds=[(images(range(8)), images(range(8, 16))), (images(range(8, 16)), images(range(8)))],
         patients={name: f"P{number // 2}" for number, name in enumerate(IMAGES)},
@@ -45,7 +45,7 @@ def plan(**changed: Any) -> Search:
         seed=3,
         device=Device("cpu", "CPU"),
     )
-    return replace(found, **changed)
+    return replace(result, **changed)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from cxrlens.data.augment import Augmentation
 from cxrlens.data.cache import ImageCache
 from cxrlens.errors import UserError
 from cxrlens.models.classifier import Classifier, ModelOptions, build_classifier, seeded
+from cxrlens.train import inputs as inputs_module
 from cxrlens.train.device import choose_device
 from cxrlens.train.inputs import BankInputs, FixedImages, LabelledImages, PixelInputs, choose_inputs
 from cxrlens.train.loop import Fit, train
@@ -161,7 +162,7 @@ def test_images_too_many_to_bank_are_looked_at_one_by_one(images: LabelledImages
     row = ModelOptions(name="a row", backbone="tf_efficientnet_lite0", trained="head", head="linear")
     model, device = build_classifier(row, SIZE, 0), choose_device("cpu")
     banked = FixedImages(model, images, device)
-    monkeypatch.setattr("cxrlens.train.inputs.BANK_LIMIT", 1000)
+    monkeypatch.setattr(inputs_module, "BANK_LIMIT", 1000)
     direct = FixedImages(model, images, device)
     assert banked._features is not None and direct._features is None
     np.testing.assert_allclose(banked.logits(), direct.logits(), rtol=1e-4, atol=1e-5)

@@ -59,6 +59,8 @@ def show(results: Mapping[str, Any], console: Console) -> None:
         console.print(Fitted("Every pair of models", *comparison_cells(comparisons)), soft_wrap=False)
     for note in results["notes"]:
         say(console, f"warning: {note}.")
+    for choice in results["choices"]:
+        say(console, f"note: {choice}.")
     for model in results["models"]:
         if model["reason"]:
             say(console, f"{model['name']}: {model['reason']}.")

@@ -28,6 +28,7 @@ INTERPOLATIONS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+MAX_SIZE = 2**14  # pixels of a side that an image may be resized to
 FEW_LEVELS = 8  # grey levels that a mask has at most
 LEAST_CONTRAST = 1 / 8  # share of the grey range that the middle 99.8% of an X-ray's pixels cover at least
 SAMPLE = 2**16  # pixels, about, that both checks look at
@@ -133,10 +134,10 @@ def check_resize(size: int, interpolation: str) -> None:
         interpolation: name of an interpolation in `INTERPOLATIONS`.
 
     Raises:
-        UserError: the size is below 1 or the interpolation is unknown.
+        UserError: the size is below 1 or above `MAX_SIZE`, or the interpolation is unknown.
     """
-    if size < 1:
-        raise UserError(f"an image size must be at least 1 pixel; got {size}")
+    if not 1 <= size <= MAX_SIZE:
+        raise UserError(f"an image size must be at least 1 and at most {MAX_SIZE} pixels; got {size}")
     if interpolation not in INTERPOLATIONS:
         raise UserError(near_miss("interpolation", interpolation, INTERPOLATIONS))
 
@@ -157,7 +158,7 @@ def to_uint8(pixels: np.ndarray, size: int, interpolation: str = "bicubic") -> n
         uint8 [size, size].
 
     Raises:
-        UserError: the interpolation is unknown or the size is below 1.
+        UserError: the interpolation is unknown, or the size is below 1 or above `MAX_SIZE`.
     """
     check_resize(size, interpolation)
     scaled = pixels[0].astype(np.float32) * np.float32(255)

@@ -40,7 +40,7 @@ def select_rows(labels: Iterable[tuple[float, str]]) -> tuple[list[int], list[fl
     """Selects the rows that a study keeps.
 
     Args:
-        labels: label of each row, and why the row is left out ("" where it is kept).
+        labels: label of each row, and why the row is left out ("" where it is selected).
 
     Returns:
         Positions of the selected rows, their labels, and reason → number of rows left out.
@@ -58,7 +58,7 @@ def listed_cohort(
     table: Table,
     image: str,
     rows: Mapping[str, Sequence[object]],
-    kept: Sequence[int],
+    selected: Sequence[int],
     files: Files,
     left_out: Mapping[str, int],
     base: Path,
@@ -76,7 +76,7 @@ def listed_cohort(
         table: whole table; files of records that are left out count as listed too.
         image: column that names the file.
         rows: columns of the cohort and other columns, for the selected records.
-        kept: positions of the selected records, ascending.
+        selected: positions of the selected records, ascending.
         files: files below the data folder.
         left_out: reason → number of records left out.
         base: folder that the names are relative to.
@@ -90,11 +90,11 @@ def listed_cohort(
     table.need_filled(image)
     names = table.rows[image].tolist()
     row_files = find_rows(table, names, files, base, suffix)
-    if not kept:
+    if not selected:
         reasons = "; ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the table has no rows"
         raise UserError(f"{table.path}: no image is left for the study: {reasons}")
     all_warnings = list(warnings)
-    frame = pd.DataFrame({**rows, "image": [names[row] for row in kept]}, index=list(kept))
+    frame = pd.DataFrame({**rows, "image": [names[row] for row in selected]}, index=list(selected))
     frame = frame.drop(index=_merge(table, names, frame, [file.file_id for file in row_files], all_warnings))
     images = [row_files[row] for row in frame.index]
     missing = {names[row]: row_files[row].reason for row in frame.index if row_files[row].path is None}
@@ -193,17 +193,17 @@ def _merge(
         groups.setdefault(file_id, []).append(row)
     cells = {str(name): dict(zip(frame.index, map(_as_text, frame[name]), strict=True)) for name in frame}
     agreeing = [name for name in MUST_AGREE if name in cells]
-    kept = set(frame.index)
+    selected = set(frame.index)
 
     def description(row: int) -> str:
-        known = [f"{name} {cells[name][row]}" for name in agreeing if row in kept]
+        known = [f"{name} {cells[name][row]}" for name in agreeing if row in selected]
         return ", ".join(known) or "left out by the study"
 
     repeated: list[int] = []
     faults: list[str] = []
     differing: dict[str, list[int]] = {}
     for group in groups.values():
-        if len(group) == 1 or kept.isdisjoint(group):
+        if len(group) == 1 or selected.isdisjoint(group):
             continue
         first = group[0]
         other = next((row for row in group if description(row) != description(first)), None)

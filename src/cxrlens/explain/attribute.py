@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from cxrlens.arguments import checked
 from cxrlens.config import parse
 from cxrlens.errors import UserError, reason
-from cxrlens.explain.base import Attribution, evaluating
+from cxrlens.explain.base import Attribution, check_images, evaluating, fitting
 from cxrlens.explain.methods import METHODS, Method
 from cxrlens.models.classifier import Classifier
 
 
+@checked
 def attribute(
     model: Classifier,
     images: Tensor,
@@ -29,7 +31,8 @@ def attribute(
 
     Args:
         model: a network with one logit or several.
-        images: float [b, 1, h, w] in [0, 1]; they are converted to the model's precision.
+        images: float [b, 1, size, size] in [0, 1]; they are converted to the model's precision. At another size than
+            the model's, a network works or not, and the result's `warning` says so.
         method: a name in `METHODS`.
         target: index of the logit, for all images or for each; needed if the network has several logits.
         options: options of the method, such as `batch`, `layer` or `steps`; see its class.
@@ -45,8 +48,8 @@ def attribute(
     ('backbone.relu2', (2, 32, 32), (2, 64, 64))
     """
     chosen = parse(METHODS[method], options, f"options of the method '{method}'")
-    _check(images)
-    with torch.inference_mode(False), torch.enable_grad(), evaluating(model):
+    check_images(images)
+    with torch.inference_mode(False), torch.enable_grad(), evaluating(model), fitting(model, images):
         targets = _targets(target, len(images))
         starts = range(0, len(images), chosen.batch)
         maps = torch.cat([_batch(model, chosen, images, targets, start) for start in starts])
@@ -64,7 +67,7 @@ def attribute(
             size=(images.shape[2], images.shape[3]),
             displayed=chosen.displayed,
             margin=chosen.margin_of(model),
-            warning=chosen.warning,
+            warning=" ".join(filter(None, (chosen.warning, _size_warning(model, images)))),
         )
 
 
@@ -88,23 +91,18 @@ def method_fault(model: Classifier, method: str) -> str:
     return ""
 
 
+def _size_warning(model: Classifier, images: Tensor) -> str:
+    height, width = images.shape[2:]
+    if height == width == model.size:
+        return ""
+    return f"The images are {height} x {width} pixels, but the network is for images of {model.size} x {model.size}."
+
+
 def _batch(model: Classifier, method: Method, images: Tensor, targets: Tensor | None, start: int) -> Tensor:
     part = slice(start, start + method.batch)
     batch = images[part].detach().to(model.mean).clone()  # a clone is no inference tensor
     batch_targets = None if targets is None else targets[part].to(model.mean.device)
     return method.maps(model, batch, batch_targets).detach().float().cpu()
-
-
-def _check(images: Tensor) -> None:
-    if not isinstance(images, Tensor):
-        raise UserError(f"images must be a tensor; got {type(images).__name__}: use torch.from_numpy, or load_image")
-    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
-        raise UserError(f"images must be [b, 1, h, w] with at least one image; got {list(images.shape)}")
-    if not images.is_floating_point():
-        raise UserError(f"images must be floats in [0, 1]; got {str(images.dtype).removeprefix('torch.')}")
-    low, high = images.min().item(), images.max().item()
-    if not (low >= 0 and high <= 1):  # NaN is neither
-        raise UserError(f"images must be in [0, 1] and finite; got values from {low:g} to {high:g}")
 
 
 def _targets(target: int | Sequence[int] | None, images: int) -> Tensor | None:

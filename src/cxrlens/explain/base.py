@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cxrlens.arguments import checked
 from cxrlens.errors import UserError, near_miss
 from cxrlens.models.classifier import Classifier
 
@@ -72,11 +73,23 @@ def enlarge(
     return functional.interpolate(padded, size=size, mode=interpolation, align_corners=corners)[:, 0]
 
 
+@checked
 def shared_scale(maps: Tensor, percentile: float = 99.5) -> float:
     """The magnitude that gets the full colour on every map of a model and method; 0 if there is no evidence at all.
 
     It is a percentile, so that one extreme pixel does not dim all others. If that is 0, it is the maximum.
+
+    Args:
+        maps: raw maps, at least one value.
+        percentile: percentile of the magnitudes, from 0 to 100.
+
+    Raises:
+        UserError: there is no map, or the percentile is out of range.
     """
+    if not maps.numel():
+        raise UserError(f"shared_scale needs at least one map; got maps of shape {list(maps.shape)}")
+    if not 0 <= percentile <= 100:
+        raise UserError(f"percentile must be from 0 to 100; got {percentile}")
     values = maps.abs().flatten().double().numpy()
     return float(np.percentile(values, percentile) or values.max(initial=0))
 
@@ -92,6 +105,7 @@ def min_max(maps: Tensor) -> Tensor:
     return torch.where(high > low, (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny), 0)
 
 
+@checked
 def overlay(
     images: Tensor, attribution: Attribution, *, display: Display | str = "shared", scale: float | None = None
 ) -> np.ndarray:
@@ -108,11 +122,13 @@ def overlay(
         float32 [b, h, w, 3] in [0, 1].
 
     Raises:
-        UserError: the images do not fit the maps, or the display is unknown.
+        UserError: the images do not fit the maps, the display is unknown, or the scale is negative or not finite.
     """
     if isinstance(display, str) and display not in DISPLAYS:
         raise UserError(near_miss("display", display, DISPLAYS))
     display = DISPLAYS[display] if isinstance(display, str) else display
+    if scale is not None and not 0 <= scale < float("inf"):
+        raise UserError(f"scale must be a finite number of at least 0, such as shared_scale gives; got {scale}")
     expected = (len(attribution.maps), 1, *attribution.size)
     if tuple(images.shape) != expected:
         raise UserError(f"an overlay needs the images that were explained, {list(expected)}; got {list(images.shape)}")
@@ -176,6 +192,7 @@ class Attribution:
             return self.maps
         return self.maps.abs() if self.displayed == "magnitude" else self.maps.clamp(min=0)
 
+    @checked
     def enlarged(self, interpolation: Interpolation = "bicubic", margin: bool = True) -> Tensor:
         """The evidence at the images' size, float32 [b, h, w].
 
@@ -234,6 +251,38 @@ def groups(count: int, images: int, batch: int) -> Iterator[range]:
     size = max(1, batch // images)
     for start in range(0, count, size):
         yield range(start, min(start + size, count))
+
+
+def check_images(images: Tensor) -> None:
+    """Checks images for a network: a tensor of floats, [b, 1, h, w] with at least one image, in [0, 1].
+
+    Raises:
+        UserError: they are something else; the message says what.
+    """
+    if not isinstance(images, Tensor):
+        raise UserError(f"images must be a tensor; got {type(images).__name__}: use torch.from_numpy, or load_image")
+    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise UserError(f"images must be [b, 1, h, w] with at least one image; got {list(images.shape)}")
+    if not images.is_floating_point():
+        raise UserError(f"images must be floats in [0, 1]; got {str(images.dtype).removeprefix('torch.')}")
+    low, high = images.min().item(), images.max().item()
+    if not (low >= 0 and high <= 1):  # NaN is neither
+        raise UserError(f"images must be in [0, 1] and finite; got values from {low:g} to {high:g}")
+
+
+@contextmanager
+def fitting(model: Classifier, images: Tensor) -> Iterator[None]:
+    """Within the block, a network that cannot take images of another size than its own gives a UserError."""
+    try:
+        yield
+    except (RuntimeError, AssertionError, ValueError) as error:
+        height, width = images.shape[2:]
+        if height == width == model.size or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise UserError(
+            f"this network needs images of {model.size} x {model.size} pixels, [b, 1, {model.size}, {model.size}], as "
+            f"load_image(path, size={model.size}) reads them; got {list(images.shape)}"
+        ) from error
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cxrlens.arguments import checked
 from cxrlens.config import Config
 from cxrlens.errors import UserError
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
@@ -85,6 +86,7 @@ class Classifier(nn.Module):
             f"{trained:,} of them trained"
         )
 
+    @checked
     def set_preprocessing(self, preprocessing: Preprocessing) -> None:
         """Sets the scale of the images for the backbone; these constants are not saved with the weights."""
         self.preprocessing = preprocessing
@@ -112,6 +114,7 @@ class Classifier(nn.Module):
         """Whether only the head is trained."""
         return self._trained == ()
 
+    @checked
     def freeze_but(self, trained: Literal["head", "all"] | tuple[str, ...]) -> None:
         """Freezes the backbone, except for the parts that are trained; the head is always trained.
 
@@ -119,7 +122,8 @@ class Classifier(nn.Module):
             trained: "all" for the whole backbone, "head" for none of it, or names of its modules.
 
         Raises:
-            UserError: the backbone has no module of a name; its outer modules are listed.
+            UserError: `trained` is something else, or the backbone has no module of a name; its outer modules are
+                listed.
         """
         network = self.backbone.inner
         if trained == "all":
@@ -132,7 +136,7 @@ class Classifier(nn.Module):
                 if name not in known:
                     outer = ", ".join(module for module in known if module.count(".") < 2)
                     raise UserError(f"trained: this backbone has no module '{name}'; its outer modules are {outer}")
-            self._trained = trained
+            self._trained = tuple(trained)
         self.backbone.requires_grad_(self._trained is None)
         for name in self._trained or ():
             network.get_submodule(name).requires_grad_(True)

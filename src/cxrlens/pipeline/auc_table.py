@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cxrlens.arguments import checked
 from cxrlens.data.demographics import PATIENTS, UNSTATED, read_patients
 from cxrlens.data.tables import Table, read_table
 from cxrlens.errors import UserError
@@ -17,7 +18,7 @@ from cxrlens.evaluate.auc import AucInterval, check_level, interval_of
 from cxrlens.evaluate.comparisons import Comparison, compare
 from cxrlens.evaluate.networks import model_influence, networks_no_auc_reason, read_predictions
 from cxrlens.evaluate.records import plain
-from cxrlens.text import many
+from cxrlens.text import first_few, many
 
 NAMES = {  # usual column names of each role; compared without case, blanks and punctuation
     "label": ("label", "y", "ytrue", "target", "truth", "groundtruth", "class", "outcome"),
@@ -28,6 +29,7 @@ NAMES = {  # usual column names of each role; compared without case, blanks and 
     "fold": ("fold",),
     "score": ("logit", "score", "yscore", "yprob", "ypred", "probability", "prob", "prediction", "pred"),
 }
+OPTIONS = {"label": "--label", "patient": "--patient", "image": "--image", "model": "--model", "score": "--score"}
 WORDS = {"1": 1.0, "0": 0.0, "true": 1.0, "false": 0.0, "positive": 1.0, "negative": 0.0, "yes": 1.0, "no": 0.0}
 
 
@@ -39,6 +41,7 @@ class AucTable:
         models: model → its AUC with intervals.
         differences: difference of every pair of models, with Holm's correction over all pairs.
         columns: role (such as "label" or "patient") → column of the table.
+        other_columns: role → further columns with a usual name of that role, which could have been meant.
         notes: sentences on how the table was read.
         level: confidence level of the intervals, between 0 and 1.
     """
@@ -46,8 +49,21 @@ class AucTable:
     models: dict[str, AucInterval]
     differences: tuple[Comparison, ...]
     columns: dict[str, str]
+    other_columns: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
     level: float
+
+    @property
+    def choices(self) -> list[str]:
+        """A sentence on each column that was chosen among several: which others there are, and how to choose one."""
+        sentences = []
+        for role, others in self.other_columns.items():
+            names = first_few([f"'{name}'" for name in others], 5)
+            how = f"{OPTIONS[role]} chooses" if role in OPTIONS else "is used if the first is renamed"
+            sentences.append(
+                f"{role}: the column '{self.columns[role]}' was used; the table also has {names}, which {how}"
+            )
+        return sentences
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values with 6 decimals; unknown is None."""
@@ -57,15 +73,18 @@ class AucTable:
             ],
             "differences": plain(self.differences),
             "columns": self.columns,
+            "other_columns": {role: list(others) for role, others in self.other_columns.items()},
+            "choices": self.choices,
             "notes": list(self.notes),
             "level": self.level,
             "notice": "For research only; never for diagnosis.",
         }
 
 
+@checked
 def auc_table(
     path: str | Path,
-    scores: Sequence[str] = (),
+    scores: str | Sequence[str] = (),
     *,
     label: str | None = None,
     patient: str | None = None,
@@ -75,7 +94,9 @@ def auc_table(
 ) -> AucTable:
     """Computes AUCs and differences from a CSV file of predictions.
 
-    The file has one column of scores per model, or one row per model and image with a column of model names.
+    The file has one column of scores per model, or one row per model and image with a column of model names. A column
+    that is not named is recognised by its usual name (`NAMES`); where several would do, the first is used, and the
+    result lists the others (`other_columns`).
 
     Args:
         path: the file.
@@ -88,8 +109,8 @@ def auc_table(
         level: confidence level of the intervals, between 0 and 1.
 
     Raises:
-        UserError: a column is absent, a label or score is invalid, the models do not have the same images, or there are
-            fewer than 2 images of a class.
+        UserError: a column is absent, a label or score is invalid, two columns of labels contradict each other, the
+            models do not have the same images, or there are fewer than 2 images of a class.
     """
     check_level(level)
     table = read_table(Path(path))
@@ -107,7 +128,40 @@ def auc_table(
     influences = {name: model_influence(networks, data) for name, networks in data.models.items()}
     models = {name: interval_of(influence, data.labels, level) for name, influence in influences.items()}
     columns = {**roles, "score": ", ".join(score_columns)}
-    return AucTable(models, compare(influences, level), columns, tuple(notes), level)
+    chosen = [role for role in columns if named.get(role) is None and not (role == "score" and scores)]
+    others = {role: names for role in chosen if (names := _others(table, role, columns))}
+    return AucTable(models, compare(influences, level), columns, others, tuple(notes), level)
+
+
+def _others(table: Table, role: str, columns: dict[str, str]) -> tuple[str, ...]:
+    """Columns that have a usual name of a role and values for it, beside the one that is used.
+
+    Raises:
+        UserError: another column of labels contradicts the one that is used.
+    """
+    usual = [name for name in map(str, table.rows.columns) if _bare(name) in NAMES[role]]
+    names = [name for name in usual if name not in columns.values()]
+    if role == "score":
+        return tuple(name for name in names if pd.to_numeric(table.rows[name], errors="coerce").notna().any())
+    if role != "label":
+        return tuple(names)
+    used, others = _labels(table, columns["label"]), []
+    for name in names:
+        try:
+            labels = _labels(table, name)
+        except UserError:  # it holds something else than labels
+            continue
+        if different := int(((used != labels) & ~np.isnan(used) & ~np.isnan(labels)).sum()):
+            raise UserError(
+                f"{table.path}: the columns '{columns['label']}' and '{name}' could both hold the labels, and differ "
+                f"in {many(different, 'row')}; name the right one with --label"
+            )
+        others.append(name)
+    return tuple(others)
+
+
+def _labels(table: Table, column: str) -> np.ndarray:
+    return np.array([_label(table, row, cell) for row, cell in enumerate(table.rows[column])])
 
 
 def _column(table: Table, role: str, name: str | None) -> str | None:
@@ -145,7 +199,7 @@ def _scores(table: Table, names: Sequence[str], roles: dict[str, str]) -> list[s
 def _predictions(table: Table, scores: list[str], roles: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
     """The table with the columns of `predictions.csv`, one row per model and image; and notes on how it was read."""
     rows, notes = table.rows, []
-    labels = [_label(table, row, cell) for row, cell in enumerate(rows[roles["label"]])]
+    labels = _labels(table, roles["label"])
     numbered = [f"row {line}" for line in table.lines]
     by_row = "model" not in roles and "seed" not in roles
     if not by_row and "image" not in roles:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from cxrlens.arguments import checked
 from cxrlens.audit.base import IntervalOptions, plain_result
 from cxrlens.audit.case import CohortCase
 from cxrlens.audit.data_check import CheckReport
@@ -82,7 +83,7 @@ def cohort_case(
     cache: ImageCache,
     groups: Mapping[str, str],
     duplicates: Duplicates,
-    judging: IntervalOptions,
+    intervals: IntervalOptions,
     progress: Progress = SILENT,
 ) -> CohortCase:
     """The input of the audit's probes of a cohort, which need no network.
@@ -93,7 +94,7 @@ def cohort_case(
         cache: the readable images, decoded.
         groups: patient → group of patients who share an image, also where the split does not merge them.
         duplicates: result of `find_duplicates`.
-        judging: options of the intervals.
+        intervals: options of the intervals.
         progress: display of the work in progress.
     """
     return CohortCase(
@@ -103,11 +104,12 @@ def cohort_case(
         groups=groups,
         duplicates=duplicates,
         histogram=grey_histogram(cache.pixels),
-        intervals=judging,
+        intervals=intervals,
         progress=progress,
     )
 
 
+@checked
 def check(
     study: Study | str | Path,
     data: str | Path | None = None,

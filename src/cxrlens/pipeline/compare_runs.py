@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxrlens.arguments import checked
 from cxrlens.errors import UserError
 from cxrlens.evaluate.comparisons import Comparison, compare, corrected
 from cxrlens.evaluate.networks import model_influence, read_predictions
@@ -32,6 +33,7 @@ class _Opened:
     sha256: Mapping[str, str]
 
 
+@checked
 def compare_runs(runs: Sequence[FinishedRun | str | Path]) -> RunsCompared:
     """Puts runs side by side.
 

@@ -6,7 +6,7 @@ import hashlib
 import platform
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -82,7 +82,7 @@ def write_environment(
             "device": {"name": device.name, "title": device.title},
             "command": sys.argv,
             "data": str(Path(data).absolute()) if data is not None else None,
-            "near": str(study_dir.absolute()) if study_dir is not None else None,
+            "study_dir": str(study_dir.absolute()) if study_dir is not None else None,
             "inputs": {
                 "study_sha256": hashlib.sha256(run.study.read_bytes()).hexdigest(),
                 "images_sha256": digest,
@@ -91,3 +91,12 @@ def write_environment(
             "stages": watch.stages,
         },
     )
+
+
+def recorded_study_dir(environment: Mapping[str, Any]) -> str | None:
+    """The folder that a run's relative weight paths start from, as its `environment.json` has it.
+
+    >>> recorded_study_dir({"study_dir": "/new"}), recorded_study_dir({"near": "/old"}), recorded_study_dir({})
+    ('/new', '/old', None)
+    """
+    return environment.get("study_dir", environment.get("near"))  # older versions wrote `near`

@@ -238,7 +238,7 @@ class ExternalResult:
     def to_json(self) -> dict[str, Any]:
         """The result as plain values, without the predictions."""
         evaluation, (positive, negative) = self.evaluation.to_json(), self.images.classes
-        counts = {"listed": self.images.listed, "judged": len(self.images.table)}
+        counts = {"listed": self.images.listed, "evaluated": len(self.images.table)}
         return {
             "schema_version": SCHEMA_VERSION,
             "study": self.study,

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from cxrlens.arguments import checked
 from cxrlens.data.cache import ImageCache
 from cxrlens.errors import UserError, near_miss, nearest_file
 from cxrlens.models.backbones import Preprocessing
@@ -38,6 +39,7 @@ class FinishedRun:
     folder: RunFolder
 
     @classmethod
+    @checked
     def open(cls, path: str | Path) -> Self:
         """Opens a run.
 
@@ -45,10 +47,12 @@ class FinishedRun:
             path: folder of the run.
 
         Raises:
-            UserError: the folder is absent or the run is not finished.
+            UserError: the folder is absent or no folder, or the run is not finished.
         """
         if not Path(path).exists():
             raise UserError(f"{path} is not a finished run: the folder does not exist{nearest_file(path)}")
+        if not Path(path).is_dir():
+            raise UserError(f"a finished run is a folder, such as runs/NAME; got the file {path}")
         run = cls(RunFolder(Path(path)))
         run.folder.read_json("results.json")
         return run
@@ -95,6 +99,7 @@ class FinishedRun:
         """The listed images, each with the facts of its file or the reason why it is missing."""
         return self.folder.read_table(self.folder.path / "cohort.csv")
 
+    @checked
     def split(self, name: str = "validation", *, fold: int = 0) -> pd.DataFrame:
         """The images of one set of the split, with `image`, `patient` and `label`: one row per readable image.
 
@@ -158,11 +163,13 @@ class FinishedRun:
                 "bits: run its study again to use its networks on other images"
             )
 
+    @checked
     def history(self, model: str, *, seed: int | None = None, fold: int = 0) -> pd.DataFrame:
         """The training history of one network: one row per epoch."""
         row, seed = self._network(model, seed)
         return self.folder.read_table(self.folder.unit(folder_name(row.name), seed, fold).folder / "history.csv")
 
+    @checked
     def model(self, name: str, *, seed: int | None = None, fold: int = 0) -> Classifier:
         """A trained network as a plain module in evaluation mode, its preprocessing inside.
 
@@ -185,6 +192,7 @@ class FinishedRun:
             ) from error
         return restore_classifier(row, record["size"], state, preprocessing)
 
+    @checked
     def size(self, name: str, *, seed: int | None = None, fold: int = 0) -> int:
         """Side of the images that a network was trained on, in pixels.
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from torch import Tensor
 
+from cxrlens.arguments import checked
 from cxrlens.errors import UserError
 from cxrlens.pipeline.audit.stage import audit_run
 from cxrlens.pipeline.explain.images import Explanation, explain_images
@@ -31,6 +32,7 @@ class Run(FinishedRun):
     diagnosis.
     """
 
+    @checked
     def images(
         self,
         name: str = "validation",
@@ -58,6 +60,7 @@ class Run(FinishedRun):
         """
         return images_of(self, name, model=model, fold=fold, data=data, progress=progress)
 
+    @checked
     def load_image(self, path: str | Path, *, model: str) -> Tensor:
         """Reads one new X-ray as input of a network of this run, float32 [1, 1, size, size] in [0, 1].
 
@@ -91,12 +94,13 @@ class Run(FinishedRun):
         """
         return predict(self, paths, device=device, progress=progress)
 
+    @checked
     def explain(
         self,
         paths: Paths,
         *,
         out: str | Path | None = None,
-        methods: Sequence[str] | None = None,
+        methods: str | Sequence[str] | None = None,
         device: str = "auto",
         progress: Progress = SILENT,
         force: bool = False,
@@ -118,11 +122,12 @@ class Run(FinishedRun):
         """
         return explain_images(self, paths, out=out, methods=methods, device=device, progress=progress, force=force)
 
+    @checked
     def audit(
         self,
         data: str | Path | None = None,
         *,
-        also: Sequence[str] = (),
+        also: str | Sequence[str] = (),
         full: bool = False,
         device: str = "auto",
         study_dir: str | Path | None = None,
@@ -146,6 +151,7 @@ class Run(FinishedRun):
         record = audit_run(self, data, also=also, full=full, device=device, study_dir=study_dir, progress=progress)
         return Audit(self.folder.path, record)
 
+    @checked
     def evaluate(
         self,
         data: str | Path | None = None,
@@ -185,6 +191,7 @@ class Run(FinishedRun):
             self.report()
         return result
 
+    @checked
     def report(
         self,
         out: str | Path | None = None,

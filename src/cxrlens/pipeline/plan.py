@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from cxrlens.arguments import checked
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
 from cxrlens.pipeline.explain.figure1 import check_named_images
 from cxrlens.pipeline.fit import training_tasks
@@ -75,6 +76,7 @@ class Plan:
     without: tuple[str, ...] = ()
 
 
+@checked
 def plan(
     study: Study | str | Path,
     data: str | Path | None = None,

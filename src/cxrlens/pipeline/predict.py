@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from cxrlens.arguments import checked
 from cxrlens.data.files import ignored_files, list_files
-from cxrlens.data.images import read_image, to_uint8
+from cxrlens.data.images import check_resize, read_image, to_uint8
 from cxrlens.data.steps import image_warnings
 from cxrlens.data.unreadable import UnreadableImage
 from cxrlens.errors import UserError, nearest_file
@@ -25,6 +26,7 @@ from cxrlens.train.predict import as_tensor, predict_batches, probabilities
 OWN_COLUMNS = ("image", "problem", "warnings", "side")
 
 
+@checked
 def load_image(path: str | Path, *, size: int, interpolation: str = "bicubic", depth: int | None = None) -> Tensor:
     """Reads one X-ray as network input: converted to grey, resized to a square, with 256 grey levels.
 
@@ -42,8 +44,11 @@ def load_image(path: str | Path, *, size: int, interpolation: str = "bicubic", d
         float32 [1, 1, size, size] in [0, 1], brighter is higher.
 
     Raises:
-        UserError: the file is absent, it is not a readable X-ray, or the size or interpolation is invalid.
+        UserError: the file is absent, it is not a readable X-ray, or the size, interpolation or depth is invalid.
     """
+    check_resize(size, interpolation)
+    if depth is not None and not 1 <= depth <= 16:
+        raise UserError(f"depth is a number of bits from 1 to 16; got {depth}")
     file = path_of(path)
     if not file.exists():
         raise UserError(f"no such image: {file}{nearest_file(file)}")
@@ -53,6 +58,7 @@ def load_image(path: str | Path, *, size: int, interpolation: str = "bicubic", d
     return as_tensor(to_uint8(image.pixels, size, interpolation)[None])
 
 
+@checked
 def predict(
     run: FinishedRun, paths: str | Path | Sequence[str | Path], *, device: str = "auto", progress: Progress = SILENT
 ) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def _weights(weights: LoadedWeights) -> dict[str, Any]:
     """The weights as their card describes them, with the name that the study gives."""
     return {
         "name": weights.name,
-        "asked": weights.asked,
+        "asked": weights.requested,
         "title": weights.title,
         "sha256": weights.sha256,
         "size": weights.size,

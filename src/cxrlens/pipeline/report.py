@@ -156,8 +156,8 @@ def write_report(
 
     def redact(data: ReportData) -> ReportData:
         pictures = data.pictures
-        for kept, change in changes:
-            data = data if kept else change(data)
+        for included, change in changes:
+            data = data if included else change(data)
         _say_conditions(data, pictures.keys() - data.pictures.keys(), names, progress)
         return data
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from cxrlens.arguments import checked
 from cxrlens.drawing import escape, without_font
 from cxrlens.errors import UserError
 from cxrlens.evaluate.evaluate import evaluate
@@ -120,6 +121,7 @@ def draw(run: RunFolder, results: dict[str, Any], tasks: list[TrainingTask]) -> 
     figures.save(figures.training_curves_figure(histories), folder / "training.png")
 
 
+@checked
 def run(
     study: Study | str | Path,
     data: str | Path | None = None,

@@ -165,7 +165,8 @@ def renamed(report: ReportData) -> ReportData:
     sentences are recognised.
     """
     names = Names.of(*_all_names(report))
-    environment = {name: value for name, value in report.environment.items() if name not in ("command", "data", "near")}
+    paths = ("command", "data", "study_dir", "near")  # older versions wrote `near` for `study_dir`
+    environment = {name: value for name, value in report.environment.items() if name not in paths}
     table = _own_columns(report.cohort).drop(columns="sha256", errors="ignore")
     gallery = report.gallery
     return replace(

@@ -17,8 +17,8 @@ def origin(name: str, positive: int, negative: int, refused: tuple[str, ...] = (
 
 
 def test_regions_of_one_class_alone_are_refused_with_the_counts() -> None:
-    told = one_sided("masks", origin("masks", 18, 0).known, LABELS)
-    assert told.startswith("masks exist for 18 of 20 positive and 0 of 20 negative images") and "label" in told
+    output = one_sided("masks", origin("masks", 18, 0).known, LABELS)
+    assert output.startswith("masks exist for 18 of 20 positive and 0 of 20 negative images") and "label" in output
     assert one_sided("masks", origin("masks", 0, 18).known, LABELS)
 
 
@@ -38,11 +38,11 @@ def test_a_set_without_a_class_is_refused() -> None:
 
 
 def test_the_first_origin_that_is_even_is_taken_and_the_reasons_keep_their_order() -> None:
-    found = choose(
+    result = choose(
         [origin("masks", 20, 0), origin("boxes", 4, 4), origin("segmenter", 20, 20), origin("fallback", 20, 20)], LABELS
     )
-    assert (found.origin, found.worth, found.rows.size) == ("segmenter", "worth of segmenter", 40)
-    assert [reason.split()[0] for reason in found.refused] == ["masks", "boxes"]
+    assert (result.origin, result.worth, result.rows.size) == ("segmenter", "worth of segmenter", 40)
+    assert [reason.split()[0] for reason in result.refused] == ["masks", "boxes"]
 
 
 def test_what_an_origin_was_told_before_is_kept() -> None:
@@ -50,7 +50,7 @@ def test_what_an_origin_was_told_before_is_kept() -> None:
 
 
 def test_where_nothing_is_left_nobody_knows_and_every_reason_is_there() -> None:
-    found = choose([origin("masks", 20, 0), origin("boxes", 1, 1)], LABELS)
-    assert found.origin == "none" and not found.known.any() and not found.masks.any() and len(found.masks) == 40
-    assert [reason.split()[0] for reason in found.refused] == ["masks", "boxes"]
+    result = choose([origin("masks", 20, 0), origin("boxes", 1, 1)], LABELS)
+    assert result.origin == "none" and not result.known.any() and not result.masks.any() and len(result.masks) == 40
+    assert [reason.split()[0] for reason in result.refused] == ["masks", "boxes"]
     assert choose([], LABELS).origin == "none"

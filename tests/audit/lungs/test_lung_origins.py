@@ -27,13 +27,13 @@ class TestMasks:
         mask = np.zeros((8, 4), np.uint8)
         mask[4:, :2] = 255
         save(tmp_path / "a.png", mask)
-        found = from_folder(tmp_path, ["b.jpg", "a.jpeg"], 4)
+        result = from_folder(tmp_path, ["b.jpg", "a.jpeg"], 4)
         expected = np.zeros((4, 4), bool)
         expected[2:, :2] = True
-        np.testing.assert_array_equal(found.masks[1], expected)
-        assert found.known.tolist() == [False, True] and not found.masks[0].any()
-        assert found.masks.dtype == bool and found.origin == "masks" and tmp_path.name in found.worth
-        assert found.rows.tolist() == [1]
+        np.testing.assert_array_equal(result.masks[1], expected)
+        assert result.known.tolist() == [False, True] and not result.masks[0].any()
+        assert result.masks.dtype == bool and result.origin == "masks" and tmp_path.name in result.worth
+        assert result.rows.tolist() == [1]
 
     def test_bright_is_lung_however_a_mask_is_coded(self, tmp_path: Path) -> None:
         inside = np.zeros((4, 4), bool)
@@ -43,8 +43,8 @@ class TestMasks:
         save(tmp_path / "grey.BMP", inside.astype(np.uint8) * 90)
         save(tmp_path / "colour.gif", np.repeat(inside[..., None], 3, 2).astype(np.uint8) * 255)
         save(tmp_path / "deep.png", inside.astype(np.uint16) * 65535)
-        found = from_folder(tmp_path, ["one.png", "bits.png", "grey.png", "colour.png", "deep.png"], 4)
-        assert found.known.all() and (found.masks == inside).all()
+        result = from_folder(tmp_path, ["one.png", "bits.png", "grey.png", "colour.png", "deep.png"], 4)
+        assert result.known.all() and (result.masks == inside).all()
 
     def test_an_empty_mask_is_no_lung(self, tmp_path: Path) -> None:
         save(tmp_path / "a.png", np.zeros((4, 4), np.uint8))
@@ -73,11 +73,11 @@ class TestBoxes:
 
     def test_fractions_become_pixels_and_two_boxes_are_united(self, tmp_path: Path) -> None:
         path = self.table(tmp_path, "a.png,0.1,0.2,0.2,0.5", "a.png,0.6,0.2,0.3,0.4", "other.png,0,0,1,1")
-        found = from_table(path, ["a.png", "b.png"], 10)
+        result = from_table(path, ["a.png", "b.png"], 10)
         expected = np.zeros((10, 10), bool)
         expected[2:7, 1:3] = expected[2:6, 6:9] = True
-        np.testing.assert_array_equal(found.masks[0], expected)
-        assert found.known.tolist() == [True, False] and not found.masks[1].any() and found.origin == "boxes"
+        np.testing.assert_array_equal(result.masks[0], expected)
+        assert result.known.tolist() == [True, False] and not result.masks[1].any() and result.origin == "boxes"
 
     def test_a_box_reaches_to_the_edge_and_a_thin_one_is_not_lost(self, tmp_path: Path) -> None:
         path = self.table(tmp_path, "a.png,0,0,1,1", "b.png,0.5,0.5,0.001,0.001")
@@ -126,10 +126,10 @@ class TestSegmenter:
     def test_it_is_given_each_image_and_its_masks_are_kept(self) -> None:
         pixels = np.zeros((3, 4, 4), np.float32)
         pixels[0, :2], pixels[1, 2:] = 0.9, 0.9
-        found = from_segmenter("segmenters_of_a_test:bright", pixels)
-        np.testing.assert_array_equal(found.masks, pixels > 0.5)
-        assert found.known.tolist() == [True, True, False] and found.origin == "segmenter"
-        assert "segmenters_of_a_test:bright" in found.worth and "not measured" in found.worth
+        result = from_segmenter("segmenters_of_a_test:bright", pixels)
+        np.testing.assert_array_equal(result.masks, pixels > 0.5)
+        assert result.known.tolist() == [True, True, False] and result.origin == "segmenter"
+        assert "segmenters_of_a_test:bright" in result.worth and "not measured" in result.worth
 
     def test_it_may_write_into_what_it_is_given(self) -> None:
         pixels = np.full((1, 4, 4), 0.5, np.float32)
@@ -153,10 +153,10 @@ class TestSegmenter:
 
 class TestFallback:
     def test_it_is_the_same_two_boxes_in_every_image(self) -> None:
-        found = fallback(3, 100)
-        assert (found.masks == found.masks[0]).all() and found.known.all() and found.origin == "fallback"
-        assert found.masks[0].sum() == 36 * 78 + 34 * 80
-        assert not found.masks[0][:, 46:56].any() and not found.masks[0][:12].any()
+        result = fallback(3, 100)
+        assert (result.masks == result.masks[0]).all() and result.known.all() and result.origin == "fallback"
+        assert result.masks[0].sum() == 36 * 78 + 34 * 80
+        assert not result.masks[0][:, 46:56].any() and not result.masks[0][:12].any()
 
     def test_overlap_is_intersection_over_union_and_unknown_of_nothing(self) -> None:
         a, b = np.zeros((2, 2, 4, 4), bool)

@@ -19,24 +19,24 @@ def network(backbone: str = "resnet10t") -> Classifier:
 @pytest.mark.parametrize("backbone", ["benchmark_cnn", "resnet10t", "vit_tiny_patch16_224", "tf_efficientnet_lite0"])
 def test_every_parameter_belongs_to_one_of_a_handful_of_depths(backbone: str) -> None:
     model = network(backbone)
-    found = depths(model)
-    held = [name for depth in found for name in depth.modules]
-    wanted = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
-    assert len(held) == len(set(held)) and set(held) == wanted
-    assert len(found) <= 8 and found[0].name == "the head"
-    assert all(name.startswith("head") for name in found[0].modules)
-    assert len({depth.name for depth in found}) == len(found)
+    result = depths(model)
+    held = [name for depth in result for name in depth.modules]
+    expected = {name.rpartition(".")[0] for name, _ in model.named_parameters()}
+    assert len(held) == len(set(held)) and set(held) == expected
+    assert len(result) <= 8 and result[0].name == "the head"
+    assert all(name.startswith("head") for name in result[0].modules)
+    assert len({depth.name for depth in result}) == len(result)
 
 
 def test_depths_go_from_the_head_to_the_image() -> None:
     assert [each.name for each in depths(network("benchmark_cnn"))] == ["the head", "conv2", "conv1"]
-    wanted = ["the head", "layer4", "layer3", "layer2", "layer1", "bn1", "conv1"]
-    assert [each.name for each in depths(network())] == wanted
+    expected = ["the head", "layer4", "layer3", "layer2", "layer1", "bn1", "conv1"]
+    assert [each.name for each in depths(network())] == expected
 
 
 def test_a_long_row_of_blocks_is_taken_apart_and_its_neighbours_are_joined() -> None:
-    found = [each.name for each in depths(network("vit_tiny_patch16_224"))]
-    assert found[1] == "blocks.11 to norm" and found[-1] == "patch_embed to blocks.0"
+    result = [each.name for each in depths(network("vit_tiny_patch16_224"))]
+    assert result[1] == "blocks.11 to norm" and result[-1] == "patch_embed to blocks.0"
     assert "backbone.network" in depths(network("vit_tiny_patch16_224"))[-1].modules, "its position embedding"
 
 
@@ -60,12 +60,12 @@ def test_a_depth_is_drawn_anew_alone_and_by_its_seed() -> None:
 
 def test_a_batchnorm_forgets_its_statistics() -> None:
     model = network()
-    found = {name: each for name, each in model.named_modules() if isinstance(each, nn.BatchNorm2d)}
-    for each in found.values():
+    result = {name: each for name, each in model.named_modules() if isinstance(each, nn.BatchNorm2d)}
+    for each in result.values():
         each.running_mean.fill_(3), each.weight.data.fill_(5)
     for depth in depths(model):
         randomise(model, depth, 0)
-    assert found and all(not each.running_mean.any() and (each.weight == 1).all() for each in found.values())
+    assert result and all(not each.running_mean.any() and (each.weight == 1).all() for each in result.values())
 
 
 def test_what_has_no_start_of_its_own_keeps_its_mean_and_spread() -> None:

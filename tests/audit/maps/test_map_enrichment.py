@@ -18,9 +18,9 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def lungs(count: int = N) -> np.ndarray:
     """Two columns of 5 × 14 pixels each."""
-    found = np.zeros((count, SIDE, SIDE), bool)
-    found[:, 5:19, 4:9] = found[:, 5:19, 15:20] = True
-    return found
+    result = np.zeros((count, SIDE, SIDE), bool)
+    result[:, 5:19, 4:9] = result[:, 5:19, 15:20] = True
+    return result
 
 
 def images(count: int = N) -> np.ndarray:
@@ -46,18 +46,18 @@ def test_no_evidence_is_not_0_and_unknown_lungs_are_unknown() -> None:
 
 
 def test_a_uniform_map_has_an_enrichment_of_1_and_the_baseline_of_that_name_is_one() -> None:
-    found = judged(np.full((N, SIDE, SIDE), 0.3))
-    uniform = found.baselines[0]
-    assert found.enrichment.mean == pytest.approx(1) and found.mass_inside == pytest.approx(found.lung_area)
+    result = judged(np.full((N, SIDE, SIDE), 0.3))
+    uniform = result.baselines[0]
+    assert result.enrichment.mean == pytest.approx(1) and result.mass_inside == pytest.approx(result.lung_area)
     assert uniform.baseline == "uniform" and uniform.mean == pytest.approx(1)
     assert uniform.difference.mean == pytest.approx(0, abs=1e-12)
 
 
 def test_maps_of_the_lungs_lie_there_more_than_every_baseline_that_knows_no_lungs() -> None:
-    found = judged(lungs() * rng(2).random((N, SIDE, SIDE)))
-    assert found.enrichment.mean == pytest.approx(SIDE**2 / 140)
-    assert found.lung_area == pytest.approx(140 / SIDE**2) and found.mass_inside == pytest.approx(1)
-    above = {each.baseline: each.above for each in found.baselines}
+    result = judged(lungs() * rng(2).random((N, SIDE, SIDE)))
+    assert result.enrichment.mean == pytest.approx(SIDE**2 / 140)
+    assert result.lung_area == pytest.approx(140 / SIDE**2) and result.mass_inside == pytest.approx(1)
+    above = {each.baseline: each.above for each in result.baselines}
     assert above == {"uniform": True, "centred Gaussian": True, "edges": True, "another image's map": False}
 
 
@@ -65,15 +65,15 @@ def test_a_centred_blob_scores_above_1_but_not_above_the_gaussian() -> None:
     centred = np.zeros((N, SIDE, SIDE), bool)
     centred[:, 4:20, 4:20] = True
     blob = np.hypot(*np.meshgrid(np.arange(SIDE) - 11.5, np.arange(SIDE) - 11.5)) < 12
-    found = judged(np.repeat(blob[None].astype(float), N, 0), centred)
-    by_name = {each.baseline: each for each in found.baselines}
-    assert found.enrichment.low > 1 and by_name["uniform"].above
+    result = judged(np.repeat(blob[None].astype(float), N, 0), centred)
+    by_name = {each.baseline: each for each in result.baselines}
+    assert result.enrichment.low > 1 and by_name["uniform"].above
     assert by_name["centred Gaussian"].below and by_name["centred Gaussian"].mean > 1
 
 
 def test_maps_of_the_rim_lie_in_the_lungs_less_than_every_baseline() -> None:
-    found = judged((~lungs()).astype(float) + 0.01)
-    assert all(each.below for each in found.baselines if each.baseline != "another image's map")
+    result = judged((~lungs()).astype(float) + 0.01)
+    assert all(each.below for each in result.baselines if each.baseline != "another image's map")
 
 
 def test_the_edges_are_those_of_the_image() -> None:
@@ -94,10 +94,10 @@ def test_the_other_map_is_one_of_another_image_as_it_is() -> None:
 def test_images_without_evidence_or_lungs_are_left_out_and_counted() -> None:
     evidence, where = rng(2).random((N, SIDE, SIDE)), lungs()
     evidence[:3], where[2:4] = 0, False
-    found = judged(evidence, where)
-    assert (found.without_evidence, found.without_lungs, found.enrichment.images) == (2, 2, 8)
-    assert {each.difference.images for each in found.baselines} == {8}
-    assert found.enrichment.mean == pytest.approx(enrichment(evidence[4:], where[4:]).mean())
+    result = judged(evidence, where)
+    assert (result.without_evidence, result.without_lungs, result.enrichment.images) == (2, 2, 8)
+    assert {each.difference.images for each in result.baselines} == {8}
+    assert result.enrichment.mean == pytest.approx(enrichment(evidence[4:], where[4:]).mean())
 
 
 @pytest.mark.parametrize("sizes", [[1] * 9, [3, 3, 3], [4, 1, 1, 1, 1], [2, 5, 1, 2]])

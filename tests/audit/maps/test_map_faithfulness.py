@@ -74,9 +74,9 @@ def test_the_known_answer() -> None:
 
 def test_road_by_hand() -> None:
     """.4 and .3 go first: each is (2 · direct + 2 · direct + diagonal) / 5 of the three others, solved together."""
-    found = both("road", KNOWN, KNOWN, total, steps=2, noise=0)
+    result = both("road", KNOWN, KNOWN, total, steps=2, noise=0)
     a, b = np.linalg.solve([[5, -2], [-2, 5]], [2 * 0.2 + 0.1, 2 * 0.1 + 0.2])
-    assert found.curve == pytest.approx([1, a + b + 0.3, 1]), (
+    assert result.curve == pytest.approx([1, a + b + 0.3, 1]), (
         "at the end the image is its mean, whose sum is the image's"
     )
 
@@ -101,8 +101,8 @@ def test_a_map_of_noise_is_not_told_from_chance(kind: Kind) -> None:
 def test_curves_begin_and_end_with_all_and_with_the_baseline() -> None:
     deletion, insertion = (judged(kind, images(), baseline=0.25) for kind in ("deletion", "insertion"))
     whole, grey = weighted(torch.from_numpy(images())[:, None]).mean(), 0.25 * weights().sum()
-    for found in (deletion.curve, deletion.random_curve):
-        assert found[[0, -1]] == pytest.approx([whole, grey])
+    for result in (deletion.curve, deletion.random_curve):
+        assert result[[0, -1]] == pytest.approx([whole, grey])
     assert insertion.curve[[0, -1]] == pytest.approx([grey, whole])
     assert deletion.area.mean + deletion.difference.mean == pytest.approx(deletion.random_area.mean)
     assert insertion.area.mean - insertion.difference.mean == pytest.approx(insertion.random_area.mean)
@@ -119,8 +119,8 @@ def test_nothing_is_normalised() -> None:
 def test_images_without_evidence_are_left_out() -> None:
     maps = images()
     maps[:4] = 0
-    found = judged("deletion", maps)
-    assert found.without_evidence == 4 and found.difference.images == 6
+    result = judged("deletion", maps)
+    assert result.without_evidence == 4 and result.difference.images == 6
     none = judged("deletion", np.zeros_like(maps))
     assert np.isnan(none.curve).all() and len(none.curve) == 7 and np.isnan(none.area.mean)
     assert not none.better and not none.worse and none.without_evidence == 10
@@ -154,8 +154,8 @@ def test_cells_are_squares_and_the_last_ones_hold_what_is_left() -> None:
 def test_cells_go_whole() -> None:
     maps = np.zeros((1, 4, 4))
     maps[0, :2, 2:] = 1
-    found = both("deletion", maps, np.ones((1, 4, 4)), total, side=2, steps=4)
-    assert found.curve.tolist() == [16, 12, 8, 4, 0] and found.side == 2
+    result = both("deletion", maps, np.ones((1, 4, 4)), total, side=2, steps=4)
+    assert result.curve.tolist() == [16, 12, 8, 4, 0] and result.side == 2
     upper = lambda x: x[:, 0, :2, 2:].sum((1, 2)).numpy()  # noqa: E731
     first = both("deletion", maps, np.ones((1, 4, 4)), upper, side=2, steps=4)
     assert first.curve.tolist() == [4, 0, 0, 0, 0]

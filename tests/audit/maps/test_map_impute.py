@@ -45,8 +45,8 @@ def test_at_the_rim_the_neighbours_that_are_there_share_the_whole() -> None:
 @pytest.mark.parametrize("share", [0.1, 0.6, 0.97])
 def test_it_solves_the_system_that_is_written_out(share: float) -> None:
     images, removed = rng().random((3, 9, 12)), rng(1).random((3, 9, 12)) < share
-    wanted = np.stack([dense(*each) for each in zip(images, removed, strict=True)])
-    np.testing.assert_allclose(impute(images, removed), wanted, atol=1e-12)
+    expected = np.stack([dense(*each) for each in zip(images, removed, strict=True)])
+    np.testing.assert_allclose(impute(images, removed), expected, atol=1e-12)
 
 
 def test_one_mask_for_all_is_that_mask_for_each_and_the_order_of_masks_is_kept() -> None:

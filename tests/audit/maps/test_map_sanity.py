@@ -80,27 +80,29 @@ def test_gradients_and_grad_cam_need_what_was_learned_and_guided_backpropagation
     labels = torch.arange(IMAGES) % 2 == 1
     with torch.no_grad():
         assert ((model(images) > 0) == labels).float().mean() > 0.8, "there must be something to forget"
-    found = {method: checked(method, seed) for method in ("saliency", "grad_cam", "guided_backprop")}
-    assert {method: each.passes for method, each in found.items()} == {
+    result = {method: checked(method, seed) for method in ("saliency", "grad_cam", "guided_backprop")}
+    assert {method: each.passes for method, each in result.items()} == {
         "saliency": True,
         "grad_cam": True,
         "guided_backprop": False,
     }
     for where in ("half", "full"):
-        means = {method: getattr(each, where).mean for method, each in found.items()}
+        means = {method: getattr(each, where).mean for method, each in result.items()}
         assert means["guided_backprop"] > 0.1 + max(means["saliency"], means["grad_cam"])
 
 
 def test_the_record_holds_every_depth_and_measure() -> None:
-    found = checked("saliency", 1, networks=3)
-    assert [each.name for each in found.depths] == ["the head", "conv3", "conv2", "conv1"]
-    assert [each.networks for each in found.depths] == [1, 3, 1, 3] and found.halfway == 1
-    assert all(tuple(each.similarity) == tuple(each.excess) == MEASURES for each in found.depths)
-    for each in found.depths:
+    result = checked("saliency", 1, networks=3)
+    assert [each.name for each in result.depths] == ["the head", "conv3", "conv2", "conv1"]
+    assert [each.networks for each in result.depths] == [1, 3, 1, 3] and result.halfway == 1
+    assert all(tuple(each.similarity) == tuple(each.excess) == MEASURES for each in result.depths)
+    for each in result.depths:
         difference = each.similarity[DECIDES].mean - each.random_pairs[DECIDES].mean
         assert each.excess[DECIDES].mean == pytest.approx(difference)
-    assert found.images == IMAGES and found.other_images[DECIDES].images == IMAGES
-    assert found.depths[0].similarity["spearman_absolute"].mean > found.depths[-1].similarity["spearman_absolute"].mean
+    assert result.images == IMAGES and result.other_images[DECIDES].images == IMAGES
+    assert (
+        result.depths[0].similarity["spearman_absolute"].mean > result.depths[-1].similarity["spearman_absolute"].mean
+    )
 
 
 def test_the_model_is_left_as_found_and_the_generator_settles_everything() -> None:
@@ -113,18 +115,18 @@ def test_the_model_is_left_as_found_and_the_generator_settles_everything() -> No
 
 
 def test_the_interval_decides() -> None:
-    found = checked("saliency", 1, 2)
+    result = checked("saliency", 1, 2)
     around = mean_over_patients(np.zeros(4), np.arange(4), np.random.default_rng(0))
 
     def with_excess(half: tuple[float, float], full: tuple[float, float]) -> bool | None:
-        ends = {found.halfway: half, len(found.depths) - 1: full}
+        ends = {result.halfway: half, len(result.depths) - 1: full}
         new = [
             replace(each, excess={DECIDES: replace(around, low=ends[place][0], high=ends[place][1])})
             if place in ends
             else each
-            for place, each in enumerate(found.depths)
+            for place, each in enumerate(result.depths)
         ]
-        return replace(found, depths=tuple(new)).passes
+        return replace(result, depths=tuple(new)).passes
 
     assert with_excess((-0.3, 0.3), (-0.05, 0.09)) is True
     assert with_excess((-0.3, 0.3), (-0.05, 0.11)) is None
@@ -136,8 +138,8 @@ def test_the_interval_decides() -> None:
 def test_a_network_that_gives_no_map_is_undecided() -> None:
     model = Classifier(Small(), nn.Sequential(GlobalAveragePool(), nn.Linear(32, 1)), 32, UNIT).eval()
     nn.init.zeros_(model.head[1].weight)
-    found = sanity(model, trained(1)[1][:3], np.arange(3), "saliency", np.random.default_rng(0), networks=2)
-    assert found.passes is None and found.full.images == 0
+    result = sanity(model, trained(1)[1][:3], np.arange(3), "saliency", np.random.default_rng(0), networks=2)
+    assert result.passes is None and result.full.images == 0
 
 
 def test_what_maps_share_whatever_the_image_is_no_excess() -> None:
@@ -150,10 +152,10 @@ def test_what_maps_share_whatever_the_image_is_no_excess() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Classifier(Linear(), nn.Sequential(GlobalAveragePool(), nn.Linear(32, 1)), 32, UNIT).eval()
-    found = sanity(model, trained(1)[1][:4], np.arange(4), "saliency", np.random.default_rng(0), networks=3)
-    assert found.full.mean == pytest.approx(0, abs=1e-9) and found.passes
-    assert found.other_images[DECIDES].mean == pytest.approx(1)
-    assert abs(found.depths[-1].similarity[DECIDES].mean - 1) > 0.1
+    result = sanity(model, trained(1)[1][:4], np.arange(4), "saliency", np.random.default_rng(0), networks=3)
+    assert result.full.mean == pytest.approx(0, abs=1e-9) and result.passes
+    assert result.other_images[DECIDES].mean == pytest.approx(1)
+    assert abs(result.depths[-1].similarity[DECIDES].mean - 1) > 0.1
 
 
 def test_one_random_network_is_too_few() -> None:

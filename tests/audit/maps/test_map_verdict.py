@@ -50,10 +50,10 @@ def order(kind: Kind, gain: float, images: int = 9) -> Faithfulness:
 def test_the_check_must_pass_and_the_order_beat_chance(
     sane: Sanity | None, orders: list[Faithfulness], trusted: bool | None
 ) -> None:
-    found = map_verdict(sane, orders)
-    assert found.trusted is trusted
-    assert len(found.reasons) == 1 + max(1, len(orders))
-    assert all(each[0].isupper() and each.endswith(".") for each in found.reasons)
+    result = map_verdict(sane, orders)
+    assert result.trusted is trusted
+    assert len(result.reasons) == 1 + max(1, len(orders))
+    assert all(each[0].isupper() and each.endswith(".") for each in result.reasons)
 
 
 def test_each_criterion_is_named_with_its_numbers() -> None:
@@ -70,9 +70,9 @@ def test_enrichment_and_agreement_are_told_and_decide_nothing(mean: float) -> No
     enriched = Enrichment(estimate(mean), (AgainstBaseline("uniform", 1.0, estimate(mean - 1)),), 0.5, 0.4, 0, 0)
     alike = Agreement("ssim_absolute", estimate(mean / 10), estimate(0.0), 3)
     orders = [order("deletion", 0.5)]
-    found = map_verdict(check(0.0), orders, enriched, alike, alike)
-    assert found.trusted is map_verdict(check(0.0), orders).trusted
-    told = " ".join(found.reasons[2:])
-    assert told.count("no criterion") == 3 and "Repeatability over 3 seeds" in told
-    assert "Reproducibility over 3 models" in told and "a faithful map of a shortcut lies outside the lungs" in told
-    assert f"{mean:.3g} [" in told
+    result = map_verdict(check(0.0), orders, enriched, alike, alike)
+    assert result.trusted is map_verdict(check(0.0), orders).trusted
+    output = " ".join(result.reasons[2:])
+    assert output.count("no criterion") == 3 and "Repeatability over 3 seeds" in output
+    assert "Reproducibility over 3 models" in output and "a faithful map of a shortcut lies outside the lungs" in output
+    assert f"{mean:.3g} [" in output

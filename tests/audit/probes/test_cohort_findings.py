@@ -44,16 +44,16 @@ def test_options_reach_the_probe_and_a_misspelt_one_is_named() -> None:
     label = np.tile([0.0, 1.0], 20)
     case = cohort_case(label, view=["PA", "AP"] * 20, sex=["M", "F"] * 20)
     findings = cohort_results(case, {"metadata_only": {"features": ["sex"]}, "of_models": {"x": 1}})
-    asked = next(each for each in findings if each.probe == "metadata_only")
-    assert list(asked.evidence["auc_of_each_column_alone"]) == ["sex"]
+    requested = next(each for each in findings if each.probe == "metadata_only")
+    assert list(requested.evidence["auc_of_each_column_alone"]) == ["sex"]
     with pytest.raises(UserError, match=r"\[audit.options.metadata_only\].*did you mean 'seeds'"):
         cohort_results(case, {"metadata_only": {"seed": 3}})
 
 
 def test_findings_are_plain_values_and_unknown_numbers_null() -> None:
-    found = [plain_result(each) for each in cohort_results(cohort_case([1.0] * 12, validation=[[0]]))]
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    leak = next(each for each in found if each["probe"] == "patient_leak")
+    result = [plain_result(each) for each in cohort_results(cohort_case([1.0] * 12, validation=[[0]]))]
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    leak = next(each for each in result if each["probe"] == "patient_leak")
     assert (leak["value"], leak["low"], leak["p"], leak["bar"]) == (0, None, None, None)
 
 
@@ -71,9 +71,9 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
     """What is found in the paper's cohort with the paper's split."""
     cohort = CovidChestXray().cohort(shared / "data" / "covid-chestxray-2020-05-04")
     cache = build_cache(cohort, 112, "bilinear", tmp_path_factory.mktemp("real"))
-    found = examine(cohort, cache)
+    result = examine(cohort, cache)
     splits = make_splits(cohort.with_missing(cache.missing), SplitOptions(kind="paper"))
-    case = real_case(cohort, splits, cache, found.groups, found.duplicates, DEFAULT_INTERVALS)
+    case = real_case(cohort, splits, cache, result.groups, result.duplicates, DEFAULT_INTERVALS)
     by_probe: dict[str, list[AuditResult]] = {}
     for each in cohort_results(case):
         by_probe.setdefault(each.probe, []).append(each)
@@ -83,10 +83,10 @@ def real(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, li
 def test_45_of_the_papers_96_validation_images_leak_and_3_more_by_merged_ids(
     real: dict[str, list[AuditResult]],
 ) -> None:
-    (found,) = real["patient_leak"]
-    assert found.verdict == "flag" and found.value == 0.5
+    (result,) = real["patient_leak"]
+    assert result.verdict == "flag" and result.value == 0.5
     counts = ("validation_images", "by_source_ids", "through_merged_ids", "leaking_images")
-    assert [found.evidence[name] for name in counts] == [96, 45, 3, 48]
+    assert [result.evidence[name] for name in counts] == [96, 45, 3, 48]
 
 
 def test_the_papers_cohort_holds_patients_under_two_ids(real: dict[str, list[AuditResult]]) -> None:
@@ -106,10 +106,10 @@ def test_the_papers_table_tells_the_label_better_than_its_models(real: dict[str,
 
 def test_the_papers_files_tell_more_with_patients_on_both_sides(real: dict[str, list[AuditResult]]) -> None:
     """First measured as 0.65 by patient and 0.76 by image."""
-    (found,) = real["file_facts"]
-    assert found.value == pytest.approx(0.65, abs=0.05)
-    assert found.evidence["by_image"]["auc"] == pytest.approx(0.76, abs=0.05)
-    assert found.evidence["by_image"]["auc"] > found.value + 0.03
+    (result,) = real["file_facts"]
+    assert result.value == pytest.approx(0.65, abs=0.05)
+    assert result.evidence["by_image"]["auc"] == pytest.approx(0.76, abs=0.05)
+    assert result.evidence["by_image"]["auc"] > result.value + 0.03
 
 
 def test_the_papers_sites_and_years_sort_the_label(real: dict[str, list[AuditResult]]) -> None:

@@ -24,9 +24,9 @@ WHATEVER_THE_LABEL = {"source_probe", "severity"}  # the source from the feature
 COUNT, SIDE = 48, 64
 
 
-def again(trained: Tensor, labels: np.ndarray, judged: Tensor) -> np.ndarray:
+def again(trained: Tensor, labels: np.ndarray, evaluated: Tensor) -> np.ndarray:
     assert len(trained) == len(labels)
-    return judged.mean((1, 2, 3)).double().numpy()
+    return evaluated.mean((1, 2, 3)).double().numpy()
 
 
 @pytest.fixture(scope="module")

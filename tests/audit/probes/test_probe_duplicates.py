@@ -14,13 +14,13 @@ def pair(one: int, other: int, patients: tuple[str, str] = ("p", "p"), labels: t
     return Pair((f"{one}.png", f"{other}.png"), patients, labels, True, 1.0)
 
 
-def verdicts(found: list[AuditResult]) -> list[tuple[float, str]]:
-    return [(each.value, each.verdict) for each in found]
+def verdicts(result: list[AuditResult]) -> list[tuple[float, str]]:
+    return [(each.value, each.verdict) for each in result]
 
 
 def test_a_pair_of_one_patient_with_one_label_on_one_side_is_no_fault() -> None:
-    found = DuplicatePairs().results(cohort_case(LABELS, validation=[[2, 3]], pairs=[pair(0, 1)]))
-    assert verdicts(found) == [(0, "clear")] * 3
+    result = DuplicatePairs().results(cohort_case(LABELS, validation=[[2, 3]], pairs=[pair(0, 1)]))
+    assert verdicts(result) == [(0, "clear")] * 3
 
 
 def test_two_ids_two_labels_and_two_sides_are_each_flagged_with_the_pair() -> None:
@@ -42,8 +42,8 @@ def test_a_pair_crosses_where_any_fold_takes_it_apart_whichever_image_comes_firs
 
 
 def test_no_pair_is_one_clear_finding_unless_some_were_not_compared() -> None:
-    (found,) = DuplicatePairs().results(cohort_case(LABELS, validation=[[0]]))
-    assert (found.value, found.verdict) == (0, "clear")
-    assert found.sentence == "No two of 4 readable images show one exposure."
-    (found,) = DuplicatePairs().results(cohort_case(LABELS, validation=[[0]], not_compared=7))
-    assert found.verdict == "undecided" and found.reason.startswith("7 pairs")
+    (result,) = DuplicatePairs().results(cohort_case(LABELS, validation=[[0]]))
+    assert (result.value, result.verdict) == (0, "clear")
+    assert result.sentence == "No two of 4 readable images show one exposure."
+    (result,) = DuplicatePairs().results(cohort_case(LABELS, validation=[[0]], not_compared=7))
+    assert result.verdict == "undecided" and result.reason.startswith("7 pairs")

@@ -15,20 +15,20 @@ RNG = np.random.default_rng(0)
 def test_a_format_that_is_the_label_is_flagged_and_named() -> None:
     label = np.tile([0.0, 1.0], 30)
     case = cohort_case(label, facts={"format": ["PNG" if one else "JPEG" for one in label]})
-    (found,) = settle(FileFacts(classifier="logistic", seeds=1).results(case))
-    assert (found.value, found.verdict) == (1, "flag")
-    assert found.low < 1
-    assert found.sentence.startswith("Format of the files predict")
-    assert "width" not in found.sentence
+    (result,) = settle(FileFacts(classifier="logistic", seeds=1).results(case))
+    assert (result.value, result.verdict) == (1, "flag")
+    assert result.low < 1
+    assert result.sentence.startswith("Format of the files predict")
+    assert "width" not in result.sentence
 
 
 def test_sizes_that_name_the_patient_tell_nothing_by_patient_and_much_by_image() -> None:
     label, patients = by_patient(40, 4, 0.5, seed=3)
     sizes = np.repeat(RNG.permutation(40) * 10 + 200, 4)
     case = cohort_case(label, patients, facts={"width": sizes, "height": sizes, "bytes": sizes * 10})
-    (found,) = settle(FileFacts(seeds=1).results(case))
-    assert 0.25 < found.value < 0.65 and found.verdict != "flag"
-    assert found.evidence["by_image"]["auc"] > 0.9
+    (result,) = settle(FileFacts(seeds=1).results(case))
+    assert 0.25 < result.value < 0.65 and result.verdict != "flag"
+    assert result.evidence["by_image"]["auc"] > 0.9
 
 
 def test_greys_alone_can_tell_and_the_files_without_them_are_told_apart() -> None:
@@ -36,9 +36,9 @@ def test_greys_alone_can_tell_and_the_files_without_them_are_told_apart() -> Non
     histogram = RNG.dirichlet(np.ones(16), 60) + label[:, None] * np.eye(16)[0]
     sizes = RNG.integers(100, 200, 60)
     case = cohort_case(label, facts={"width": sizes}, histogram=histogram)
-    (found,) = FileFacts(classifier="logistic", seeds=1).results(case)
-    assert found.value > 0.95
-    assert found.evidence["without_greys"]["auc"] < 0.75
+    (result,) = FileFacts(classifier="logistic", seeds=1).results(case)
+    assert result.value > 0.95
+    assert result.evidence["without_greys"]["auc"] < 0.75
 
 
 def test_only_readable_images_with_a_label_count_each_with_its_own_greys() -> None:
@@ -49,14 +49,14 @@ def test_only_readable_images_with_a_label_count_each_with_its_own_greys() -> No
     shuffled = RNG.permutation(60)[:50]
     object.__setattr__(case, "facts", case.facts.iloc[shuffled])
     object.__setattr__(case, "histogram", histogram[shuffled])
-    (found,) = FileFacts(classifier="logistic", seeds=1).results(case)
-    assert found.value == 1
-    assert found.evidence["images"] == int((~np.isnan(label[shuffled])).sum())
+    (result,) = FileFacts(classifier="logistic", seeds=1).results(case)
+    assert result.value == 1
+    assert result.evidence["images"] == int((~np.isnan(label[shuffled])).sum())
 
 
 def test_files_that_are_all_alike_cannot_tell() -> None:
-    (found,) = FileFacts().results(cohort_case([1, 0] * 10))
-    assert (found.verdict, found.reason) == ("undecided", "all files are alike")
+    (result,) = FileFacts().results(cohort_case([1, 0] * 10))
+    assert (result.verdict, result.reason) == ("undecided", "all files are alike")
 
 
 def test_an_unknown_size_is_marked_and_not_taken_for_a_number() -> None:
@@ -70,5 +70,5 @@ def test_an_unknown_size_is_marked_and_not_taken_for_a_number() -> None:
 def test_the_other_classifiers_find_it_too(classifier: str) -> None:
     label = np.tile([0.0, 1.0], 30)
     case = cohort_case(label, facts={"width": 500 + 200 * label + RNG.normal(size=60)})
-    (found,) = FileFacts(classifier=classifier, seeds=1).results(case)
-    assert found.value == 1
+    (result,) = FileFacts(classifier=classifier, seeds=1).results(case)
+    assert result.value == 1

@@ -57,18 +57,18 @@ def bright_upper_left() -> object:
 
 
 def test_a_corner_reader_loses_its_auc_with_the_corners(corner_reader: ModelCase) -> None:
-    found = one("corners", corner_reader)
-    assert found.verdict == "flag" and found.low > 0.2
-    assert found.evidence["auc"] > 0.9 and abs(found.evidence["auc_after"] - 0.5) < 0.15
-    assert found.value == pytest.approx(found.evidence["auc"] - found.evidence["auc_after"], abs=1e-9)
-    assert found.evidence["images_changed"] == found.evidence["images"] == COUNT
-    assert found.evidence["mean_logit_change_positive"] < found.evidence["mean_logit_change_negative"]
+    result = one("corners", corner_reader)
+    assert result.verdict == "flag" and result.low > 0.2
+    assert result.evidence["auc"] > 0.9 and abs(result.evidence["auc_after"] - 0.5) < 0.15
+    assert result.value == pytest.approx(result.evidence["auc"] - result.evidence["auc_after"], abs=1e-9)
+    assert result.evidence["images_changed"] == result.evidence["images"] == COUNT
+    assert result.evidence["mean_logit_change_positive"] < result.evidence["mean_logit_change_negative"]
 
 
 def test_a_reader_of_the_centre_does_not_mind_them(centre_reader: ModelCase) -> None:
-    found = one("corners", centre_reader)
-    assert found.value == 0 and found.verdict == "clear"
-    assert -0.02 < found.low < 0 < found.high < 0.02  # another patient's corners might have counted
+    result = one("corners", centre_reader)
+    assert result.value == 0 and result.verdict == "clear"
+    assert -0.02 < result.low < 0 < result.high < 0.02  # another patient's corners might have counted
 
 
 @pytest.mark.parametrize(
@@ -90,17 +90,17 @@ def test_images_whose_logit_moved_most_are_named(corner_reader: ModelCase) -> No
     strong[17, :, CORNER[0], CORNER[1]] = 1.0
     with torch.inference_mode():
         logits = corner_reader.model(strong).double().numpy()
-    found = one("corners", replace(corner_reader, pixels=strong, logits=logits))
-    first = found.evidence["look_at"][0]
-    assert (first["image"], first["label"]) == ("v17", 1) and len(found.evidence["look_at"]) == 4
+    result = one("corners", replace(corner_reader, pixels=strong, logits=logits))
+    first = result.evidence["look_at"][0]
+    assert (first["image"], first["label"]) == ("v17", 1) and len(result.evidence["look_at"]) == 4
     assert first["before"] == pytest.approx(logits[17]) and first["after"] < first["before"]
 
 
 def test_the_border_alone_answers_for_a_corner_reader_and_not_for_one_of_the_centre(
     corner_reader: ModelCase, centre_reader: ModelCase
 ) -> None:
-    found, other = one("border_only", corner_reader), one("border_only", centre_reader)
-    assert found.verdict == "flag" and found.value > 0.9 and found.evidence["lost"] == pytest.approx(0, abs=1e-6)
+    result, other = one("border_only", corner_reader), one("border_only", centre_reader)
+    assert result.verdict == "flag" and result.value > 0.9 and result.evidence["lost"] == pytest.approx(0, abs=1e-6)
     assert other.value == 0.5 and other.verdict != "flag" and other.evidence["auc"] > 0.9
 
 
@@ -114,8 +114,8 @@ def test_what_of_the_lungs_reaches_into_the_border_is_no_border(corner_reader: M
 def test_without_lungs_a_corner_reader_still_knows_and_a_lung_reader_is_lost(
     corner_reader: ModelCase, centre_reader: ModelCase
 ) -> None:
-    found, other = one("lungs_removed", corner_reader), one("lungs_removed", centre_reader)
-    assert found.verdict == "flag" and found.value == pytest.approx(found.evidence["auc"])
+    result, other = one("lungs_removed", corner_reader), one("lungs_removed", centre_reader)
+    assert result.verdict == "flag" and result.value == pytest.approx(result.evidence["auc"])
     assert other.value == 0.5 and other.verdict != "flag" and other.evidence["lost"] > 0.4
 
 
@@ -126,10 +126,10 @@ def test_lungs_where_the_corner_is_leave_a_corner_reader_nothing(corner_reader: 
 def test_the_lungs_alone_are_enough_for_a_lung_reader_and_are_never_flagged(
     corner_reader: ModelCase, centre_reader: ModelCase
 ) -> None:
-    found, other = one("lungs_only", centre_reader), one("lungs_only", corner_reader)
-    assert found.verdict == "clear" and found.value == pytest.approx(found.evidence["auc"])
+    result, other = one("lungs_only", centre_reader), one("lungs_only", corner_reader)
+    assert result.verdict == "clear" and result.value == pytest.approx(result.evidence["auc"])
     assert other.verdict == "undecided" and other.value == 0.5
-    assert found.bar is None and other.bar is None
+    assert result.bar is None and other.bar is None
     against = replace(centre_reader, labels=~centre_reader.labels)
     assert one("lungs_only", against).verdict == "undecided"
 
@@ -138,9 +138,9 @@ def test_only_images_whose_lungs_are_known_are_asked(centre_reader: ModelCase) -
     known = np.arange(COUNT) < 100
     some = replace(centre_reader, lungs=replace(lungs(COUNT), known=known))
     for name in ("lungs_removed", "lungs_only"):
-        found = one(name, some)
-        assert found.evidence["images"] == 100 and found.evidence["positive"] == 50
-        assert found.evidence["lungs"] == "masks" and "100 whole images (50 positive, 50 negative)" in found.sentence
+        result = one(name, some)
+        assert result.evidence["images"] == 100 and result.evidence["positive"] == 50
+        assert result.evidence["lungs"] == "masks" and "100 whole images (50 positive, 50 negative)" in result.sentence
 
 
 @pytest.mark.parametrize("name", ["lungs_removed", "lungs_only", "border_only"])
@@ -166,29 +166,29 @@ def test_of_what_is_left_over_the_surest_right_answers_are_shown_of_both_classes
 
 def test_a_reader_of_letters_is_flagged_and_what_it_read_is_named(lettered: tuple[np.ndarray, np.ndarray]) -> None:
     greys, labels = lettered
-    found = one("text", network_case(bright_upper_left(), greys, labels))
-    assert found.verdict == "flag" and found.value > 0.3
-    assert found.evidence["images_changed"] == labels.sum() - 4
-    assert all(each["label"] == 1 for each in found.evidence["look_at"])
+    result = one("text", network_case(bright_upper_left(), greys, labels))
+    assert result.verdict == "flag" and result.value > 0.3
+    assert result.evidence["images_changed"] == labels.sum() - 4
+    assert all(each["label"] == 1 for each in result.evidence["look_at"])
 
 
 def test_letters_that_the_network_does_not_read_are_silent(lettered: tuple[np.ndarray, np.ndarray]) -> None:
     greys, labels = lettered
     greys = brightened(greys, (slice(60, 80), slice(60, 80)), labels)
-    found = one("text", network_case(mean_of((slice(60, 80), slice(60, 80))), greys, labels))
-    assert found.verdict == "clear" and found.value == 0 and found.evidence["images_changed"] > 0
+    result = one("text", network_case(mean_of((slice(60, 80), slice(60, 80))), greys, labels))
+    assert result.verdict == "clear" and result.value == 0 and result.evidence["images_changed"] > 0
 
 
 def test_a_corner_reader_without_letters_is_no_matter_of_text(corner_reader: ModelCase) -> None:
-    found = one("text", corner_reader)
-    assert found.verdict != "flag" and abs(found.value) < 0.05
+    result = one("text", corner_reader)
+    assert result.verdict != "flag" and abs(result.value) < 0.05
 
 
 def test_several_questions_of_one_network_are_corrected_together(corner_reader: ModelCase) -> None:
     def bars(name: str) -> list[str]:
         return [each.bar.family for each in asked(name, corner_reader) if each.bar]
 
-    found: list[AuditResult] = [
+    result: list[AuditResult] = [
         one(name, corner_reader) for name in ("corners", "text", "border_only", "lungs_removed")
     ]
-    assert len({family for each in found for family in bars(each.probe)}) == 1
+    assert len({family for each in result for family in bars(each.probe)}) == 1

@@ -85,15 +85,15 @@ def test_what_cannot_be_measured_is_said() -> None:
         ([1.0] * 5 + [0.0] * 5, ["p"] * 5 + list("abcde"), "at least 2 patients of each class"),
         ([1.0, 0.0] * 5, None, "one value each"),
     ):
-        for found in MetadataOnly(features=("view",)).results(cohort_case(label, patients, view=["PA"] * 10)):
-            assert found.verdict == "undecided" and np.isnan(found.value)
-            assert reason in found.reason
+        for result in MetadataOnly(features=("view",)).results(cohort_case(label, patients, view=["PA"] * 10)):
+            assert result.verdict == "undecided" and np.isnan(result.value)
+            assert reason in result.reason
 
 
 def test_a_table_without_columns_is_not_asked_and_says_so_once() -> None:
-    (found,) = MetadataOnly().results(cohort_case([1.0, 0.0] * 5))
-    assert found.verdict == "undecided" and np.isnan(found.value)
-    assert found.sentence == "Not applicable: the study has no view, age, sex, site, source, licence or year."
+    (result,) = MetadataOnly().results(cohort_case([1.0, 0.0] * 5))
+    assert result.verdict == "undecided" and np.isnan(result.value)
+    assert result.sentence == "Not applicable: the study has no view, age, sex, site, source, licence or year."
     table, dated = MetadataOnly().results(cohort_case([1.0, 0.0] * 5, date=["2015-01-01"] * 10))
     assert table.sentence == "Not applicable: the study has no view, age, sex, site, source or licence."
     assert "one value each" in dated.reason

@@ -37,30 +37,30 @@ def seeing() -> Classifier:
 
 
 def test_features_that_see_the_corner_pass_it(greys: np.ndarray) -> None:
-    found = one("planted_marker", case(seeing(), greys))
-    assert found.verdict == "clear" and not found.reason and found.low > 0
-    assert found.evidence["both_low"] <= 0 and found.evidence["share"] == 0.7
-    assert found.bar is None, "a control is no finding of a shortcut"
+    result = one("planted_marker", case(seeing(), greys))
+    assert result.verdict == "clear" and not result.reason and result.low > 0
+    assert result.evidence["both_low"] <= 0 and result.evidence["share"] == 0.7
+    assert result.bar is None, "a control is no finding of a shortcut"
 
 
 def test_features_that_are_blind_there_do_not_and_it_says_what_that_means(greys: np.ndarray) -> None:
-    found = one("planted_marker", case(mean_of(CENTRE), greys))
-    assert found.verdict == "undecided" and found.value == 0
-    assert "was not detected" in found.reason and "a missing flag says little" in found.reason
+    result = one("planted_marker", case(mean_of(CENTRE), greys))
+    assert result.verdict == "undecided" and result.value == 0
+    assert "was not detected" in result.reason and "a missing flag says little" in result.reason
 
 
 def test_images_that_bear_a_mark_already_are_no_false_alarm(greys: np.ndarray) -> None:
     marked = greys.copy()
     marked[half(COUNT), 2:6, 2:30] = 0.95  # corners tell the classes apart without any marker of ours
-    found = one("planted_marker", network_case(seeing(), marked, half(COUNT), (marked, half(COUNT))))
-    assert found.verdict == "undecided" and "without any planted marker" in found.reason
+    result = one("planted_marker", network_case(seeing(), marked, half(COUNT), (marked, half(COUNT))))
+    assert result.verdict == "undecided" and "without any planted marker" in result.reason
 
 
 def test_too_few_patients_are_the_reason_and_not_a_marker_that_did_not_show(greys: np.ndarray) -> None:
     few = np.flatnonzero((np.arange(COUNT) < 8) | ~half(COUNT))  # 4 positive patients
-    found = one("planted_marker", network_case(seeing(), greys[few], half(COUNT)[few], (greys, half(COUNT))))
-    assert found.verdict == "undecided" and found.value > 0.1 and np.isnan(found.low)
-    assert "got 4 with positive" in found.reason and "did not show" not in found.reason
+    result = one("planted_marker", network_case(seeing(), greys[few], half(COUNT)[few], (greys, half(COUNT))))
+    assert result.verdict == "undecided" and result.value > 0.1 and np.isnan(result.low)
+    assert "got 4 with positive" in result.reason and "did not show" not in result.reason
 
 
 def test_the_images_of_the_case_are_left_as_they_were(greys: np.ndarray) -> None:
@@ -73,5 +73,5 @@ def test_the_images_of_the_case_are_left_as_they_were(greys: np.ndarray) -> None
 def test_a_training_side_of_one_class_is_refused(greys: np.ndarray) -> None:
     given = case(seeing(), greys)
     side = replace(given.training, labels=np.zeros(COUNT, bool))
-    found = one("planted_marker", replace(given, training=side))
-    assert np.isnan(found.value) and found.reason
+    result = one("planted_marker", replace(given, training=side))
+    assert np.isnan(result.value) and result.reason

@@ -20,10 +20,10 @@ NAME = "lungs_removed_retrained"
 class Mean:
     """A training that learns by how much the classes' mean images differ; what it was given is remembered."""
 
-    def __call__(self, trained: Tensor, labels: np.ndarray, judged: Tensor) -> np.ndarray:
-        self.trained, self.labels, self.judged = trained, labels, judged
+    def __call__(self, trained: Tensor, labels: np.ndarray, evaluated: Tensor) -> np.ndarray:
+        self.trained, self.labels, self.judged = trained, labels, evaluated
         weights = trained[labels].mean(0) - trained[~labels].mean(0)
-        return (judged * weights).flatten(1).sum(1).double().numpy()
+        return (evaluated * weights).flatten(1).sum(1).double().numpy()
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def case() -> Callable[[tuple[slice, slice]], ModelCase]:
 
 
 def test_what_is_outside_the_lungs_is_learned_and_flagged(case: Callable[..., ModelCase]) -> None:
-    found = one(NAME, case(CORNER))
-    assert found.verdict == "flag" and found.value > 0.9
-    assert found.evidence == {"trained": COUNT, "images": COUNT, "lungs": "masks"}
+    result = one(NAME, case(CORNER))
+    assert result.verdict == "flag" and result.value > 0.9
+    assert result.evidence == {"trained": COUNT, "images": COUNT, "lungs": "masks"}
 
 
 def test_where_the_lungs_were_the_answer_nothing_is_left(case: Callable[..., ModelCase]) -> None:
-    found = one(NAME, case(CENTRE))
-    assert found.verdict != "flag" and found.low < 0.5
+    result = one(NAME, case(CENTRE))
+    assert result.verdict != "flag" and result.low < 0.5
 
 
 def test_both_sides_are_given_without_lungs_in_one_grey(case: Callable[..., ModelCase]) -> None:
@@ -60,34 +60,34 @@ def test_both_sides_are_given_without_lungs_in_one_grey(case: Callable[..., Mode
 def test_images_whose_lungs_nobody_knows_are_left_out(case: Callable[..., ModelCase]) -> None:
     given = case(CORNER)
     some = replace(lungs(COUNT), known=np.arange(COUNT) < 60)
-    found = one(NAME, replace(given, lungs=some, training=replace(given.training, lungs=some)))
-    assert found.evidence["trained"] == found.evidence["images"] == 60
+    result = one(NAME, replace(given, lungs=some, training=replace(given.training, lungs=some)))
+    assert result.evidence["trained"] == result.evidence["images"] == 60
     assert isinstance(given.retrain, Mean) and len(given.retrain.judged) == len(given.retrain.labels) == 60
 
 
 def test_a_training_side_whose_lungs_are_known_of_one_class_alone_is_refused(case: Callable[..., ModelCase]) -> None:
     given = case(CORNER)
     some = replace(lungs(COUNT), known=given.training.labels)
-    found = one(NAME, replace(given, training=replace(given.training, lungs=some)))
-    assert np.isnan(found.value) and found.reason.startswith("in training, masks exist for 40 of 40 positive and 0")
+    result = one(NAME, replace(given, training=replace(given.training, lungs=some)))
+    assert np.isnan(result.value) and result.reason.startswith("in training, masks exist for 40 of 40 positive and 0")
 
 
 def test_without_a_training_it_says_so(case: Callable[..., ModelCase]) -> None:
-    found = one(NAME, replace(case(CORNER), retrain=None))
-    assert np.isnan(found.value) and found.reason == "retraining was not requested"
+    result = one(NAME, replace(case(CORNER), retrain=None))
+    assert np.isnan(result.value) and result.reason == "retraining was not requested"
 
 
 def test_borders_are_given_alone_and_what_they_tell_is_flagged(case: Callable[..., ModelCase]) -> None:
     given = case(CORNER)
-    found = one("border_only_retrained", given)
-    assert found.verdict == "flag" and found.value > 0.9
+    result = one("border_only_retrained", given)
+    assert result.verdict == "flag" and result.value > 0.9
     assert isinstance(given.retrain, Mean) and len(given.retrain.judged[:, 0, 20:44, 20:44].unique()) == 1
     assert one("border_only_retrained", case(CENTRE)).verdict != "flag"
 
 
 def test_lungs_are_given_alone_and_never_flagged(case: Callable[..., ModelCase]) -> None:
     given = case(CENTRE)
-    found = one("lungs_only_retrained", given)
-    assert found.verdict == "clear" and found.value > 0.9
+    result = one("lungs_only_retrained", given)
+    assert result.verdict == "clear" and result.value > 0.9
     assert isinstance(given.retrain, Mean) and len(given.retrain.judged[:, 0, :20].unique()) == 1
     assert one("lungs_only_retrained", case(CORNER)).verdict == "undecided"

@@ -26,19 +26,19 @@ def case(scores: np.ndarray, logits: np.ndarray, negatives: int = 8, **more: obj
 
 
 def test_by_hand() -> None:
-    found = one("severity", case(np.arange(10.0), np.array([1.0, 0, 3, 2, 5, 4, 7, 6, 9, 8])))
-    assert found.value == pytest.approx(1 - 6 * 10 / (10 * 99))  # ten ranks off by one
-    assert found.verdict == "clear" and found.evidence == {"images": 10, "patients": 10}
-    assert found.statistic == "Spearman correlation with extent"
+    result = one("severity", case(np.arange(10.0), np.array([1.0, 0, 3, 2, 5, 4, 7, 6, 9, 8])))
+    assert result.value == pytest.approx(1 - 6 * 10 / (10 * 99))  # ten ranks off by one
+    assert result.verdict == "clear" and result.evidence == {"images": 10, "patients": 10}
+    assert result.statistic == "Spearman correlation with extent"
 
 
 def test_ties_are_as_scipy_has_them_and_unscored_images_are_left_out() -> None:
     rng = np.random.default_rng(0)
     scores, logits = rng.integers(0, 5, 30).astype(float), rng.standard_normal(30)
     scores[:6] = np.nan
-    found = one("severity", case(scores, logits))
-    assert found.value == pytest.approx(spearmanr(scores[6:], logits[6:]).statistic)
-    assert found.evidence["images"] == 24 and found.low <= found.value <= found.high
+    result = one("severity", case(scores, logits))
+    assert result.value == pytest.approx(spearmanr(scores[6:], logits[6:]).statistic)
+    assert result.evidence["images"] == 24 and result.low <= result.value <= result.high
 
 
 def test_a_score_against_the_experts_is_flagged_and_an_open_one_is_not() -> None:
@@ -60,17 +60,17 @@ def test_a_patients_images_are_drawn_together() -> None:
 
 
 def test_too_few_scored_images_and_constant_scores_are_refused() -> None:
-    found = one("severity", case(np.arange(9.0), np.arange(9.0)))
-    assert np.isnan(found.value) and found.reason == "9 positive validation images have a score; 10 are needed"
+    result = one("severity", case(np.arange(9.0), np.arange(9.0)))
+    assert np.isnan(result.value) and result.reason == "9 positive validation images have a score; 10 are needed"
     for scores, logits in ((np.full(12, 2.0), np.arange(12.0)), (np.arange(12.0), np.full(12, 2.0))):
-        found = one("severity", case(scores, logits))
-        assert np.isnan(found.value) and "are equal" in found.reason
+        result = one("severity", case(scores, logits))
+        assert np.isnan(result.value) and "are equal" in result.reason
 
 
 def test_each_score_is_a_finding_and_none_is_no_question() -> None:
     given = case(np.arange(10.0), np.arange(10.0))
     both = replace(given, severity={**given.severity, "opacity": -given.severity["extent"]})
-    assert [found.statistic[-7:] for found in asked("severity", both)] == [" extent", "opacity"]
+    assert [result.statistic[-7:] for result in asked("severity", both)] == [" extent", "opacity"]
     assert asked("severity", replace(given, severity={})) == []
 
 

@@ -46,14 +46,16 @@ def apart() -> ModelCase:
 
 
 def test_patients_on_both_sides_are_recognised(leaking: ModelCase) -> None:
-    found = one("permuted_labels", leaking)
-    assert found.verdict == "flag" and found.low > 0.7
-    assert found.evidence["patients_on_both_sides"] == PATIENTS and found.evidence["times"] == 30
+    result = one("permuted_labels", leaking)
+    assert result.verdict == "flag" and result.low > 0.7
+    assert result.evidence["patients_on_both_sides"] == PATIENTS and result.evidence["times"] == 30
 
 
 def test_other_patients_are_not(apart: ModelCase) -> None:
-    found = one("permuted_labels", apart)
-    assert found.verdict != "flag" and found.low < 0.5 < found.high and found.evidence["patients_on_both_sides"] == 0
+    result = one("permuted_labels", apart)
+    assert (
+        result.verdict != "flag" and result.low < 0.5 < result.high and result.evidence["patients_on_both_sides"] == 0
+    )
 
 
 def test_the_interval_is_that_of_the_mean_over_the_shuffles(leaking: ModelCase) -> None:
@@ -64,8 +66,8 @@ def test_the_interval_is_that_of_the_mean_over_the_shuffles(leaking: ModelCase) 
 
 def test_a_network_whose_features_are_all_alike_learns_nothing_without_a_warning(apart: ModelCase) -> None:
     dead = replace(apart, model=network(lambda grey: grey[:, :1, 0] * 0))
-    found = one("permuted_labels", dead)
-    assert found.value == 0.5 and found.p == 1 and found.verdict != "flag"
+    result = one("permuted_labels", dead)
+    assert result.value == 0.5 and result.p == 1 and result.verdict != "flag"
 
 
 def test_patients_recognised_every_time_are_flagged_without_a_warning(leaking: ModelCase) -> None:
@@ -95,16 +97,16 @@ def test_the_interval_over_shuffles_stays_between_0_and_1() -> None:
 
 def test_one_patient_is_no_null(apart: ModelCase) -> None:
     alone = replace(apart, patients=np.repeat("p", len(apart.patients)))
-    found = one("permuted_labels", alone)
-    assert np.isnan(found.value) and "one class" in found.reason
+    result = one("permuted_labels", alone)
+    assert np.isnan(result.value) and "one class" in result.reason
 
 
 class Nearest:
     """A training that keeps every training image by heart; what it was given is remembered."""
 
-    def __call__(self, trained: Tensor, labels: np.ndarray, judged: Tensor) -> np.ndarray:
-        self.trained, self.labels, self.judged = trained, labels, judged
-        study_dir = torch.cdist(judged.flatten(1), trained.flatten(1)).argmin(1).numpy()
+    def __call__(self, trained: Tensor, labels: np.ndarray, evaluated: Tensor) -> np.ndarray:
+        self.trained, self.labels, self.judged = trained, labels, evaluated
+        study_dir = torch.cdist(evaluated.flatten(1), trained.flatten(1)).argmin(1).numpy()
         return np.where(labels[study_dir], 1.0, -1.0) + 0.01 * np.arange(len(study_dir)) / len(study_dir)
 
 
@@ -112,8 +114,8 @@ def test_a_pipeline_that_knows_patients_is_flagged_where_they_are_on_both_sides(
     leaking: ModelCase, apart: ModelCase
 ) -> None:
     again = Nearest()
-    found = one("permuted_labels_retrained", replace(leaking, retrain=again))
-    assert found.verdict == "flag" and found.value > 0.95
+    result = one("permuted_labels_retrained", replace(leaking, retrain=again))
+    assert result.verdict == "flag" and result.value > 0.95
     assert torch.equal(again.trained, leaking.training.pixels) and torch.equal(again.judged, leaking.pixels)
     by_patient = {who: set(again.labels[leaking.training.patients == who]) for who in leaking.training.patients}
     assert all(len(labels) == 1 for labels in by_patient.values()), "a patient has one shuffled label"
@@ -123,5 +125,5 @@ def test_a_pipeline_that_knows_patients_is_flagged_where_they_are_on_both_sides(
 
 
 def test_without_a_training_it_says_so(apart: ModelCase) -> None:
-    found = one("permuted_labels_retrained", apart)
-    assert np.isnan(found.value) and found.reason == "retraining was not requested"
+    result = one("permuted_labels_retrained", apart)
+    assert np.isnan(result.value) and result.reason == "retraining was not requested"

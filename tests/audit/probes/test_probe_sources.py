@@ -46,33 +46,33 @@ def of_source(rng: np.random.Generator, labels: np.ndarray) -> ModelCase:
 def test_features_that_hold_a_source_that_tells_the_label_are_flagged(rng: np.random.Generator) -> None:
     source = np.arange(COUNT) % 3 > 0
     labels = rng.random(COUNT) < np.where(source, 0.25, 0.75)
-    found = one("source_probe", of_source(rng, labels))
-    assert found.verdict == "flag" and 0.75 < found.value < 0.95 and found.low > 0.7
-    assert found.statistic == "AUC of predicting source 'A' from the features"
-    assert found.evidence["share_of_group"]["positive"] == pytest.approx(source[labels].mean())
+    result = one("source_probe", of_source(rng, labels))
+    assert result.verdict == "flag" and 0.75 < result.value < 0.95 and result.low > 0.7
+    assert result.statistic == "AUC of predicting source 'A' from the features"
+    assert result.evidence["share_of_group"]["positive"] == pytest.approx(source[labels].mean())
     by_itself = 1 - roc_auc_score(labels, source)
-    assert found.evidence["label_auc"] == pytest.approx(by_itself) and f"with AUC {by_itself:.2f} [" in found.sentence
+    assert result.evidence["label_auc"] == pytest.approx(by_itself) and f"with AUC {by_itself:.2f} [" in result.sentence
 
 
 def test_a_source_that_tells_no_label_is_no_shortcut(rng: np.random.Generator) -> None:
-    found = one("source_probe", of_source(rng, rng.random(COUNT) < 0.5))
-    assert found.verdict == "undecided" and found.low > 0.7 and found.p == found.evidence["label_p"]
+    result = one("source_probe", of_source(rng, rng.random(COUNT) < 0.5))
+    assert result.verdict == "undecided" and result.low > 0.7 and result.p == result.evidence["label_p"]
 
 
 def test_features_that_do_not_are_not(rng: np.random.Generator) -> None:
     columns = {"source": np.where(np.arange(COUNT) % 3 > 0, "A", "B")}
-    found = one("source_probe", case(rng.standard_normal((COUNT, 2)), rng.random(COUNT) < 0.5, columns=columns))
-    assert found.verdict != "flag" and found.low < 0.5
+    result = one("source_probe", case(rng.standard_normal((COUNT, 2)), rng.random(COUNT) < 0.5, columns=columns))
+    assert result.verdict != "flag" and result.low < 0.5
 
 
 def test_a_patient_cannot_be_learned_in_one_fold_and_recognised_in_another(rng: np.random.Generator) -> None:
     who = np.arange(COUNT) // 10
     values = rng.standard_normal((12, 12))[who] * 3  # a patient's own features, which say nothing of the source
     columns = {"source": np.where(who % 2, "A", "B")}
-    found = one(
+    result = one(
         "source_probe", case(values, rng.random(COUNT) < 0.5, patients=[f"p{one}" for one in who], columns=columns)
     )
-    assert found.verdict != "flag"
+    assert result.verdict != "flag"
 
 
 def test_a_column_with_one_value_is_no_question_and_a_small_group_is_refused(rng: np.random.Generator) -> None:
@@ -80,16 +80,16 @@ def test_a_column_with_one_value_is_no_question_and_a_small_group_is_refused(rng
     alike = {"source": ["A"] * COUNT, "site": None}
     for name in ("source_probe", "within_source", "leave_one_source_out"):
         assert asked(name, case(values, labels, columns=alike)) == []
-    found = one("source_probe", case(values, labels, columns={"site": ["A"] * (COUNT - 7) + ["B"] * 7}))
-    assert np.isnan(found.value) and "113 images are of site 'A' and 7 not; 8 of each" in found.reason
+    result = one("source_probe", case(values, labels, columns={"site": ["A"] * (COUNT - 7) + ["B"] * 7}))
+    assert np.isnan(result.value) and "113 images are of site 'A' and 7 not; 8 of each" in result.reason
 
 
 def test_a_source_that_is_known_of_one_class_only_is_no_trouble(rng: np.random.Generator) -> None:
     labels = np.arange(COUNT) % 2 == 0
     site = np.where(labels, np.where(np.arange(COUNT) % 3 > 0, "A", "B"), None)
-    found = one("source_probe", case(rng.standard_normal((COUNT, 2)), labels, columns={"site": site}))
-    assert np.isfinite(found.value) and np.isnan(found.evidence["share_of_group"]["negative"])
-    assert "got 60 positive and 0 negative" in found.sentence + found.reason and "nan" not in found.sentence
+    result = one("source_probe", case(rng.standard_normal((COUNT, 2)), labels, columns={"site": site}))
+    assert np.isfinite(result.value) and np.isnan(result.evidence["share_of_group"]["negative"])
+    assert "got 60 positive and 0 negative" in result.sentence + result.reason and "nan" not in result.sentence
 
 
 def of_source_alone(rng: np.random.Generator, share_in_a: float) -> ModelCase:
@@ -103,17 +103,17 @@ def of_source_alone(rng: np.random.Generator, share_in_a: float) -> ModelCase:
 
 
 def test_an_auc_that_is_the_sources_is_lost_within_a_source(rng: np.random.Generator) -> None:
-    found = one("within_source", of_source_alone(rng, 0.85))
-    assert found.verdict == "flag" and found.value > 0.2
-    assert found.evidence["auc"] > 0.75 and abs(found.evidence["auc_within"] - 0.5) < 0.15
-    assert found.value == pytest.approx(found.evidence["auc"] - found.evidence["auc_within"])
+    result = one("within_source", of_source_alone(rng, 0.85))
+    assert result.verdict == "flag" and result.value > 0.2
+    assert result.evidence["auc"] > 0.75 and abs(result.evidence["auc_within"] - 0.5) < 0.15
+    assert result.value == pytest.approx(result.evidence["auc"] - result.evidence["auc_within"])
 
 
 def test_where_sources_do_not_differ_in_labels_nothing_is_lost(rng: np.random.Generator) -> None:
     labels, source = rng.random(COUNT) < 0.5, np.where(np.arange(COUNT) % 2, "A", "B")
     values = np.stack([labels + rng.standard_normal(COUNT)], 1)
-    found = one("within_source", case(values, labels, columns={"source": source}))
-    assert found.verdict == "clear" and abs(found.value) < 0.03
+    result = one("within_source", case(values, labels, columns={"source": source}))
+    assert result.verdict == "clear" and abs(result.value) < 0.03
 
 
 def test_pairs_are_of_one_group_by_hand() -> None:
@@ -123,39 +123,39 @@ def test_pairs_are_of_one_group_by_hand() -> None:
     given = network_case(
         mean_of((slice(0, 4), slice(0, 4))), noise(20, side=SIDE), labels, logits=logits, columns={"source": source}
     )
-    found = one("within_source", given)
-    assert found.evidence["auc_within"] == 0.5  # 0 of A's 25 pairs are in order, all of B's 25
-    assert found.evidence["auc"] == 0.5 and (found.evidence["groups"], found.evidence["images"]) == (2, 20)
+    result = one("within_source", given)
+    assert result.evidence["auc_within"] == 0.5  # 0 of A's 25 pairs are in order, all of B's 25
+    assert result.evidence["auc"] == 0.5 and (result.evidence["groups"], result.evidence["images"]) == (2, 20)
 
 
 def test_groups_of_one_class_are_in_no_pair(rng: np.random.Generator) -> None:
     labels = np.arange(40) % 2 == 0
     source = np.where(labels, "ill", "well")
-    found = one("within_source", case(rng.standard_normal((40, 1)), labels, columns={"source": source}))
-    assert np.isnan(found.value) and "0 source groups have both classes" in found.reason
+    result = one("within_source", case(rng.standard_normal((40, 1)), labels, columns={"source": source}))
+    assert np.isnan(result.value) and "0 source groups have both classes" in result.reason
     source = np.where(np.arange(40) < 20, source, np.where(np.arange(40) < 30, "A", "B"))
-    found = one("within_source", case(rng.standard_normal((40, 1)), labels, columns={"source": source}))
-    assert found.evidence["images"] == 20 and found.evidence["groups"] == 2
+    result = one("within_source", case(rng.standard_normal((40, 1)), labels, columns={"source": source}))
+    assert result.evidence["images"] == 20 and result.evidence["groups"] == 2
 
 
 def test_what_holds_in_one_source_each_is_lost_on_another(rng: np.random.Generator) -> None:
     source, labels = np.arange(COUNT) % 4, rng.random(COUNT) < 0.5
     values = 0.3 * rng.standard_normal((COUNT, 4))
     values[np.arange(COUNT), source] += np.where(labels, 3, -3)  # each source has a sign of its own
-    found = one("leave_one_source_out", case(values, labels, columns={"source": [f"s{each}" for each in source]}))
-    assert found.verdict == "flag" and found.value > 0.25
-    assert found.evidence["auc_other_patients"] > 0.9 and abs(found.evidence["auc_other_group"] - 0.5) < 0.2
+    result = one("leave_one_source_out", case(values, labels, columns={"source": [f"s{each}" for each in source]}))
+    assert result.verdict == "flag" and result.value > 0.25
+    assert result.evidence["auc_other_patients"] > 0.9 and abs(result.evidence["auc_other_group"] - 0.5) < 0.2
 
 
 def test_what_holds_everywhere_carries_over(rng: np.random.Generator) -> None:
     source, labels = np.arange(COUNT) % 4, rng.random(COUNT) < 0.5
     values = np.stack([2 * labels - 1 + 0.8 * rng.standard_normal(COUNT), source - 1.5], 1)
-    found = one("leave_one_source_out", case(values, labels, columns={"source": [f"s{each}" for each in source]}))
-    assert found.verdict == "clear" and abs(found.value) < 0.05 and found.evidence["groups"] == 4
+    result = one("leave_one_source_out", case(values, labels, columns={"source": [f"s{each}" for each in source]}))
+    assert result.verdict == "clear" and abs(result.value) < 0.05 and result.evidence["groups"] == 4
 
 
 def test_sources_of_one_class_each_leave_nothing_to_judge(rng: np.random.Generator) -> None:
     labels = np.arange(40) % 2 == 0
     columns = {"source": np.where(labels, "ill", "well"), "site": ["A"] * 39 + ["B"]}
-    for found in asked("leave_one_source_out", case(rng.standard_normal((40, 2)), labels, columns=columns)):
-        assert np.isnan(found.value) and "need" in found.reason
+    for result in asked("leave_one_source_out", case(rng.standard_normal((40, 2)), labels, columns=columns)):
+        assert np.isnan(result.value) and "need" in result.reason

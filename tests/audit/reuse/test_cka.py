@@ -42,8 +42,8 @@ def test_each_point_left_out_is_the_estimate_of_the_others() -> None:
 
 def test_features_with_themselves_are_exactly_1_and_so_is_the_interval() -> None:
     x = draws(30, 500).astype(np.float32) * 1e-20
-    found = cka(x, x.copy(), np.arange(30))
-    assert (found.value, found.low, found.high, found.patients) == (1.0, 1.0, 1.0, 30)
+    result = cka(x, x.copy(), np.arange(30))
+    assert (result.value, result.low, result.high, result.patients) == (1.0, 1.0, 1.0, 30)
 
 
 def test_rotation_scale_and_shift_change_nothing() -> None:
@@ -58,8 +58,8 @@ def test_unrelated_features_that_outnumber_images_give_0_where_the_biased_estima
     pairs = [(draws(96, 5000, seed), draws(96, 5000, seed + 100)) for seed in range(5)]
     assert min(biased_cka(x, y) for x, y in pairs) > 0.97
     assert max(abs(debiased_cka(x, y)) for x, y in pairs) < 0.06
-    found = cka(*pairs[0], np.arange(96))
-    assert found.low < 0 < found.high
+    result = cka(*pairs[0], np.arange(96))
+    assert result.low < 0 < result.high
 
 
 def test_a_patients_repeated_images_bring_no_bias_back() -> None:
@@ -81,20 +81,20 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(features: int) -> Non
     other = one + other
     truth = np.linalg.norm(one.T @ other) ** 2 / (np.linalg.norm(one.T @ one) * np.linalg.norm(other.T @ other))
     points = [generator.normal(size=(40, features)) for _ in range(200)]
-    found = [jackknife(delete_one(each @ one, each @ other)) for each in points]
-    assert np.mean([each.value for each in found]) == pytest.approx(truth, abs=0.02)
-    assert np.mean([each.low <= truth <= each.high for each in found]) > 0.92
-    assert all(-1 <= each.low <= each.value <= each.high <= 1 for each in found)
+    result = [jackknife(delete_one(each @ one, each @ other)) for each in points]
+    assert np.mean([each.value for each in result]) == pytest.approx(truth, abs=0.02)
+    assert np.mean([each.low <= truth <= each.high for each in result]) > 0.92
+    assert all(-1 <= each.low <= each.value <= each.high <= 1 for each in result)
 
 
 def test_features_that_are_the_same_for_all_have_no_similarity() -> None:
-    found = cka(np.full((8, 3), 0.1), draws(8, 3), np.arange(8))
-    assert np.isnan([found.value, found.low, found.high]).all()
+    result = cka(np.full((8, 3), 0.1), draws(8, 3), np.arange(8))
+    assert np.isnan([result.value, result.low, result.high]).all()
 
 
 def test_four_patients_have_a_value_and_no_interval() -> None:
-    found = cka(draws(4, 3), draws(4, 3, seed=1), list("abcd"))
-    assert np.isfinite(found.value) and np.isnan([found.low, found.high]).all()
+    result = cka(draws(4, 3), draws(4, 3, seed=1), list("abcd"))
+    assert np.isfinite(result.value) and np.isnan([result.low, result.high]).all()
 
 
 def test_too_few_patients_and_other_images_are_refused() -> None:

@@ -33,12 +33,12 @@ def pictured(model: Classifier, cells: int = 1) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("backbone", KINDS)
 def test_every_network_has_a_few_points_that_end_with_the_backbones_output(backbone: str) -> None:
     model = network(backbone)
-    found = pictured(model)
-    assert 2 <= len(found) <= 13 and all(len(each) == 5 for each in found.values())
+    result = pictured(model)
+    assert 2 <= len(result) <= 13 and all(len(each) == 5 for each in result.values())
     with torch.no_grad():
         last = model.eval().features(images()).mean((2, 3)).numpy()
-    assert list(found.values())[-1] == pytest.approx(last, abs=1e-6)
-    assert all(np.ptp(each) > 0 for each in found.values())
+    assert list(result.values())[-1] == pytest.approx(last, abs=1e-6)
+    assert all(np.ptp(each) > 0 for each in result.values())
 
 
 @pytest.mark.parametrize("backbone", KINDS)

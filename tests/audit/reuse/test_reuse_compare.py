@@ -52,12 +52,14 @@ def test_a_frozen_trunk_is_exactly_1_and_exactly_0_statistics_included(backbone:
 @pytest.mark.parametrize("backbone", KINDS)
 def test_training_moves_every_block(backbone: str) -> None:
     before = network(backbone)
-    found = compare(before, trained(before), images(), PATIENTS, CPU)
-    assert all(block.cka < 1 and block.weights > 0 for block in found)
+    result = compare(before, trained(before), images(), PATIENTS, CPU)
+    assert all(block.cka < 1 and block.weights > 0 for block in result)
     if backbone == "tf_efficientnet_lite0":
-        assert all(block.batchnorm > 0 and block.statistics > 0 for block in found)
+        assert all(block.batchnorm > 0 and block.statistics > 0 for block in result)
     if backbone == "vit_tiny_patch16_224":
-        assert all(block.batchnorm > 0 for block in found[1:]) and np.isnan([block.statistics for block in found]).all()
+        assert (
+            all(block.batchnorm > 0 for block in result[1:]) and np.isnan([block.statistics for block in result]).all()
+        )
 
 
 @pytest.mark.parametrize(
@@ -69,11 +71,11 @@ def test_one_changed_block_shows_there_and_not_before(backbone: str, changed: st
     with torch.no_grad():
         for each in after.backbone.network.get_submodule(changed).parameters():
             each.add_(torch.randn(each.shape, generator=torch.Generator().manual_seed(1)))
-    found = compare(before, after, images(), PATIENTS, CPU)
-    place = [block.block for block in found].index(changed)
-    assert all(block.cka == 1 and block.weights == 0 for block in found[:place])
-    assert all(block.cka < 0.999 for block in found[place:])
-    assert [block.block for block in found if block.weights > 0 or block.batchnorm > 0] == [changed]
+    result = compare(before, after, images(), PATIENTS, CPU)
+    place = [block.block for block in result].index(changed)
+    assert all(block.cka == 1 and block.weights == 0 for block in result[:place])
+    assert all(block.cka < 0.999 for block in result[place:])
+    assert [block.block for block in result if block.weights > 0 or block.batchnorm > 0] == [changed]
 
 
 def test_weights_batchnorm_and_statistics_are_told_apart_by_hand() -> None:
@@ -82,8 +84,8 @@ def test_weights_batchnorm_and_statistics_are_told_apart_by_hand() -> None:
     stem, one, other = find_blocks(before)[0], before.backbone.network.bn1, after.backbone.network.bn1
     with torch.no_grad():
         other.weight.mul_(1.5)  # ones before, shifts zeros
-    found = distance(before, after, stem)
-    assert (found.weights, found.batchnorm, found.statistics) == (0, pytest.approx(0.5), 0)
+    result = distance(before, after, stem)
+    assert (result.weights, result.batchnorm, result.statistics) == (0, pytest.approx(0.5), 0)
     with torch.no_grad():
         one.running_mean.fill_(3.0)
         one.running_var.fill_(4.0)
@@ -91,16 +93,16 @@ def test_weights_batchnorm_and_statistics_are_told_apart_by_hand() -> None:
         other.running_var.fill_(4.0 - 1.0)
         after.backbone.network.conv_stem.weight.mul_(-1)
         other.num_batches_tracked.add_(1000)
-    found = distance(before, after, stem)
-    assert found.weights == pytest.approx(2) and found.batchnorm == pytest.approx(0.5)
-    assert found.statistics == pytest.approx((5 / 25) ** 0.5)
+    result = distance(before, after, stem)
+    assert result.weights == pytest.approx(2) and result.batchnorm == pytest.approx(0.5)
+    assert result.statistics == pytest.approx((5 / 25) ** 0.5)
 
 
 def test_what_was_0_before_has_no_relative_distance() -> None:
     before = network("benchmark_cnn")
     torch.nn.init.zeros_(before.backbone.conv1.weight)
-    found = distance(before, network("benchmark_cnn", seed=1), find_blocks(before)[0])
-    assert np.isnan([found.weights, found.batchnorm, found.statistics]).all()
+    result = distance(before, network("benchmark_cnn", seed=1), find_blocks(before)[0])
+    assert np.isnan([result.weights, result.batchnorm, result.statistics]).all()
 
 
 def test_several_seeds_are_averaged_each_with_its_spread() -> None:
@@ -121,9 +123,9 @@ def test_two_models_are_compared_by_the_final_features_of_the_same_patients() ->
     final = [final_features(model, images(), PATIENTS, CPU) for model in (one, other)]
     assert final[0].shape == (8, 256) and final[1].shape == (8, 1280)
     assert between([final[0]], [final[0]]).value == 1
-    found = between([final[0]], [final[1]])
-    assert found.low < found.value < found.high < 1 and found.patients == 8
-    assert between([final[0]] * 2, final).value == pytest.approx((1 + found.value) / 2)
+    result = between([final[0]], [final[1]])
+    assert result.low < result.value < result.high < 1 and result.patients == 8
+    assert between([final[0]] * 2, final).value == pytest.approx((1 + result.value) / 2)
 
 
 def test_all_pairs_of_blocks_are_a_table_with_ones_where_blocks_are_the_same() -> None:

@@ -43,9 +43,9 @@ def plus(options: MaximizeOptions, **changes: object) -> MaximizeOptions:
 def test_a_linear_unit_s_picture_is_bright_where_its_weights_have_the_sign_asked_for(sign: float) -> None:
     pattern = torch.where(ROWS % 8 < 4, 0.01, -0.01).expand(3, SIZE, SIZE)
     options = plus(KERAS_VIS, tv=0.0, lp=0.0, iterations=40)
-    found = maximize(classifier(Weigh(pattern), SIZE), sign * Objective.channel("scores", 0), options)
-    assert ((found.pictures[0] > 0.5) == (sign * pattern > 0).numpy()).all()
-    assert (np.diff(found.curve[0]) > 0).all()
+    result = maximize(classifier(Weigh(pattern), SIZE), sign * Objective.channel("scores", 0), options)
+    assert ((result.pictures[0] > 0.5) == (sign * pattern > 0).numpy()).all()
+    assert (np.diff(result.curve[0]) > 0).all()
 
 
 @pytest.mark.parametrize("colour", ["decorrelated", "rgb", "grey"])
@@ -53,29 +53,29 @@ def test_a_unit_that_likes_one_picture_gets_it(colour: str) -> None:
     target = 0.5 + 0.3 * torch.sin(2 * torch.pi * ROWS / SIZE).expand(3, SIZE, SIZE)
     options = plus(PLAIN, parametrization=Fourier(colour=colour))
     channels = [Objective.channel("distance", number) for number in range(3)]
-    found = maximize(classifier(Like(target), SIZE), channels[0] + channels[1] + channels[2], options)
-    np.testing.assert_allclose(found.pictures[0], target.numpy(), atol=0.03)
-    assert -1e-3 < found.activations[0] <= 0
+    result = maximize(classifier(Like(target), SIZE), channels[0] + channels[1] + channels[2], options)
+    np.testing.assert_allclose(result.pictures[0], target.numpy(), atol=0.03)
+    assert -1e-3 < result.activations[0] <= 0
 
 
 def test_the_model_s_own_preprocessing_lies_between_the_picture_and_the_network() -> None:
     target = torch.full((3, SIZE, SIZE), 0.4)  # in the network's own units: (x - 0.5) / 0.25, so x = 0.6
     model = classifier(Like(target), SIZE, Preprocessing((0.5,) * 3, (0.25,) * 3))
-    found = maximize(model, Objective.channel("distance", 0), plus(PLAIN, parametrization=Fourier(colour="grey")))
-    np.testing.assert_allclose(found.pictures[0], 0.6, atol=0.02)
+    result = maximize(model, Objective.channel("distance", 0), plus(PLAIN, parametrization=Fourier(colour="grey")))
+    np.testing.assert_allclose(result.pictures[0], 0.6, atol=0.02)
 
 
 def test_keras_vis_on_a_linear_unit_takes_the_steps_by_hand() -> None:
     pattern = torch.where(ROWS % 2 == 0, 0.01, -0.01).expand(3, SIZE, SIZE)
     options = plus(KERAS_VIS, tv=0.0, lp=0.0, iterations=4, snapshots=(0,))
-    found = maximize(classifier(Weigh(pattern), SIZE), Objective.channel("scores", 0), options, seeds=(7,))
+    result = maximize(classifier(Weigh(pattern), SIZE), Objective.channel("scores", 0), options, seeds=(7,))
     start = KERAS_VIS.parametrization.start(SIZE, np.random.default_rng(0))
-    assert start.shape == found.raw[0].shape
+    assert start.shape == result.raw[0].shape
     length = sum(1 / (1 - 0.95**number) ** 0.5 for number in range(1, 5))
     per_step = pattern.abs().sum().item() * np.diff([0, *(1 / (1 - 0.95**n) ** 0.5 for n in range(1, 4))]).cumsum()
-    np.testing.assert_allclose(np.diff(found.curve[0]), per_step, rtol=1e-3)
-    end = (torch.from_numpy(found.raw[0]) * pattern).sum().item()
-    assert end - found.curve[0, 0] == pytest.approx(length * pattern.abs().sum().item(), rel=1e-3)
+    np.testing.assert_allclose(np.diff(result.curve[0]), per_step, rtol=1e-3)
+    end = (torch.from_numpy(result.raw[0]) * pattern).sum().item()
+    assert end - result.curve[0, 0] == pytest.approx(length * pattern.abs().sum().item(), rel=1e-3)
 
 
 class Nothing(Backbone):
@@ -92,8 +92,8 @@ class Nothing(Backbone):
 
 def test_descending_tv_and_lp_alone_goes_through_the_known_losses() -> None:
     options = plus(KERAS_VIS, iterations=7)
-    found = maximize(classifier(Nothing(), 224), Objective.logit(), options, seeds=(0, 1))
-    np.testing.assert_allclose(found.loss.mean(0), [6454, 3184, 1661, 849, 414, 214, 156], rtol=0.01)
+    result = maximize(classifier(Nothing(), 224), Objective.logit(), options, seeds=(0, 1))
+    np.testing.assert_allclose(result.loss.mean(0), [6454, 3184, 1661, 849, 414, 214, 156], rtol=0.01)
 
 
 class ArrayImages(Like):
@@ -107,22 +107,22 @@ class ArrayImages(Like):
 @pytest.mark.parametrize(("preset", "mean"), [("keras-vis", 127.5), ("keras-vis-scaled", 0.5), ("modern", 0.5)])
 def test_each_preset_enters_the_network_in_its_own_range(preset: str, mean: float) -> None:
     model = classifier(ArrayImages(torch.zeros(3, SIZE, SIZE)), SIZE)
-    found = maximize(model, Objective.channel("distance", 0), plus(PRESETS[preset], iterations=2))
+    result = maximize(model, Objective.channel("distance", 0), plus(PRESETS[preset], iterations=2))
     assert model.backbone.seen[0].mean().item() == pytest.approx(mean, rel=0.02)
-    torch.testing.assert_close(model.backbone.seen[-1], torch.from_numpy(found.pictures))  # as shown, fed back
-    assert found.pictures.min() >= 0 and found.pictures.max() <= 1
+    torch.testing.assert_close(model.backbone.seen[-1], torch.from_numpy(result.pictures))  # as shown, fed back
+    assert result.pictures.min() >= 0 and result.pictures.max() <= 1
 
 
 def test_wrapping_moves_the_picture_itself_and_is_never_undone() -> None:
     model = classifier(ArrayImages(torch.zeros(3, 40, 40)), 40)
     still = Objective(units=(Unit(layer="distance", weight=0.0),))
-    found = maximize(model, still, plus(KERAS_VIS, wrap=0.1, tv=0.0, lp=0.0, iterations=6, keep="last"))
+    result = maximize(model, still, plus(KERAS_VIS, wrap=0.1, tv=0.0, lp=0.0, iterations=6, keep="last"))
     start, *later = model.backbone.seen[0], *model.backbone.seen[1:6]
     moves = [(y, x) for y in range(-24, 25) for x in range(-24, 25)]
     places = [next(m for m in moves if torch.equal(torch.roll(start[0], m, (1, 2)), each[0])) for each in later]
     steps = np.diff([(0, 0), *places], axis=0)
     assert (abs(steps) <= 4).all() and len({*places}) > 3
-    np.testing.assert_array_equal(found.raw, model.backbone.seen[5])
+    np.testing.assert_array_equal(result.raw, model.backbone.seen[5])
 
 
 class Falling(Nothing):
@@ -138,14 +138,14 @@ class Falling(Nothing):
 def test_the_picture_kept_is_that_of_the_lowest_loss_or_the_one_after_or_the_last(keep: str, which: int | None) -> None:
     model = classifier(Falling(), SIZE)
     options = plus(KERAS_VIS, tv=0.0, lp=0.0, iterations=5, keep=keep)
-    found = maximize(model, Objective.channel("out", 0), options)
-    assert found.curve[0].tolist() == pytest.approx([0, 1, 5, 2, 3], abs=1e-3)
-    kept = [index for index, seen in enumerate(model.backbone.seen[:5]) if np.array_equal(seen.numpy(), found.raw)]
-    assert kept == ([] if which is None else [which])
+    result = maximize(model, Objective.channel("out", 0), options)
+    assert result.curve[0].tolist() == pytest.approx([0, 1, 5, 2, 3], abs=1e-3)
+    selected = [index for index, seen in enumerate(model.backbone.seen[:5]) if np.array_equal(seen.numpy(), result.raw)]
+    assert selected == ([] if which is None else [which])
 
 
-def arrays(found: MaximizationResult) -> dict[str, np.ndarray]:
-    return {each.name: value for each in fields(found) if isinstance(value := getattr(found, each.name), np.ndarray)}
+def arrays(result: MaximizationResult) -> dict[str, np.ndarray]:
+    return {each.name: value for each in fields(result) if isinstance(value := getattr(result, each.name), np.ndarray)}
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -175,11 +175,11 @@ def test_a_seed_alone_gives_the_picture_that_it_gives_in_a_batch(preset: str) ->
 
 def test_what_is_shown_is_measured_and_above_where_it_began() -> None:
     options = plus(PRESETS["modern"], iterations=20, snapshots=(0, 20))
-    found = maximize(small(), SECOND, options, seeds=(0, 1))
-    assert found.activations.shape == (4,) and (found.activations > found.curve[:, 0]).all()
-    assert found.snapshots.shape == (4, 2, 3, 24, 24) and found.snapshot_iterations == (0, 20)
-    np.testing.assert_array_equal(found.snapshots[:, 1], found.pictures)
-    np.testing.assert_array_equal(found.loss, -found.curve)
+    result = maximize(small(), SECOND, options, seeds=(0, 1))
+    assert result.activations.shape == (4,) and (result.activations > result.curve[:, 0]).all()
+    assert result.snapshots.shape == (4, 2, 3, 24, 24) and result.snapshot_iterations == (0, 20)
+    np.testing.assert_array_equal(result.snapshots[:, 1], result.pictures)
+    np.testing.assert_array_equal(result.loss, -result.curve)
 
 
 def test_the_model_and_the_global_generators_are_left_as_they_were_found() -> None:
@@ -227,12 +227,12 @@ def test_ctrl_c_keeps_what_was_computed() -> None:
     options = plus(SHORT, batch=1, snapshots=(1, 5))
     with pytest.raises(MaximizationInterrupted) as stopped:
         maximize(model := small(), SECOND, options, seeds=(0, 1), progress=Bars(press_at=7))
-    kept, whole = stopped.value.result, maximize(small(), SECOND, options, seeds=(0, 1))
-    assert kept.seeds == (0, 1) and np.isfinite(kept.activations).all()
-    np.testing.assert_array_equal(kept.pictures[0], whole.pictures[0])
-    np.testing.assert_array_equal(kept.curve[1, :2], whole.curve[1, :2])
-    assert np.isnan(kept.curve[1, 2:]).all() and np.isnan(kept.snapshots[1, 1]).all()
-    np.testing.assert_array_equal(kept.snapshots[1, 0], whole.snapshots[1, 0])
+    selected, whole = stopped.value.result, maximize(small(), SECOND, options, seeds=(0, 1))
+    assert selected.seeds == (0, 1) and np.isfinite(selected.activations).all()
+    np.testing.assert_array_equal(selected.pictures[0], whole.pictures[0])
+    np.testing.assert_array_equal(selected.curve[1, :2], whole.curve[1, :2])
+    assert np.isnan(selected.curve[1, 2:]).all() and np.isnan(selected.snapshots[1, 1]).all()
+    np.testing.assert_array_equal(selected.snapshots[1, 0], whole.snapshots[1, 0])
     assert not any(module._forward_hooks for module in model.modules())
 
 

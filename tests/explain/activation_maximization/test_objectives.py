@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from cxrlens.config import parse
 from cxrlens.errors import UserError
@@ -87,8 +86,8 @@ def test_a_vit_s_tokens_and_a_network_with_channels_last_are_averaged_over_all_b
     with measuring(build_classifier(row, 32, 0), [Objective.channel("blocks.0", 0)]) as measure:
         assert measure(torch.zeros(2, 3, 32, 32))["blocks.0"].shape == (2, 192)
     model = build_classifier(ModelOptions(name="s", backbone="swin_tiny_patch4_window7_224", head="linear"), 64, 0)
-    wanted = [Objective.channel("patch_embed.proj", 0), Objective.channel("layers.1", 0)]
-    with measuring(model, wanted) as measure:
+    expected = [Objective.channel("patch_embed.proj", 0), Objective.channel("layers.1", 0)]
+    with measuring(model, expected) as measure:
         means = measure(torch.zeros(1, 3, 64, 64))
     assert means["patch_embed.proj"].shape == (1, 96) and means["layers.1"].shape == (1, 192)
 
@@ -121,7 +120,7 @@ def test_a_layer_that_never_runs_and_one_without_a_map_are_told() -> None:
 
 
 def test_a_second_logit_is_refused() -> None:
-    with pytest.raises(ValidationError, match="the logit has one channel, 0; got"):
+    with pytest.raises(UserError, match="the logit has one channel, 0; got"):
         Unit(channel=1)
     with pytest.raises(UserError, match="unknown key"):
         parse(Objective, {"unit": []}, "[figure]")
@@ -129,7 +128,7 @@ def test_a_second_logit_is_refused() -> None:
 
 def test_the_cohort_s_activations_are_those_of_each_image() -> None:
     model, images = small().eval(), torch.rand(5, 1, 24, 24, generator=torch.Generator().manual_seed(0))
-    found = reference_activations(model, [SECOND, Objective.logit()], images, batch=2)
-    assert found.shape == (2, 5)
-    torch.testing.assert_close(torch.from_numpy(found[1]), model(images).detach())
-    torch.testing.assert_close(torch.from_numpy(found[0]), model.features(images)[:, 3].mean((1, 2)).detach())
+    result = reference_activations(model, [SECOND, Objective.logit()], images, batch=2)
+    assert result.shape == (2, 5)
+    torch.testing.assert_close(torch.from_numpy(result[1]), model(images).detach())
+    torch.testing.assert_close(torch.from_numpy(result[0]), model.features(images)[:, 3].mean((1, 2)).detach())

@@ -63,8 +63,8 @@ class CovidChestXray(Source):
             other = "" if modality == "X-ray" else f"modality {modality or 'not stated'}"
             return label, other or view_reason(self.views, view) or reason
 
-        kept, labels, left_out = select_rows(map(label_row, rows["modality"], rows["view"], rows["finding"]))
-        chosen = rows.iloc[kept]
+        selected, labels, left_out = select_rows(map(label_row, rows["modality"], rows["view"], rows["finding"]))
+        chosen = rows.iloc[selected]
 
         def column(name: str) -> list[str]:
             return chosen[name].tolist() if name in chosen else [""] * len(chosen)
@@ -86,7 +86,7 @@ class CovidChestXray(Source):
         }
         files = list_files(data_dir, ("images",))
         return listed_cohort(
-            "covid_chestxray", table, "filename", cells, kept, files, left_out, data_dir / "images",
+            "covid_chestxray", table, "filename", cells, selected, files, left_out, data_dir / "images",
             warnings=warnings,
         )  # fmt: skip
 

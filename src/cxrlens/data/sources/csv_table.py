@@ -130,30 +130,32 @@ class CsvTable(HeaderOptions, Source):
         if self.views:
             reasons = [reason or view_reason(self.views, view) for reason, view in zip(reasons, views, strict=True)]
         row_labels = zip(reasons, self._labels(table, unlabelled), strict=True)
-        kept, labels, left_out = select_rows((label, first or reason) for first, (label, reason) in row_labels)
-        chosen = table.rows.iloc[kept]
+        selected, labels, left_out = select_rows((label, first or reason) for first, (label, reason) in row_labels)
+        chosen = table.rows.iloc[selected]
         columns_of = {name: used[name] for name in ("sex", "age") if name in used}
         columns_of |= {"patient": patient} if patient else {}
         columns, unread = read_columns({name: chosen[column].tolist() for name, column in columns_of.items()})
         rows: dict[str, list[object]] = {
             "label": [*labels],
-            **({"patient": [patients[row] for row in kept]} if patients else {}),
+            **({"patient": [patients[row] for row in selected]} if patients else {}),
             **{name: [*chosen[column]] for name, column in used.items()},
             **columns,
             **extras(chosen, [*named, *used.values()], COLUMNS),
         }
         warnings += unread
         if self.patient_pattern is not None:
-            kept_patients = [patients[row] for row in kept]
+            selected_patients = [patients[row] for row in selected]
             warnings += pattern_warning(
-                self.patient_pattern, kept_patients, f"name; the first is '{names[kept[0]] if kept else ''}'"
+                self.patient_pattern,
+                selected_patients,
+                f"name; the first is '{names[selected[0]] if selected else ''}'",
             )
         files = list_files(data_dir, (self.images,))
         base = data_dir / self.images
         if patient is None and self.patient_pattern is None:
             warnings += _unused_patient(table)
         cohort = listed_cohort(
-            "csv_table", table, self.image, rows, kept, files, left_out, base, suffix=self.suffix, warnings=warnings
+            "csv_table", table, self.image, rows, selected, files, left_out, base, suffix=self.suffix, warnings=warnings
         )
         others = tuple(path for path in cohort.other_files if path != more)
         cohort = replace(cohort, notes=exclude_notes(self.exclude, excluded), other_files=others)
@@ -170,7 +172,7 @@ class CsvTable(HeaderOptions, Source):
         return column
 
     def _labels(self, table: Table, unlabelled: Iterable[int]) -> list[tuple[float, str]]:
-        """The label of each row, and why the study leaves the row out ("" where it is kept).
+        """The label of each row, and why the study leaves the row out ("" where it is selected).
 
         Args:
             table: table with the column of labels.

@@ -122,8 +122,8 @@ class DicomFolder(ImageFolder):
             origins["no DICOM"] = NOT_USABLE
         excluded = refused | no_dicom
         cohort = _without(replace(cohort, origins=origins), cohort.table["path"].isin(list(excluded)), left_out)
-        kept = {path: header for path, header in headers.items() if path in _listed(cohort)}
-        cohort = with_headers(cohort, data_dir, self, kept)
+        of_cohort = {path: header for path, header in headers.items() if path in _listed(cohort)}
+        cohort = with_headers(cohort, data_dir, self, of_cohort)
         if self.views:
             views = {view.casefold() for view in self.views}
             stated = [(view or "not stated") for view in cohort.table["view"]]

@@ -334,8 +334,8 @@ def _once(files: Files, rows: list[_Row], left_out: Counter[str]) -> list[_Row]:
             raise UserError(f"{row.image} is a link to {original.image}, which is of the other class; keep one")
         if original is not row:
             left_out[COPIES] += 1
-    kept = {row.image for row in first.values()}
-    return [row for row in rows if row.image in kept]
+    once = {row.image for row in first.values()}
+    return [row for row in rows if row.image in once]
 
 
 def _second_copy(images: Sequence[str]) -> list[str]:

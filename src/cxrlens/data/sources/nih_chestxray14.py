@@ -74,11 +74,11 @@ class NihChestXray14(Source):
             {"positive": self.positive, "negative": negative}, known, f"the column Finding Labels of {table.path}"
         )
         row_labels = (label_of(names, self.positive, self.negative) for names in findings)
-        kept, labels, left_out = select_rows(
+        selected, labels, left_out = select_rows(
             (label, view_reason(self.views, view) or reason)
             for (label, reason), view in zip(row_labels, table.rows["View Position"], strict=True)
         )
-        chosen = table.rows.iloc[kept]
+        chosen = table.rows.iloc[selected]
         sex_column = next((name for name in ("Patient Gender", "Patient Sex") if name in chosen), None)
         columns_of = {"patient": "Patient ID", "sex": sex_column, "age": "Patient Age"}
         columns, warnings = read_columns(
@@ -89,16 +89,16 @@ class NihChestXray14(Source):
             "label": [*labels],
             "finding": chosen["Finding Labels"].tolist(),
             "view": chosen["View Position"].tolist(),
-            "source": ["NIH Clinical Center"] * len(kept),
+            "source": ["NIH Clinical Center"] * len(selected),
             **{
-                name: [float(name in findings[row]) if findings[row] else float("nan") for row in kept]
+                name: [float(name in findings[row]) if findings[row] else float("nan") for row in selected]
                 for name in FINDINGS
             },
             **extras(chosen, USED, (*COLUMNS, *FINDINGS)),
         }
         files = list_files(data_dir, self._folders(data_dir))
         return listed_cohort(
-            "nih_chestxray14", table, "Image Index", cells, kept, files, left_out, data_dir, warnings=warnings
+            "nih_chestxray14", table, "Image Index", cells, selected, files, left_out, data_dir, warnings=warnings
         )
 
     @staticmethod

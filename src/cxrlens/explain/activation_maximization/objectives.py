@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from cxrlens.arguments import checked
 from cxrlens.config import Config
 from cxrlens.data.seeds import generator
 from cxrlens.errors import UserError, near_miss
@@ -61,8 +62,17 @@ class Objective(Config):
         return cls(units=(Unit(),))
 
     @classmethod
+    @checked
     def channel(cls, layer: str, channel: int) -> Objective:
-        """The mean of one channel of a layer over its map."""
+        """The mean of one channel of a layer over its map.
+
+        Args:
+            layer: name of a module; `maximize` says which there are.
+            channel: index of the channel, from 0.
+
+        Raises:
+            UserError: the name is empty or the index negative.
+        """
         return cls(units=(Unit(layer=layer, channel=channel),))
 
     def __add__(self, other: Objective) -> Objective:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cxrlens.arguments import checked
 from cxrlens.data.seeds import generator
 from cxrlens.errors import UserError
 from cxrlens.explain.activation_maximization.maximize_options import MODERN, MaximizeOptions
@@ -131,6 +132,7 @@ class MaximizationInterrupted(KeyboardInterrupt):
         self.result = result
 
 
+@checked
 def maximize(
     model: Classifier,
     objectives: Objective | Sequence[Objective],

@@ -9,8 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cxrlens.arguments import checked
+from cxrlens.errors import UserError
 from cxrlens.explain.activation_maximization.maximize_options import MaximizeOptions
 from cxrlens.explain.activation_maximization.objectives import Objective, measuring, value_of
+from cxrlens.explain.base import check_images, fitting
 from cxrlens.models.classifier import Classifier
 from cxrlens.progress import SILENT, Progress
 
@@ -73,6 +76,7 @@ class Convergence:
         return "converged" if self.converged else "did not converge"
 
 
+@checked
 def assess_convergence(activation: float, reference: np.ndarray | Sequence[float]) -> Convergence:
     """Compares a picture with real images: a picture that one of them exceeds does not explain the unit.
 
@@ -80,11 +84,20 @@ def assess_convergence(activation: float, reference: np.ndarray | Sequence[float
         activation: activation of the displayed picture.
         reference: activations of at least one real image for the same objective (see `reference_activations`).
 
+    Raises:
+        UserError: there is no reference, or a number is not finite.
+
     >>> print(assess_convergence(2.0, [1.0, 3.0]), "-", assess_convergence(3.0, [1.0, 3.0]))
     did not converge - converged
     """
     values = np.asarray(reference, dtype=float)
-    assert values.size and np.isfinite(values).all(), "activations of at least one image, all finite"
+    if not values.size or not np.isfinite(values).all():
+        raise UserError(
+            f"reference must hold the activations of at least one image, all finite; got {values.size} of which "
+            f"{int(np.isfinite(values).sum())} are finite"
+        )
+    if not np.isfinite(activation):
+        raise UserError(f"activation must be finite; got {activation}")
     highest = float(values.max())
     return Convergence(
         activation=float(activation),
@@ -98,9 +111,10 @@ def assess_convergence(activation: float, reference: np.ndarray | Sequence[float
 # The activations of real images, with which those of synthetic pictures are compared.
 
 
+@checked
 def reference_activations(
     model: Classifier,
-    objectives: Sequence[Objective],
+    objectives: Objective | Sequence[Objective],
     images: Tensor,
     *,
     batch: int = 16,
@@ -110,7 +124,7 @@ def reference_activations(
 
     Args:
         model: the network; it is left unchanged.
-        objectives: the objectives, m of them.
+        objectives: one objective, or several, m of them.
         images: float [n, 1, size, size] in [0, 1].
         batch: number of images in one forward pass.
         progress: receiver of the progress.
@@ -119,10 +133,22 @@ def reference_activations(
         float32 [m, n].
 
     Raises:
-        UserError: a layer is unknown or does not have the channel.
+        UserError: there is no objective, a layer is unknown or does not have the channel, the images do not fit, or
+            `batch` is below 1.
     """
+    objectives = [objectives] if isinstance(objectives, Objective) else list(objectives)
+    if not objectives:
+        raise UserError("reference_activations needs at least one objective; got none")
+    if batch < 1:
+        raise UserError(f"batch must be at least 1; got {batch}")
+    check_images(images)
     parts = []
-    with measuring(model, objectives) as measure, torch.no_grad(), progress.task("real images", len(images)) as task:
+    with (
+        measuring(model, objectives) as measure,
+        torch.no_grad(),
+        fitting(model, images),
+        progress.task("real images", len(images)) as task,
+    ):
         for start in range(0, len(images), batch):
             means = measure(images[start : start + batch].to(model.mean.device))
             parts.append(torch.stack([value_of(objective, means) for objective in objectives]).cpu())

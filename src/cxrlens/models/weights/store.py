@@ -1,4 +1,4 @@
-"""Loads weights completely and verified, or not at all: a partial load would silently leave layers random.
+"""Loads weights completely and verified, or not at all: a partial load would silently leave layers random. Writes them.
 
 A file is the published one if it has the published hash: SHA-256 (or the beginning of it), git's SHA-1 or MD5. Files of
 several kinds with the same weights share one identity, the hash of their tensors under timm's names.
@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from cxrlens.data.download import git_blob_sha1
 from cxrlens.errors import UserError, near_miss
+from cxrlens.files import write_atomically
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
 from cxrlens.models.backbones.timm_family import build_backbone
-from cxrlens.models.weights.cards import CARDS, WeightCard
+from cxrlens.models.weights.cards import CARDS, KEY, WeightCard
 from cxrlens.models.weights.containers import Contents, read_contents
 from cxrlens.models.weights.find import (
     cached_file,
@@ -30,7 +32,7 @@ from cxrlens.models.weights.find import (
     weights_folder,
 )
 from cxrlens.models.weights.fit import convert_for, misfits, needed
-from cxrlens.models.weights.formats import Converted, recognise
+from cxrlens.models.weights.formats import Converted, convert, recognise
 
 
 def file_sha256(path: Path) -> str:
@@ -89,7 +91,7 @@ class LoadedWeights:
         preprocessing: scale of the images in the training of the weights.
         sha256: SHA-256 of the file; None for random weights.
         size: side of the training images, in pixels; None if unknown.
-        asked: value of `weights` in the study.
+        requested: value of `weights` in the study.
         input: range of the input as the publisher states it; "" if unknown.
     """
 
@@ -98,7 +100,7 @@ class LoadedWeights:
     preprocessing: Preprocessing
     sha256: str | None = None
     size: int | None = None
-    asked: str = "random"
+    requested: str = "random"
     input: str = ""
 
 
@@ -115,7 +117,7 @@ def load_weights(backbone: Backbone, spec: str, name: str, study_dir: Path | Non
         UserError: the weights are not available, are of another architecture or have a wrong hash, the file holds more
             than tensors, or tensors are missing, left over or of another shape; each is named.
     """
-    asked, spec = spec, resolve(spec, name)
+    requested, spec = spec, resolve(spec, name)
     path = find_weights(spec, name, study_dir)
     if path is None:
         return LoadedWeights("random", "random weights", UNIT)
@@ -128,21 +130,23 @@ def load_weights(backbone: Backbone, spec: str, name: str, study_dir: Path | Non
     if card:
         check_kind(converted, card, path.name)
     fill(backbone, converted, path.name)
-    chosen = f" (in reach for '{asked}')" if asked != spec else ""
+    chosen = f" (in reach for '{requested}')" if requested != spec else ""
     if card:
         check_identity(backbone, card, path.name)
         check_output(backbone, card)
         # A user's file under timm's names does not tell its preprocessing; the layout of other files does.
         preprocessing = converted.preprocessing or card.preprocessing
-        return LoadedWeights(spec, card.title + chosen, preprocessing, file_sha256(path), card.size, asked, card.input)
+        return LoadedWeights(
+            spec, card.title + chosen, preprocessing, file_sha256(path), card.size, requested, card.input
+        )
     if converted.card:
         check_output(backbone, converted.card)
         own = converted.card
-        return LoadedWeights(spec, own.title, own.preprocessing, file_sha256(path), own.size, asked, own.input)
+        return LoadedWeights(spec, own.title, own.preprocessing, file_sha256(path), own.size, requested, own.input)
     title = f"{name}, timm's own" if spec == "timm" else path.name
     preprocessing = converted.preprocessing or hub_preprocessing(backbone, name)
     size = trained_size(spec, name, study_dir)
-    return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path), size, asked)
+    return LoadedWeights(spec, title + chosen, preprocessing, file_sha256(path), size, requested)
 
 
 def from_hub(card: WeightCard, path: Path) -> bool:
@@ -327,3 +331,35 @@ def find_card(name: str) -> WeightCard:
     if name not in CARDS:
         raise UserError(near_miss("weights", name, CARDS))
     return CARDS[name]
+
+
+def write_weights(path: Path, backbone: Backbone, card: WeightCard, half: bool = True) -> WeightCard:
+    """Writes the tensors of a backbone as safetensors.
+
+    Args:
+        path: path of the file, `.safetensors`.
+        backbone: a timm backbone, or one with its own names; it stays unchanged.
+        card: card of the weights; its `known_output` is computed from the written tensors.
+        half: whether to write float16 instead of float32; integers stay.
+
+    Returns:
+        The card as it is in the file.
+
+    Raises:
+        UserError: the disk is full, or reading the file back gives other tensors.
+    """
+    state = backbone.inner.state_dict()
+    dtype = torch.float16 if half else torch.float32
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).detach().cpu().contiguous()
+        for name, tensor in state.items()
+    }
+    with torch.random.fork_rng(devices=[]):
+        written = build_backbone(card.architecture, card.size)
+    single = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    fill(written, single, path.name)
+    card = replace(card, known_output=float(f"{known_output(written, card):.6g}"))
+    write_atomically(path, lambda draft: save_file(tensors, draft, {KEY: card.to_json()}))
+    fill(written, convert(read_contents(path)), path.name)
+    check_output(written, card)
+    return card

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cxrlens.audit.base import AuditResult, IntervalOptions, plain_result, settle
-from cxrlens.audit.network import chosen_probes, cohort_results
+from cxrlens.audit.base import AuditResult, IntervalOptions, plain_result, restored, settle
+from cxrlens.audit.case import ModelCase
+from cxrlens.audit.network import chosen_probes, cohort_results, look_at
+from cxrlens.audit.probes import ModelProbe
 from cxrlens.files import write_text
+from cxrlens.pipeline.array_cache import arrays_path, cached_record, read_arrays, write_arrays
 from cxrlens.pipeline.audit.cases import Cases, LungStore
 from cxrlens.pipeline.audit.maps import audit_maps
-from cxrlens.pipeline.audit.networks import audit_networks
 from cxrlens.pipeline.audit.reuse import reuse
 from cxrlens.pipeline.check import cohort_case
-from cxrlens.pipeline.explain.figure_networks import first_networks
+from cxrlens.pipeline.environment import recorded_study_dir
+from cxrlens.pipeline.explain.figure_networks import FigureNetwork, first_networks
 from cxrlens.pipeline.finished_run import FinishedRun, reopen
 from cxrlens.pipeline.prepare import Prepared, cohort_duplicates
 from cxrlens.pipeline.report import write_page
@@ -25,6 +30,7 @@ from cxrlens.progress import SILENT, Progress
 from cxrlens.report.audit_words import summary
 from cxrlens.report.figures import audit_figure, evidence_figure, save
 from cxrlens.run_folder import SCHEMA_VERSION
+from cxrlens.study import Study
 from cxrlens.train.device import choose_device
 
 EvidenceImages = Mapping[str, Mapping[str, np.ndarray]]
@@ -66,7 +72,7 @@ def audit_run(
     run: FinishedRun,
     data: str | Path | None = None,
     *,
-    also: Sequence[str] = (),
+    also: str | Sequence[str] = (),
     full: bool = False,
     device: str = "auto",
     study_dir: str | Path | None = None,
@@ -93,7 +99,7 @@ def audit_run(
     chosen = choose_device(device)
     with run.folder.locked("run"):
         began, environment = time.monotonic(), run.folder.read_json("environment.json")
-        study_dir = study_dir if study_dir is not None else environment.get("near")
+        study_dir = study_dir if study_dir is not None else recorded_study_dir(environment)
         study_dir = Path(study_dir) if study_dir is not None else None
         options = run.study.audit
         also = (also,) if isinstance(also, str) else also
@@ -130,3 +136,86 @@ def _audit_cohort(run: FinishedRun, prepared: Prepared, progress: Progress) -> t
     intervals = IntervalOptions(evaluation.level, evaluation.draws, evaluation.seed)
     case = cohort_case(prepared.cohort, prepared.splits, cache, duplicates.groups, duplicates, intervals, progress)
     return cohort_results(case, prepared.study.audit.options), duplicates.groups
+
+
+# Every probe on the first network of every model; each record is written before the next is computed.
+
+
+@dataclass(frozen=True)
+class AuditedNetworks:
+    """Results of the probes.
+
+    Attributes:
+        results: results of all networks, before the correction for multiple testing (`settle`).
+        lungs: model → origin of its lung masks, number of images with masks in each class, and refused origins.
+        evidence: model → the images that its results refer to, before and after (see `look_at`).
+    """
+
+    results: list[AuditResult]
+    lungs: dict[str, Any]
+    evidence: dict[str, dict[str, np.ndarray]]
+
+
+def audit_networks(
+    networks: Sequence[FigureNetwork], cases: Cases, probes: dict[str, ModelProbe], study: Study, progress: Progress
+) -> AuditedNetworks:
+    """Applies every probe to every network.
+
+    Args:
+        networks: the first network of each model.
+        cases: builds the input of the probes for a network.
+        probes: name → probe.
+        study: study of the run.
+        progress: display of the work in progress.
+    """
+    audited = AuditedNetworks([], {}, {})
+    with progress.task("probing networks", len(networks) * len(probes)) as task:
+        for number, network in enumerate(networks):
+            case = cache(lambda network=network: cases.of(network))  # built only for a record that is not kept
+            audited.evidence[network.name] = {}
+            for place, probe in enumerate(probes.values()):
+                task.update(number * len(probes) + place)
+                record = _record(network, probe, case, cases.files, study)
+                results = [restored(result) for result in record["findings"]]
+                audited.results.extend(results)
+                audited.lungs[network.name] = record["lungs"]
+                audited.evidence[network.name] |= _evidence(network, probe, results, case)
+        task.update(len(networks) * len(probes))
+    return audited
+
+
+def _record(
+    network: FigureNetwork, probe: ModelProbe, case: Callable[[], ModelCase], files: dict[str, str], study: Study
+) -> dict[str, Any]:
+    def make() -> dict[str, Any]:
+        findings = probe.results(case())
+        if arrays := look_at(case(), findings, probe):
+            write_arrays(arrays_path(network, probe.name), arrays)
+        lungs, labels = case().lungs, case().labels
+        return {
+            "findings": [plain_result(result) for result in findings],
+            "lungs": {
+                "origin": lungs.origin, "worth": lungs.worth, "refused": list(lungs.refused),
+                "positive": int((lungs.known & labels).sum()), "negative": int((lungs.known & ~labels).sum()),
+            },
+        }  # fmt: skip
+
+    audit = study.audit.model_dump(mode="json", include={"masks", "boxes", "segmenter", "severity"})
+    made_from = {
+        "probe": probe.model_dump(mode="json"), "audit": audit, "evaluation": study.evaluation.model_dump(mode="json"),
+        "files": files,
+    }  # fmt: skip
+    return cached_record(network, probe.name, made_from, make)
+
+
+def _evidence(
+    network: FigureNetwork, probe: ModelProbe, results: Sequence[AuditResult], case: Callable[[], ModelCase]
+) -> dict[str, np.ndarray]:
+    """The images that these results refer to; computed again if their file is absent or damaged."""
+    if not any(result.evidence.get("look_at") for result in results):
+        return {}
+    path = arrays_path(network, probe.name)
+    if not (arrays := read_arrays(path)):
+        arrays = look_at(case(), results, probe)
+        write_arrays(path, arrays)
+    return arrays

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cxrlens.arguments import checked
 from cxrlens.data.files import IMAGE_SUFFIXES, looks_like_image
 from cxrlens.data.images import read_image, to_uint8
 from cxrlens.data.steps import image_warnings
@@ -55,6 +56,7 @@ class Explanation:
         """The names of all methods by which any model has maps."""
         return list(dict.fromkeys(maps.method for model in self.models for maps in model.attributions))
 
+    @checked
     def maps(self, model: str, method: str) -> Attribution:
         """The raw maps of one model by one method.
 
@@ -88,7 +90,7 @@ def explain_images(
     paths: str | Path | Sequence[str | Path],
     *,
     out: str | Path | None = None,
-    methods: Sequence[str] | None = None,
+    methods: str | Sequence[str] | None = None,
     device: str = "auto",
     progress: Progress = SILENT,
     force: bool = False,

@@ -182,8 +182,8 @@ def training_curves_figure(histories: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def _training_panel(axes: Any, histories: list[pd.DataFrame], measures: tuple[str, str]) -> None:
-    looks = (("training", COLOURS[0], "-"), ("validation", COLOURS[1], "--"))
-    for measure, (set_name, colour, dashes) in zip(measures, looks, strict=True):
+    styles = (("training", COLOURS[0], "-"), ("validation", COLOURS[1], "--"))
+    for measure, (set_name, colour, dashes) in zip(measures, styles, strict=True):
         drawn = [history for history in histories if measure in history and history[measure].notna().any()]
         for index, history in enumerate(drawn):
             epochs = history["epoch"] if "epoch" in history else range(1, len(history) + 1)

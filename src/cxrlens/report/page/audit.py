@@ -149,6 +149,7 @@ def missing_interval_reasons(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _image_counts(evaluation: Mapping[str, Any]) -> str:
     images = evaluation["images"]
-    counts = f"{images['judged']} of {images['listed']} images were evaluated, {images['positive']} of them positive"
+    evaluated = images.get("evaluated", images.get("judged"))  # older versions wrote `judged`
+    counts = f"{evaluated} of {images['listed']} images were evaluated, {images['positive']} of them positive"
     excluded = exclusions_text(evaluation["left_out"])
     return counts + (f"; left out: {excluded}" if excluded else "")

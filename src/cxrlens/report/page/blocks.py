@@ -143,10 +143,10 @@ class Table:
     kind: ClassVar[str] = "table"
 
     @property
-    def looks(self) -> list[str]:
-        """The look of each column: "number" (aligned right), "text" (aligned left) or "long" text."""
+    def alignments(self) -> list[str]:
+        """The style of each column: "number" (aligned right), "text" (aligned left) or "long" text."""
         columns = list(zip(*self.cells[1], strict=True)) or [()] * len(self.cells[0])
-        return ["text", *(_look(column) for column in columns[1:])]
+        return ["text", *(_alignment(column) for column in columns[1:])]
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-def _look(column: Sequence[str]) -> str:
+def _alignment(column: Sequence[str]) -> str:
     if all(cell[:1] in "0123456789+-−–<" for cell in column):  # true for "" as well
         return "number" if any(column) else "text"
     return "long" if max(map(len, column)) > 42 else "text"
