@@ -93,7 +93,7 @@ def test_inner_folds_never_touch_the_validation_side_and_keep_patients_apart(
     study.write_text(TOML.replace("patients = 18", "patients = 30"))
     loaded = Study.load(study)
     ranking = augment_search(
-        loaded, None, out=tmp_path / "out", options=SearchOptions(("zoom",), folds=3), device="cpu"
+        loaded, None, out=tmp_path / "out", options=SearchOptions(names=("zoom",), folds=3), device="cpu"
     )
     prepared = prepare(loaded, None)
     split = prepared.splits[0]
@@ -129,7 +129,7 @@ def test_the_papers_way_is_one_fold_on_the_validation_side_and_says_so(
 ):
     loaded = Study.load(study)
     ranking = augment_search(
-        loaded, None, out=tmp_path / "out", options=SearchOptions(("zoom",), "validation"), device="cpu"
+        loaded, None, out=tmp_path / "out", options=SearchOptions(names=("zoom",), choose_on="validation"), device="cpu"
     )
     split = prepare(loaded, None).splits[0]
     ((data, validation),) = plans[0].folds
@@ -146,7 +146,7 @@ def test_ids_of_one_patient_count_as_one(study: Path, tmp_path: Path, monkeypatc
     groups = {ids[label][1]: ids[label][0] for label in (0, 1)}
     monkeypatch.setattr(stage, "prepare", lambda *_: replace(prepared, groups=groups))
     out = tmp_path / "out"
-    augment_search(loaded, None, out=out, options=SearchOptions(("zoom",), folds=2), device="cpu")
+    augment_search(loaded, None, out=out, options=SearchOptions(names=("zoom",), folds=2), device="cpu")
     kept = pd.read_csv(out / "augment_predictions.csv")
     assert set(kept["patient"]) == set(train["patient"]) - {*groups}
     folds_of = kept.groupby("patient")["fold"].nunique()
@@ -160,7 +160,12 @@ def test_too_few_patients_for_an_interval_are_said_before_training_and_after(stu
     progress = Silent()
     progress.say = said.append
     ranking = augment_search(
-        study, None, out=tmp_path / "out", options=SearchOptions(("zoom",), folds=2), device="cpu", progress=progress
+        study,
+        None,
+        out=tmp_path / "out",
+        options=SearchOptions(names=("zoom",), folds=2),
+        device="cpu",
+        progress=progress,
     )
     (warning,) = [sentence for sentence in said if "have an interval" in sentence]
     assert warning.startswith("warning: no AUC of this search will have an interval: an interval needs at least 5")
@@ -212,7 +217,7 @@ def test_the_studys_augmented_benchmark_row_is_trained_unless_options_say_otherw
 def test_an_unknown_combination_is_an_error_before_anything_is_read(study: Path, tmp_path: Path):
     with pytest.raises(UserError, match="did you mean 'rotation'"):
         augment_search(
-            Study.load(study), None, out=tmp_path / "out", options=SearchOptions(("rotatoin",)), device="cpu"
+            Study.load(study), None, out=tmp_path / "out", options=SearchOptions(names=("rotatoin",)), device="cpu"
         )
     assert not (tmp_path / "out").exists()
 

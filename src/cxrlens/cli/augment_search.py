@@ -63,7 +63,15 @@ def augment_search(
     from cxrlens.pipeline import augment_search as stage
 
     folder = out or Path("runs") / f"{study.stem}-augment-search"
-    options = stage.SearchOptions(tuple(combination or ()), choose_on.value, folds, epochs, steps, size, seed)
+    options = stage.SearchOptions(
+        names=tuple(combination or ()),
+        choose_on=choose_on.value,
+        folds=folds,
+        epochs=epochs,
+        steps=steps,
+        size=size,
+        seed=seed,
+    )
     with Bars() as bars:
         try:
             ranking = stage.augment_search(study, data, out=folder, options=options, device=device, progress=bars)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
+from cxrlens.arguments import checked
+from cxrlens.config import Config
 from cxrlens.data.augment import SIX, Augmentation, combinations, named_combination
+from cxrlens.data.images import MAX_SIZE
 from cxrlens.data.seeds import generator
 from cxrlens.data.split import Split, inner_folds
 from cxrlens.errors import UserError
@@ -34,8 +37,7 @@ PAPER_ROW = ModelRow(name="benchmark", backbone=BENCHMARK, batch=16, epochs=5, s
 RANKING = "augment_search.csv"
 
 
-@dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(Config):
     """Options of the comparison of augmentations.
 
     Attributes:
@@ -50,15 +52,16 @@ class SearchOptions:
         seed: seed of the folds, the initial weights and the augmentations.
     """
 
-    names: Sequence[str] = ()
+    names: tuple[str, ...] = ()
     choose_on: Literal["inner", "validation"] = "inner"
-    folds: int = 5
-    epochs: int | None = None
-    steps: int | None = None
-    size: int | None = None
-    seed: int = 0
+    folds: int = Field(default=5, ge=2)
+    epochs: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+    size: int | None = Field(default=None, ge=1, le=MAX_SIZE)
+    seed: int = Field(default=0, ge=0)
 
 
+@checked
 def augment_search(
     study: Study | str | Path,
     data: str | Path | None = None,
@@ -168,6 +171,7 @@ def _warnings(prepared: Prepared, splits: Sequence[Split], options: SearchOption
 FORMATS = (".png", ".pdf", ".svg")
 
 
+@checked
 def augment_sheet(
     study: Study | str | Path,
     data: str | Path | None = None,
