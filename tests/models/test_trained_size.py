@@ -69,8 +69,8 @@ def test_a_file_that_carries_a_card_says_it(folder: Path) -> None:
     assert trained_size("elsewhere.safetensors", "tf_efficientnet_lite0", study_dir=folder) == 72
 
 
-def test_loaded_weights_carry_it_with_what_was_asked_for() -> None:
+def test_loaded_weights_carry_it_with_what_was_requested() -> None:
     got = load_weights(build_backbone("tf_efficientnet_lite0", 64), "auto", "tf_efficientnet_lite0")
-    assert (got.size, got.asked, got.input) == (160, "auto", "RGB, (x * 255 - 127) / 128")
+    assert (got.size, got.requested, got.input) == (160, "auto", "RGB, (x * 255 - 127) / 128")
     got = load_weights(build_backbone("benchmark_cnn", 64), "random", "benchmark_cnn")
-    assert (got.size, got.asked, got.input) == (None, "random", "")
+    assert (got.size, got.requested, got.input) == (None, "random", "")

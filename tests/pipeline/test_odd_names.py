@@ -67,7 +67,7 @@ def test_odd_names_go_from_the_images_to_the_page(tmp_path: Path) -> None:
 
     other = run.evaluate(write_images(tmp_path / "other", 1), device="cpu", ids_apart=True)
     output = json.loads(other.file.read_text(encoding="utf-8"))
-    assert [model["name"] for model in output["models"]] == MODELS and output["images"]["judged"] == 40
+    assert [model["name"] for model in output["models"]] == MODELS and output["images"]["evaluated"] == 40
 
     page = run.report().read_text(encoding="utf-8")
     island = json.loads(re.search(r'id="gallery-data">(.*?)</script>', page, re.S)[1])
