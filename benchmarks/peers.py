@@ -11,6 +11,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -20,19 +21,15 @@ from typing import Any
 
 import torch
 
-from cxrlens.progress import Task
-
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT, REQUIREMENTS, WORKER = ROOT / "build" / "peers", ROOT / "benchmarks" / "peers.txt", "peer_keras.py"
-LOG = ROOT / "build" / "peer.log"
-ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
-}
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+ONE_THREAD = dict.fromkeys(THREADS, "1")
 
 
 @cache
 def peer_python() -> Path:
-    """Python of the peers' environment, which is made (about 2 GB from the package index) where it is missing or old."""
+    """Python of the peers' environment, which is made (2 GB from the package index) where it is missing."""
     python, note = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "installed.txt"
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
     if not note.exists() or note.read_text(encoding="utf-8") != wanted:
@@ -55,8 +52,7 @@ class Peer:
     def __init__(self, task: dict[str, Any]) -> None:
         self.seconds: list[float] = []
         self._warm = False
-        LOG.parent.mkdir(exist_ok=True)
-        self._log = LOG.open("w", encoding="utf-8")
+        self._log = tempfile.TemporaryFile("w+")
         command = [str(peer_python()), str(Path(__file__).with_name(WORKER)), json.dumps(task)]
         # Not the caller's paths: its PyTorch and numpy are not the peers'.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -80,7 +76,8 @@ class Peer:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the peer stopped:\n{LOG.read_text(encoding='utf-8')[-2000:]}")
+            self._log.seek(0)
+            raise RuntimeError(f"the peer stopped:\n{self._log.read()[-2000:]}")
         return json.loads(line)
 
     def __enter__(self) -> Peer:
@@ -89,6 +86,9 @@ class Peer:
     def __exit__(self, *_: object) -> None:
         self._process.communicate("")
         self._log.close()
+
+
+median = statistics.median
 
 
 class Enough(Exception):
@@ -159,7 +159,3 @@ def row(name: str, ours: float, peer: float, unit: str, versions: dict[str, str]
 def one_thread() -> None:
     """One thread for PyTorch; the peer has one too."""
     torch.set_num_threads(1)
-
-
-median = statistics.median
-__all__ = ["Enough", "Peer", "Task", "Turns", "in_turn", "median", "one_thread", "row"]

@@ -26,7 +26,10 @@ class BenchmarkCNN(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature map [b, 256, h / 4, w / 4] of images [b, 3, h, w]."""
-        return self.pool(self.relu2(self.conv2(self.pool(self.relu1(self.conv1(images))))))
+        if not self.training:
+            return self.pool(self.relu2(self.conv2(self.pool(self.relu1(self.conv1(images))))))
+        # The maximum of positive parts is the positive part of the maximum, bit for bit, on a quarter of the places.
+        return self.relu2(self.pool(self.conv2(self.relu1(self.pool(self.conv1(images))))))
 
 
 @BACKBONES.register("benchmark_cnn")
