@@ -63,19 +63,16 @@ def level(model: Classifier, iterations: int, seed: int) -> float:
     changes = {"iterations": iterations, "snapshots": doubling(iterations)}
     result = maximize(model, LOGIT, PRESETS["keras-vis"].model_copy(update=changes), seeds=(seed,))
     course = ", ".join(f"{number}: {value:.4g}" for number, value in shown(model, result).items())
-    print(
-        f"  keras-vis, activation of the current picture by iteration: {course}; its result: {result.activations[0]:.4g}"
-    )
-    return float(result.activations[0])
+    activation = float(result.activations[0])
+    print(f"  keras-vis, activation of the current picture by iteration: {course}; its result: {activation:.4g}")
+    return activation
 
 
-def iterations_to(model: Classifier, wanted: float, seed: int) -> int | None:
+def iterations_to(model: Classifier, wanted: float, seed: int, first: int = 32) -> int | None:
     """The first iteration after which the picture of `modern` is at the level; None where it never is."""
-    changes = {"snapshots": tuple(range(PRESETS["modern"].iterations + 1))}
-    for most in (32, PRESETS["modern"].iterations):
-        options = PRESETS["modern"].model_copy(
-            update={"iterations": most, "snapshots": changes["snapshots"][: most + 1]}
-        )
+    modern, activations = PRESETS["modern"], dict[int, float]()
+    for most in (first, modern.iterations):  # a short run first, since most levels need no more
+        options = modern.model_copy(update={"iterations": most, "snapshots": tuple(range(most + 1))})
         activations = shown(model, maximize(model, LOGIT, options, seeds=(seed,)))
         reached = [number for number, value in activations.items() if value >= wanted]
         if reached:

@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT, REQUIREMENTS, WORKER = ROOT / "build" / "peers", ROOT / "benchmarks" / "peers.txt", "peer_keras.py"
+ENVIRONMENT, REQUIREMENTS = ROOT / "build" / "peers", ROOT / "benchmarks" / "peers.txt"
+WORKER = ROOT / "benchmarks" / "peer_keras.py"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 ONE_THREAD = dict.fromkeys(THREADS, "1")
 
@@ -52,8 +53,8 @@ class Peer:
     def __init__(self, task: dict[str, Any]) -> None:
         self.seconds: list[float] = []
         self._warm = False
-        self._log = tempfile.TemporaryFile("w+")
-        command = [str(peer_python()), str(Path(__file__).with_name(WORKER)), json.dumps(task)]
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (see `close`)
+        command = [str(peer_python()), str(WORKER), json.dumps(task)]
         # Not the caller's paths: its PyTorch and numpy are not the peers'.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         self._process = subprocess.Popen(
@@ -77,15 +78,22 @@ class Peer:
         line = self._process.stdout.readline()
         if not line:
             self._log.seek(0)
-            raise RuntimeError(f"the peer stopped:\n{self._log.read()[-2000:]}")
+            words = self._log.read()[-2000:]
+            self.close()
+            raise RuntimeError(f"the peer stopped:\n{words}")
         return json.loads(line)
 
     def __enter__(self) -> Peer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate("")
-        self._log.close()
+        self.close()
+
+    def close(self) -> None:
+        """Ends the worker."""
+        if not self._log.closed:
+            self._process.communicate()
+            self._log.close()
 
 
 median = statistics.median

@@ -1,7 +1,9 @@
 """Writes measurements into `results.json`, and all of its rows as a table at the end of `RESULTS.md`.
 
 A row of the file is `{"name", "ours", "peer", "unit", "ratio", "hardware", "versions"}`. `ratio` is the peer's time
-over ours, so above 1 cxrlens is faster; `peer` and `ratio` are null where nothing was compared.
+over ours, so above 1 cxrlens is faster; `peer` and `ratio` are null where nothing was compared. With
+`ONEDNN_MAX_CPU_ISA=AVX2` in the environment, both sides compute as on a processor without AVX-512, and the rows have
+names of their own, such as "grad_cam/AVX2".
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from cxrlens.files import write_text
 
 HERE = Path(__file__).parent
 START, END = "<!-- results -->", "<!-- /results -->"
+LIMIT = "ONEDNN_MAX_CPU_ISA"  # of both sides' oneDNN: AVX2 is what most desktop processors have
 KEYS = ("name", "ours", "peer", "unit", "ratio", "hardware", "versions")
 
 
@@ -32,6 +35,8 @@ def hardware(threads: int = 1) -> str:
         names = re.findall(r"^model name\s*: (.*)$", text, re.M)
         model, flags = names[0] if names else model, text
     vectors = next((title for flag, title in (("avx512f", "AVX-512"), ("avx2", "AVX2")) if flag in flags), "")
+    if limit := os.environ.get(LIMIT):
+        vectors = f"{vectors}, limited to {limit}"
     number = f"{threads} thread" + ("" if threads == 1 else "s")
     return f"{model}{f' with {vectors}' if vectors else ''}, {number} of {os.cpu_count()} cores"
 
@@ -56,7 +61,8 @@ def record(
     """
     known = {row["name"]: row for row in json.loads(results.read_text(encoding="utf-8"))} if results.exists() else {}
     for new in rows:
-        peer = new.get("peer")
+        peer, limit = new.get("peer"), os.environ.get(LIMIT)
+        new = {**new, "name": f"{new['name']}/{limit}"} if limit else new
         own = {"cxrlens": cxrlens.__version__, "torch": torch.__version__}
         complete = {"hardware": hardware(threads), **new, "peer": _rounded(peer), "ours": _rounded(new["ours"])}
         complete["ratio"] = _rounded(peer / new["ours"]) if peer else None

@@ -20,7 +20,7 @@ class BenchmarkCNN(Backbone):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 32, 3, padding=1)
         self.conv2 = nn.Conv2d(32, 256, 3, padding=1)
-        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
+        self.relu1, self.relu2 = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
         self.pool = nn.MaxPool2d(2)
         self.apply(glorot)
 
