@@ -20,19 +20,16 @@ from cxrlens.errors import UserError, near_miss
 from cxrlens.models.backbones import BACKBONES, Backbone
 
 
-# timm and what it imports take seconds to load, so this file imports it where a network is needed: a report needs none.
-
-
 @cache
 def timm_names() -> frozenset[str]:
     """Every architecture that this version of timm can build."""
-    import timm
+    import timm  # loading it takes seconds, so only what needs a network or its name does; a report needs neither
 
     return frozenset(timm.list_models())
 
 
 def pretrained_config(name: str) -> Any:
-    """timm's description of an architecture's own weights; None where it has none."""
+    """Description by timm of an architecture's own weights; None where it has none."""
     import timm
 
     return timm.get_pretrained_cfg(name)
