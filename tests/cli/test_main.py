@@ -35,6 +35,16 @@ def test_help_loads_nothing_heavy() -> None:
     assert all(name in done.stdout for name in ("run", "predict", "data", "augment-search"))
 
 
+def test_a_report_loads_no_library_of_networks() -> None:
+    code = (
+        "import sys; import cxrlens.cli.report, cxrlens.pipeline.report\n"
+        "heavy = {'timm', 'torchvision', 'torch._dynamo'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_users_error_is_one_paragraph_without_a_traceback(monkeypatch, capsys, tmp_path: Path) -> None:
     assert run("run", str(tmp_path / "gone.toml"), monkeypatch=monkeypatch) == 2
     output = capsys.readouterr()

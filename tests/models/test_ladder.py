@@ -142,3 +142,32 @@ def test_keras_batchnorm_settings_reach_every_layer() -> None:
     model = classifier(backbone="densenet121", batchnorm_momentum=0.01, batchnorm_epsilon=1.001e-5)
     layers = [each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d)]
     assert len(layers) == 121 and {(each.momentum, each.eps) for each in layers} == {(0.01, 1.001e-5)}
+
+
+def test_the_benchmark_trains_bit_for_bit_as_its_layers_in_the_papers_order() -> None:
+    images = torch.rand(3, 1, 52, 52, generator=torch.Generator().manual_seed(0))
+    images[1] = 0  # every window of the pooling is a tie
+    images[2] = (images[2] > 0.5).float()
+    model = classifier(52).to(memory_format=torch.channels_last).train()
+    with torch.no_grad():
+        model.backbone.conv1.bias += 0.01
+    trunk = model.backbone
+    layers = (trunk.conv1, torch.nn.ReLU(), trunk.pool, trunk.conv2, torch.nn.ReLU(), trunk.pool)
+    results = []
+    for features in (torch.nn.Sequential(*layers), trunk):
+        logits = model.logits(features(model.prepare(images)))
+        results.append([logits, *torch.autograd.grad(logits.square().sum(), list(model.parameters()))])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+    assert torch.equal(model.eval()(images), results[0][0])
+
+
+def test_the_dense_head_gives_a_map_a_gradient_of_its_own_memory_layout() -> None:
+    head = classifier(32).head
+    for layout in (torch.channels_last, torch.contiguous_format):
+        features = torch.rand(2, 256, 8, 8).contiguous(memory_format=layout).requires_grad_()
+        seen: list[torch.Tensor] = []
+        pooled = features * 1
+        logits = head(pooled)
+        pooled.register_hook(seen.append)
+        logits.sum().backward()
+        assert seen[-1].is_contiguous(memory_format=layout)

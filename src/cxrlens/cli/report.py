@@ -31,11 +31,11 @@ def report(
 
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import say
-    from cxrlens.pipeline.interface import Run
+    from cxrlens.pipeline.report import write_report  # and not the whole interface, whose imports take longer
 
     with Bars() as bars:
-        path = Run.open(run).report(
-            out, images=not no_images, notes=not no_notes, names=not rename, progress=bars, force=force
+        path = write_report(
+            run, out, images=not no_images, notes=not no_notes, names=not rename, progress=bars, force=force
         )
     console = Console()
     say(console, f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from cxrlens.errors import UserError
@@ -27,6 +28,20 @@ class GlobalAveragePool(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Mean of each channel."""
         return features.mean((2, 3))
+
+
+class Flatten(nn.Flatten):
+    """[b, c, h, w] → [b, c·h·w]; its gradient has the memory layout of the map.
+
+    Otherwise a pooling layer before it gets a gradient of another layout than its input, and copies the larger map
+    twice on the way back.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The map as one row per image."""
+        if input.requires_grad and input.is_contiguous(memory_format=torch.channels_last):
+            input.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
+        return super().forward(input)
 
 
 @HEADS.register("conv")
@@ -54,5 +69,5 @@ def pooled_head(channels: int, outputs: int) -> nn.Module:
 @HEADS.register("dense")
 def dense_head(channels: int, height: int, width: int) -> nn.Module:
     """The benchmark's head: flatten, dense 128 ReLU, dense 1."""
-    layers = (nn.Flatten(), nn.Linear(channels * height * width, 128), nn.ReLU(), nn.Linear(128, 1))
+    layers = (Flatten(), nn.Linear(channels * height * width, 128), nn.ReLU(), nn.Linear(128, 1))
     return nn.Sequential(*layers).apply(glorot)

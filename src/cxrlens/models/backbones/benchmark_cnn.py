@@ -20,13 +20,16 @@ class BenchmarkCNN(Backbone):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 32, 3, padding=1)
         self.conv2 = nn.Conv2d(32, 256, 3, padding=1)
-        self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
+        self.relu1, self.relu2 = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
         self.pool = nn.MaxPool2d(2)
         self.apply(glorot)
 
     def forward(self, images: Tensor) -> Tensor:
         """Feature map [b, 256, h / 4, w / 4] of images [b, 3, h, w]."""
-        return self.pool(self.relu2(self.conv2(self.pool(self.relu1(self.conv1(images))))))
+        if not self.training:
+            return self.pool(self.relu2(self.conv2(self.pool(self.relu1(self.conv1(images))))))
+        # The maximum of positive parts is the positive part of the maximum, bit for bit, on a quarter of the places.
+        return self.relu2(self.pool(self.conv2(self.relu1(self.pool(self.conv1(images))))))
 
 
 @BACKBONES.register("benchmark_cnn")

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,7 +23,16 @@ from cxrlens.models.backbones import BACKBONES, Backbone
 @cache
 def timm_names() -> frozenset[str]:
     """Every architecture that this version of timm can build."""
+    import timm  # loading it takes seconds, so only what needs a network or its name does; a report needs neither
+
     return frozenset(timm.list_models())
+
+
+def pretrained_config(name: str) -> Any:
+    """Description by timm of an architecture's own weights; None where it has none."""
+    import timm
+
+    return timm.get_pretrained_cfg(name)
 
 
 class TimmBackbone(Backbone):
@@ -39,6 +47,8 @@ class TimmBackbone(Backbone):
     """
 
     def __init__(self, name: str, size: int) -> None:
+        import timm
+
         super().__init__()
         self.architecture = name
         faults: list[Exception] = []  # errors of a pass come first, since they speak of the images
@@ -79,7 +89,7 @@ class TimmBackbone(Backbone):
         return faults[0]
 
     def _refusal(self, name: str, size: int, fault: Exception) -> UserError:
-        config = timm.get_pretrained_cfg(name)
+        config = pretrained_config(name)
         own = config.input_size[-1] if config else size
         reason = " ".join(str(fault).split())[:150] or type(fault).__name__
         instead = f"give it images of {own} × {own}, which it was made for, or " if own != size else ""
@@ -141,7 +151,7 @@ class TimmBackbone(Backbone):
 
 def _options(name: str, size: int) -> Iterator[dict[str, Any]]:
     """Options of timm for a network without pooling; some networks need an image size, some keep their pooling."""
-    config = timm.get_pretrained_cfg(name)
+    config = pretrained_config(name)
     fixed: dict[str, Any] = {"img_size": size} if config is not None and config.fixed_input_size else {}
     yield {"global_pool": "", **fixed}
     yield fixed

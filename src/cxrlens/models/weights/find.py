@@ -9,12 +9,12 @@ import importlib.util
 import os
 from pathlib import Path
 
-import timm
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 
 from cxrlens.data.download import check_reach
 from cxrlens.errors import UserError, near_miss
 from cxrlens.models.backbones import UNIT, Backbone, Preprocessing
+from cxrlens.models.backbones.timm_family import pretrained_config
 from cxrlens.models.weights.cards import CARDS, WeightCard, own_card, weights_folder
 
 
@@ -41,7 +41,7 @@ def hub_file(backbone: str) -> Path:
         OutOfReach: the hub cannot be reached (reported within 5 seconds) or does not give the file.
         UserError: timm has no weights for this name.
     """
-    config = timm.get_pretrained_cfg(backbone)
+    config = pretrained_config(backbone)
     repository = config.hf_hub_id if config else None
     if not repository:
         raise UserError(f"timm has no pretrained weights for '{backbone}': use weights = 'random' or a file")
@@ -68,20 +68,20 @@ def hub_file(backbone: str) -> Path:
 
 def cached_file(backbone: str) -> Path | None:
     """Path of the weight file of a timm name in the hub's cache on this machine, without the network; or None."""
-    config = timm.get_pretrained_cfg(backbone)
+    config = pretrained_config(backbone)
     cached = try_to_load_from_cache(config.hf_hub_id, FILE) if config and config.hf_hub_id else None
     return Path(cached) if isinstance(cached, str) else None
 
 
 def hub_size(backbone: str) -> int | None:
     """Side of the training images in pixels, by timm's description of its weights; None for an unknown name."""
-    config = timm.get_pretrained_cfg(backbone)
+    config = pretrained_config(backbone)
     return int(config.input_size[-1]) if config else None
 
 
 def hub_preprocessing(backbone: Backbone, name: str) -> Preprocessing:
     """Scale of the training images by timm's description of its weights; [0, 1] for other networks."""
-    config = timm.get_pretrained_cfg(name) if backbone.inner is not backbone else None
+    config = pretrained_config(name) if backbone.inner is not backbone else None
     return Preprocessing(tuple(config.mean), tuple(config.std)) if config else UNIT
 
 
