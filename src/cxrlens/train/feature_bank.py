@@ -34,7 +34,7 @@ from cxrlens.models.classifier import Classifier
 from cxrlens.train.device import Device
 
 FORMAT = 1
-DISK_LIMIT = 20 << 30  # bytes of all features in the cache folder; the least recently used ones are deleted beyond it
+DISK_LIMIT = 20_000_000_000  # bytes of all features in the cache folder; beyond it, the least recently used ones go
 SEGMENT_BYTES, SEGMENT_SECONDS = 256 << 20, 60.0  # a segment is written when it holds, or took, that much
 ITEMS = np.dtype([("item", "S32"), ("crc32", "<u4")])
 
