@@ -89,12 +89,17 @@ class ModelRow(ModelOptions, TrainingOptions):
 
     Attributes:
         size: side of this model's images in pixels, or "weights"; without it, the size in `[images]` holds.
+        views: number of views of each training image that are drawn once, where only the head is trained and
+            `[augment]` is continuous (such as a range of brightness). Each step chooses one of them, and the backbone
+            computes their features once for all seeds and folds. Without it, every step draws a new view and passes it
+            through the backbone. It has no effect on other models.
         instead_of: name of another model. This model is trained only where the weights of that model are not available.
         paper: the paper's AUC and its numbers of images, printed beside the AUC of the run, such as
             `{ auc = 0.672, positives = 79, negatives = 17 }`. Without the numbers, the AUC has no interval.
     """
 
     size: Size | None = None
+    views: int | None = Field(default=None, ge=1, le=1000)
     instead_of: str | None = None
     paper: PaperResult | None = None
 
@@ -102,6 +107,18 @@ class ModelRow(ModelOptions, TrainingOptions):
         "paper_auc": "paper = {{ auc = {0} }}, or with the numbers of images, which give an interval: paper = {{ auc = "
         "{0}, positives = 79, negatives = 17 }}"
     }
+
+    def drawn_views(self, augmentation: Augmentation) -> int | None:
+        """Number of views of an image that are drawn once; None where `views` is not set or has no effect.
+
+        It has none where the backbone is trained, which needs the pixels at every step, where the training images are
+        not augmented, and where the augmentation has few variants, all of which are used.
+
+        Args:
+            augmentation: the study's `[augment]`.
+        """
+        continuous = self.augment and augmentation.variants is None
+        return self.views if continuous and self.trained in ("head", ()) else None
 
 
 class EvaluationOptions(Config):

@@ -56,6 +56,8 @@ def _print_plan(plan: Plan, folder: Path) -> None:
     from rich.table import Table
 
     from cxrlens.cli.terminal import literal, say
+    from cxrlens.text import many
+    from cxrlens.train.feature_bank import DISK_LIMIT, features_folder
 
     console = Console()
     table = Table(
@@ -86,6 +88,19 @@ def _print_plan(plan: Plan, folder: Path) -> None:
         f"{_bytes(sum(row.disk for row in plan.models))} of weights, and up to {_bytes(working)} more while a model "
         f"trains; memory at most about {_bytes(max(row.memory for row in plan.models))}",
     )
+    if features := sum(row.features for row in plan.models):
+        say(
+            console,
+            f"features of frozen backbones in {features_folder()}: up to {_bytes(features)}, computed once for all "
+            f"seeds and folds (of all studies, the cache keeps at most {_bytes(DISK_LIMIT)} of features)",
+        )
+    for row in plan.models:
+        if row.views:
+            say(
+                console,
+                f"{row.name}: {many(row.views, 'drawn view')} of each training image, instead of a new augmentation at "
+                "every step",
+            )
 
 
 def _time(seconds: float) -> str:

@@ -84,7 +84,7 @@ def train_network(
     validation = labelled_images(prepared, evaluation_cache, task.split.validation)
     fit = Fit(
         model, train_images, validation, task.row, prepared.study.augment, task.seed, task.split.fold, device,
-        unit.checkpoint, identity, task.title,
+        unit.checkpoint, identity, task.title, views=task.row.drawn_views(prepared.study.augment),
     )  # fmt: skip
     history = train(fit, progress)
     run.write_table(unit.folder / "history.csv", history)
@@ -95,7 +95,8 @@ def train_network(
         predictions = prediction_table(model, images, device, task.row.name, task.seed, task.split.fold, patients)
         run.write_table(unit.folder / name, predictions)
     save_tensors(unit.weights, model.state_dict())
-    write_text(unit.record, json.dumps(network_record(task.row, model, identity), indent=1) + "\n")
+    record = network_record(task.row, model, identity, task.row.drawn_views(prepared.study.augment))
+    write_text(unit.record, json.dumps(record, indent=1) + "\n")
     unit.checkpoint.unlink(missing_ok=True)
     return time.monotonic() - began
 
@@ -113,7 +114,7 @@ def network_identity(task: TrainingTask, prepared: Prepared, study_dir: Path | N
     content = facts["sha256"]
     inputs: dict[str, Any] = {
         "version": __version__,
-        "row": task.row.model_dump(mode="json", exclude={"paper", "size", "instead_of"}),
+        "row": task.row.model_dump(mode="json", exclude={"paper", "size", "instead_of", "views"}),
         # A checkpoint of a frozen network holds only its head, which is useless with another backbone.
         "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights else None,
         "images": study.images.model_dump(mode="json") | {"size": task.size},
@@ -123,6 +124,8 @@ def network_identity(task: TrainingTask, prepared: Prepared, study_dir: Path | N
         "train": [[image, content[image], prepared.labels[image]] for image in task.split.train],
         "validation": [[image, content[image]] for image in task.split.validation],
     }
+    if views := task.row.drawn_views(study.augment):
+        inputs["views"] = views
     if depths := {image: int(depth) for image, depth in facts["depth"].dropna().items()}:
         inputs["depths"] = depths
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -11,7 +11,9 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cxrlens.arguments import checked
+from cxrlens.data.augment import Parameters
 from cxrlens.models.classifier import Classifier, build_classifier, count_parameters
+from cxrlens.models.heads import head_input
 from cxrlens.pipeline.explain.figure1 import check_named_images
 from cxrlens.pipeline.fit import training_tasks
 from cxrlens.pipeline.prepare import TrainableRow, check_data_given, check_intervals, prepare, trainable_rows
@@ -41,6 +43,9 @@ class PlannedModel:
             at 224 pixels: 5.4 GB estimated, 5.6 GB measured).
         disk: bytes of the weights of its networks.
         working_disk: bytes of the one checkpoint that exists while a network trains.
+        views: number of drawn views of each training image; None where every step draws its augmentation anew, or
+            where the augmentation has few variants.
+        features: bytes of the features of a frozen backbone in the cache folder, shared by its networks.
     """
 
     name: str
@@ -53,6 +58,8 @@ class PlannedModel:
     memory: int
     disk: int
     working_disk: int
+    views: int | None = None
+    features: int = 0
 
 
 @dataclass(frozen=True)
@@ -137,18 +144,26 @@ def _planned_model(
     parameters, trainable = count_parameters(model)
     batch = min(row.batch, train_images)
     pixels = device.put(torch.rand(batch, 1, size, size))
-    step, head, forward, activations = _time_step(model, pixels, device)
+    timed = _time_step(model, pixels, device, row.drawn_views(study.augment) is not None)
+    step, head, forward, activations, size_of_map, size_of_view = timed
     joined = joins_last(model, train_images, row.batch)
     steps = row.steps_an_epoch(train_images, joined) * row.epochs
     variants = study.augment.variants if row.augment else NO_AUGMENTATION.variants
+    views = row.drawn_views(study.augment)
     update = 0.0 if device.is_cuda else trainable * ADAM
-    seconds = steps * (step + update) + forward * (train_images + validation_images * (row.epochs + 1))
+    seconds = networks * (steps * (step + update) + forward * (train_images + validation_images * (row.epochs + 1)))
+    features = 0
     if model.backbone_is_frozen:
-        # The backbone sees validation images twice: before training, and at its end.
-        seconds = steps * (step + update) + forward * (train_images + 2 * validation_images)
-        if variants is not None and steps * batch > len(variants) * train_images:
-            images = (len(variants) + 1) * train_images + 2 * validation_images
-            seconds = steps * (head + update) + forward * images
+        # Each image passes the frozen backbone once without augmentation, for all networks.
+        once, features = train_images + validation_images, size_of_map * (train_images + validation_images)
+        seconds = networks * steps * (step + update) + forward * once
+        if views is not None:
+            seconds = networks * steps * (head + update) + forward * (once + views * train_images)
+            features += size_of_view * views * train_images
+        elif variants is not None and steps * batch > len(variants) * train_images:
+            augmented = len({*variants} - {Parameters()})
+            seconds = networks * steps * (head + update) + forward * (once + augmented * train_images)
+            features += size_of_map * augmented * train_images
     state = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
     return PlannedModel(
         name=row.name,
@@ -157,15 +172,29 @@ def _planned_model(
         steps=steps,
         parameters=parameters,
         trainable_parameters=trainable,
-        seconds=networks * seconds,
+        seconds=seconds,
         memory=int(PROCESS + state + 24 * trainable + 1.5 * activations),
         disk=networks * state,
         working_disk=12 * trainable,
+        views=views,
+        features=features,
     )
 
 
-def _time_step(model: Classifier, pixels: torch.Tensor, device: Device) -> tuple[float, float, float, int]:
-    """Seconds of a training step, of a step of the head and of the forward pass of one image; bytes of activations."""
+def _time_step(
+    model: Classifier, pixels: torch.Tensor, device: Device, views: bool
+) -> tuple[float, float, float, int, int, int]:
+    """Seconds of a training step, of a step of the head and of one image's forward pass; bytes.
+
+    Args:
+        model: the network.
+        pixels: a batch of images.
+        device: device of both.
+        views: whether the head is trained on drawn views.
+
+    Returns:
+        The three times; the bytes of the activations, of one image's feature map and of what the head needs of it.
+    """
     sizes: list[int] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -177,11 +206,15 @@ def _time_step(model: Classifier, pixels: torch.Tensor, device: Device) -> tuple
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         step = _seconds(lambda: _step(model, model(pixels), target), device)
     features = model.features(pixels).detach()
-    head = _seconds(lambda: _step(model, model.logits(features), target), device)
+    needed = head_input(model.head)
+    inputs = needed.of(features)
+    output = needed.output if views else model.head
+    head = _seconds(lambda: _step(model, output(inputs if views else features).squeeze(1), target), device)
     model.eval()
     with torch.inference_mode():
         forward = _seconds(lambda: model(pixels), device) / len(pixels)
-    return step, head, forward, sum(sizes) // 2
+    each_map, each_view = (4 * tensor[0].numel() for tensor in (features, inputs))
+    return step, head, forward, sum(sizes) // 2, each_map, each_view
 
 
 def _step(model: Classifier, logits: torch.Tensor, target: torch.Tensor) -> None:

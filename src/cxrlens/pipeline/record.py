@@ -13,16 +13,19 @@ from cxrlens.run_folder import NetworkFolder
 from cxrlens.study import ModelRow
 
 # The keys that `results.json` repeats for every model.
-RESULT_KEYS = ("parameters", "trainable_parameters", "weights", "preprocessing", "size", "overridden", "instead_of")
+RESULT_KEYS = (
+    "parameters", "trainable_parameters", "weights", "preprocessing", "size", "overridden", "instead_of", "views",
+)  # fmt: skip
 
 
-def network_record(row: ModelRow, model: Classifier, identity: str) -> dict[str, Any]:
+def network_record(row: ModelRow, model: Classifier, identity: str, views: int | None) -> dict[str, Any]:
     """The record of a network.
 
     Args:
         row: row of the study.
         model: the trained network.
         identity: digest of what the weights depend on, see `network_identity`.
+        views: number of drawn views of each training image; None where every step drew its augmentation anew.
     """
     parameters, trainable = count_parameters(model)
     return {
@@ -33,6 +36,7 @@ def network_record(row: ModelRow, model: Classifier, identity: str) -> dict[str,
         "preprocessing": asdict(model.preprocessing),
         "overridden": overridden(model),
         "instead_of": row.instead_of,
+        "views": views,
         "weights": _weights(model.weights),
         "training": row.model_dump(mode="json"),
     }

@@ -17,7 +17,7 @@ from rich.text import Text
 from cxrlens.names import visible
 from cxrlens.report.published import paper_interval, paper_numbers
 from cxrlens.report.results_text import estimate, percent
-from cxrlens.text import interval, number, p_value
+from cxrlens.text import interval, many, number, p_value
 
 Cells = tuple[list[str], list[list[str]]]  # a table as text: header, rows
 RETRAINING = "incl. retraining"  # header of an interval over patients and trainings
@@ -25,16 +25,28 @@ LONGEST_HEADER = len(RETRAINING)  # of a column with numbers in a folded table; 
 
 
 def weight_note_sentences(results: Mapping[str, Any]) -> list[str]:
-    """Notes below Table 1 on models that replace others, and on weights that differ from what the study names.
+    """Notes below Table 1 on models that replace others, on weights that the study does not name, and on drawn views.
 
-    A model has a note if it replaces another model, if its weights are a substitute or were selected by "auto", and if
-    its images differ from those that its weights were trained on.
+    A model has a note if it replaces another model, if its weights are a substitute or were selected by "auto", if
+    its images differ from those that its weights were trained on, and if its training images had a fixed number of
+    drawn views.
 
     Args:
         results: `results.json`.
     """
-    notes = (note(model) for model in results["models"] for note in (_replacement, _selected_weights, _input_override))
+    kinds = (_replacement, _selected_weights, _input_override, _views)
+    notes = (note(model) for model in results["models"] for note in kinds)
     return [note for note in notes if note]
+
+
+def _views(model: Mapping[str, Any]) -> str:
+    views = model.get("views")
+    return (
+        f"{model['name']}: was trained on {many(views, 'drawn view')} of each image, the same for all seeds and folds, "
+        "and not on a new augmentation at every step"
+        if views
+        else ""
+    )
 
 
 def _replacement(model: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""Inputs of the training loop: pixels, or, for a frozen backbone, feature maps that are computed once."""
+"""Inputs of the training loop: pixels, or, for a frozen backbone, features that are computed once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,13 @@ from torch import Tensor
 from cxrlens.data.augment import Augmentation, Parameters, apply
 from cxrlens.data.finding_sets import Pixels
 from cxrlens.models.classifier import Classifier
+from cxrlens.models.heads import HeadInput, head_input
 from cxrlens.train.device import Device
-from cxrlens.train.predict import predict_batches, probabilities
+from cxrlens.train.feature_bank import backbone_key, check_room, item_key, stored_features, stored_shape
+from cxrlens.train.order import Views
+from cxrlens.train.predict import BATCH, predict_batches, probabilities
 
-BANK_LIMIT = 4 << 30  # bytes of feature maps in memory; larger ones are computed at every step
+BANK_LIMIT = 4 << 30  # bytes of the feature maps of a training's images; larger ones are computed at every step
 
 
 @dataclass(frozen=True)
@@ -61,21 +64,54 @@ class PixelInputs:
 
 
 class BankInputs:
-    """Feeds the head with feature maps that were computed once; exact, since the backbone is frozen.
+    """Feeds the head with features that were computed once, which the backbone's being frozen makes exact.
 
-    This needs an augmentation with few variants, such as none or a flip, so that all can be computed.
+    This needs an augmentation with few variants, such as none or a flip, so that all can be computed, or a few drawn
+    views of each image.
     """
 
-    def __init__(self, model: Classifier, features: dict[Parameters, Tensor], device: Device) -> None:
-        self.model, self.features, self.device = model, features, device
+    def __init__(
+        self,
+        model: Classifier,
+        features: Sequence[np.ndarray],
+        variants: Callable[[int], Sequence[Parameters]],
+        needed: HeadInput,
+        device: Device,
+    ) -> None:
+        """Takes the features.
+
+        Args:
+            model: the network.
+            features: features of each variant of each image, first of the first variant of all images.
+            variants: function from a row number to the variants of that image.
+            needed: what the features are, and how the head takes them.
+            device: device of the network.
+        """
+        self.model, self.features, self.variants, self.needed, self.device = model, features, variants, needed, device
+        self._images = len(features) // max(1, len(variants(0)))
 
     def logits(self, rows: np.ndarray, parameters: Sequence[Parameters]) -> Tensor:
         """Logits [b] of augmented images, given by row number."""
-        maps = [self.features[variant][row] for row, variant in zip(rows, parameters, strict=True)]
-        return self.model.logits(self.device.put(torch.stack(maps)))
+        numbers = [self.variants(row).index(variant) for row, variant in zip(rows.tolist(), parameters, strict=True)]
+        some = [self.features[number * self._images + row] for number, row in zip(numbers, rows.tolist(), strict=True)]
+        return self.needed.output(self.device.put(torch.from_numpy(np.stack(some)))).squeeze(1)
 
 
 Inputs = PixelInputs | BankInputs
+
+
+def drawn_views(model: Classifier, data: LabelledImages, augmentation: Augmentation, count: int | None) -> Views | None:
+    """The drawn views of a training; None where each step draws its augmentation anew, or all variants are few.
+
+    Args:
+        model: the network. Only a frozen backbone has drawn views.
+        data: the training images.
+        augmentation: augmentation of the training images.
+        count: number of views of an image that were asked for; None for none.
+    """
+    if count is None or not model.backbone_is_frozen or augmentation.variants is not None:
+        return None
+    return Views(data.images, augmentation, count)
 
 
 def choose_inputs(
@@ -85,8 +121,9 @@ def choose_inputs(
     draws: int,
     device: Device,
     report: Callable[[int, int], None] = lambda done, total: None,
+    views: Views | None = None,
 ) -> Inputs:
-    """Chooses how images reach the network: as feature maps if that is exact, fits in memory and saves time.
+    """Chooses how images reach the network: as features if that is exact, not too large and saves time.
 
     Args:
         model: the network.
@@ -94,60 +131,123 @@ def choose_inputs(
         augmentation: augmentation of the training images.
         draws: number of images that the whole training feeds; feature maps must need fewer passes than that.
         device: device of the network.
-        report: function that gets the numbers of finished and of all feature maps.
+        report: function that gets the numbers of finished and of all features that are not on disk yet.
+        views: drawn views of the training images; they always reach the network as features.
+
+    Raises:
+        UserError: the features of the views take more disk space than the cache may have.
     """
+    images = len(data.images)
+    if views is not None:
+        needed = head_input(model.head)
+        check_room(model.name or "this training", feature_bytes(model, device, needed) * views.count * images)
+        asked = [(row, views.of(row)[number]) for number in range(views.count) for row in range(images)]
+        return BankInputs(model, banked(model, data, asked, device, needed, report), views.of, needed, device)
     variants = augmentation.variants
-    if not model.backbone_is_frozen or variants is None or draws <= len(variants) * len(data.images):
+    if not model.backbone_is_frozen or variants is None or draws <= len(variants) * images:
         return PixelInputs(model, data, device)
     if not bank_fits(model, data, len(variants), device):
         return PixelInputs(model, data, device)
-    total = len(variants) * len(data.images)
-    bank = {}
-    for number, variant in enumerate(variants):
-        finished = number * len(data.images)
-        bank[variant] = feature_maps(
-            model,
-            data,
-            range(len(data.images)),
-            variant,
-            device,
-            lambda done, finished=finished: report(finished + done, total),
-        )
-    return BankInputs(model, bank, device)
+    asked = [(row, variant) for variant in variants for row in range(images)]
+    whole = whole_map(model)
+    return BankInputs(
+        model, banked(model, data, asked, device, whole, report, images), lambda _: variants, whole, device
+    )
+
+
+def whole_map(model: Classifier) -> HeadInput:
+    """The whole feature map as the input of a head: the bits that the network itself computes."""
+    return HeadInput("map", lambda maps: maps, model.head)
+
+
+def feature_bytes(model: Classifier, device: Device, needed: HeadInput) -> int:
+    """Bytes of the features of one view of one image."""
+    shape = stored_shape(backbone_key(model, needed.form, device))
+    if shape is None:
+        blank = torch.zeros(1, 1, model.size, model.size)
+        shape = tuple(_features(model, lambda rows: blank, 1, device, needed).shape[1:])
+    return 4 * int(np.prod(shape))
 
 
 def bank_fits(model: Classifier, data: LabelledImages, variants: int, device: Device) -> bool:
     """Whether the feature maps of all images, `variants` of each, take at most `BANK_LIMIT` bytes."""
     if not data.images:
         return True
-    one = feature_maps(model, data, [0], Parameters(), device)
-    return one.numel() * one.element_size() * variants * len(data.images) <= BANK_LIMIT
+    return feature_bytes(model, device, whole_map(model)) * variants * len(data.images) <= BANK_LIMIT
 
 
-def feature_maps(
+def banked(
     model: Classifier,
     data: LabelledImages,
-    rows: Sequence[int],
-    parameters: Parameters,
+    asked: Sequence[tuple[int, Parameters]],
     device: Device,
-    tell: Callable[[int], None] = lambda done: None,
+    needed: HeadInput,
+    report: Callable[[int, int], None] = lambda done, total: None,
+    series: int | None = None,
+) -> list[np.ndarray]:
+    """Features of augmented images, from the bank on disk, or computed and written there.
+
+    An image has the same features whichever training computes them: always `BATCH` images pass the backbone together,
+    since the number of images, unlike their choice, changes the rounding.
+
+    Args:
+        model: classifier whose backbone is frozen; its mode is left unchanged.
+        data: the images.
+        asked: row number and augmentation of each view.
+        device: device of the network.
+        needed: what is stored of a feature map.
+        report: function that gets the numbers of finished and of all features that are not on disk yet.
+        series: number of views that form a series of batches; the last batch of a series holds what is left, as in
+            `predict_batches`. Without it, all batches are full.
+
+    Returns:
+        The features of each view: arrays of one shape, read-only.
+    """
+    rest = series % BATCH if series else 0
+    sizes = [rest if series and number % series >= series - rest else BATCH for number in range(len(asked))]
+    by_image: dict[int, list[int]] = {}
+    for number, (row, _) in enumerate(asked):
+        by_image.setdefault(row, []).append(number)
+    items = [""] * len(asked)
+    for row, numbers in by_image.items():
+        (pixels,) = data.cache.batch([data.images[row]])
+        for number in numbers:
+            items[number] = item_key(pixels, asked[number][1], sizes[number])
+
+    def compute(missing: list[int]) -> Iterator[tuple[list[int], np.ndarray]]:
+        done = 0
+        for size in sorted({sizes[number] for number in missing}, reverse=True):
+            of_size = [number for number in missing if sizes[number] == size]
+            for start in range(0, len(of_size), size):
+                some = of_size[start : start + size]
+                batch = [asked[number] for number in some + some[-1:] * (size - len(some))]
+                rows, parameters = [row for row, _ in batch], [augmented for _, augmented in batch]
+                pixels = data.pixels(rows, parameters)
+                features = _features(model, lambda rows, pixels=pixels: pixels, size, device, needed)
+                yield some, features[: len(some)].numpy()
+                done += len(some)
+                report(done, len(missing))
+
+    return stored_features(backbone_key(model, needed.form, device), items, compute, BANK_LIMIT)
+
+
+def _features(
+    model: Classifier, load: Callable[[range], Tensor], count: int, device: Device, needed: HeadInput
 ) -> Tensor:
-    """Feature maps float32 [n, c, h, w] on the CPU, always in the same batches so that they come out the same."""
+    """What the head needs of `count` images that pass the backbone together, on the CPU."""
     training = model.training
     model.eval()
-    maps = predict_batches(
-        model.features,
-        lambda some: data.pixels(rows[some.start : some.stop], [parameters] * len(some)),
-        len(rows), device, update=tell,
-    )  # fmt: skip
+    features = predict_batches(
+        lambda images: needed.of(model.features(images).float()), load, count, device, batch=count
+    )
     model.train(training)
-    return maps
+    return features
 
 
 class FixedImages:
     """Images that one network predicts again and again, without augmentation.
 
-    They pass through a frozen backbone only once, if their feature maps fit in memory.
+    They pass through a frozen backbone only once, if their feature maps are not too large: their features are on disk.
 
     Attributes:
         data: the images, in the order of the logits.
@@ -155,9 +255,11 @@ class FixedImages:
 
     def __init__(self, model: Classifier, data: LabelledImages, device: Device) -> None:
         self.model, self.data, self.device = model, data, device
-        rows = range(len(data.images))
-        banked = model.backbone_is_frozen and bank_fits(model, data, 1, device)
-        self._features = feature_maps(model, data, rows, Parameters(), device) if banked and data.images else None
+        kept = model.backbone_is_frozen and bank_fits(model, data, 1, device)
+        asked = [(row, Parameters()) for row in range(len(data.images))]
+        self._features = (
+            banked(model, data, asked, device, whole_map(model), series=len(asked)) if kept and asked else None
+        )
 
     def logits(self) -> np.ndarray:
         """Logits float32 [n] from the model in evaluation mode; its mode is restored."""
@@ -167,8 +269,10 @@ class FixedImages:
             logits = predict_batches(self.model, self.data.pixels, len(self.data.images), self.device)
         else:
             logits = predict_batches(
-                self.model.logits, lambda rows: features[rows.start : rows.stop], len(features), self.device
-            )
+                self.model.logits,
+                lambda rows: torch.from_numpy(np.stack(features[rows.start : rows.stop])),
+                len(features), self.device,
+            )  # fmt: skip
         self.model.train(training)
         return logits.numpy()
 

@@ -25,7 +25,7 @@ from cxrlens.train.checkpoint import (
     save_checkpoint,
 )
 from cxrlens.train.device import Device, keep_freed_memory
-from cxrlens.train.inputs import FixedImages, LabelledImages, choose_inputs
+from cxrlens.train.inputs import FixedImages, LabelledImages, choose_inputs, drawn_views
 from cxrlens.train.order import Order, ends_alone
 from cxrlens.train.training_options import Loss, TrainingOptions, cross_entropy, label_weights, learning_rate
 
@@ -62,6 +62,8 @@ class Fit:
         identity: identity of the study, data and model; no other training resumes from the checkpoint.
         title: name of the training, beside the progress bar and in errors.
         loss: function of logits, labels and weights of the labels.
+        views: number of views of an image that are drawn once, for a frozen backbone under a continuous augmentation;
+            None where every step draws its augmentation anew.
     """
 
     model: Classifier
@@ -76,6 +78,7 @@ class Fit:
     identity: str = ""
     title: str = ""
     loss: Loss = cross_entropy
+    views: int | None = None
 
 
 def train(fit: Fit, progress: Progress = SILENT) -> pd.DataFrame:
@@ -161,14 +164,15 @@ def _train(fit: Fit, progress: Progress) -> pd.DataFrame:
     if min(images, batch) == 1 and (fault := training_fault(fit.model, 1)):
         raise UserError(f"{fit.title}: {fault}")
     join_last = joins_last(fit.model, images, batch)
-    order = Order(images, batch, fit.seed, fit.fold, join_last)
+    augmentation = fit.augmentation if options.augment else NO_AUGMENTATION
+    views = drawn_views(model, fit.data, augmentation, fit.views)
+    order = Order(images, batch, fit.seed, fit.fold, join_last, views)
     steps = options.steps_an_epoch(images, join_last)
     total = steps * options.epochs
-    augmentation = fit.augmentation if options.augment else NO_AUGMENTATION
     with progress.task(f"{fit.title}: features of the frozen backbone", 1) as task:
         task.update(0)
         # `total`, and not the steps that are left: a resumed training must make the same choice.
-        inputs = choose_inputs(model, fit.data, augmentation, total * batch, fit.device, task.update)
+        inputs = choose_inputs(model, fit.data, augmentation, total * batch, fit.device, task.update, views)
         validation = FixedImages(model, fit.validation, fit.device) if fit.validation is not None else None
     weights = label_weights(fit.data.labels, options.class_weights)
     saver = _Saver(fit, model, optimizer)

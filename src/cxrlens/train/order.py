@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +11,29 @@ import numpy as np
 from cxrlens.data.augment import Augmentation, Parameters
 from cxrlens.data.seeds import generator
 
-ORDER, AUGMENT, TORCH = 1, 2, 3  # the first key of each stream of random numbers
+ORDER, AUGMENT, TORCH, VIEW, CHOICE = 1, 2, 3, 4, 5  # the first key of each stream of random numbers
+
+
+@dataclass(frozen=True)
+class Views:
+    """Some views of each image, drawn once from a continuous augmentation; every step chooses one of them.
+
+    The views depend on the augmentation and on the name of the image alone, so they are the same in all trainings. A
+    larger `count` adds views to those of a smaller one.
+
+    Attributes:
+        images: names of the training images.
+        augmentation: augmentation that the views are drawn from.
+        count: number of views of an image.
+    """
+
+    images: tuple[str, ...]
+    augmentation: Augmentation
+    count: int
+
+    def of(self, row: int) -> tuple[Parameters, ...]:
+        """The views of an image, given by its row number."""
+        return _drawn_views(self.augmentation, self.images[row], self.count)
 
 
 @dataclass(frozen=True)
@@ -24,6 +47,7 @@ class Order:
         fold: number of the fold.
         join_last: whether a last batch of one image joins the batch before it, for a network that cannot be trained on
             one image alone.
+        views: drawn views that the steps choose from; None where every step draws its augmentation anew.
     """
 
     images: int
@@ -31,6 +55,7 @@ class Order:
     seed: int
     fold: int
     join_last: bool = False
+    views: Views | None = None
 
     def rows(self, step: int) -> np.ndarray:
         """Row numbers of the images in a step; `step` counts from the start of training."""
@@ -42,8 +67,12 @@ class Order:
 
     def parameters(self, step: int, augmentation: Augmentation) -> list[Parameters]:
         """Parameters of the augmentation, one for each image of the step."""
+        rows = self.rows(step)
+        if self.views is not None:
+            numbers = generator(CHOICE, self.seed, self.fold, step).integers(self.views.count, size=len(rows))
+            return [self.views.of(row)[number] for row, number in zip(rows.tolist(), numbers.tolist(), strict=True)]
         rng = generator(AUGMENT, self.seed, self.fold, step)
-        return [augmentation.sample(rng) for _ in self.rows(step)]
+        return [augmentation.sample(rng) for _ in rows]
 
     def torch_seed(self, step: int) -> int:
         """Seed of the random numbers that the network itself draws in a step, such as those of dropout."""
@@ -71,3 +100,10 @@ def ends_alone(images: int, batch: int) -> bool:
 @lru_cache(maxsize=8)
 def _shuffled(images: int, seed: int, fold: int, number: int) -> np.ndarray:
     return generator(ORDER, seed, fold, number).permutation(images)
+
+
+@lru_cache(maxsize=1 << 14)
+def _drawn_views(augmentation: Augmentation, image: str, count: int) -> tuple[Parameters, ...]:
+    digest = hashlib.sha256(image.encode("utf-8", "surrogatepass")).digest()
+    name = [int.from_bytes(digest[start : start + 4], "big") for start in (0, 4)]
+    return tuple(augmentation.sample(generator(VIEW, *name, number)) for number in range(count))

@@ -56,7 +56,7 @@ def trainer(
         )
         fit = Fit(
             model, images, None, task.row, prepared.study.augment, task.seed, task.split.fold, device,
-            title=f"{task.title}, anew",
+            title=f"{task.title}, anew", views=task.row.drawn_views(prepared.study.augment),
         )  # fmt: skip
         train(fit, progress)
         return predict_logits(model, as_tensor(ArrayImages(validation_pixels).pixels), device)

@@ -116,7 +116,9 @@ def _training(study: Study, rows: list[ModelRow]) -> str:
         rate = f"learning rate {row.learning_rate:g} ({row.schedule.replace('_', ' ')})"
         weighted = ", classes weighted equally" if row.class_weights else ""
         plain = "" if row.augment else ", without augmentation"
-        settings = f"{adam}, {rate}, batch {row.batch}, {many(row.epochs, 'epoch')}{steps}{weighted}{plain}"
+        count = row.drawn_views(study.augment)
+        views = f", on {many(count, 'augmented view')} of each image, drawn once for all trainings" if count else ""
+        settings = f"{adam}, {rate}, batch {row.batch}, {many(row.epochs, 'epoch')}{steps}{weighted}{plain}{views}"
         groups.setdefault(settings, []).append(f"“{row.name}”")
     sentences = [
         f"{joined(names) if len(groups) > 1 else 'All models'}: {settings}." for settings, names in groups.items()
