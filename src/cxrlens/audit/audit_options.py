@@ -17,6 +17,7 @@ class AuditOptions(Config):
     """Options of a run's audit. The networks do not depend on them. Relative paths start from the data folder.
 
     Attributes:
+        with_run: whether `cxrlens run` also audits the run. By default, only `cxrlens audit` does.
         masks: folder of lung masks: PNG files with the names of the images.
         boxes: table of lung boxes with the columns filename, x, y, width and height, in fractions of the image; one row
             per lung.
@@ -28,6 +29,7 @@ class AuditOptions(Config):
         options: options of individual tests, a table for each test.
     """
 
+    with_run: bool = False
     masks: str | None = None
     boxes: str | None = None
     segmenter: str | None = None
