@@ -49,7 +49,7 @@ def run(
     console = Console()
     for part in render({**finished.results, "warnings": []}):  # they were printed before training
         console.print(part)
-    if finished.study.audit.with_run:
+    if finished.study.audit.with_run and (finished.folder.path / "audit.json").exists():
         summary = finished.folder.read_json("audit.json")["summary"]
         for audited in (summary["cohort"], *summary["models"]):
             say(console, f"audit of {audited['name']}: {audited['headline']}")

@@ -205,7 +205,10 @@ def run(
                     make_gallery(first_networks(Run(folder), tasks, prepared, chosen), data_dir, progress)
             if study.audit.with_run:
                 with watch.stage("audit"), progress.task("audit", 1):
-                    audit_prepared(Run(folder), tasks, prepared, chosen, data_dir, study_dir, progress=progress)
+                    try:
+                        audit_prepared(Run(folder), tasks, prepared, chosen, data_dir, study_dir, progress=progress)
+                    except UserError as error:  # the page without an audit says so
+                        progress.say(f"warning: the run was not audited: {error}")
         finally:
             write_environment(folder, prepared.digest, len(prepared.cache.index), chosen, watch, data, study_dir)
         with progress.task("writing the report", 1):

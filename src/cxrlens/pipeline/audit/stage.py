@@ -100,7 +100,7 @@ def audit_run(
     with run.folder.locked("run"):
         environment = run.folder.read_json("environment.json")
         study_dir = study_dir if study_dir is not None else recorded_study_dir(environment)
-        chosen_probes(_names(also), run.study.audit.options)  # an unknown name is an error before any work
+        chosen_probes(_names(also), {})  # an unknown name is an error before any work
         prepared, training_tasks = reopen(run, data, progress)
         data_dir = data if data is not None else environment["data"]
         record = audit_prepared(
@@ -143,7 +143,7 @@ def audit_prepared(
         The content of `audit.json`.
     """
     began, options = time.monotonic(), prepared.study.audit
-    probes = chosen_probes(also, options.options)
+    probes = chosen_probes(also, options.options, options.skip)
     with progress.task("auditing the images", 1):
         cohort_audit, groups = _audit_cohort(run, prepared, progress)
     lungs = LungStore(prepared, data_dir)
@@ -160,6 +160,7 @@ def audit_prepared(
         "maps": maps.record,
         "reuse": reuse(run, training_tasks, prepared, device, study_dir, progress),
         "lungs": audited.lungs,
+        "skipped": [name for name in options.skip if name not in probes],
         "seconds": round(time.monotonic() - began, 1),
     }
     record["summary"] = summary(record["findings"], run.results)
