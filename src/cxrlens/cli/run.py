@@ -52,7 +52,7 @@ def run(
     if finished.study.audit.with_run and (finished.folder.path / "audit.json").exists():
         summary = finished.folder.read_json("audit.json")["summary"]
         for audited in (summary["cohort"], *summary["models"]):
-            say(console, f"audit of {audited['name']}: {audited['headline']}")
+            say(console, f"Audit, {audited['name']}: {audited['headline']}")
     say(console, f"run folder: {folder}")
 
 
