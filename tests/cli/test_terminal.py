@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,38 @@ def test_a_bars_title_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
         task.update(1, model="[/x]")
         for column in bars.bars.columns:
             column(bars.bars.tasks[0])
+
+
+def test_a_log_gets_a_line_after_ten_seconds_of_silence_and_no_bars(capsys) -> None:
+    now = [0.0]
+    bars = Bars(lambda: now[0])
+    printed: list[str] = []
+
+    def wait(seconds: int) -> list[str]:
+        for _ in range(seconds):
+            now[0] += 1
+            bars.break_silence()
+        printed[:] = capsys.readouterr().err.splitlines()
+        return printed
+
+    assert wait(9) == [] and wait(1) == ["[0:10] working"]
+    with bars.task("networks", 4), bars.task("small [b]net[/b] (seed 0)", 160) as task:
+        task.update(64, epoch=4, loss=0.6)
+        assert wait(9) == []
+        bars.say("a line of its own")
+        assert wait(9) == ["a line of its own"] and wait(2) == [
+            "[0:29] small [b]net[/b] (seed 0): 64 of 160, epoch 4 · loss 0.600"
+        ]
+    with bars.task("writing the report", 1):
+        assert wait(60) == [f"[{at // 60}:{at % 60:02}] writing the report" for at in range(39, 90, 10)]
+
+
+def test_the_lines_of_a_log_come_by_themselves(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cxrlens.cli.progress.QUIET", 0.01)
+    with Bars() as bars, bars.task("reading images", 3) as task:
+        task.update(2)
+        time.sleep(1.5)
+    assert capsys.readouterr().err.startswith("[0:01] reading images: 2 of 3")
 
 
 def test_python_m_and_completion_know_the_programs_name() -> None:

@@ -7,6 +7,7 @@ import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -189,6 +190,30 @@ def test_the_cohort_is_listed_without_drawing_and_read_on_demand(monkeypatch: py
     np.testing.assert_array_equal(decoded.pixels, truth.pixels)
     assert truth.facts.label == row["label"] and truth.facts.view == row["view"] and len(decoded.sha256) == 64
     assert decoded.sha256 == cohort.read(row["path"]).sha256
+
+
+def test_another_size_and_the_lungs_of_an_image_need_no_second_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered = []
+
+    def counted(*arguments: Any) -> PhantomImage:
+        rendered.append(arguments)
+        return render(*arguments)
+
+    monkeypatch.setattr(phantom_module, "render", counted)
+    source, truths = (
+        Phantom(size=80, seed=77, patients=3),
+        [render(n, 1, PhantomOptions(size=80, seed=77)) for n in range(3)],
+    )
+    paths = [f"phantom:{number}/1" for number in range(3)]
+    for _ in range(2):
+        for path, truth in zip(paths, truths, strict=True):
+            decoded = source.read(path)
+            assert decoded.pixels.dtype == truth.pixels.dtype and decoded.pixels.tobytes() == truth.pixels.tobytes()
+            decoded.pixels[:] = 0  # what a caller does with its copy
+            np.testing.assert_array_equal(source.lungs(path), truth.lungs)
+    assert len(rendered) == 3
+    Phantom(size=80, seed=78, patients=3).read(paths[0])
+    assert len(rendered) == 4, "another population"
 
 
 @pytest.mark.parametrize("cell", ["phantom:3", "images/a.png", "phantom:-1/2", ""])

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from cxrlens.audit.probes import PROBES
+from cxrlens.audit.probes import PROBES, ModelProbe
 from cxrlens.config import Config, parse
 from cxrlens.errors import UserError
 from cxrlens.explain.methods import METHODS
@@ -17,6 +17,7 @@ class AuditOptions(Config):
     """Options of a run's audit. The networks do not depend on them. Relative paths start from the data folder.
 
     Attributes:
+        with_run: whether `cxrlens run` also audits the run. By default, only `cxrlens audit` does.
         masks: folder of lung masks: PNG files with the names of the images.
         boxes: table of lung boxes with the columns filename, x, y, width and height, in fractions of the image; one row
             per lung.
@@ -25,9 +26,11 @@ class AuditOptions(Config):
         methods: attribution methods whose maps are evaluated.
         images: number of validation images, of both classes, whose maps are evaluated; `--full` takes all.
         steps: number of steps in the deletion, insertion and ROAD curves.
+        skip: names of tests of the networks that are left out, to save time; the report names them.
         options: options of individual tests, a table for each test.
     """
 
+    with_run: bool = False
     masks: str | None = None
     boxes: str | None = None
     segmenter: str | None = None
@@ -35,6 +38,7 @@ class AuditOptions(Config):
     methods: tuple[str, ...] = Field(default=("grad_cam", "saliency"), min_length=1)
     images: int = Field(default=24, ge=4)
     steps: int = Field(default=10, ge=2, le=100)
+    skip: tuple[str, ...] = ()
     options: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @field_validator("methods")
@@ -42,6 +46,17 @@ class AuditOptions(Config):
     def _methods(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             _check(lambda name=name: METHODS[name])
+        return names
+
+    @field_validator("skip")
+    @classmethod
+    def _skip(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            _check(lambda name=name: PROBES[name])
+            if not issubclass(PROBES[name], ModelProbe) or PROBES[name].by_choice:
+                left_out = [probe for probe in PROBES if issubclass(PROBES[probe], ModelProbe)]
+                left_out = [probe for probe in left_out if not PROBES[probe].by_choice]
+                raise ValueError(f"only tests of the networks can be left out: {', '.join(left_out)}; got '{name}'")
         return names
 
     @field_validator("options")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,16 @@ class ModelCase:
     def predict(self, pixels: Tensor) -> np.ndarray:
         """Logits float64 [n] of images [n, 1, size, size] in [0, 1]."""
         return predict_logits(self.model, pixels, self.device)
+
+    @cached_property
+    def own_features(self) -> np.ndarray:
+        """`features` of the unaltered validation images, computed once for all probes."""
+        return self.features(self.pixels)
+
+    @cached_property
+    def training_features(self) -> np.ndarray:
+        """`features` of the unaltered training images, computed once for all probes."""
+        return self.features(self.training.pixels)
 
     def features(self, pixels: Tensor) -> np.ndarray:
         """The backbone's map averaged over its places, float32 [n, c]."""

@@ -17,12 +17,13 @@ from cxrlens.errors import UserError
 Options = Mapping[str, Mapping[str, Any]]
 
 
-def chosen_probes(also: Sequence[str], options: Options) -> dict[str, ModelProbe]:
+def chosen_probes(also: Sequence[str], options: Options, skip: Sequence[str] = ()) -> dict[str, ModelProbe]:
     """The probes of a trained network, with their options.
 
     Args:
         also: names of probes that run only by choice and are requested.
         options: name of a probe → its options.
+        skip: names of probes that are left out.
 
     Raises:
         UserError: a name is unknown, or is that of a cohort probe.
@@ -35,7 +36,7 @@ def chosen_probes(also: Sequence[str], options: Options) -> dict[str, ModelProbe
         kind = PROBES[name]
         if issubclass(kind, ModelProbe):
             probe = parse(kind, options.get(name, {}), f"[audit.options.{name}]")
-            if name in also or not probe.by_choice:
+            if name in also or not (probe.by_choice or name in skip):
                 probes[name] = probe
     return probes
 

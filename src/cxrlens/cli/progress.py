@@ -1,8 +1,10 @@
-"""Progress on the terminal: bars on standard error, so that standard output stays clean."""
+"""Progress on standard error, so that standard output stays clean: bars on a terminal, and lines elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +25,9 @@ from cxrlens.names import visible
 LABELS = {"auc": "AUC", "validation_auc": "val. AUC"}
 
 
+QUIET = 10.0  # seconds without a line after which a log gets one
+
+
 class _Bar:
     def __init__(self, bars: Progress, task: TaskID) -> None:
         self.bars, self.task = bars, task
@@ -34,9 +39,15 @@ class _Bar:
 
 
 class Bars:
-    """Progress bars with values beside them and the time left; a context manager around all work."""
+    """Progress bars with values beside them and the time left; a context manager around all work.
 
-    def __init__(self) -> None:
+    A file or a pipe gets no bars. There, a line says what is being done whenever nothing was printed for 10 seconds.
+
+    Args:
+        clock: function that gives the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = Console(stderr=True)
         self.bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -50,12 +61,18 @@ class Bars:
             transient=True,
             disable=not self.console.is_terminal,  # a log needs no bars
         )
+        self._clock = clock
+        self._began = self._spoke = clock()
+        self._finished = threading.Event()
 
     def __enter__(self) -> Bars:
         self.bars.start()
+        if not self.console.is_terminal:
+            threading.Thread(target=self._speak, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._finished.set()
         self.bars.stop()
 
     @contextmanager
@@ -69,4 +86,24 @@ class Bars:
 
     def say(self, line: str) -> None:
         """One line above the bars."""
+        self._spoke = self._clock()
         say(self.console, line)
+
+    def break_silence(self) -> None:
+        """Prints what is being done, and how long the command has run, if nothing was printed for 10 seconds."""
+        now = self._clock()
+        if now - self._spoke >= QUIET:
+            minutes, seconds = divmod(round(now - self._began), 60)
+            self.say(f"[{minutes}:{seconds:02}] {self._state()}")
+
+    def _state(self) -> str:
+        tasks = list(self.bars.tasks)
+        if not tasks:
+            return "working"
+        last = tasks[-1]
+        steps = f": {last.completed:.0f} of {last.total:.0f}" if last.total and last.total > 1 else ""
+        return last.description + steps + (f", {last.fields['values']}" if last.fields["values"] else "")
+
+    def _speak(self) -> None:
+        while not self._finished.wait(1):
+            self.break_silence()

@@ -28,9 +28,11 @@ def run(
 
     from cxrlens.cli.progress import Bars
     from cxrlens.cli.terminal import say
-    from cxrlens.pipeline import plan, run
-    from cxrlens.report.tables import render
-    from cxrlens.study import default_out
+
+    with Bars() as bars, bars.task("starting", 1):  # importing PyTorch for the first time takes a while
+        from cxrlens.pipeline import plan, run
+        from cxrlens.report.tables import render
+        from cxrlens.study import default_out
 
     folder = out or default_out(study)
     if dry_run:
@@ -47,6 +49,10 @@ def run(
     console = Console()
     for part in render({**finished.results, "warnings": []}):  # they were printed before training
         console.print(part)
+    if finished.study.audit.with_run and (finished.folder.path / "audit.json").exists():
+        summary = finished.folder.read_json("audit.json")["summary"]
+        for audited in (summary["cohort"], *summary["models"]):
+            say(console, f"Audit, {audited['name']}: {audited['headline']}")
     say(console, f"run folder: {folder}")
 
 

@@ -12,6 +12,7 @@ from cxrlens.drawing import escape, without_font
 from cxrlens.errors import UserError
 from cxrlens.evaluate.evaluate import evaluate
 from cxrlens.files import write_text
+from cxrlens.pipeline.audit.stage import audit_prepared
 from cxrlens.pipeline.environment import Stopwatch, earlier_stages, write_environment
 from cxrlens.pipeline.explain.figure1 import check_named_images
 from cxrlens.pipeline.explain.figure_networks import first_networks
@@ -191,20 +192,27 @@ def run(
                     progress.say(
                         f"{training_task.title}: " + (f"trained in {seconds:.0f} s" if seconds else "already trained")
                     )
-            with watch.stage("evaluate"):
+            with watch.stage("evaluate"), progress.task("evaluating", 1):
                 evaluate_run(
                     folder, study, tasks, cohort_counts(prepared), prepared.groups, prepared.warnings, skipped,
                     prepared.cache.depth,
                 )  # fmt: skip
             if study.explain.figures:
-                with watch.stage("explain"):
+                with watch.stage("explain"), progress.task("figures", 1):
                     explain_run(Run(folder), tasks, prepared, chosen, progress)
             if study.explain.gallery:
-                with watch.stage("gallery"):
+                with watch.stage("gallery"), progress.task("gallery of the validation images", 1):
                     make_gallery(first_networks(Run(folder), tasks, prepared, chosen), data_dir, progress)
+            if study.audit.with_run:
+                with watch.stage("audit"), progress.task("audit", 1):
+                    try:
+                        audit_prepared(Run(folder), tasks, prepared, chosen, data_dir, study_dir, progress=progress)
+                    except UserError as error:  # the page without an audit says so
+                        progress.say(f"warning: the run was not audited: {error}")
         finally:
             write_environment(folder, prepared.digest, len(prepared.cache.index), chosen, watch, data, study_dir)
-        write_page(folder)
+        with progress.task("writing the report", 1):
+            write_page(folder)
     return Run(folder)
 
 

@@ -11,10 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from cxrlens.audit.audit_options import AuditOptions
 from cxrlens.audit.base import AuditResult, plain_result
 from cxrlens.audit.case import ModelCase
 from cxrlens.audit.network import chosen_probes
 from cxrlens.audit.probes import PROBES, ModelProbe
+from cxrlens.config import parse
 from cxrlens.errors import UserError
 from support.network_cases import CENTRE, asked, brightened, half, network, network_case, no_lungs, noise
 
@@ -137,6 +139,18 @@ def test_those_who_train_wait_until_they_are_named() -> None:
     assert by_choice == parts | {"permuted_labels_retrained"}
     assert set(chosen_probes((), {})) == set(NAMES) - by_choice
     assert set(chosen_probes(("permuted_labels_retrained",), {})) == set(NAMES) - parts
+
+
+def test_a_study_leaves_out_tests_of_the_networks_and_no_others() -> None:
+    default = set(chosen_probes((), {}))
+    assert set(chosen_probes((), {}, ("planted_marker", "text"))) == default - {"planted_marker", "text"}
+    assert "text" in chosen_probes(("text",), {}, ("text",)), "whoever asks for it by name gets it"
+    assert parse(AuditOptions, {"skip": ["text"]}, "[audit]").skip == ("text",)
+    for name, message in (("metadata_only", "only tests of the networks"), ("txet", "did you mean 'text'")):
+        with pytest.raises(UserError, match=message):
+            parse(AuditOptions, {"skip": [name]}, "[audit]")
+    with pytest.raises(UserError, match=r"corners, .*got 'lungs_removed_retrained'"):
+        parse(AuditOptions, {"skip": ["lungs_removed_retrained"]}, "[audit]")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_a_cohorts_with_where_it_is_asked() -> None:

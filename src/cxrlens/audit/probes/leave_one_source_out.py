@@ -28,7 +28,7 @@ class LeaveOneSourceOut(ModelProbe):
 
     def results(self, case: ModelCase) -> list[AuditResult]:
         """One result for each column with several groups."""
-        features = case.features(case.pixels)
+        features = case.own_features
         return [self._of(case, column, features) for column in COLUMNS if case.table[column].nunique() > 1]
 
     def _of(self, case: ModelCase, column: str, features: np.ndarray) -> AuditResult:

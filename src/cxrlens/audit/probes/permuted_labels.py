@@ -36,7 +36,7 @@ class PermutedLabels(ModelProbe):
     def results(self, case: ModelCase) -> list[AuditResult]:
         """One result."""
         statistic, training = "AUC of a linear head trained on shuffled labels", case.training
-        train_features, features = case.features(training.pixels), case.features(case.pixels)
+        train_features, features = case.training_features, case.own_features
         names = np.unique(np.concatenate([training.patients, case.patients]).astype(str))
         train_patients = np.searchsorted(names, training.patients.astype(str))
         patients = np.searchsorted(names, case.patients.astype(str))

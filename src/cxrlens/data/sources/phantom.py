@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,17 @@ from cxrlens.errors import UserError
 from cxrlens.files import write_atomically, write_text
 
 Count = Annotated[int, Field(ge=1)]
+KEPT, KEPT_SIDE = 1024, 320  # rendered images that stay in memory, and their largest side: about 100 MB at most
+
+
+def _grey_and_lungs(patient: int, image: int, options: PhantomOptions) -> tuple[np.ndarray, np.ndarray]:
+    """The grey levels of an image, uint8 [height, width], and its lungs, eight pixels in a byte."""
+    rendered = render(patient, image, options)
+    return np.round(rendered.pixels[0] * 255).astype(np.uint8), np.packbits(rendered.lungs)
+
+
+# Rendering takes far longer than resizing, and a run needs an image at several sizes, and its lungs.
+_kept_grey_and_lungs = lru_cache(KEPT)(_grey_and_lungs)
 
 
 @SOURCES.register("phantom")
@@ -70,9 +82,9 @@ class Phantom(PhantomOptions, Source):
         Raises:
             UserError: the cell does not have this form.
         """
-        pixels = self.truth(path).pixels
-        height, width = pixels.shape[1:]
-        digest = hashlib.sha256(f"{height}x{width}:".encode() + np.round(pixels * 255).astype(np.uint8).tobytes())
+        grey, _ = self._rendered(path)
+        height, width = grey.shape
+        digest = hashlib.sha256(f"{height}x{width}:".encode() + grey.tobytes())
         facts: dict[str, object] = {
             "width": width,
             "height": height,
@@ -81,18 +93,20 @@ class Phantom(PhantomOptions, Source):
             "format": "phantom",
             "bits": 8,
         }
-        return Decoded(pixels, facts, (), digest.hexdigest())
+        return Decoded((grey.astype(np.float32) / 255)[None], facts, (), digest.hexdigest())
 
     def truth(self, path: str) -> PhantomImage:
         """Renders an image with its masks and facts; the argument is that of `read`."""
-        match = re.fullmatch(r"phantom:(\d+)/(\d+)", path)
-        if not match:
-            raise UserError(f"a phantom image is named like 'phantom:3/1' (patient 3, image 1); got {path!r}")
-        return render(int(match[1]), int(match[2]), self.options)
+        return render(*_seeds(path), self.options)
 
     def lungs(self, path: str) -> np.ndarray:
         """The true lung fields of an image, bool [height, width]; the argument is that of `read`."""
-        return self.truth(path).lungs
+        grey, lungs = self._rendered(path)
+        return np.unpackbits(lungs, count=grey.size).reshape(grey.shape).astype(bool)
+
+    def _rendered(self, path: str) -> tuple[np.ndarray, np.ndarray]:
+        draw = _kept_grey_and_lungs if self.size <= KEPT_SIDE else _grey_and_lungs
+        return draw(*_seeds(path), self.options)
 
     def export(self, folder: Path) -> Iterator[str]:
         """Writes the data set image by image: `images/*.png`, `masks/{lungs,finding,marker}/*.png` and `cohort.csv`.
@@ -152,6 +166,13 @@ class Phantom(PhantomOptions, Source):
             "notes": facts.notes,
             "path": f"phantom:{patient}/{image}",
         }
+
+
+def _seeds(path: str) -> tuple[int, int]:
+    match = re.fullmatch(r"phantom:(\d+)/(\d+)", path)
+    if not match:
+        raise UserError(f"a phantom image is named like 'phantom:3/1' (patient 3, image 1); got {path!r}")
+    return int(match[1]), int(match[2])
 
 
 def _write(path: Path, levels: np.ndarray) -> None:

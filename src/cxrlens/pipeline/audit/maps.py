@@ -73,7 +73,8 @@ def audit_maps(
     rows = np.arange(len(labels)) if full else sample(labels, patients, options.images, seed)
     seeds = sorted({task.seed for task in training_tasks})
     made_from = {
-        "audit": options.model_dump(mode="json", exclude={"options", "images"}), "rows": rows.tolist(), "seeds": seeds,
+        "audit": options.model_dump(mode="json", exclude={"options", "images", "with_run", "skip"}),
+        "rows": rows.tolist(), "seeds": seeds,
         "evaluation": prepared.study.evaluation.model_dump(mode="json", exclude={"draws"}), "files": cases.files,
     }  # fmt: skip
     results: list[AuditResult] = []

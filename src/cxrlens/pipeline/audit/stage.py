@@ -24,6 +24,7 @@ from cxrlens.pipeline.check import cohort_case
 from cxrlens.pipeline.environment import recorded_study_dir
 from cxrlens.pipeline.explain.figure_networks import FigureNetwork, first_networks
 from cxrlens.pipeline.finished_run import FinishedRun, reopen
+from cxrlens.pipeline.fit import TrainingTask
 from cxrlens.pipeline.prepare import Prepared, cohort_duplicates
 from cxrlens.pipeline.report import write_page
 from cxrlens.progress import SILENT, Progress
@@ -31,13 +32,13 @@ from cxrlens.report.audit_words import summary
 from cxrlens.report.figures import audit_figure, evidence_figure, save
 from cxrlens.run_folder import SCHEMA_VERSION
 from cxrlens.study import Study
-from cxrlens.train.device import choose_device
+from cxrlens.train.device import Device, choose_device
 
 EvidenceImages = Mapping[str, Mapping[str, np.ndarray]]
 
 
 def write_outputs(run: FinishedRun, record: dict[str, Any], evidence: EvidenceImages) -> None:
-    """Writes `audit.json`, the summary `audit.md`, the figures, and the report again.
+    """Writes `audit.json`, the summary `audit.md` and the figures.
 
     Args:
         run: the audited run.
@@ -50,7 +51,6 @@ def write_outputs(run: FinishedRun, record: dict[str, Any], evidence: EvidenceIm
     model_results = [result for result in record["findings"] if result["model"] is not None]
     save(audit_figure(model_results), folder / "figures" / "audit.png")
     _draw_evidence(run, model_results, evidence)
-    write_page(run.folder)
 
 
 def _draw_evidence(run: FinishedRun, results: Sequence[dict[str, Any]], evidence: EvidenceImages) -> None:
@@ -98,34 +98,73 @@ def audit_run(
     """
     chosen = choose_device(device)
     with run.folder.locked("run"):
-        began, environment = time.monotonic(), run.folder.read_json("environment.json")
+        environment = run.folder.read_json("environment.json")
         study_dir = study_dir if study_dir is not None else recorded_study_dir(environment)
-        study_dir = Path(study_dir) if study_dir is not None else None
-        options = run.study.audit
-        also = (also,) if isinstance(also, str) else also
-        probes = chosen_probes(also, options.options)
+        chosen_probes(_names(also), {})  # an unknown name is an error before any work
         prepared, training_tasks = reopen(run, data, progress)
         data_dir = data if data is not None else environment["data"]
-        data_dir = Path(data_dir) if data_dir is not None else None
+        record = audit_prepared(
+            run, training_tasks, prepared, chosen, Path(data_dir) if data_dir is not None else None,
+            Path(study_dir) if study_dir is not None else None, _names(also), full, progress,
+        )  # fmt: skip
+        write_page(run.folder)
+    return record
+
+
+def _names(also: str | Sequence[str]) -> Sequence[str]:
+    return (also,) if isinstance(also, str) else also
+
+
+def audit_prepared(
+    run: FinishedRun,
+    training_tasks: Sequence[TrainingTask],
+    prepared: Prepared,
+    device: Device,
+    data_dir: Path | None,
+    study_dir: Path | None,
+    also: Sequence[str] = (),
+    full: bool = False,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """Audits a run whose images are prepared and whose folder is locked; writes all but the page.
+
+    Args:
+        run: the run; its networks are trained and evaluated.
+        training_tasks: the finished training tasks of the run.
+        prepared: cohort, splits and cached images of the run.
+        device: device on which the networks run.
+        data_dir: folder of the images; None if the source has no folder.
+        study_dir: folder that relative weight paths start from.
+        also: names of further tests, which train networks.
+        full: whether maps are evaluated on every validation image, not on a sample.
+        progress: display of the work in progress.
+
+    Returns:
+        The content of `audit.json`.
+    """
+    began, options = time.monotonic(), prepared.study.audit
+    probes = chosen_probes(also, options.options, options.skip)
+    with progress.task("auditing the images", 1):
         cohort_audit, groups = _audit_cohort(run, prepared, progress)
-        lungs = LungStore(prepared, data_dir)
-        retrain = any(probe.by_choice for probe in probes.values())
-        cases = Cases(lungs, data_dir, groups, study_dir, retrain, progress)
-        networks = first_networks(run, training_tasks, prepared, chosen)
-        audited = audit_networks(networks, cases, probes, prepared.study, progress)
-        level = prepared.study.evaluation.level
-        maps = audit_maps(training_tasks, networks, cases, options, full, progress)
-        results = [*cohort_audit, *settle(audited.results, level), *maps.results]
-        record: dict[str, Any] = {
-            "schema_version": SCHEMA_VERSION,
-            "findings": [plain_result(result) for result in results],
-            "maps": maps.record,
-            "reuse": reuse(run, training_tasks, prepared, chosen, study_dir, progress),
-            "lungs": audited.lungs,
-            "seconds": round(time.monotonic() - began, 1),
-        }
-        record["summary"] = summary(record["findings"], run.results)
-        write_outputs(run, record, audited.evidence)
+    lungs = LungStore(prepared, data_dir)
+    retrain = any(probe.by_choice for probe in probes.values())
+    cases = Cases(lungs, data_dir, groups, study_dir, retrain, progress)
+    networks = first_networks(run, training_tasks, prepared, device)
+    audited = audit_networks(networks, cases, probes, prepared.study, progress)
+    level = prepared.study.evaluation.level
+    maps = audit_maps(training_tasks, networks, cases, options, full, progress)
+    results = [*cohort_audit, *settle(audited.results, level), *maps.results]
+    record: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "findings": [plain_result(result) for result in results],
+        "maps": maps.record,
+        "reuse": reuse(run, training_tasks, prepared, device, study_dir, progress),
+        "lungs": audited.lungs,
+        "skipped": [name for name in options.skip if name not in probes],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    record["summary"] = summary(record["findings"], run.results)
+    write_outputs(run, record, audited.evidence)
     return record
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -58,7 +59,19 @@ class FigureNetwork:
     def cohort_logits(self, progress: Progress) -> np.ndarray:
         """The network's logit of every readable image of the cohort, [images]."""
         images = self.prepared.cohort.readable["image"].tolist()
-        return reference_activations(self.network(), [Objective.logit()], self.pixels(images), progress=progress)[0]
+        logits = self._predicted().reindex(images)
+        rest = logits.index[logits.isna()].tolist()
+        if rest:
+            objectives = [Objective.logit()]
+            logits[rest] = reference_activations(self.network(), objectives, self.pixels(rest), progress=progress)[0]
+        return logits.to_numpy(np.float32)
+
+    def _predicted(self) -> pd.Series:
+        """Logits by image that the run has already predicted, of images as `pixels` gives them."""
+        unit = self.task.unit(self.run.folder)
+        names = ("predictions.csv", "train_predictions.csv")
+        tables = [self.run.folder.read_table(unit.folder / name) for name in names]
+        return pd.concat(tables).drop_duplicates("image").set_index("image")["logit"]
 
     def pixels(self, images: Sequence[str]) -> Tensor:
         """Images as this network gets them for validation, float32 [n, 1, size, size] in [0, 1]."""

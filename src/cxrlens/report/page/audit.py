@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cxrlens.report.audit_words import SYMBOLS, cohort_cells, overall_verdict
+from cxrlens.report.audit_words import PROBE_TEXTS, SYMBOLS, cohort_cells, overall_verdict
 from cxrlens.report.page.blocks import Block, Note, Section, Words, figure, table
 from cxrlens.report.page.summary import audit_results, audit_summary
 from cxrlens.report.report_data import ReportData
 from cxrlens.report.results_text import estimate, exclusions_text
 from cxrlens.report.tables import Cells
-from cxrlens.text import interval, number, p_value
+from cxrlens.text import interval, joined, number, p_value
 
 TITLE = "Audit: possible shortcuts"
+CONTROL_TITLE = "the audit's control with a planted marker"
 
 
 def audit(report: ReportData) -> Section:
@@ -33,7 +34,7 @@ def audit(report: ReportData) -> Section:
         for result in results
         if result["model"] and result["verdict"] == "flag"
     ]
-    blocks: list[Block] = [Words([summary["notice"]], "soft")]
+    blocks: list[Block] = [Words([summary["notice"], *_extent(report)], "soft")]
     for part, model in ((summary["cohort"], None), *((part, part["name"]) for part in summary["models"])):
         verdict = overall_verdict([result for result in results if result["model"] == model])
         blocks.append(Note({"auc": "", **part, "symbol": SYMBOLS["flag" if part["flags"] else verdict]}))
@@ -63,6 +64,22 @@ def audit(report: ReportData) -> Section:
         )
     )
     return Section("audit", TITLE, blocks)
+
+
+def _extent(report: ReportData) -> list[str]:
+    """What the audit left out: tests that the study skips, and validation images whose maps were not evaluated."""
+    audit, sentences = report.audit or {}, []
+    skipped = [PROBE_TEXTS[name].title if name in PROBE_TEXTS else CONTROL_TITLE for name in audit.get("skipped", [])]
+    if skipped:
+        sentences.append(f"The study left these tests out: {joined(skipped)}.")
+    images = len((audit.get("maps") or {}).get("images", []))
+    of = report.results["models"][0]["images"]
+    if 0 < images < of:
+        sentences.append(
+            f"Whether maps can be trusted was tested on {images} of {of} validation images; `cxrlens audit RUN --full` "
+            "takes all."
+        )
+    return sentences
 
 
 def model_cells(results: Sequence[dict[str, Any]]) -> Cells:
