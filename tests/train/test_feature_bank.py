@@ -356,6 +356,18 @@ def test_the_least_recently_used_features_make_room(monkeypatch: pytest.MonkeyPa
     assert {folder.parent.name for folder in features_folder().glob("*/segment-*")} == {"old", "new", "next"}
 
 
+def test_own_features_that_are_not_needed_make_room_and_those_that_are_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    for item in "ab":
+        store(item)
+    for segment in features_folder().glob("key/segment-*"):
+        os.utime(segment, (time.time() - 300,) * 2)
+    size = sum(file.stat().st_size for file in segment.glob("*"))
+    monkeypatch.setattr(feature_bank, "DISK_LIMIT", 2 * size)
+    computed: list[str] = []
+    assert store("ac", computed) == [97, 99] and store("ac", computed) == [97, 99] and computed == ["c"]
+    assert store("b", computed) == [98] and computed == ["c", "b"]
+
+
 def test_views_that_take_too_much_room_are_refused_with_what_to_do(images, monkeypatch) -> None:
     monkeypatch.setattr(feature_bank, "DISK_LIMIT", 10_000)
     with pytest.raises(UserError, match=r"a row: the features of its views would take .* use fewer views"):

@@ -144,8 +144,7 @@ def _planned_model(
     parameters, trainable = count_parameters(model)
     batch = min(row.batch, train_images)
     pixels = device.put(torch.rand(batch, 1, size, size))
-    timed = _time_step(model, pixels, device, row.drawn_views(study.augment) is not None)
-    step, head, forward, activations, size_of_map, size_of_view = timed
+    step, head, forward, activations = _time_step(model, pixels, device)
     joined = joins_last(model, train_images, row.batch)
     steps = row.steps_an_epoch(train_images, joined) * row.epochs
     variants = study.augment.variants if row.augment else NO_AUGMENTATION.variants
@@ -155,10 +154,11 @@ def _planned_model(
     features = 0
     if model.backbone_is_frozen:
         # Each image passes the frozen backbone once without augmentation, for all networks.
+        head_on_views, size_of_map, size_of_view = _time_features(model, pixels, device)
         once, features = train_images + validation_images, size_of_map * (train_images + validation_images)
         seconds = networks * steps * (step + update) + forward * once
         if views is not None:
-            seconds = networks * steps * (head + update) + forward * (once + views * train_images)
+            seconds = networks * steps * (head_on_views + update) + forward * (once + views * train_images)
             features += size_of_view * views * train_images
         elif variants is not None and steps * batch > len(variants) * train_images:
             augmented = len({*variants} - {Parameters()})
@@ -181,20 +181,8 @@ def _planned_model(
     )
 
 
-def _time_step(
-    model: Classifier, pixels: torch.Tensor, device: Device, views: bool
-) -> tuple[float, float, float, int, int, int]:
-    """Seconds of a training step, of a step of the head and of one image's forward pass; bytes.
-
-    Args:
-        model: the network.
-        pixels: a batch of images.
-        device: device of both.
-        views: whether the head is trained on drawn views.
-
-    Returns:
-        The three times; the bytes of the activations, of one image's feature map and of what the head needs of it.
-    """
+def _time_step(model: Classifier, pixels: torch.Tensor, device: Device) -> tuple[float, float, float, int]:
+    """Seconds of a training step, of a step of the head and of the forward pass of one image; bytes of activations."""
     sizes: list[int] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -206,15 +194,21 @@ def _time_step(
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         step = _seconds(lambda: _step(model, model(pixels), target), device)
     features = model.features(pixels).detach()
-    needed = head_input(model.head)
-    inputs = needed.of(features)
-    output = needed.output if views else model.head
-    head = _seconds(lambda: _step(model, output(inputs if views else features).squeeze(1), target), device)
+    head = _seconds(lambda: _step(model, model.logits(features), target), device)
     model.eval()
     with torch.inference_mode():
         forward = _seconds(lambda: model(pixels), device) / len(pixels)
-    each_map, each_view = (4 * tensor[0].numel() for tensor in (features, inputs))
-    return step, head, forward, sum(sizes) // 2, each_map, each_view
+    return step, head, forward, sum(sizes) // 2
+
+
+def _time_features(model: Classifier, pixels: torch.Tensor, device: Device) -> tuple[float, int, int]:
+    """Seconds of a step of the head on drawn views; bytes of one feature map and of what the head needs of it."""
+    needed, target = head_input(model.head), torch.ones(len(pixels), device=pixels.device)
+    with torch.no_grad():
+        maps = model.features(pixels)
+        inputs = needed.of(maps.float())
+    seconds = _seconds(lambda: _step(model, needed.output(inputs).squeeze(1), target), device)
+    return seconds, 4 * maps[0].numel(), 4 * inputs[0].numel()
 
 
 def _step(model: Classifier, logits: torch.Tensor, target: torch.Tensor) -> None:

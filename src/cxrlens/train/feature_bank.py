@@ -60,13 +60,21 @@ def backbone_key(model: Classifier, form: str, device: Device) -> str:
     facts = [
         FORMAT, form, model.size, asdict(model.preprocessing), model.backbone.architecture, layers,
         [__version__, torch.__version__, version("timm")],
-        [device.title] if device.is_cuda else [torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()],
+        [torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()] if device.name == "cpu" else [device.title],
+        _precision(device),
     ]  # fmt: skip
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in sorted(model.backbone.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def _precision(device: Device) -> str:
+    """Precision of the device's products, such as "torch.bfloat16" under autocast."""
+    with torch.inference_mode(), device.autocast():
+        one = torch.ones(1, 1, device=device.name)
+        return str((one @ one).dtype)
 
 
 def item_key(pixels: np.ndarray, parameters: Parameters, batch: int) -> str:
@@ -199,6 +207,7 @@ class _Segments:
         self._items: list[str] = []
         self._features: list[np.ndarray] = []
         self._begun = time.monotonic()
+        self._since = time.time()
         self.in_memory: dict[str, np.ndarray] = {}
 
     def add(self, items: list[str], features: np.ndarray) -> None:
@@ -216,7 +225,7 @@ class _Segments:
         features = np.concatenate(self._features)
         if self._folder is not None:
             try:
-                _make_room(features.nbytes, self._folder)
+                _make_room(features.nbytes, self._folder, self._since)
                 _write_segment(self._folder, self._items, features)
             except OSError as error:
                 self._folder, self._error = None, error
@@ -247,16 +256,22 @@ def _write_segment(folder: Path, items: list[str], features: np.ndarray) -> None
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _make_room(size: int, folder: Path) -> None:
-    """Deletes the least recently used segments of other backbones until `size` more bytes fit in `DISK_LIMIT`."""
+def _make_room(size: int, folder: Path, since: float) -> None:
+    """Deletes the least recently used segments until `size` more bytes fit in `DISK_LIMIT`.
+
+    Args:
+        size: bytes that are about to be written.
+        folder: folder of the backbone whose features are needed.
+        since: time at which they were asked for. Its segments that were read or written since then stay.
+    """
     facts = []
     for segment in features_folder().glob("*/segment-*"):
         with suppress(OSError):
             facts.append((segment.stat().st_mtime, sum(file.stat().st_size for file in segment.iterdir()), segment))
     total = sum(size_of_segment for _, size_of_segment, _ in facts)
-    for _, size_of_segment, segment in sorted(facts):
+    for used, size_of_segment, segment in sorted(facts):
         if total + size <= DISK_LIMIT:
             break
-        if segment.parent != folder:  # this training needs its own
+        if segment.parent != folder or used < since - 60:
             shutil.rmtree(segment, ignore_errors=True)
             total -= size_of_segment
