@@ -90,5 +90,5 @@ def test_the_precision_of_inference_is_chosen_in_one_place() -> None:
         for path in source.rglob("*.py")
         if re.search(r"\.autocast\(\)", path.read_text(encoding="utf-8"))
     }
-    inference = users - {"train/feature_bank.py"}  # it names the precision in the key of its features, and computes none
+    inference = users - {"train/feature_bank.py"}  # names the precision in its keys
     assert inference == {"train/predict.py", "train/loop.py", "pipeline/plan.py"}
